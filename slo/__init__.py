@@ -1,0 +1,1 @@
+"""SLOs and error budgets: definitions become Prometheus rules, exact figures and reports."""

@@ -1,0 +1,61 @@
+"""The exceptions of this package: one small tree, caught once, in the command line.
+
+Every message says what is wrong, where, and the mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SloError(Exception):
+    """The root: whatever this package raises on purpose is one of these."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One fault in a definition, pointing at the place where a person mends it.
+
+    `line` and `column` count from 1; `path` is the path in the YAML, such as `slos[0].sli.ratio.total`.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    severity: str = "error"  # or "warning"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        where = f" {self.path}:" if self.path else ""
+        return f"{place}: {self.severity}:{where} {self.message}"
+
+
+class DefinitionError(SloError):
+    """All faults of all definition files that were read together, in the order of files and lines."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class DurationError(SloError, ValueError):
+    """A text that is no duration or no window."""
+
+
+class PromqlError(SloError):
+    """A PromQL expression that does not parse, or that fails when it is evaluated, as a server would say it."""
+
+
+class SourceError(SloError):
+    """A source of samples failed or answered with something that cannot be used. Never names a credential."""
+
+
+class RecordingError(SourceError):
+    """A recording that is missing, damaged or written by a later version."""
+
+
+class ConfigError(SloError):
+    """A configuration file or an environment variable that cannot be used."""

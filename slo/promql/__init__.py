@@ -1,0 +1,1 @@
+"""PromQL: expressions as nodes, and an engine over samples in memory."""
