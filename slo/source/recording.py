@@ -1,0 +1,223 @@
+"""A recording: raw samples on disk, as one Parquet file, so that an analysis can be repeated without the server.
+
+One row is one series: `name` (metric), `labels` (a JSON object, sorted), `times` (int64 milliseconds UTC, ascending)
+and `values` (float64). The rows are sorted by name and labels, a row group holds one metric or less. The file's
+metadata has a JSON object under `slo.recording`: see `Header`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slo.errors import RecordingError
+from slo.files import replaced
+from slo.promql.ast import VectorSelector
+from slo.promql.samples import Samples
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT_VERSION = 1
+_KEY = b"slo.recording"
+# A row group must stay small enough to decode one metric of many instances in parts.
+_SAMPLES_PER_GROUP = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a recording says of itself.
+
+    The samples cover `start_ms` to `end_ms`; `origin` names where they came from; `truth` is what a simulation
+    knows of the events in it (empty for a recorded server).
+    """
+
+    start_ms: int
+    end_ms: int
+    origin: str
+    truth: Mapping[str, Any] = field(default_factory=dict)
+    version: int = FORMAT_VERSION
+
+
+def write(path: str | os.PathLike[str], samples: Samples, header: Header) -> None:
+    """Writes a recording; the file appears whole or not at all. Raises RecordingError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = sorted(
+        (
+            (series.labels.get("__name__", ""), json.dumps(dict(sorted(series.labels.items()))), series)
+            for series in samples.series
+        ),
+        key=lambda row: row[:2],
+    )
+    schema = pa.schema(
+        [
+            pa.field("name", pa.string(), nullable=False),
+            pa.field("labels", pa.string(), nullable=False),
+            pa.field("times", pa.list_(pa.field("item", pa.int64(), nullable=False)), nullable=False),
+            pa.field("values", pa.list_(pa.field("item", pa.float64(), nullable=False)), nullable=False),
+        ],
+        metadata={_KEY: json.dumps(asdict(header), sort_keys=True).encode()},
+    )
+    try:
+        with (
+            replaced(path) as temporary,
+            pq.ParquetWriter(
+                temporary,
+                schema,
+                compression="zstd",
+                use_dictionary=["name"],
+                column_encoding={
+                    "labels": "PLAIN",
+                    "times.list.item": "DELTA_BINARY_PACKED",
+                    "values.list.item": "BYTE_STREAM_SPLIT",
+                },
+            ) as writer,
+        ):
+            for group in _groups(rows):
+                writer.write_table(_table(group, schema))
+    except OSError as error:
+        raise RecordingError(f"cannot write the recording {path}: {error.strerror or error}") from error
+
+
+def _groups(rows: Sequence[tuple[str, str, Any]]) -> Iterable[list[tuple[str, str, Any]]]:
+    group: list[tuple[str, str, Any]] = []
+    size = 0
+    for row in rows:
+        if group and (row[0] != group[-1][0] or size > _SAMPLES_PER_GROUP):
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += len(row[2].times)
+    if group:
+        yield group
+
+
+def _table(group: Sequence[tuple[str, str, Any]], schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    offsets = np.zeros(len(group) + 1, dtype=np.int32)
+    np.cumsum([len(series.times) for _, _, series in group], out=offsets[1:])
+    times = np.concatenate([series.times for _, _, series in group])
+    values = np.concatenate([series.values for _, _, series in group])
+    return pa.table(
+        [
+            pa.array([name for name, _, _ in group]),
+            pa.array([labels for _, labels, _ in group]),
+            pa.ListArray.from_arrays(pa.array(offsets), pa.array(times), type=schema.field("times").type),
+            pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), type=schema.field("values").type),
+        ],
+        schema=schema,
+    )
+
+
+class Recording:
+    """A recording opened for reading. Only the metrics that are asked for are decoded, and kept for the next question."""
+
+    def __init__(self, path: Path, file: Any, header: Header) -> None:
+        self._path = path
+        self._file = file
+        self.header = header
+        self._cache: OrderedDict[int, Samples] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self._path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Recording:
+        """Opens a recording. Raises RecordingError if it is missing, damaged or of a later version."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        place = Path(path)
+        if not place.exists():
+            raise RecordingError(f"{place}: no such recording; make one with `slo record` or `slo simulate`")
+        try:
+            file = pq.ParquetFile(place, memory_map=True)
+            metadata = file.schema_arrow.metadata or {}
+        except (pa.ArrowException, OSError) as error:
+            raise RecordingError(f"{place}: not a Parquet file, or damaged: {str(error).splitlines()[0]}") from error
+        if _KEY not in metadata:
+            raise RecordingError(f"{place}: a Parquet file, but no recording; make one with `slo record` or `slo simulate`")
+        try:
+            fields = json.loads(metadata[_KEY])
+            version = fields["version"]
+            if version > FORMAT_VERSION:
+                raise RecordingError(f"{place}: written by a later version (format {version}); update this package")
+            header = Header(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordingError(f"{place}: its header is damaged") from error
+        return cls(place, file, header)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        # A row group holds one metric, so its statistics name it.
+        metadata = self._file.metadata
+        names = []
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(0).statistics
+            names.append(statistics.min if statistics is not None and statistics.min == statistics.max else "")
+        return names
+
+    def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples:
+        """All series that match one of `selectors`, with start_ms <= time <= end_ms. Raises RecordingError."""
+        found: dict[int, Any] = {}
+        for selector in selectors:
+            for group, name in enumerate(self._names):
+                if selector.name is not None and name and name != selector.name:
+                    continue
+                for series in self._group(group).select(selector):
+                    found.setdefault(id(series), series)
+        cut = []
+        for series in found.values():
+            low, high = np.searchsorted(series.times, [start_ms, end_ms + 1])
+            if high > low:
+                cut.append((series.labels, series.times[low:high], series.values[low:high]))
+        return Samples.from_series(cut)
+
+    def all(self) -> Samples:
+        """Every sample of the recording."""
+        return Samples.from_series(
+            (series.labels, series.times, series.values)
+            for group in range(len(self._names))
+            for series in self._group(group).series
+        )
+
+    def _group(self, index: int) -> Samples:
+        import pyarrow as pa
+
+        if index in self._cache:
+            return self._cache[index]
+        try:
+            table = self._file.read_row_group(index)
+        except (pa.ArrowException, OSError) as error:
+            raise RecordingError(f"{self._path}: damaged: {str(error).splitlines()[0]}") from error
+        rows = []
+        for batch in table.to_batches():
+            labels = batch.column("labels").to_pylist()
+            arrays = []
+            for column in ("times", "values"):
+                values = batch.column(column)
+                arrays.append((values.offsets.to_numpy(), values.values.to_numpy()))
+            (t_offsets, times), (v_offsets, values) = arrays
+            for row, text in enumerate(labels):
+                rows.append(
+                    (
+                        json.loads(text),
+                        times[t_offsets[row] : t_offsets[row + 1]],
+                        values[v_offsets[row] : v_offsets[row + 1]],
+                    )
+                )
+        self._cache[index] = samples = Samples.from_series(rows)
+        return samples

@@ -1,0 +1,1 @@
+"""Definitions: YAML in, frozen validated SLOs out."""

@@ -1,0 +1,181 @@
+"""Reads definition files and folders; shows all faults of all files at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from slo.errors import DefinitionError, Problem
+from slo.spec import yaml as strict_yaml
+from slo.spec.build import build_service
+from slo.spec.document import ServiceModel, accepted_keys
+from slo.spec.model import Service, Specs
+from slo.spec.suggest import suggest
+
+PathLike = str | os.PathLike[str]
+
+
+def load(paths: PathLike | Iterable[PathLike]) -> Specs:
+    """The SLOs in the given YAML files, and in the `.yaml` and `.yml` files below the given folders.
+
+    Raises DefinitionError with every fault of every file. Warnings are in the result's `warnings`.
+    """
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    problems: list[Problem] = []
+    services: list[Service] = []
+    for file in _files(list(paths), problems):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            problems.append(Problem(str(file), 0, 0, "", f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"))
+        except OSError as error:
+            problems.append(Problem(str(file), 0, 0, "", f"cannot be read: {error.strerror}"))
+        else:
+            services += loads(text, str(file), problems)
+    problems += _duplicates(services)
+    if any(problem.severity == "error" for problem in problems):
+        raise DefinitionError(_sorted(problems))
+    return Specs(services, _sorted(problems))
+
+
+def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
+    """The services that a text holds, one a document; faults are added to `problems`."""
+    parsed = strict_yaml.parse(text, file)
+    problems += parsed.problems
+    if not parsed.documents and not parsed.problems:
+        problems.append(Problem(file, 0, 0, "", "is empty; a definition starts with `service:`"))
+    services = []
+    for document in parsed.documents:
+        if not isinstance(document.data, dict):
+            line, column = document.place(())
+            found = "nothing" if document.data is None else _kind(document.data)
+            problems.append(Problem(file, line, column, "", f"holds {found}; a definition is a mapping with `service:` and `slos:`"))
+            continue
+
+        def report(path: strict_yaml.Path, message: str, severity: str, document: strict_yaml.Document = document) -> None:
+            line, column = document.place(path)
+            problems.append(Problem(file, line, column, strict_yaml.show_path(path), message, severity))
+
+        def line_of(path: strict_yaml.Path, document: strict_yaml.Document = document) -> int:
+            return document.place(path)[0]
+
+        try:
+            model = ServiceModel.model_validate(document.data)
+        except ValidationError as error:
+            for path, message in _messages(error):
+                report(path, message, "error")
+        else:
+            services.append(build_service(model, file, line_of, report))
+    return services
+
+
+def _files(paths: list[PathLike], problems: list[Problem]) -> list[FilePath]:
+    files: dict[FilePath, None] = {}
+    for given in paths:
+        path = FilePath(given)
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix in (".yaml", ".yml") and p.is_file())
+            if not found:
+                problems.append(Problem(str(path), 0, 0, "", "holds no definition; its files must end in .yaml or .yml"))
+            files |= dict.fromkeys(found)
+        elif path.exists():
+            files[path] = None
+        else:
+            problems.append(Problem(str(path), 0, 0, "", "does not exist"))
+    if not paths:
+        problems.append(Problem("", 0, 0, "", "no definition file or folder was named"))
+    return list(files)
+
+
+def _messages(error: ValidationError) -> list[tuple[strict_yaml.Path, str]]:
+    found: dict[tuple[strict_yaml.Path, str], None] = {}
+    details = error.errors(include_url=False)
+    for detail in details:
+        path = _yaml_path(detail["loc"])
+        kind, value = detail["type"], detail.get("input")
+        # A union reports each of its branches: of `off` or a mapping, a mapping's own faults say more.
+        if kind == "literal_error" and (isinstance(value, dict) or any(_deeper(d["loc"], detail["loc"]) for d in details)):
+            continue
+        match kind:
+            case "extra_forbidden":
+                key = str(path[-1])
+                message = f"unknown key `{key}`{suggest(key, accepted_keys(path[:-1]))}"
+            case "missing":
+                message = f"`{path[-1]}` is missing"
+                path = path[:-1]
+            case "string_pattern_mismatch":
+                message = f"{_show(value)} is no name; letters, digits, `-`, `_` and `.` are accepted"
+                if detail["loc"] and detail["loc"][-1] == "[key]":
+                    message = f"{_show(value)} is no label name; letters, digits and `_` are accepted, no digit first"
+            case "string_too_long":
+                message = f"is longer than {detail['ctx']['max_length']} characters"
+            case "string_type":
+                message = f"must be text, found {_kind(value)}"
+            case "list_type":
+                message = f"must be a list, found {_kind(value)}"
+            case "too_short":
+                message = "must hold at least one entry"
+            case "model_type" | "dict_type" | "model_attributes_type":
+                keys = accepted_keys(path)
+                message = f"must be a mapping{' with ' + ', '.join(keys) if keys else ''}, found {_kind(value)}"
+                if path and path[-1] in ("page", "ticket", "alerting"):
+                    message += "; or write `off`"
+            case "literal_error":
+                message = f"found {_show(value)}; accepted is {detail['ctx']['expected']}"
+            case _:
+                message = detail["msg"]
+        found[path, message] = None
+    return list(found)
+
+
+def _yaml_path(loc: tuple[str | int, ...]) -> strict_yaml.Path:
+    # pydantic adds a union's branch (a model's name, `literal[...]`) and `[key]` to the path.
+    return tuple(
+        step for step in loc if isinstance(step, int) or not (step.endswith(("Model", "]")) and (step[0].isupper() or "[" in step))
+    )
+
+
+def _deeper(other: tuple[str | int, ...], loc: tuple[str | int, ...]) -> bool:
+    path, base = _yaml_path(other), _yaml_path(loc)
+    return len(path) > len(base) and path[: len(base)] == base
+
+
+def _duplicates(services: list[Service]) -> list[Problem]:
+    first: dict[str, Any] = {}
+    problems = []
+    for service in services:
+        for slo in service.slos:
+            known = first.setdefault(slo.id, slo)
+            if known is not slo:
+                problems.append(
+                    Problem(slo.file, slo.line, 1, "", f"SLO {slo.id} is defined twice, first in {known.file}:{known.line}")
+                )
+    return problems
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    files = {file: index for index, file in enumerate(dict.fromkeys(problem.file for problem in problems))}
+    return sorted(problems, key=lambda problem: (files[problem.file], problem.line, problem.column))
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+    return _show(value)
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…" + text[-1]

@@ -1,0 +1,171 @@
+"""What a definition means, once it is known to be valid: frozen values that every other room reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from types import MappingProxyType
+from typing import Literal
+
+from slo.promql.ast import VectorSelector
+from slo.window import BurnWindow, Severity, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A target as people write it: a percentage above 0 and below 100, exact.
+
+    >>> Objective(Decimal("99.9")).error_budget
+    Decimal('0.001')
+    """
+
+    percent: Decimal
+
+    @property
+    def ratio(self) -> Decimal:
+        """The target as a ratio in 0..1."""
+        return self.percent / 100
+
+    @property
+    def error_budget(self) -> Decimal:
+        """The share of events that may fail, a ratio in 0..1."""
+        return 1 - self.percent / 100
+
+    def __str__(self) -> str:
+        return f"{self.percent.normalize():f}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Bad (or good) events out of all, both counters."""
+
+    total: VectorSelector
+    part: VectorSelector
+    part_is: Literal["errors", "good"]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Requests of a classic histogram that took longer than `threshold_seconds` are bad.
+
+    `histogram` selects the metric by its base name, without `_bucket`; `unit_seconds` is the histogram's unit.
+    """
+
+    histogram: VectorSelector
+    threshold_seconds: Decimal
+    unit_seconds: Decimal = Decimal(1)
+
+    @property
+    def bound(self) -> Decimal:
+        """The threshold in the histogram's own unit: the `le` that must be one of its bucket bounds."""
+        return self.threshold_seconds / self.unit_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A gauge of 0 or 1, such as `up`: every sample is one check, bad when it is not 1."""
+
+    metric: VectorSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Errors and total as PromQL that counts over `$window`; each must give at most one series."""
+
+    errors: str
+    total: str
+
+
+Sli = Ratio | Latency | Probe | Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """How one severity of burn-rate alerts is labelled; `enabled` is False where the definition says `off`."""
+
+    enabled: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """Page and ticket, and the windows that a team set itself; None means the catalogue, fitted."""
+
+    page: Alert = Alert()
+    ticket: Alert = Alert()
+    windows: tuple[BurnWindow, ...] | None = None
+
+    def of(self, severity: Severity) -> Alert:
+        """The alert of a severity."""
+        return self.page if severity == "page" else self.ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """One objective of one service. `file` and `line` are where it is defined."""
+
+    service: str
+    name: str
+    objective: Objective
+    window: Window
+    sli: Sli
+    description: str = ""
+    owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    alerting: Alerting = Alerting()
+    scrape_interval_ms: int = 30_000
+    file: str = ""
+    line: int = 0
+
+    @property
+    def id(self) -> str:
+        """`service/name`: unique among all definitions that are read together."""
+        return f"{self.service}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one definition file holds."""
+
+    name: str
+    owner: str
+    labels: Mapping[str, str]
+    slos: tuple[Slo, ...]
+    file: str
+    description: str = ""
+
+
+class Specs(Mapping[str, Slo]):
+    """All SLOs that were read together, by id, in the order of files and lines.
+
+    >>> specs["faciliauto/availability"]  # doctest: +SKIP
+    """
+
+    def __init__(self, services: Sequence[Service], warnings: Sequence[object] = ()) -> None:
+        self.services = tuple(services)
+        self.warnings = tuple(warnings)
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Slo]:
+        return MappingProxyType({slo.id: slo for service in self.services for slo in service.slos})
+
+    def __getitem__(self, key: str) -> Slo:
+        try:
+            return self._by_id[key]
+        except KeyError:
+            from slo.spec.suggest import suggest
+
+            raise KeyError(f"no SLO {key!r}{suggest(key, self._by_id)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __repr__(self) -> str:
+        return f"Specs({', '.join(self._by_id)})"

@@ -1,0 +1,185 @@
+"""YAML without its surprises: every scalar stays the text a person wrote, every node knows its place.
+
+Only `true`, `false`, `null`, `~` and nothing at all are read as other than text, so `no`, `012`, `1:30` and `1.10`
+never change. Duplicate keys, tags, and keys that are no text are refused.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from slo.errors import Problem
+
+# An alias may be repeated, but not so often that a small file unfolds into a huge one.
+MOST_NODES = 2_000_000
+MOST_BYTES = 64 * 1024 * 1024
+MOST_DEPTH = 50
+
+Path = tuple[str | int, ...]
+_LITERALS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Document:
+    """One YAML document: plain data, and the node it came from, for places."""
+
+    data: Any
+    node: yaml.Node
+
+    def place(self, path: Path) -> tuple[int, int]:
+        """(line, column) from 1 of the deepest node on `path` that exists; of its key where it is a mapping's."""
+        node, mark = self.node, self.node.start_mark
+        for step in path:
+            if isinstance(node, yaml.MappingNode):
+                for key, value in _pairs(node):
+                    if key.value == str(step):
+                        node, mark = value, key.start_mark
+                        break
+                else:
+                    continue  # a step of the validator's own, such as the name of a union's branch
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                mark = node.start_mark
+        return mark.line + 1, mark.column + 1
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What a file holds: its documents, and the faults that kept others from being read."""
+
+    documents: list[Document] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def show_path(path: Path) -> str:
+    """`("slos", 0, "sli")` as `slos[0].sli`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def parse(text: str, file: str) -> Parsed:
+    """Reads all documents of `text`; faults are collected, never raised."""
+    parsed = Parsed()
+    if len(text) > MOST_BYTES:
+        parsed.problems.append(Problem(file, 0, 0, "", f"larger than {MOST_BYTES // 2**20} MiB; split it by service"))
+        return parsed
+    with _collector_paused():
+        loader = _Loader(text)
+        try:
+            while loader.check_node():
+                node = loader.get_node()
+                reader = _Reader(file)
+                data = reader.read(node, (), 0)
+                parsed.problems += reader.problems
+                if not reader.problems:
+                    parsed.documents.append(Document(data, node))
+        except yaml.YAMLError as error:
+            parsed.problems.append(_syntax_problem(error, file))
+        except RecursionError:
+            parsed.problems.append(Problem(file, 0, 0, "", f"nested deeper than {MOST_DEPTH} levels"))
+        finally:
+            loader.dispose()
+    return parsed
+
+
+class _Reader:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.nodes = 0
+
+    def read(self, node: yaml.Node, path: Path, depth: int) -> Any:
+        self.nodes += 1
+        if self.nodes > MOST_NODES or depth > MOST_DEPTH:
+            if not any("unfolds" in problem.message for problem in self.problems):
+                self.fault(node, path, f"unfolds to more than {MOST_NODES} values or {MOST_DEPTH} levels")
+            return None
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            self.fault(node, path, f"tag {node.tag} is not accepted; write a plain value")
+            return None
+        match node:
+            case yaml.ScalarNode():
+                if node.style is None:
+                    if node.value in _LITERALS:
+                        return None
+                    if node.value in _BOOLEANS:
+                        return _BOOLEANS[node.value]
+                return node.value
+            case yaml.SequenceNode():
+                return [self.read(item, (*path, index), depth + 1) for index, item in enumerate(node.value)]
+            case yaml.MappingNode():
+                return self.mapping(node, path, depth)
+        raise AssertionError(node)
+
+    def mapping(self, node: yaml.MappingNode, path: Path, depth: int) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        own: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.fault(key, path, "a key must be plain text")
+            elif key.value == "<<" and key.style is None:
+                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(merged, yaml.MappingNode):
+                        for name, item in self.read(merged, path, depth + 1).items():
+                            data.setdefault(name, item)
+                    else:
+                        self.fault(merged, path, "`<<` merges mappings only")
+            elif key.value in own:
+                self.fault(
+                    key, (*path, key.value), f"duplicate key `{key.value}`, first given in line {own[key.value]}"
+                )
+            else:
+                own[key.value] = key.start_mark.line + 1
+                data[key.value] = self.read(value, (*path, key.value), depth + 1)
+            if self.nodes > MOST_NODES:
+                break
+        return data
+
+    def fault(self, node: yaml.Node, path: Path, message: str) -> None:
+        mark = node.start_mark
+        self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, show_path(path), message))
+
+
+def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    merged = []
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value == "<<" and key.style is None:
+                merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
+            else:
+                yield key, value
+    for other in merged:
+        if isinstance(other, yaml.MappingNode):
+            yield from _pairs(other)
+
+
+def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    context = getattr(error, "context", None)
+    message = f"not valid YAML: {what}" + (f" ({context})" if context else "")
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    return Problem(file, line, column, "", message)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # Large files make millions of small objects that all live on: collecting in between halves the speed.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

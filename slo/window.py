@@ -1,0 +1,223 @@
+"""Durations, SLO windows, and the windows over which burn rates are watched. Pure arithmetic, no clock.
+
+Times are integer milliseconds since the epoch, UTC; durations are integer milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from slo.errors import DurationError
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+# Prometheus's units, largest first: a duration names each at most once, in this order. A year is 365 d there.
+_UNITS = {"y": 365 * DAY, "w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1}
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+){unit}(?![a-z]))?" for unit in _UNITS))
+
+
+def parse_duration(text: str) -> int:
+    """A Prometheus duration such as `1h30m` in milliseconds. Raises DurationError, also on zero."""
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        raise DurationError(f"{text!r} is no duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d")
+    total = sum(int(count) * _UNITS[unit] for unit, count in found.groupdict().items() if count)
+    if total == 0:
+        raise DurationError(f"{text!r} is a duration of zero")
+    if total > 100 * 365 * DAY:
+        raise DurationError(f"{text!r} is longer than a hundred years")
+    return total
+
+
+def format_duration(milliseconds: int) -> str:
+    """The shortest text that Prometheus reads as this duration: `1h30m`; days are the largest unit."""
+    if milliseconds == 0:
+        return "0s"
+    parts = []
+    rest = milliseconds
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, rest = divmod(rest, _UNITS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """The last `length_ms` up to the moment of evaluation."""
+
+    length_ms: int
+
+    def start(self, end_ms: int) -> int:
+        """Where the window that ends at `end_ms` begins."""
+        return end_ms - self.length_ms
+
+    def period(self, at_ms: int) -> tuple[int, int]:
+        """(start, end) of the budget's whole period: for a rolling window it ends now."""
+        return at_ms - self.length_ms, at_ms
+
+    @property
+    def nominal_ms(self) -> int:
+        """The length that burn-rate factors are computed from."""
+        return self.length_ms
+
+    def __str__(self) -> str:
+        return format_duration(self.length_ms)
+
+
+CalendarUnit = Literal["week", "month", "quarter"]
+_NOMINAL: dict[CalendarUnit, int] = {"week": WEEK, "month": 30 * DAY, "quarter": 90 * DAY}
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The calendar week (from Monday), month or quarter, in UTC, that holds the moment of evaluation."""
+
+    unit: CalendarUnit
+
+    def start(self, end_ms: int) -> int:
+        """Where the period that `end_ms` closes or lies in begins; a period's last moment is its end."""
+        return self.period(end_ms)[0]
+
+    def period(self, at_ms: int) -> tuple[int, int]:
+        """(start, end) of the whole period in which the last millisecond before `at_ms` lies."""
+        moment = datetime.fromtimestamp((at_ms - 1) / 1000, UTC)
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.unit == "week":
+            start = midnight - timedelta(days=midnight.weekday())
+            return _ms(start), _ms(start + timedelta(days=7))
+        months = 1 if self.unit == "month" else 3
+        start = midnight.replace(day=1, month=(midnight.month - 1) // months * months + 1)
+        month = start.month + months
+        end = start.replace(year=start.year + (month > 12), month=(month - 1) % 12 + 1)
+        return _ms(start), _ms(end)
+
+    @property
+    def nominal_ms(self) -> int:
+        """The length that burn-rate factors are computed from: 7 d, 30 d or 90 d."""
+        return _NOMINAL[self.unit]
+
+    def __str__(self) -> str:
+        return self.unit
+
+
+Window = Rolling | Calendar
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp()) * 1000
+
+
+def parse_window(text: str) -> Window:
+    """`30d`, `24h`, … or `week`, `month`, `quarter`. Raises DurationError."""
+    match text:
+        case "week" | "month" | "quarter":
+            return Calendar(text)
+    try:
+        length = parse_duration(text)
+    except DurationError as error:
+        raise DurationError(
+            f"{text!r} is no window; write a duration from 1h to 90d such as 30d, or week, month or quarter"
+        ) from error
+    if not HOUR <= length <= 90 * DAY:
+        raise DurationError(f"a window of {text} is out of range; accepted are 1h to 90d")
+    return Rolling(length)
+
+
+Severity = Literal["page", "ticket"]
+
+
+@dataclass(frozen=True, slots=True)
+class BurnWindow:
+    """One multiwindow burn-rate alert: it fires while the burn rate over both windows is above `factor`.
+
+    `budget_share` (a ratio) of the period's error budget is spent when the long window alone fires.
+    """
+
+    severity: Severity
+    long_ms: int
+    short_ms: int
+    budget_share: Fraction
+    factor: Fraction
+
+    def threshold(self, error_budget: Decimal) -> Decimal:
+        """The error ratio (0..1) above which it fires: factor times budget."""
+        return Decimal(self.factor.numerator) * error_budget / Decimal(self.factor.denominator)
+
+
+# SRE workbook, chapter 5, table 5-8, and the tickets of its recommendation: for a period of 30 d the
+# factors are 14.4, 6, 3 and 1. The short window is a twelfth of the long one.
+CATALOGUE: tuple[tuple[Severity, int, Fraction], ...] = (
+    ("page", HOUR, Fraction(2, 100)),
+    ("page", 6 * HOUR, Fraction(5, 100)),
+    ("ticket", DAY, Fraction(10, 100)),
+    ("ticket", 3 * DAY, Fraction(10, 100)),
+)
+_SHORT = 12
+_CATALOGUE_PERIOD = 30 * DAY
+# A factor of 0.933 (3 d of a period of 28 d) is in common use; below 0.9 a budget that lasts is called burning.
+_LEAST_FACTOR = Fraction(9, 10)
+# A threshold above this error ratio needs nearly everything to fail; at 1 and above it can never be exceeded.
+_MOST_THRESHOLD = Fraction(4, 5)
+
+
+def burn_factor(budget_share: Fraction, period_ms: int, window_ms: int) -> Fraction:
+    """The burn rate that spends `budget_share` of a period's budget within `window_ms`: share × period ÷ window."""
+    return budget_share * period_ms / window_ms
+
+
+def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int) -> tuple[BurnWindow, ...]:
+    """The catalogue fitted to a window, an error budget (a ratio) and a scrape interval.
+
+    The budget share of each alert is kept, its windows give way:
+    - from a period of 7 d on the catalogue's windows stand; shorter periods scale them in proportion;
+    - a window over which burning would be sustainable (a factor below 0.9) is narrowed to a factor of 1;
+    - a window whose threshold nothing could exceed is widened until 80 % of errors do;
+    - a short window holds at least two scrapes and a whole minute, a long one at least two short ones.
+    A window that resolution widened until its factor fell below 0.9 drops: it would fire on a budget that lasts.
+    Where a severity would lose all its alerts so, its last one stays with a factor of 1 and a larger share.
+    Windows never outgrow the period; one that an earlier one of the same length covers drops.
+    """
+    period = window.nominal_ms
+    budget = Fraction(error_budget)
+    least_short = _whole_minutes(Fraction(2 * scrape_interval_ms))
+    fitted: list[BurnWindow] = []
+    for index, (severity, catalogue_ms, share) in enumerate(CATALOGUE):
+        long = Fraction(catalogue_ms)
+        if period < WEEK:
+            long = long * period / _CATALOGUE_PERIOD
+        if burn_factor(share, period, 1) / long < _LEAST_FACTOR:
+            long = share * period
+        long = max(long, share * period * budget / _MOST_THRESHOLD, Fraction(2 * least_short))
+        long_ms = min(_whole_minutes(long), period)
+        short_ms = max(_whole_minutes(Fraction(long_ms, _SHORT)), least_short)
+        factor = burn_factor(share, period, long_ms)
+        if factor < _LEAST_FACTOR:
+            later = [entry for entry in CATALOGUE[index + 1 :] if entry[0] == severity]
+            if later or any(burn.severity == severity for burn in fitted):
+                continue
+            factor, share = Fraction(1), Fraction(long_ms, period)
+        # The catalogue runs from pages to tickets: what already pages on less needs no ticket over the same window.
+        if not any(burn.long_ms == long_ms and burn.factor <= factor for burn in fitted):
+            fitted.append(BurnWindow(severity, long_ms, short_ms, share, factor))
+    return tuple(fitted)
+
+
+def dead_windows(windows: Sequence[BurnWindow], error_budget: Decimal) -> list[BurnWindow]:
+    """Those whose threshold is an error ratio of 1 or more, which no service can exceed."""
+    return [burn for burn in windows if burn.factor * Fraction(error_budget) >= 1]
+
+
+def _whole_minutes(milliseconds: Fraction) -> int:
+    """Rounded up: a wider window never fires on less budget than its share."""
+    return -int(-milliseconds // MINUTE) * MINUTE
