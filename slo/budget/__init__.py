@@ -1,0 +1,1 @@
+"""Error budgets: events counted, burn rates, percentiles, incidents."""

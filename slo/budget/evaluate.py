@@ -1,0 +1,210 @@
+"""From counts to an error budget: what is spent, what is left, how fast it burns, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slo.budget.measure import Measured, measure
+from slo.budget.model import Budget, Burn, Incident, Note, moment
+from slo.budget.quantile import PERCENTILES, histogram_quantile
+from slo.sli.counting import Grid, coverage
+from slo.spec.model import Latency, Slo
+from slo.window import DAY, MINUTE, Calendar, burn_windows, dead_windows, format_duration
+
+if TYPE_CHECKING:
+    from slo.source import Source
+
+# Shown for every SLO, whatever its alerts watch.
+SHOWN_BURN_WINDOWS_MS = (60 * MINUTE, 6 * 60 * MINUTE, 3 * DAY)
+# An incident spends at least this share of the period's budget, at no less than this burn rate; pauses shorter than
+# the join do not end it.
+INCIDENT_SHARE = 0.01
+INCIDENT_BURN = 2.0
+INCIDENT_JOIN_MS = 30 * MINUTE
+# The notes on gaps name the longest ones.
+_NAMED_GAPS = 3
+
+
+def step_of(slo: Slo) -> int:
+    """The length of the steps in which an SLO's events are counted, milliseconds: 5 m, or 1 m for short windows."""
+    length = slo.window.nominal_ms
+    return 5 * MINUTE if length >= 2 * DAY and length % (5 * MINUTE) == 0 else MINUTE
+
+
+def evaluate(slo: Slo, source: Source, end: datetime | int) -> Budget:
+    """The error budget of one SLO at `end` (a datetime with a time zone, or milliseconds UTC).
+
+    A rolling window ends there; of a calendar window it is the part up to there that counts. Raises SourceError.
+    """
+    end_ms = end if isinstance(end, int) else _milliseconds(end)
+    step = step_of(slo)
+    start_ms, period_end_ms = slo.window.period(end_ms)
+    if isinstance(slo.window, Calendar):
+        # Steps must meet the period's start, so its end gives way: by less than a step.
+        end_ms = max(start_ms + step, end_ms - (end_ms - start_ms) % step)
+    windows = slo.alerting.windows or burn_windows(
+        slo.window, slo.objective.error_budget, slo.scrape_interval_ms
+    )
+    history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
+    steps = -(-(end_ms - start_ms + history) // step)
+    grid = Grid(end_ms, step, steps)
+    measured = measure(slo, source, grid)
+    return _budget(slo, source.name, measured, start_ms, period_end_ms, windows)
+
+
+def evaluate_all(slos: Iterable[Slo], source: Source, end: datetime | int) -> list[Budget]:
+    """The error budgets of many SLOs, all at the same moment. Raises SourceError."""
+    return [evaluate(slo, source, end) for slo in slos]
+
+
+def _milliseconds(at: datetime) -> int:
+    if at.tzinfo is None:
+        raise ValueError("a time needs its time zone: datetime(…, tzinfo=UTC)")
+    return round(at.timestamp() * 1000)
+
+
+def _budget(
+    slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[object, ...]
+) -> Budget:
+    counts, grid = measured.counts, measured.counts.grid
+    first = (start_ms - grid.start_ms) // grid.step_ms
+    errors, total = float(np.sum(counts.errors[first:])), float(np.sum(counts.total[first:]))
+    notes = list(measured.notes)
+    unbounded = isinstance(slo.sli, Latency) and measured.has_data and np.isnan(errors)
+    if unbounded:
+        notes.append(_bound_note(slo, measured))
+        errors, total = 0.0, 0.0
+    gaps = tuple(gap for gap in counts.seen.gaps if gap.end_ms > start_ms)
+    covered = coverage(counts.seen, start_ms, grid.end_ms) if measured.has_data else 0.0
+    quantiles: dict[str, float | None] = {}
+    if measured.bucket_counts.size:
+        summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
+        for name, q in PERCENTILES.items():
+            found = float(histogram_quantile(q, measured.bounds, summed)[0])
+            quantiles[name] = None if np.isnan(found) else found
+    budget = Budget(
+        slo=slo,
+        start=moment(start_ms),
+        end=moment(grid.end_ms),
+        period_end=moment(period_end_ms),
+        errors=errors,
+        total=total,
+        coverage=covered,
+        counts=counts,
+        gaps=gaps,
+        quantiles=quantiles,
+        bounds=measured.bounds,
+        bucket_counts=measured.bucket_counts,
+        source=source,
+        has_data=measured.has_data,
+    )
+    burns = tuple(Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows)  # type: ignore[attr-defined,arg-type]
+    notes += _notes(budget, measured, start_ms, unbounded)
+    return _with(budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), exhaustion=_exhaustion(budget))
+
+
+def _with(budget: Budget, **changes: object) -> Budget:
+    from dataclasses import replace
+
+    return replace(budget, **changes)  # type: ignore[arg-type]
+
+
+def _exhaustion(budget: Budget) -> datetime | None:
+    """When the budget ends at the pace of the last tenth of the period: left × period ÷ burn rate.
+
+    None where it lasts: at a burn rate up to 1 for a rolling window, beyond the period for a calendar one.
+    """
+    period = budget.slo.window.nominal_ms
+    pace = budget.burn_rate(max(budget.counts.grid.step_ms, min(period // 10, 3 * DAY)))
+    remaining = budget.remaining
+    if remaining is None or remaining <= 0 or not pace:
+        return None
+    if not isinstance(budget.slo.window, Calendar) and pace <= 1:
+        return None
+    left = remaining * period / pace
+    ends = budget.end + timedelta(milliseconds=min(left, 10 * period))
+    if isinstance(budget.slo.window, Calendar) and ends >= budget.period_end:
+        return None
+    return ends
+
+
+def _incidents(budget: Budget) -> tuple[Incident, ...]:
+    """Stretches of the period that spent the budget at twice its pace or more, and a hundredth of it or more."""
+    part = budget._period
+    step = budget.counts.grid.step_ms
+    errors, total = budget.counts.errors[part], budget.counts.total[part]
+    if budget.allowed_errors <= 0:
+        return ()
+    bad = (errors > 0) & (errors >= INCIDENT_BURN * budget.error_budget * total)
+    steps = np.flatnonzero(bad)
+    if not len(steps):
+        return ()
+    breaks = np.flatnonzero(np.diff(steps) > max(1, INCIDENT_JOIN_MS // step))
+    firsts = np.concatenate([[steps[0]], steps[breaks + 1]])
+    lasts = np.concatenate([steps[breaks], [steps[-1]]])
+    spent = np.concatenate([[0.0], np.cumsum(errors)])
+    served = np.concatenate([[0.0], np.cumsum(total)])
+    found = []
+    for low, high in zip(firsts, lasts + 1, strict=True):
+        share = (spent[high] - spent[low]) / budget.allowed_errors
+        if share >= INCIDENT_SHARE:
+            found.append(
+                Incident(
+                    start=budget.start + timedelta(milliseconds=int(low) * step),
+                    end=budget.start + timedelta(milliseconds=int(high) * step),
+                    errors=float(spent[high] - spent[low]),
+                    total=float(served[high] - served[low]),
+                    budget_share=float(share),
+                )
+            )
+    return tuple(found)
+
+
+def _bound_note(slo: Slo, measured: Measured) -> Note:
+    assert isinstance(slo.sli, Latency)
+    bounds = ", ".join(f"{bound.normalize():f}" for bound in measured.counts.seen.bounds)
+    return Note(
+        "no-such-bound",
+        f"threshold {slo.sli.bound.normalize():f} is no bucket bound of {slo.sli.histogram.name}, so nothing can be "
+        f"counted; its bounds are {bounds}",
+    )
+
+
+def _notes(budget: Budget, measured: Measured, start_ms: int, unbounded: bool) -> list[Note]:
+    slo, seen = budget.slo, measured.counts.seen
+    notes = []
+    if not measured.has_data:
+        return [Note("no-data", "no data: the source has no series of this SLI in the period")]
+    if budget.total == 0 and not unbounded:
+        notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the period"))
+    if budget.gaps:
+        lengths = sorted((gap.end_ms - max(gap.start_ms, start_ms) for gap in budget.gaps), reverse=True)
+        named = ", ".join(format_duration(length // 1000 * 1000) for length in lengths[:_NAMED_GAPS])
+        more = f" and {len(lengths) - _NAMED_GAPS} more" if len(lengths) > _NAMED_GAPS else ""
+        notes.append(
+            Note("gaps", f"no scrapes for {named}{more}; counters carry their events over to the next scrape")
+        )
+    if seen.resets:
+        notes.append(
+            Note("resets", f"{seen.resets} counter resets: events between a last scrape and its restart are not known")
+        )
+    if seen.born:
+        notes.append(
+            Note("born", f"{seen.born} series appeared on targets that were already scraped; their first values count")
+        )
+    if seen.dropped:
+        notes.append(Note("not-finite", f"{seen.dropped} samples were NaN or infinite and were left out"))
+    if budget.total > 0 and budget.allowed_errors < 1:
+        notes.append(
+            Note("low-traffic", f"low traffic: with {budget.total:,.0f} events a single error exceeds the budget")
+        )
+    dead = dead_windows(tuple(burn.window for burn in budget.burns), slo.objective.error_budget)
+    for window in dead:
+        notes.append(
+            Note("dead-alert", f"the alert over {format_duration(window.long_ms)} can never fire at {slo.objective}")
+        )
+    return notes

@@ -1,0 +1,73 @@
+"""Figures as people read them. The only place where one is rounded."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+NOTHING = "–"
+
+
+def show_percent(ratio: float | None, digits: int = 1) -> str:
+    """A ratio (0..1) as a percentage, rounded down, so that `100%` is all and nothing less; negatives too.
+
+    >>> show_percent(0.99996, 2)
+    '99.99%'
+    """
+    if ratio is None:
+        return NOTHING
+    # 1 - 0.0004 is 0.9996 to fifteen digits: what binary leaves over must not tip the rounding.
+    exact = round(Decimal(ratio) * 100, 12 if abs(ratio) < 1000 else 0)
+    text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR):f}"
+    if "." in text:
+        whole, fraction = text.split(".")
+        if digits > 1 and whole.lstrip("-") in ("100", "0") and not fraction.strip("0"):
+            text = whole
+    return f"{text}%"
+
+
+def show_ratio_up(ratio: float | None, digits: int = 3) -> str:
+    """An error ratio (0..1) as a percentage, rounded up: `0%` is none at all."""
+    if ratio is None:
+        return NOTHING
+    if ratio == 0:
+        return "0%"
+    return f"{round(Decimal(ratio) * 100, 12).quantize(Decimal(1).scaleb(-digits), ROUND_CEILING):f}%"
+
+
+def show_count(count: float | None) -> str:
+    """A number of events, with thin groups; fractions only where there are some."""
+    if count is None:
+        return NOTHING
+    return f"{count:,.0f}" if float(count).is_integer() or abs(count) >= 1000 else f"{count:,.1f}"
+
+
+def show_rate(rate: float | None) -> str:
+    """A burn rate: `14.4x`."""
+    if rate is None:
+        return NOTHING
+    if rate >= 99.95:
+        return f"{rate:,.0f}x"
+    return f"{rate:.1f}x" if rate >= 0.995 or rate == 0 else f"{rate:.2f}x"
+
+
+def show_duration(seconds: float | None) -> str:
+    """A length of time in its two largest units: `2h 13m`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.3g}s"
+    rest, parts = round(seconds), []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, length)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if part)
+
+
+def show_latency(seconds: float | None) -> str:
+    """A latency in milliseconds below a second, else in seconds."""
+    if seconds is None or seconds != seconds:
+        return NOTHING
+    return f"{seconds * 1000:.3g}ms" if seconds < 1 else f"{seconds:.3g}s"
