@@ -1,0 +1,240 @@
+"""How a Prometheus is reached: credentials, certificates, headers and limits, from the environment and a YAML file.
+
+Never from a definition: definitions are shared and reviewed, credentials are not. What the environment says wins over
+the file, setting by setting. The settings are those of `SETTINGS`; docs/sources.md lists them for people.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slo.errors import ConfigError, DurationError
+from slo.spec.suggest import suggest
+from slo.window import parse_duration
+
+GIB = 1 << 30
+
+# The setting's key under `source:` in the file; its environment variable is SLO_ and the key in capitals.
+TEXTS = ("bearer_token", "basic_user", "basic_password")
+FILES = ("bearer_token_file", "basic_password_file", "client_cert", "client_key", "ca_cert")
+SETTINGS = (*TEXTS, *FILES, "headers", "timeout", "max_response")
+SECTIONS = ("source",)
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|)")
+_BYTES = {"B": 1, "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": GIB}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Settings that hold together. Secrets are kept out of the repr."""
+
+    bearer_token: str = field(default="", repr=False)
+    bearer_token_file: Path | None = None
+    basic_user: str = field(default="", repr=False)
+    basic_password: str = field(default="", repr=False)
+    basic_password_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    ca_cert: Path | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    timeout_s: float = 60.0
+    max_response_bytes: int = GIB
+
+    def __post_init__(self) -> None:
+        bearer = bool(self.bearer_token or self.bearer_token_file)
+        basic = bool(self.basic_user or self.basic_password or self.basic_password_file)
+        authorization = any(name.lower() == "authorization" for name, _ in self.headers)
+        if bearer + basic + authorization > 1:
+            raise ConfigError(
+                "more than one credential is set; keep one of a bearer token (SLO_BEARER_TOKEN or "
+                "SLO_BEARER_TOKEN_FILE), a user with a password (SLO_BASIC_USER), or an Authorization header"
+            )
+        for kind, value, file in (
+            ("bearer_token", self.bearer_token, self.bearer_token_file),
+            ("basic_password", self.basic_password, self.basic_password_file),
+        ):
+            if value and file:
+                raise ConfigError(f"both {kind} and {kind}_file are set; keep one")
+        if basic and not self.basic_user:
+            raise ConfigError("a password is set without a user; set SLO_BASIC_USER too")
+        if self.client_key and not self.client_cert:
+            raise ConfigError("client_key is set without client_cert; set SLO_CLIENT_CERT too")
+        if self.timeout_s <= 0:
+            raise ConfigError("timeout must be longer than nothing, such as 60s")
+        if self.max_response_bytes <= 0:
+            raise ConfigError("max_response must be larger than nothing, such as 1GiB")
+
+
+def load(
+    path: str | Path | None = None, *, environ: Mapping[str, str] | None = None, user: str = "", password: str = ""
+) -> SourceConfig:
+    """The settings of the file at `path` (none: the one that SLO_CONFIG names, if any) under those of the environment.
+
+    `user` and `password` are those of the URL, where it has some. Raises ConfigError.
+    """
+    environ = os.environ if environ is None else environ
+    path = path or environ.get("SLO_CONFIG") or None
+    settings: dict[str, Any] = _read_file(Path(path)) if path else {}
+    for key in SETTINGS:
+        name = f"SLO_{key.upper()}"
+        if environ.get(name):
+            settings = _override(settings, key, _setting(key, environ[name], name, Path()))
+    if user:
+        if any(key.startswith(("bearer_", "basic_")) for key in settings):
+            raise ConfigError(
+                "the URL holds a user and password, and the environment or the configuration file sets a "
+                "credential as well; keep one, better the latter"
+            )
+        settings |= {"basic_user": user, "basic_password": password}
+    return SourceConfig(**settings)
+
+
+def _override(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A credential in the environment replaces the file's, whether that is given as text or as a file's name."""
+    twin = key.removesuffix("_file") if key.endswith("_file") else f"{key}_file"
+    return {name: old for name, old in settings.items() if name != twin} | _named(key, value)
+
+
+def _named(key: str, value: Any) -> dict[str, Any]:
+    return {{"timeout": "timeout_s", "max_response": "max_response_bytes"}.get(key, key): value}
+
+
+class _PlainLoader(yaml.BaseLoader):
+    """Every scalar is a text, as it was written: no YAML 1.1 surprises in a password; duplicate keys are refused."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, "duplicate", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file; check SLO_CONFIG or --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from None
+    try:
+        content = yaml.load(text, _PlainLoader)  # noqa: S506 - it makes nothing but texts, lists and mappings
+    except yaml.YAMLError as error:
+        # The parser's own message quotes the line, which may hold a password.
+        raise ConfigError(_yaml_place(path, error)) from None
+    if not content:
+        return {}
+    _expect_mapping(content, f"{path}", SECTIONS)
+    section = content.get("source") or {}
+    _expect_mapping(section, f"{path}: source", SETTINGS)
+    settings: dict[str, Any] = {}
+    for key, value in section.items():
+        settings |= _named(key, _setting(key, value, f"{path}: source.{key}", path.parent))
+    return settings
+
+
+def _yaml_place(path: Path, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+    if isinstance(error, yaml.constructor.ConstructorError):
+        return f"{place}: this key is there twice; keep one"
+    return f"{place}: not YAML; put values with special characters in quotes"
+
+
+def _expect_mapping(content: object, where: str, known: tuple[str, ...]) -> None:
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where}: a mapping is expected, with keys of {', '.join(known)}")
+    for key in content:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {str(key)[:60]!r}{suggest(str(key), known)}")
+
+
+def _setting(key: str, value: object, where: str, folder: Path) -> Any:
+    """The value of one setting, checked; `where` names it in errors, `folder` is where relative paths start."""
+    if key == "headers":
+        return _headers(value, where)
+    if not isinstance(value, str):
+        raise ConfigError(f"{where}: a text is expected")
+    if key == "timeout":
+        return _timeout_s(value.strip(), where)
+    if key == "max_response":
+        return _bytes(value.strip(), where)
+    if key in FILES:
+        file = folder / Path(value).expanduser()
+        _check_file(key, file, where)
+        return file
+    if key == "bearer_token":
+        return _header_value(value.strip(), where)
+    return _no_control(value, where)
+
+
+def _timeout_s(text: str, where: str) -> float:
+    """Seconds, of a duration or a bare number of seconds."""
+    try:
+        return parse_duration(f"{text}s" if text.isdigit() else text) / 1000
+    except DurationError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _bytes(text: str, where: str) -> int:
+    if (match := _SIZE.fullmatch(text)) is None:
+        raise ConfigError(f"{where}: a size is expected, such as 512MiB or 1GiB")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+def _headers(value: object, where: str) -> tuple[tuple[str, str], ...]:
+    """Headers as a mapping (in the file) or as `Name: value; Name: value` (in the environment, or the file too)."""
+    if isinstance(value, str):
+        parts = [part.partition(":") for part in value.split(";") if part.strip()]
+        if not all(colon for _, colon, _ in parts):
+            raise ConfigError(f"{where}: write headers as `Name: value; Name: value`")
+        pairs: list[tuple[str, object]] = [(name, text) for name, _, text in parts]
+    elif isinstance(value, dict):
+        pairs = list(value.items())
+    else:
+        raise ConfigError(f"{where}: a mapping of names to values is expected")
+    headers: list[tuple[str, str]] = []
+    for name, text in pairs:
+        name = str(name).strip()
+        if not _HEADER_NAME.fullmatch(name) or not isinstance(text, str):
+            raise ConfigError(f"{where}: header {name[:60]!r} has no valid name or value; write `Name: value`")
+        if name.lower() in (known.lower() for known, _ in headers):
+            raise ConfigError(f"{where}: header {name} is there twice; keep one")
+        headers.append((name, _header_value(text.strip(), where)))
+    return tuple(headers)
+
+
+def _header_value(text: str, where: str) -> str:
+    if not text.isascii():
+        raise ConfigError(f"{where}: holds a character that HTTP headers cannot carry; use ASCII")
+    return _no_control(text, where)
+
+
+def _no_control(text: str, where: str) -> str:
+    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+        raise ConfigError(f"{where}: holds a line break or another control character")
+    return text
+
+
+def _check_file(key: str, file: Path, where: str) -> None:
+    try:
+        head = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{where}: {file} cannot be read: {_reason(error)}") from None
+    # The TLS library would ask for the passphrase on the terminal.
+    if key in ("client_key", "client_cert") and b"ENCRYPTED" in head:
+        raise ConfigError(f"{where}: {file} is locked with a passphrase; give a key without one")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "not UTF-8 text"

@@ -1,0 +1,308 @@
+"""The one place that talks HTTP to a Prometheus: time-outs, retries, credentials, limits, and errors in plain words.
+
+prometheus-api-client forms the requests and reads `data.result`; the session that it is given does the rest and keeps
+the full answer. Neither the library's own retries (they repeat queries that timed out) nor its POST (it leaves the
+query in the URL) are used.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import http.client
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+
+from slo.errors import ConfigError, SourceError
+from slo.source import failure
+from slo.source.answer import Answer, parse
+from slo.source.config import SourceConfig
+
+LONGEST_URL = 2000  # bytes of query string; longer queries go as a form in the body of a POST
+READ_BYTES = 1 << 18
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+AGAIN = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often, how soon and how long a call is tried. Seconds."""
+
+    connect_s: float = 5.0
+    attempts: int = 4
+    backoff_s: float = 0.5  # doubled with each attempt, and up to half of it taken off at random
+    longest_wait_s: float = 30.0  # a server that asks for more by Retry-After is given up
+    total_factor: float = 4.0  # all attempts of a call together: this many read time-outs
+
+
+PATIENT = Patience()
+
+
+class Credentials(AuthBase):
+    """Sets the Authorization header; token and password files are read anew each time, since they are rotated.
+
+    Being there even when there is nothing to set, it keeps requests from sending what ~/.netrc says.
+    """
+
+    def __init__(self, config: SourceConfig) -> None:
+        self._config = config
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        for secret in self.secrets()[:1]:
+            request.headers["Authorization"] = secret
+        return request
+
+    def secrets(self) -> list[str]:
+        """The header's value first, then every part of it that must not be shown."""
+        config = self._config
+        if config.basic_user:
+            file = config.basic_password_file
+            password = _read_secret(file, "basic_password_file").rstrip("\r\n") if file else config.basic_password
+            packed = base64.b64encode(f"{config.basic_user}:{password}".encode()).decode()
+            return [f"Basic {packed}", packed, password, quote(password, safe="")]
+        file = config.bearer_token_file
+        if token := (_read_secret(file, "bearer_token_file").strip() if file else config.bearer_token):
+            return [f"Bearer {token}", token]
+        return []
+
+    @property
+    def kind(self) -> str:
+        """What is sent, in words that give nothing away."""
+        config = self._config
+        if config.basic_user:
+            return "a user with a password"
+        if config.bearer_token or config.bearer_token_file:
+            return "a bearer token"
+        if any(name.lower() == "authorization" for name, _ in config.headers):
+            return "an Authorization header"
+        return "a client certificate" if config.client_cert else "no credential"
+
+
+class Session(requests.Session):
+    """A session whose every request is bounded in time and size, retried where that helps, and parsed once.
+
+    Thread-safe: `take_answer` gives the answer of the calling thread's last request.
+    """
+
+    def __init__(self, address: SplitResult, name: str, config: SourceConfig, patience: Patience) -> None:
+        super().__init__()
+        self._address, self._name, self._config, self._patience = address, name, config, patience
+        self._credentials = Credentials(config)
+        self._local = threading.local()
+        self.auth = self._credentials
+        self.headers.update({"User-Agent": "slo", "Accept": "application/json", **dict(config.headers)})
+        self.max_redirects = 5
+        self.verify = str(config.ca_cert) if config.ca_cert else True
+        if config.client_cert:
+            self.cert = (
+                (str(config.client_cert), str(config.client_key)) if config.client_key else str(config.client_cert)
+            )
+
+    def take_answer(self) -> Answer:
+        answer: Answer = self._local.answer
+        del self._local.answer
+        return answer
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """One call of the API, attempts and all. Raises SourceError."""
+        params: dict[str, str] = kwargs.pop("params", None) or {}
+        kwargs |= {"params": params} if len(urlencode(params)) <= LONGEST_URL else {"data": params}
+        method = "POST" if "data" in kwargs else "GET"
+        deadline = time.monotonic() + self._config.timeout_s * self._patience.total_factor
+        for attempt in range(1, self._patience.attempts + 1):
+            outcome = self._attempt(method, str(url), deadline, params.get("query", ""), kwargs)
+            if not isinstance(outcome, failure.Failure):
+                self._local.answer = outcome
+                return _Parsed(outcome)
+            wait = outcome.retry_after_s
+            if wait is None:
+                wait = self._patience.backoff_s * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311
+            last = attempt == self._patience.attempts
+            late = wait > self._patience.longest_wait_s or time.monotonic() + wait > deadline
+            if not outcome.again or last or late:
+                raise outcome.error(self._name, attempt)
+            time.sleep(wait)
+        raise AssertionError("unreachable")
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Sends one hop; one that a redirect has led to another server goes without credentials."""
+        if not self._is_home(str(request.url)):
+            for header in ("Authorization", "Cookie", *(name for name, _ in self._config.headers)):
+                request.headers.pop(header, None)
+            kwargs["cert"] = None
+        return super().send(request, **kwargs)
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """`send` decides on the credentials of each hop; requests would ask ~/.netrc for the new host."""
+
+    def _is_home(self, url: str) -> bool:
+        home, there = self._address, urlsplit(url)
+        if home.hostname != there.hostname:
+            return False
+        same = home.scheme == there.scheme and _port(home) == _port(there)
+        return same or (home.scheme == "http" and there.scheme == "https" and _port(home) == 80 and _port(there) == 443)
+
+    def _attempt(
+        self, method: str, url: str, deadline: float, query: str, kwargs: Mapping[str, Any]
+    ) -> Answer | failure.Failure:
+        try:
+            with super().request(method, url, stream=True, **kwargs) as response:
+                body = self._read(response, deadline)
+                moved = response.url if response.history else None
+                if response.status_code == 200 and (answer := parse(body)) is not None:
+                    return answer
+                return failure.of_answer(
+                    response.status_code,
+                    body,
+                    again=response.status_code in AGAIN,
+                    retry_after_s=_retry_after(response.headers.get("Retry-After")),
+                    query=query,
+                    credential=self._credentials.kind,
+                    moved=moved,
+                    redact=self._redact,
+                )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            return failure.of_exception(error, self._config.timeout_s)
+        except _Late:
+            return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_MEND}")
+
+    @property
+    def _budget_s(self) -> float:
+        return self._config.timeout_s * self._patience.total_factor
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        """The body, decoded; read as it comes, so that a trickle does not outlive the deadline."""
+        limit = self._config.max_response_bytes
+        body = bytearray()
+        while chunk := response.raw.read1(READ_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > limit:
+                raise SourceError(
+                    f"{self._name}: the answer is larger than {limit / (1 << 20):,.0f} MiB; narrow the matchers or the "
+                    "period, or raise SLO_MAX_RESPONSE"
+                )
+            if time.monotonic() > deadline:
+                raise _Late
+        return bytes(body)
+
+    def _redact(self, text: str) -> str:
+        """What a server says may quote what it was sent."""
+        secrets = [*self._credentials.secrets(), *(value for _, value in self._config.headers)]
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(secret, "…")
+        return text
+
+
+class _Late(Exception):  # noqa: N818
+    """The deadline of a call has passed while its answer came in."""
+
+
+class _Parsed(requests.Response):
+    """A good answer that is parsed already."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.status_code = 200
+        self._document = answer.document
+
+    def json(self, **_: Any) -> Any:
+        return self._document
+
+
+class Api:
+    """The two calls that everything rests on, by way of prometheus-api-client."""
+
+    def __init__(self, url: str, load_config: Callable[[str, str], SourceConfig], patience: Patience = PATIENT) -> None:
+        address, user, password = split_url(url)
+        config = load_config(user, password)
+        self.name = urlunsplit(address)
+        self._session = Session(address, self.name, config, patience)
+        # The server gives up just before we do, and says so in its own words, instead of working on for nobody.
+        # VictoriaMetrics moves a range's start and end to multiples of the step unless it is told not to cache.
+        self._limits = {"timeout": f"{max(1, round(config.timeout_s * 950))}ms", "nocache": "1"}
+        self._connect = _client(self.name, self._session, (patience.connect_s, config.timeout_s))
+
+    def query(self, query: str, at_ms: int) -> Answer:
+        """An instant query. Raises SourceError."""
+        self._connect.custom_query(query, params={"time": seconds(at_ms), **self._limits})
+        return self._session.take_answer()
+
+    def query_range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Answer:
+        """A range query of at most 11,000 steps. Raises SourceError."""
+        exact = {"start": seconds(start_ms), "end": seconds(end_ms), **self._limits}
+        self._connect.custom_query_range(query, EPOCH, EPOCH, seconds(step_ms), params=exact)
+        return self._session.take_answer()
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _client(url: str, session: Session, timeout_s: tuple[float, float]) -> Any:
+    from prometheus_api_client import PrometheusConnect  # it brings its own date parser, and pandas where installed
+
+    return PrometheusConnect(url=url, session=session, retry=urllib3.Retry(0, redirect=False), timeout=timeout_s)
+
+
+def seconds(ms: int) -> str:
+    """Milliseconds as the API takes them, to the last digit."""
+    sign, ms = ("-", -ms) if ms < 0 else ("", ms)
+    return f"{sign}{ms // 1000}.{ms % 1000:03d}"
+
+
+def split_url(url: str) -> tuple[SplitResult, str, str]:
+    """The address without user, password and trailing slash, then those two. Raises ConfigError."""
+    shown = _without_userinfo(url)
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError(f"{shown}: not a URL; write http://host:9090") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"{shown}: not the URL of a server; write http://host:9090")
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{urlunsplit(('', '', shown, '', ''))}: give the server's address without `?` and `#`")
+    netloc = f"[{host}]" if ":" in host else host
+    netloc += f":{port}" if port is not None else ""
+    path = parts.path.rstrip("/").removesuffix("/api/v1").rstrip("/")
+    return SplitResult(parts.scheme, netloc, path, "", ""), unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _without_userinfo(url: str) -> str:
+    scheme, mark, rest = url.strip().partition("://")
+    address, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{address.rpartition('@')[2]}{slash}{path}".partition("?")[0].partition("#")[0]
+
+
+def _port(address: SplitResult) -> int:
+    return address.port or (443 if address.scheme == "https" else 80)
+
+
+def _read_secret(file: Any, key: str) -> str:
+    try:
+        text: str = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{key}: {file} cannot be read any more") from None
+    return text
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait, of a header that holds seconds or a date."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())
