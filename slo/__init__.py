@@ -1,1 +1,55 @@
-"""SLOs and error budgets: definitions become Prometheus rules, exact figures and reports."""
+"""SLOs and error budgets: definitions become Prometheus rules, exact figures and reports.
+
+>>> import slo
+>>> specs = slo.load("definitions/")  # doctest: +SKIP
+>>> budget = slo.evaluate(specs["faciliauto/error-rate"], slo.open("recording.parquet"))  # doctest: +SKIP
+>>> budget.remaining, budget.burn_rate("1h"), budget.timeline  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slo.api import evaluate, evaluate_all, load, open, simulate
+    from slo.budget.model import Budget, Incident, Note, State
+    from slo.errors import DefinitionError, SloError, SourceError
+    from slo.spec.model import Slo, Specs
+
+__version__ = "0.1.0"
+__all__ = [
+    "Budget",
+    "DefinitionError",
+    "Incident",
+    "Note",
+    "Slo",
+    "SloError",
+    "SourceError",
+    "Specs",
+    "State",
+    "evaluate",
+    "evaluate_all",
+    "load",
+    "open",
+    "simulate",
+]
+
+# What is named here is imported when it is first used: `import slo` and `slo --help` stay quick.
+_HOMES = {
+    **dict.fromkeys(("evaluate", "evaluate_all", "load", "open", "simulate"), "slo.api"),
+    **dict.fromkeys(("Budget", "Incident", "Note", "State"), "slo.budget.model"),
+    **dict.fromkeys(("DefinitionError", "SloError", "SourceError"), "slo.errors"),
+    **dict.fromkeys(("Slo", "Specs"), "slo.spec.model"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'slo' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -69,6 +71,11 @@ def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
         except ValidationError as error:
             for path, message in _messages(error):
                 report(path, message, "error")
+            # What is of the right shape is looked into all the same, so that all faults show at once.
+            if isinstance(document.data.get("slos"), list):
+                rest = _mended(document.data, error)
+                with suppress(ValidationError):
+                    build_service(ServiceModel.model_validate(rest), file, line_of, report)
         else:
             services.append(build_service(model, file, line_of, report))
     return services
@@ -99,7 +106,7 @@ def _messages(error: ValidationError) -> list[tuple[strict_yaml.Path, str]]:
         path = _yaml_path(detail["loc"])
         kind, value = detail["type"], detail.get("input")
         # A union reports each of its branches: of `off` or a mapping, a mapping's own faults say more.
-        if kind == "literal_error" and (isinstance(value, dict) or any(_deeper(d["loc"], detail["loc"]) for d in details)):
+        if kind == "literal_error" and any(_at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail):
             continue
         match kind:
             case "extra_forbidden":
@@ -140,9 +147,38 @@ def _yaml_path(loc: tuple[str | int, ...]) -> strict_yaml.Path:
     )
 
 
-def _deeper(other: tuple[str | int, ...], loc: tuple[str | int, ...]) -> bool:
+def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...]) -> bool:
     path, base = _yaml_path(other), _yaml_path(loc)
-    return len(path) > len(base) and path[: len(base)] == base
+    return path[: len(base)] == base
+
+
+def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """A copy without what `error` names: unknown keys gone, placeholders where names and objectives are missing."""
+    rest: dict[str, Any] = copy.deepcopy(data)
+    lost: set[int] = set()
+    for detail in error.errors(include_url=False):
+        path = _yaml_path(detail["loc"])
+        *above, last = path
+        parent: Any = rest
+        for step in above:
+            parent = parent[step] if isinstance(parent, dict | list) and parent else None
+            if parent is None:
+                break
+        if isinstance(parent, dict) and detail["type"] == "extra_forbidden":
+            parent.pop(last, None)
+        elif isinstance(parent, dict) and last in _PLACEHOLDERS and len(path) in (1, 3):
+            parent[last] = _PLACEHOLDERS[str(last)]
+        elif path[0] == "slos" and len(path) > 1:
+            lost.add(int(path[1]))
+        else:
+            rest.pop(str(path[0]), None)
+    # Places are looked up by position, so a lost SLO leaves a harmless one where it was.
+    for index in lost:
+        rest["slos"][index] = {"name": "x", "objective": "99", "sli": {"probe": {"metric": "up"}}}
+    return rest
+
+
+_PLACEHOLDERS = {"service": "x", "name": "x", "objective": "99"}
 
 
 def _duplicates(services: list[Service]) -> list[Problem]:

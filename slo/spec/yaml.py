@@ -25,6 +25,10 @@ Path = tuple[str | int, ...]
 _LITERALS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map")
+)
+
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -105,7 +109,7 @@ class _Reader:
             if not any("unfolds" in problem.message for problem in self.problems):
                 self.fault(node, path, f"unfolds to more than {MOST_NODES} values or {MOST_DEPTH} levels")
             return None
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+        if node.tag not in _TAGS:
             self.fault(node, path, f"tag {node.tag} is not accepted; write a plain value")
             return None
         match node:

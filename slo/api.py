@@ -1,0 +1,63 @@
+"""The functions that `import slo` offers: what the command line does, as Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from slo.budget.evaluate import evaluate as _evaluate
+from slo.budget.model import Budget
+from slo.source import Source
+from slo.source import open as _open
+from slo.spec.load import load as _load
+from slo.spec.model import Slo, Specs
+
+if TYPE_CHECKING:
+    from slo.source.recording import Recording
+
+PathLike = str | os.PathLike[str]
+
+
+def load(paths: PathLike | Iterable[PathLike]) -> Specs:
+    """The SLOs in definition files and folders, by `service/name`.
+
+    Raises DefinitionError with every fault of every file; what is only doubtful is in the result's `warnings`.
+    """
+    return _load(paths)
+
+
+def open(source: PathLike, *, config: PathLike | None = None) -> Source:
+    """A source of samples: the http(s) URL of anything with the Prometheus API, or a recording's path.
+
+    Credentials come from the environment or from `config`, see docs/sources.md. Raises SourceError.
+    """
+    return _open(os.fspath(source), config=None if config is None else os.fspath(config))
+
+
+def evaluate(slo: Slo, source: Source, *, end: datetime | int | None = None) -> Budget:
+    """The error budget of one SLO at `end`: a datetime with a time zone, or milliseconds UTC.
+
+    Without `end`: a recording's end, a server's present. Raises SourceError.
+    """
+    return _evaluate(slo, source, source.latest_ms() if end is None else end)
+
+
+def evaluate_all(slos: Specs | Iterable[Slo], source: Source, *, end: datetime | int | None = None) -> list[Budget]:
+    """The error budgets of many SLOs, all at the same moment, in their order. Raises SourceError."""
+    at = source.latest_ms() if end is None else end
+    return [_evaluate(one, source, at) for one in (slos.values() if isinstance(slos, Specs) else slos)]
+
+
+def simulate(specs: Specs, path: PathLike, *, end: datetime, days: float = 40, seed: int = 1) -> Recording:
+    """Writes a recording of plausible traffic for any definition, with incidents in it, and opens it.
+
+    What was planted is in the recording's `header.truth`. Raises SloError.
+    """
+    from slo.source.recording import Recording, write
+    from slo.source.simulation import simulate as make
+
+    samples, header = make(specs, days=days, seed=seed, end_ms=round(end.timestamp() * 1000))
+    write(path, samples, header)
+    return Recording.open(path)

@@ -1,0 +1,77 @@
+"""A budget as plain data, for programs: the same figures that people see, unrounded."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from slo.budget.model import Budget
+from slo.window import format_duration
+
+# Raised when a field changes its meaning or goes; a new field does not raise it.
+SCHEMA_VERSION = 1
+
+
+def as_data(budget: Budget) -> dict[str, Any]:
+    """One SLO's figures, for JSON. Ratios are 0..1, times RFC 3339 in UTC, unknown figures null."""
+    slo = budget.slo
+    return {
+        "slo": slo.id,
+        "service": slo.service,
+        "name": slo.name,
+        "description": slo.description,
+        "owner": slo.owner,
+        "labels": dict(slo.labels),
+        "objective_percent": f"{slo.objective.percent.normalize():f}",
+        "window": str(slo.window),
+        "state": budget.state.value,
+        "start": _time(budget.start),
+        "end": _time(budget.end),
+        "events": {
+            "total": budget.total,
+            "good": budget.good,
+            "errors": budget.errors,
+            "allowed_errors": budget.allowed_errors,
+        },
+        "sli": budget.sli,
+        "error_ratio": budget.error_ratio,
+        "error_budget": {
+            "ratio": budget.error_budget,
+            "minutes": budget.budget_minutes,
+            "consumed": budget.consumed,
+            "remaining": budget.remaining,
+            "exhaustion": _time(budget.exhaustion),
+        },
+        "burn_rates": {window: budget.burn_rate(window) for window in ("1h", "6h", "3d")},
+        "alerts": [
+            {
+                "severity": burn.window.severity,
+                "long_window": format_duration(burn.window.long_ms),
+                "short_window": format_duration(burn.window.short_ms),
+                "factor": float(burn.window.factor),
+                "long_burn_rate": burn.long,
+                "short_burn_rate": burn.short,
+                "firing": burn.firing,
+            }
+            for burn in budget.burns
+        ],
+        "percentiles_seconds": dict(budget.quantiles),
+        "incidents": [
+            {
+                "start": _time(incident.start),
+                "end": _time(incident.end),
+                "errors": incident.errors,
+                "total": incident.total,
+                "error_ratio": incident.error_ratio,
+                "budget_share": incident.budget_share,
+            }
+            for incident in budget.incidents
+        ],
+        "coverage": budget.coverage,
+        "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
+        "source": budget.source,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,375 @@
+"""The command line. The only room that prints, reads flags, reads the clock, or exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from slo.errors import ConfigError, DefinitionError, SloError
+
+if TYPE_CHECKING:
+    from slo.budget.model import Budget
+    from slo.source import Source
+    from slo.spec.model import Specs
+
+FINE, OUT_OF_BUDGET, BAD_INPUT = 0, 1, 2
+
+app = typer.Typer(
+    name="slo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="SLOs and error budgets: definitions become Prometheus rules, exact figures and reports.",
+    epilog="Exit codes: 0 fine, 1 out of budget (with --fail-on-exhausted), 2 bad input or a source that failed.",
+)
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Definition files, or folders of them.")]
+SourceName = Annotated[
+    str,
+    typer.Option("--source", "-s", help="An http(s) URL with the Prometheus API, or a recording's path.", envvar="SLO_SOURCE"),
+]
+Config = Annotated[Path | None, typer.Option("--config", help="Credentials and time-outs of the source.", envvar="SLO_CONFIG")]
+End = Annotated[
+    str | None,
+    typer.Option("--end", help="The moment of evaluation: 2026-11-20T12:00:00Z or Unix seconds. [default: a recording's end, or now]"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+Gate = Annotated[bool, typer.Option("--fail-on-exhausted", help="Exit with 1 if an error budget is exhausted.")]
+
+
+def main() -> NoReturn:
+    """Runs the command line; every error on purpose becomes a message and an exit code here."""
+    try:
+        code = app(standalone_mode=False) or FINE
+    except SloError as error:
+        _complain(error)
+        code = BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except OSError as error:
+        _say(f"error: {error.filename or ''}: {error.strerror or error}".replace(": : ", ": "))
+        code = BAD_INPUT
+    except Exception as error:
+        # Click's own usage errors; its classes differ between versions of typer, their shape does not.
+        if not hasattr(error, "format_message"):
+            raise
+        show = getattr(error, "show", None)
+        if show is not None:
+            show()
+        code = getattr(error, "exit_code", BAD_INPUT)
+    sys.exit(code if isinstance(code, int) else FINE)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        import slo
+
+        print(slo.__version__)
+        raise typer.Exit
+
+
+@app.command(epilog="Example: slo check definitions/")
+def check(paths: Paths, as_json: AsJson = False) -> int:
+    """Validate definitions; shows every fault of every file."""
+    from slo.spec.load import load
+
+    try:
+        specs = load(paths)
+        problems, failed = list(specs.warnings), False
+    except DefinitionError as error:
+        specs, problems, failed = None, list(error.problems), True
+    if specs is not None:
+        problems += _compiled(specs)[1]
+    if as_json:
+        fields = ("file", "line", "column", "path", "severity", "message")
+        _print_json([{field: getattr(problem, field) for field in fields} for problem in problems])
+    else:
+        for problem in problems:
+            _say(str(problem))
+        if specs is not None:
+            files = len({service.file for service in specs.services})
+            print(f"{_count(len(specs), 'SLO')} in {_count(files, 'file')}: fine{_doubts(problems)}")
+    return BAD_INPUT if failed else FINE
+
+
+@app.command(epilog="Example: slo rules definitions/ -o rules.yml")
+def rules(
+    paths: Paths,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write. [default: standard output]")] = None,
+) -> int:
+    """Compile definitions into Prometheus recording and alert rules."""
+    from slo.files import write_text
+    from slo.rules import to_yaml
+
+    specs = _load(paths)
+    groups, problems = _compiled(specs)
+    for problem in problems:
+        _say(str(problem))
+    text = to_yaml(groups, [service.file for service in specs.services])
+    if output is None:
+        sys.stdout.write(text)
+        return FINE
+    write_text(output, text)
+    count = sum(len(group.rules) for group in groups)
+    _say(f"{_count(count, 'rule')} in {_count(len(groups), 'group')} for {_count(len(specs), 'SLO')}: {output}")
+    return FINE
+
+
+@app.command(epilog="Example: slo status definitions/ --source http://localhost:9090")
+def status(
+    paths: Paths, source: SourceName, end: End = None, config: Config = None, as_json: AsJson = False, gate: Gate = False
+) -> int:
+    """A table of all SLOs: SLI, budget left, burn rates, state."""
+    from slo.budget.export import SCHEMA_VERSION, as_data
+
+    budgets = _evaluate(_load(paths), _open(source, config), end)
+    if as_json:
+        _print_json({"version": SCHEMA_VERSION, "slos": [as_data(budget) for budget in budgets]})
+    else:
+        _table(budgets)
+    return _verdict(budgets, gate)
+
+
+@app.command(epilog="Example: slo report definitions/ --source recording.parquet -o reports/out")
+def report(
+    paths: Paths,
+    source: SourceName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write index.html to.")],
+    end: End = None,
+    config: Config = None,
+    title: Annotated[str, typer.Option("--title", help="The page's title.")] = "Error budgets",
+    gate: Gate = False,
+) -> int:
+    """Write the report: one self-contained HTML file."""
+    from slo.files import write_text
+    from slo.report import render
+
+    specs = _load(paths)
+    budgets = _evaluate(specs, _open(source, config), end)
+    with _progress("drawing", 0):
+        page = render(budgets, title=title, generated=datetime.now(UTC), warnings=specs.warnings)
+    place = output / "index.html"
+    write_text(place, page)
+    print(place)
+    return _verdict(budgets, gate)
+
+
+@app.command(epilog="Example: slo record definitions/ -s http://localhost:9090 --start 2026-11-01T00:00:00Z -o november.parquet")
+def record(
+    paths: Paths,
+    source: SourceName,
+    start: Annotated[str, typer.Option("--start", help="2026-11-01T00:00:00Z, Unix seconds, or a duration before the end such as 30d.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The recording to write.")],
+    end: End = None,
+    config: Config = None,
+) -> int:
+    """Save the raw samples that the definitions need, to repeat and share an analysis without the server."""
+    from slo.promql.samples import Samples
+    from slo.sli.selectors import raw_selectors
+    from slo.source.recording import Header, write
+
+    specs = _load(paths)
+    origin = _open(source, config)
+    end_ms = origin.latest_ms() if end is None else _time(end, "--end")
+    start_ms = _start(start, end_ms)
+    if start_ms >= end_ms:
+        raise ConfigError(f"--start {start} is not before the end")
+    selectors = list(dict.fromkeys(selector for slo in specs.values() for selector in raw_selectors(slo.sli)))
+    series: dict[tuple[tuple[str, str], ...], Any] = {}
+    with _progress("recording", len(selectors)) as advance:
+        for selector in selectors:
+            for one in origin.samples([selector], start_ms, end_ms).series:
+                series[tuple(sorted(one.labels.items()))] = (one.labels, one.times, one.values)
+            advance()
+    samples = Samples.from_series(series.values())
+    write(output, samples, Header(start_ms, end_ms, origin.name))
+    print(f"{output}: {_count(len(samples.series), 'series', 'series')}, {_count(sum(len(s.times) for s in samples.series), 'sample')}")
+    return FINE
+
+
+@app.command(epilog="Example: slo simulate definitions/ --days 40 --seed 1 -o recording.parquet")
+def simulate(
+    paths: Paths,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The recording to write.")],
+    days: Annotated[float, typer.Option("--days", help="How many days.", min=0.05, max=400)] = 40.0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same samples.")] = 1,
+    end: Annotated[str | None, typer.Option("--end", help="Where the samples end. [default: the last midnight UTC]")] = None,
+    openmetrics: Annotated[bool, typer.Option("--openmetrics", help="OpenMetrics text, for promtool tsdb create-blocks-from.")] = False,
+) -> int:
+    """Make a recording of plausible traffic for any definition, with incidents planted in it."""
+    from slo.source.openmetrics import write_openmetrics
+    from slo.source.recording import write
+    from slo.source.simulation import simulate as make
+
+    specs = _load(paths)
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    end_ms = round(midnight.timestamp() * 1000) if end is None else _time(end, "--end")
+    with _progress("simulating", 0):
+        samples, header = make(specs, days=days, seed=seed, end_ms=end_ms)
+        if openmetrics:
+            write_openmetrics(output, samples)
+        else:
+            write(output, samples, header)
+    count = sum(len(series.times) for series in samples.series)
+    print(f"{output}: {_count(len(samples.series), 'series', 'series')}, {_count(count, 'sample')}, seed {seed}")
+    return FINE
+
+
+@app.command(epilog="Example: slo schema > slo.schema.json")
+def schema() -> int:
+    """Print the JSON Schema of definitions, for completion in editors."""
+    from slo.spec.document import json_schema
+
+    _print_json(json_schema())
+    return FINE
+
+
+def _load(paths: Sequence[Path]) -> Specs:
+    from slo.spec.load import load
+
+    specs = load(paths)
+    for warning in specs.warnings:
+        _say(str(warning))
+    return specs
+
+
+def _compiled(specs: Specs) -> tuple[Any, list[Any]]:
+    from slo.rules import compile_specs
+
+    return compile_specs(specs)
+
+
+def _open(source: str, config: Path | None) -> Source:
+    from slo.source import open as open_source
+
+    return open_source(source, config=None if config is None else str(config))
+
+
+def _evaluate(specs: Specs, source: Source, end: str | None) -> list[Budget]:
+    from slo.budget.evaluate import evaluate
+
+    end_ms = source.latest_ms() if end is None else _time(end, "--end")
+    budgets = []
+    with _progress("evaluating", len(specs)) as advance:
+        for slo in specs.values():
+            budgets.append(evaluate(slo, source, end_ms))
+            advance()
+    return budgets
+
+
+def _verdict(budgets: Sequence[Budget], gate: bool) -> int:
+    from slo.budget.model import State
+
+    exhausted = [budget.slo.id for budget in budgets if budget.state is State.EXHAUSTED]
+    if gate and exhausted:
+        _say(f"exhausted: {', '.join(exhausted)}")
+        return OUT_OF_BUDGET
+    return FINE
+
+
+def _table(budgets: Sequence[Budget]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from slo.budget.model import TROUBLE
+    from slo.display import show_percent, show_rate
+
+    styles = {"exhausted": "bold red", "burning": "bold yellow", "at risk": "yellow", "healthy": "green", "no data": "magenta"}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("SLO", overflow="fold", min_width=20)
+    for column in ("objective", "window", "SLI", "budget left", "1h burn", "6h burn", "3d burn"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    worst = sorted(budgets, key=lambda b: (TROUBLE[b.state], b.remaining if b.remaining is not None else 0.0))
+    for budget in worst:
+        rates = [show_rate(budget.burn_rate(window)) for window in ("1h", "6h", "3d")]
+        state = Text(budget.state.value, style=styles[budget.state.value])
+        table.add_row(
+            Text(budget.slo.id), str(budget.slo.objective), str(budget.slo.window), show_percent(budget.sli, 3),
+            show_percent(budget.remaining), *rates, state,
+        )  # fmt: skip
+    # A pipe has no width: a table cut to a guess would lose figures.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    for budget in worst:
+        for note in budget.notes:
+            console.print(Text(f"{budget.slo.id}: {note.text}"), soft_wrap=True, style="dim")
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error while something takes long, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total or None)
+        yield lambda: progress.advance(task)
+
+
+def _time(text: str, flag: str) -> int:
+    """A moment in milliseconds; text without a time zone is UTC."""
+    try:
+        return round(float(text) * 1000)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{flag} {text!r} is no time; write 2026-11-20T12:00:00Z or Unix seconds") from None
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _start(text: str, end_ms: int) -> int:
+    from slo.errors import DurationError
+    from slo.window import parse_duration
+
+    try:
+        return end_ms - parse_duration(text)
+    except DurationError:
+        return _time(text, "--start")
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _doubts(problems: Sequence[object]) -> str:
+    return f", with {_count(len(problems), 'warning')}" if problems else ""
+
+
+def _print_json(data: object) -> None:
+    print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _complain(error: SloError) -> None:
+    if isinstance(error, DefinitionError):
+        for problem in error.problems:
+            _say(str(problem))
+        count = sum(problem.severity == "error" for problem in error.problems)
+        _say(f"{_count(count, 'error')}; nothing was written")
+    else:
+        _say(f"error: {error}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

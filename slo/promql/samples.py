@@ -1,0 +1,107 @@
+"""Samples in memory: series of labels, times and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import re2
+from numpy.typing import NDArray
+
+from slo.errors import PromqlError
+from slo.promql.ast import Matcher, VectorSelector
+
+STALE_BITS = 0x7FF0000000000002
+STALE = float(np.array([STALE_BITS], dtype=np.int64).view(np.float64)[0])
+
+
+def is_stale(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a series was marked as ended."""
+    return np.asarray(values.view(np.int64) == STALE_BITS)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One series: labels with `__name__`, times (int64 ms UTC, ascending), values (float64)."""
+
+    labels: Mapping[str, str]
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class Samples:
+    """Many series, to be selected from."""
+
+    def __init__(self, series: Iterable[Series]) -> None:
+        self.series = tuple(series)
+
+    @classmethod
+    def from_series(cls, rows: Iterable[tuple[Mapping[str, str], Any, Any]]) -> Samples:
+        """From (labels, times in ms, values); times must ascend. Raises ValueError."""
+        series = []
+        for labels, times, values in rows:
+            at = np.ascontiguousarray(times, dtype=np.int64)
+            held = np.ascontiguousarray(values, dtype=np.float64)
+            if at.shape != held.shape or at.ndim != 1:
+                raise ValueError(f"{dict(labels)}: {at.shape} times for {held.shape} values")
+            if len(at) > 1 and not bool((at[1:] > at[:-1]).all()):
+                raise ValueError(f"{dict(labels)}: times do not ascend")
+            series.append(Series(dict(labels), at, held))
+        return cls(series)
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Series]]:
+        found: dict[str, list[Series]] = {}
+        for one in self.series:
+            found.setdefault(one.labels.get("__name__", ""), []).append(one)
+        return found
+
+    @property
+    def start_ms(self) -> int | None:
+        """The first sample's time."""
+        return min((int(s.times[0]) for s in self.series if len(s.times)), default=None)
+
+    @property
+    def end_ms(self) -> int | None:
+        """The last sample's time."""
+        return max((int(s.times[-1]) for s in self.series if len(s.times)), default=None)
+
+    def select(self, selector: VectorSelector) -> list[Series]:
+        """The series that a selector matches; its offset and `@` are ignored. Raises PromqlError on a bad regex."""
+        pool = self._by_name.get(selector.name, []) if selector.name is not None else self.series
+        return [one for one in pool if all(matches(matcher, one.labels) for matcher in selector.matchers)]
+
+    def concat(self, other: Samples) -> Samples:
+        """Both, as they are."""
+        return Samples((*self.series, *other.series))
+
+
+def matches(matcher: Matcher, labels: Mapping[str, str]) -> bool:
+    """Whether labels satisfy a matcher; a missing label is an empty one. Raises PromqlError on a bad regex."""
+    value = labels.get(matcher.label, "")
+    match matcher.op:
+        case "=":
+            return value == matcher.value
+        case "!=":
+            return value != matcher.value
+        case "=~":
+            return bool(_regex(matcher.value).fullmatch(value))
+        case _:
+            return not _regex(matcher.value).fullmatch(value)
+
+
+@lru_cache(maxsize=1024)
+def _regex(text: str) -> Any:
+    options = re2.Options()
+    options.dot_nl = True
+    options.log_errors = False
+    try:
+        return re2.compile(text, options=options)
+    except re2.error as error:
+        raise PromqlError(f"bad regular expression {text!r}: {error}") from None
