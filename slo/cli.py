@@ -35,12 +35,19 @@ app = typer.Typer(
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Definition files, or folders of them.")]
 SourceName = Annotated[
     str,
-    typer.Option("--source", "-s", help="An http(s) URL with the Prometheus API, or a recording's path.", envvar="SLO_SOURCE"),
+    typer.Option(
+        "--source", "-s", help="An http(s) URL with the Prometheus API, or a recording's path.", envvar="SLO_SOURCE"
+    ),
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="Credentials and time-outs of the source.", envvar="SLO_CONFIG")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Credentials and time-outs of the source.", envvar="SLO_CONFIG")
+]
 End = Annotated[
     str | None,
-    typer.Option("--end", help="The moment of evaluation: 2026-11-20T12:00:00Z or Unix seconds. [default: a recording's end, or now]"),
+    typer.Option(
+        "--end",
+        help="The moment of evaluation: 2026-11-20T12:00:00Z or Unix seconds. [default: a recording's end, or now]",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
 Gate = Annotated[bool, typer.Option("--fail-on-exhausted", help="Exit with 1 if an error budget is exhausted.")]
@@ -109,7 +116,9 @@ def check(paths: Paths, as_json: AsJson = False) -> int:
 @app.command(epilog="Example: slo rules definitions/ -o rules.yml")
 def rules(
     paths: Paths,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write. [default: standard output]")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write. [default: standard output]")
+    ] = None,
 ) -> int:
     """Compile definitions into Prometheus recording and alert rules."""
     from slo.files import write_text
@@ -131,7 +140,12 @@ def rules(
 
 @app.command(epilog="Example: slo status definitions/ --source http://localhost:9090")
 def status(
-    paths: Paths, source: SourceName, end: End = None, config: Config = None, as_json: AsJson = False, gate: Gate = False
+    paths: Paths,
+    source: SourceName,
+    end: End = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    gate: Gate = False,
 ) -> int:
     """A table of all SLOs: SLI, budget left, burn rates, state."""
     from slo.budget.export import SCHEMA_VERSION, as_data
@@ -168,11 +182,16 @@ def report(
     return _verdict(budgets, gate)
 
 
-@app.command(epilog="Example: slo record definitions/ -s http://localhost:9090 --start 2026-11-01T00:00:00Z -o november.parquet")
+@app.command(
+    epilog="Example: slo record definitions/ -s http://localhost:9090 --start 2026-11-01T00:00:00Z -o november.parquet"
+)
 def record(
     paths: Paths,
     source: SourceName,
-    start: Annotated[str, typer.Option("--start", help="2026-11-01T00:00:00Z, Unix seconds, or a duration before the end such as 30d.")],
+    start: Annotated[
+        str,
+        typer.Option("--start", help="2026-11-01T00:00:00Z, Unix seconds, or a duration before the end such as 30d."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The recording to write.")],
     end: End = None,
     config: Config = None,
@@ -197,7 +216,9 @@ def record(
             advance()
     samples = Samples.from_series(series.values())
     write(output, samples, Header(start_ms, end_ms, origin.name))
-    print(f"{output}: {_count(len(samples.series), 'series', 'series')}, {_count(sum(len(s.times) for s in samples.series), 'sample')}")
+    print(
+        f"{output}: {_count(len(samples.series), 'series', 'series')}, {_count(sum(len(s.times) for s in samples.series), 'sample')}"
+    )
     return FINE
 
 
@@ -207,8 +228,12 @@ def simulate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The recording to write.")],
     days: Annotated[float, typer.Option("--days", help="How many days.", min=0.05, max=400)] = 40.0,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same samples.")] = 1,
-    end: Annotated[str | None, typer.Option("--end", help="Where the samples end. [default: the last midnight UTC]")] = None,
-    openmetrics: Annotated[bool, typer.Option("--openmetrics", help="OpenMetrics text, for promtool tsdb create-blocks-from.")] = False,
+    end: Annotated[
+        str | None, typer.Option("--end", help="Where the samples end. [default: the last midnight UTC]")
+    ] = None,
+    openmetrics: Annotated[
+        bool, typer.Option("--openmetrics", help="OpenMetrics text, for promtool tsdb create-blocks-from.")
+    ] = False,
 ) -> int:
     """Make a recording of plausible traffic for any definition, with incidents planted in it."""
     from slo.source.openmetrics import write_openmetrics
@@ -289,7 +314,13 @@ def _table(budgets: Sequence[Budget]) -> None:
     from slo.budget.model import TROUBLE
     from slo.display import show_percent, show_rate
 
-    styles = {"exhausted": "bold red", "burning": "bold yellow", "at risk": "yellow", "healthy": "green", "no data": "magenta"}
+    styles = {
+        "exhausted": "bold red",
+        "burning": "bold yellow",
+        "at risk": "yellow",
+        "healthy": "green",
+        "no data": "magenta",
+    }
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("SLO", overflow="fold", min_width=20)
     for column in ("objective", "window", "SLI", "budget left", "1h burn", "6h burn", "3d burn"):

@@ -56,7 +56,8 @@ def show_duration(seconds: float | None) -> str:
         return NOTHING
     if seconds < 60:
         return f"{seconds:.3g}s"
-    rest, parts = round(seconds), []
+    rest = round(seconds)
+    parts: list[str] = []
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, rest = divmod(rest, length)
         if count or parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from slo.budget.model import Budget, Burn, Incident, Note, moment
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Grid, coverage
 from slo.spec.model import Latency, Slo
-from slo.window import DAY, MINUTE, Calendar, burn_windows, dead_windows, format_duration
+from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -46,9 +47,7 @@ def evaluate(slo: Slo, source: Source, end: datetime | int) -> Budget:
     if isinstance(slo.window, Calendar):
         # Steps must meet the period's start, so its end gives way: by less than a step.
         end_ms = max(start_ms + step, end_ms - (end_ms - start_ms) % step)
-    windows = slo.alerting.windows or burn_windows(
-        slo.window, slo.objective.error_budget, slo.scrape_interval_ms
-    )
+    windows = slo.alerting.windows or burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
     history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
     steps = -(-(end_ms - start_ms + history) // step)
     grid = Grid(end_ms, step, steps)
@@ -68,7 +67,7 @@ def _milliseconds(at: datetime) -> int:
 
 
 def _budget(
-    slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[object, ...]
+    slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[BurnWindow, ...]
 ) -> Budget:
     counts, grid = measured.counts, measured.counts.grid
     first = (start_ms - grid.start_ms) // grid.step_ms
@@ -102,15 +101,13 @@ def _budget(
         source=source,
         has_data=measured.has_data,
     )
-    burns = tuple(Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows)  # type: ignore[attr-defined,arg-type]
+    burns = tuple(
+        Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
+    )
     notes += _notes(budget, measured, start_ms, unbounded)
-    return _with(budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), exhaustion=_exhaustion(budget))
-
-
-def _with(budget: Budget, **changes: object) -> Budget:
-    from dataclasses import replace
-
-    return replace(budget, **changes)  # type: ignore[arg-type]
+    return replace(
+        budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), exhaustion=_exhaustion(budget)
+    )
 
 
 def _exhaustion(budget: Budget) -> datetime | None:
@@ -185,9 +182,7 @@ def _notes(budget: Budget, measured: Measured, start_ms: int, unbounded: bool) -
         lengths = sorted((gap.end_ms - max(gap.start_ms, start_ms) for gap in budget.gaps), reverse=True)
         named = ", ".join(format_duration(length // 1000 * 1000) for length in lengths[:_NAMED_GAPS])
         more = f" and {len(lengths) - _NAMED_GAPS} more" if len(lengths) > _NAMED_GAPS else ""
-        notes.append(
-            Note("gaps", f"no scrapes for {named}{more}; counters carry their events over to the next scrape")
-        )
+        notes.append(Note("gaps", f"no scrapes for {named}{more}; counters carry their events over to the next scrape"))
     if seen.resets:
         notes.append(
             Note("resets", f"{seen.resets} counter resets: events between a last scrape and its restart are not known")

@@ -12,7 +12,6 @@ from slo.budget.model import Note
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node
 from slo.promql.parse import parse
 from slo.sli.counting import Counts, Gap, Grid, Seen, count, count_buckets
-from slo.sli.promql import errors_tile, total_tile
 from slo.sli.selectors import buckets, raw_selectors
 from slo.spec.build import WINDOW_VARIABLE
 from slo.spec.model import Latency, Raw, Slo
@@ -70,6 +69,8 @@ def _raw_samples(slo: Slo, source: Source, grid: Grid) -> float:
 
 def _ask_steps(slo: Slo, source: Source, grid: Grid) -> Measured:
     """Each step added up by the server, in the form in which the generated rules count."""
+    from slo.sli.promql import errors_tile, total_tile
+
     first, step = int(grid.ends[0]), grid.step_ms
     errors = source.query_range(errors_tile(slo.sli, step), first, grid.end_ms, step)
     total = source.query_range(total_tile(slo.sli, step), first, grid.end_ms, step)
@@ -78,9 +79,7 @@ def _ask_steps(slo: Slo, source: Source, grid: Grid) -> Measured:
     notes = (Note("stepwise", text), *_remarks(errors, total))
     if not isinstance(slo.sli, Latency):
         return Measured(counts, notes=notes, has_data=has_data)
-    by_bound: Node = Aggregate(
-        "sum", Call("increase", (MatrixSelector(buckets(slo.sli), step),)), grouping=("le",)
-    )
+    by_bound: Node = Aggregate("sum", Call("increase", (MatrixSelector(buckets(slo.sli), step),)), grouping=("le",))
     answer = source.query_range(by_bound, first, grid.end_ms, step)
     rows = sorted((float(labels.get("le", "nan").replace("Inf", "inf")), values) for labels, values in answer.series)
     if not rows:
@@ -133,4 +132,6 @@ def _remarks(*answers: Matrix) -> list[Note]:
 
 def ratio_query(slo: Slo, window_ms: int) -> Node:
     """PromQL that gives about the same error ratio on any server, in one query over raw series."""
+    from slo.sli.promql import errors_tile, total_tile
+
     return Binary("/", errors_tile(slo.sli, window_ms), total_tile(slo.sli, window_ms))

@@ -277,9 +277,15 @@ class Budget:
             ("objective", f"{self.slo.objective} over {self.slo.window}"),
             ("SLI", show_percent(self.sli, 4)),
             ("budget left", show_percent(self.remaining)),
-            ("bad events", f"{show_count(self.errors)} of {show_count(self.total)}; {show_count(self.allowed_errors)} allowed"),
+            (
+                "bad events",
+                f"{show_count(self.errors)} of {show_count(self.total)}; {show_count(self.allowed_errors)} allowed",
+            ),
             ("burn rate 1 h / 6 h / 3 d", " / ".join(show_rate(self.burn_rate(w)) for w in ("1h", "6h", "3d"))),
-            ("period", f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC, {show_percent(self.coverage)} covered"),
+            (
+                "period",
+                f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC, {show_percent(self.coverage)} covered",
+            ),
             *[("note", note.text) for note in self.notes],
         ]
         body = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)

@@ -15,8 +15,8 @@ from slo.promql.ast import (
     Binary,
     Call,
     Cardinality,
-    MatrixSelector,
     Matcher,
+    MatrixSelector,
     Node,
     Number,
     String,
@@ -70,7 +70,8 @@ def _node(tree: Any, text: str) -> Node:
             return Call(tree.func.name, tuple(_node(argument, text) for argument in tree.args))
         case rust.AggregateExpr():
             param = None if tree.param is None else _node(tree.param, text)
-            labels, without = (), False
+            labels: tuple[str, ...] = ()
+            without = False
             if tree.modifier is not None:
                 labels = tuple(tree.modifier.labels)
                 without = tree.modifier.type == rust.AggModifierType.Without
@@ -122,8 +123,8 @@ def _binary(tree: Any, text: str) -> Node:
     return Binary(str(tree.op), _node(tree.lhs, text), _node(tree.rhs, text), return_bool, matching)
 
 
-def _ms(length: timedelta) -> int:
-    return round(length / timedelta(milliseconds=1))
+def _ms(length: Any) -> int:
+    return int(round(length / timedelta(milliseconds=1)))
 
 
 def _offset(offset: timedelta | None) -> int:

@@ -53,7 +53,7 @@ class Grid:
         """What fell into each step. Sums of whole numbers are exact below 2**53."""
         bins = self.bins(times)
         inside = (bins >= 0) & (bins < self.steps)
-        return np.bincount(bins[inside], weights=amounts[inside], minlength=self.steps)
+        return np.bincount(bins[inside], weights=amounts[inside], minlength=self.steps).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

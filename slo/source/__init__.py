@@ -51,6 +51,13 @@ class Source(Protocol):
     def name(self) -> str:
         """For humans; never holds a credential."""
 
+    @property
+    def local(self) -> bool:
+        """Whether raw samples cost nothing to ask for."""
+
+    def latest_ms(self) -> int:
+        """The last moment that the source knows of: a recording's end, a server's present."""
+
     def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples:
         """The raw samples of all series that any of the selectors matches, start_ms <= time <= end_ms, stale markers
         where the source has them. The selectors' offsets are ignored."""

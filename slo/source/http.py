@@ -232,9 +232,10 @@ class Api:
         self._limits = {"timeout": f"{max(1, round(config.timeout_s * 950))}ms", "nocache": "1"}
         self._connect = _client(self.name, self._session, (patience.connect_s, config.timeout_s))
 
-    def query(self, query: str, at_ms: int) -> Answer:
-        """An instant query. Raises SourceError."""
-        self._connect.custom_query(query, params={"time": seconds(at_ms), **self._limits})
+    def query(self, query: str, at_ms: int | None) -> Answer:
+        """An instant query; None asks for the server's present. Raises SourceError."""
+        time = {} if at_ms is None else {"time": seconds(at_ms)}
+        self._connect.custom_query(query, params={**time, **self._limits})
         return self._session.take_answer()
 
     def query_range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Answer:

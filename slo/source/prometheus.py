@@ -79,6 +79,16 @@ class PrometheusSource:
         return self._api.name
 
     @property
+    def local(self) -> bool:
+        """False: many raw samples are better added up by the server."""
+        return False
+
+    def latest_ms(self) -> int:
+        """The server's present, by its own clock, in whole seconds. Raises SourceError."""
+        answer = self._api.query("time()", None)
+        return int(float(answer.result[1])) * 1000
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """All that the server has said beside its answers so far, each once; see also `Matrix.notes`."""
         return tuple(self._notes)

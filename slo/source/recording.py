@@ -20,11 +20,13 @@ import numpy as np
 
 from slo.errors import RecordingError
 from slo.files import replaced
-from slo.promql.ast import VectorSelector
+from slo.promql.ast import Node, VectorSelector, walk
 from slo.promql.samples import Samples
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from slo.source import Matrix
 
 FORMAT_VERSION = 1
 _KEY = b"slo.recording"
@@ -134,6 +136,15 @@ class Recording:
         """The file's path."""
         return str(self._path)
 
+    @property
+    def local(self) -> bool:
+        """True: raw samples are at hand."""
+        return True
+
+    def latest_ms(self) -> int:
+        """Where the recording ends."""
+        return self.header.end_ms
+
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Recording:
         """Opens a recording. Raises RecordingError if it is missing, damaged or of a later version."""
@@ -149,7 +160,9 @@ class Recording:
         except (pa.ArrowException, OSError) as error:
             raise RecordingError(f"{place}: not a Parquet file, or damaged: {str(error).splitlines()[0]}") from error
         if _KEY not in metadata:
-            raise RecordingError(f"{place}: a Parquet file, but no recording; make one with `slo record` or `slo simulate`")
+            raise RecordingError(
+                f"{place}: a Parquet file, but no recording; make one with `slo record` or `slo simulate`"
+            )
         try:
             fields = json.loads(metadata[_KEY])
             version = fields["version"]
@@ -185,6 +198,26 @@ class Recording:
             if high > low:
                 cut.append((series.labels, series.times[low:high], series.values[low:high]))
         return Samples.from_series(cut)
+
+    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+        """The expression at each step, by the embedded engine. Raises PromqlError, RecordingError."""
+        from slo.promql import Engine
+        from slo.source import Matrix, MatrixSeries
+
+        selectors = [node for node in walk(expr) if isinstance(node, VectorSelector)]
+        engine = Engine(self.samples(selectors, self.header.start_ms, self.header.end_ms))
+        answer = engine.query_range(expr, start=start_ms / 1000, end=end_ms / 1000, step=step_ms / 1000)
+        times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
+        rows = []
+        for series in answer.series:
+            values = np.full(len(times), np.nan)
+            values[(series.times - start_ms) // step_ms] = series.values
+            rows.append(MatrixSeries(series.labels, values))
+        return Matrix(times, tuple(rows), tuple(str(text) for text in (*answer.warnings, *answer.infos)))
+
+    def query(self, expr: Node, at_ms: int) -> Matrix:
+        """The expression at one time. Raises PromqlError, RecordingError."""
+        return self.query_range(expr, at_ms, at_ms, 1000)
 
     def all(self) -> Samples:
         """Every sample of the recording."""

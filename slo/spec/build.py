@@ -13,8 +13,8 @@ from slo.promql.parse import parse as parse_promql
 from slo.promql.parse import parse_selector
 from slo.spec.document import AlertingModel, AlertModel, LatencyModel, RatioModel, ServiceModel, SliModel, SloModel
 from slo.spec.model import Alert, Alerting, Latency, Objective, Probe, Ratio, Raw, Service, Sli, Slo
-from slo.window import Rolling, Window, parse_duration, parse_window
 from slo.window import DAY as _DAY
+from slo.window import Rolling, Window, parse_duration, parse_window
 
 Path = tuple[str | int, ...]
 Report = Callable[[Path, str, str], None]  # path, message, "error" or "warning"
@@ -52,11 +52,11 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     for index, entry in enumerate(model.slos):
         path: Path = ("slos", index)
         _check_labels(entry.labels, (*path, "labels"), report)
+        own_window = window if entry.window is None else _window(entry.window, (*path, "window"), report)
         try:
             objective, sli = _objective_and_sli(entry, path, report)
         except Fault:
             continue
-        own_window = window if entry.window is None else _window(entry.window, (*path, "window"), report)
         if own_window is None:
             continue
         slos.append(
@@ -91,7 +91,9 @@ def parse_objective(text: str) -> Objective:
     if percent > 100:
         raise ValueError(f"objective {text} is above 100; write a percentage such as 99.9")
     if percent == 100:
-        raise ValueError("objective 100 leaves no error budget, so nothing can be measured against it; 99.99 leaves 1 of 10,000")
+        raise ValueError(
+            "objective 100 leaves no error budget, so nothing can be measured against it; 99.99 leaves 1 of 10,000"
+        )
     if percent <= 0:
         raise ValueError(f"objective {text} asks for nothing; write a percentage above 0, such as 99.9")
     if percent < 1:
@@ -106,7 +108,11 @@ def parse_objective(text: str) -> Objective:
 def _objective_and_sli(entry: SloModel, path: Path, report: Report) -> tuple[Objective, Sli]:
     percentile = _PERCENTILE.fullmatch(entry.objective.strip())
     if percentile and entry.sli.latency is None:
-        report((*path, "objective"), f"objective {entry.objective!r} is a percentile; only a `latency` SLI has one", "error")
+        report(
+            (*path, "objective"),
+            f"objective {entry.objective!r} is a percentile; only a `latency` SLI has one",
+            "error",
+        )
         raise Fault
     objective, fault = None, False
     try:
@@ -169,7 +175,11 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
             continue
         equal = own.get((matcher.label, "="))
         if matcher.op == "=" and equal is not None:
-            report(at, f"`{part_is}` has {matcher.label}={equal!r} but `total` {matcher.label}={matcher.value!r}: nothing of it is in the total", "error")
+            report(
+                at,
+                f"`{part_is}` has {matcher.label}={equal!r} but `total` {matcher.label}={matcher.value!r}: nothing of it is in the total",
+                "error",
+            )
             raise Fault
         if not any(m.label == matcher.label for m in part.matchers):
             report(at, f"`{part_is}` may count events outside `total`: it lacks the matcher {matcher}", "warning")
@@ -180,7 +190,11 @@ def _latency(model: LatencyModel, percentile_threshold: str | None, path: Path, 
     name = histogram.name or ""
     for suffix in ("_bucket", "_count", "_sum"):
         if name.endswith(suffix):
-            report((*at, "histogram"), f"write the histogram's own name, without {suffix}: {name.removesuffix(suffix)}", "error")
+            report(
+                (*at, "histogram"),
+                f"write the histogram's own name, without {suffix}: {name.removesuffix(suffix)}",
+                "error",
+            )
             raise Fault
     if not name:
         report((*at, "histogram"), "a histogram needs its metric's name", "error")
@@ -192,7 +206,9 @@ def _latency(model: LatencyModel, percentile_threshold: str | None, path: Path, 
         many = "both an objective such as `p95 < 500ms` and a `threshold`" if model.threshold else "no threshold"
         report(at, f"{many}; give one of the two: `threshold: 500ms`, or the objective as `p95 < 500ms`", "error")
         raise Fault
-    where, text = ((*at, "threshold"), model.threshold) if model.threshold else ((*path, "objective"), percentile_threshold)
+    where, text = (
+        ((*at, "threshold"), model.threshold) if model.threshold else ((*path, "objective"), percentile_threshold)
+    )
     try:
         threshold = Decimal(parse_duration(text or "")) / 1000
     except DurationError as error:
@@ -216,7 +232,9 @@ def _selector(text: str, at: Path, report: Report) -> VectorSelector:
 
 def _check_raw(text: str, at: Path, report: Report) -> None:
     if WINDOW_VARIABLE not in text:
-        report(at, f"has no {WINDOW_VARIABLE}, so it cannot be asked over a window; write …[{WINDOW_VARIABLE}]", "error")
+        report(
+            at, f"has no {WINDOW_VARIABLE}, so it cannot be asked over a window; write …[{WINDOW_VARIABLE}]", "error"
+        )
         raise Fault
     try:
         parse_promql(text.replace(WINDOW_VARIABLE, "5m"))

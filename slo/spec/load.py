@@ -34,7 +34,9 @@ def load(paths: PathLike | Iterable[PathLike]) -> Specs:
         try:
             text = file.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            problems.append(Problem(str(file), 0, 0, "", f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"))
+            problems.append(
+                Problem(str(file), 0, 0, "", f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}")
+            )
         except OSError as error:
             problems.append(Problem(str(file), 0, 0, "", f"cannot be read: {error.strerror}"))
         else:
@@ -56,10 +58,14 @@ def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
         if not isinstance(document.data, dict):
             line, column = document.place(())
             found = "nothing" if document.data is None else _kind(document.data)
-            problems.append(Problem(file, line, column, "", f"holds {found}; a definition is a mapping with `service:` and `slos:`"))
+            problems.append(
+                Problem(file, line, column, "", f"holds {found}; a definition is a mapping with `service:` and `slos:`")
+            )
             continue
 
-        def report(path: strict_yaml.Path, message: str, severity: str, document: strict_yaml.Document = document) -> None:
+        def report(
+            path: strict_yaml.Path, message: str, severity: str, document: strict_yaml.Document = document
+        ) -> None:
             line, column = document.place(path)
             problems.append(Problem(file, line, column, strict_yaml.show_path(path), message, severity))
 
@@ -88,7 +94,9 @@ def _files(paths: list[PathLike], problems: list[Problem]) -> list[FilePath]:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix in (".yaml", ".yml") and p.is_file())
             if not found:
-                problems.append(Problem(str(path), 0, 0, "", "holds no definition; its files must end in .yaml or .yml"))
+                problems.append(
+                    Problem(str(path), 0, 0, "", "holds no definition; its files must end in .yaml or .yml")
+                )
             files |= dict.fromkeys(found)
         elif path.exists():
             files[path] = None
@@ -106,7 +114,9 @@ def _messages(error: ValidationError) -> list[tuple[strict_yaml.Path, str]]:
         path = _yaml_path(detail["loc"])
         kind, value = detail["type"], detail.get("input")
         # A union reports each of its branches: of `off` or a mapping, a mapping's own faults say more.
-        if kind == "literal_error" and any(_at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail):
+        if kind == "literal_error" and any(
+            _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
+        ):
             continue
         match kind:
             case "extra_forbidden":
@@ -143,7 +153,9 @@ def _messages(error: ValidationError) -> list[tuple[strict_yaml.Path, str]]:
 def _yaml_path(loc: tuple[str | int, ...]) -> strict_yaml.Path:
     # pydantic adds a union's branch (a model's name, `literal[...]`) and `[key]` to the path.
     return tuple(
-        step for step in loc if isinstance(step, int) or not (step.endswith(("Model", "]")) and (step[0].isupper() or "[" in step))
+        step
+        for step in loc
+        if isinstance(step, int) or not (step.endswith(("Model", "]")) and (step[0].isupper() or "[" in step))
     )
 
 
@@ -161,9 +173,7 @@ def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
         *above, last = path
         parent: Any = rest
         for step in above:
-            parent = parent[step] if isinstance(parent, dict | list) and parent else None
-            if parent is None:
-                break
+            parent = _below(parent, step)
         if isinstance(parent, dict) and detail["type"] == "extra_forbidden":
             parent.pop(last, None)
         elif isinstance(parent, dict) and last in _PLACEHOLDERS and len(path) in (1, 3):
@@ -178,6 +188,13 @@ def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     return rest
 
 
+def _below(parent: Any, step: str | int) -> Any:
+    try:
+        return parent[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
 _PLACEHOLDERS = {"service": "x", "name": "x", "objective": "99"}
 
 
@@ -189,7 +206,9 @@ def _duplicates(services: list[Service]) -> list[Problem]:
             known = first.setdefault(slo.id, slo)
             if known is not slo:
                 problems.append(
-                    Problem(slo.file, slo.line, 1, "", f"SLO {slo.id} is defined twice, first in {known.file}:{known.line}")
+                    Problem(
+                        slo.file, slo.line, 1, "", f"SLO {slo.id} is defined twice, first in {known.file}:{known.line}"
+                    )
                 )
     return problems
 

@@ -26,7 +26,8 @@ _LITERALS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 _TAGS = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map")
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map")
 )
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -114,7 +115,7 @@ class _Reader:
             return None
         match node:
             case yaml.ScalarNode():
-                if node.style is None:
+                if not node.style:
                     if node.value in _LITERALS:
                         return None
                     if node.value in _BOOLEANS:
@@ -132,7 +133,7 @@ class _Reader:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.fault(key, path, "a key must be plain text")
-            elif key.value == "<<" and key.style is None:
+            elif key.value == "<<" and not key.style:
                 for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     if isinstance(merged, yaml.MappingNode):
                         for name, item in self.read(merged, path, depth + 1).items():
@@ -156,10 +157,10 @@ class _Reader:
 
 
 def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
-    merged = []
+    merged: list[yaml.Node] = []
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode):
-            if key.value == "<<" and key.style is None:
+            if key.value == "<<" and not key.style:
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             else:
                 yield key, value

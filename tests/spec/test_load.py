@@ -1,0 +1,216 @@
+"""Definitions: what is accepted, what it means, and how faults are told."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slo.errors import DefinitionError, Problem
+from slo.promql.ast import Matcher, VectorSelector
+from slo.spec.build import parse_objective
+from slo.spec.document import json_schema
+from slo.spec.load import load, loads
+from slo.spec.model import Latency, Probe, Ratio, Raw, Slo
+from slo.window import Calendar, Rolling
+
+DEFINITIONS = Path(__file__).parent.parent.parent / "definitions"
+
+GOOD = """\
+service: shop
+owner: team-shop
+labels: {tier: 1}
+defaults:
+  window: 28d
+  labels: {version: 1.10, country: no}
+slos:
+  - name: availability
+    objective: 99.90
+    sli: {ratio: {errors: 'http_requests_total{job="shop",code=~"5.."}', total: 'http_requests_total{job="shop"}'}}
+  - name: latency
+    objective: p95 < 500ms
+    window: month
+    alerting: {page: off, ticket: {labels: {severity: P3}}}
+    sli: {latency: {histogram: 'http_request_duration_seconds{job="shop"}'}}
+  - name: up
+    objective: 99
+    window: 24h
+    alerting: off
+    sli: {probe: {metric: 'up{job="shop"}'}}
+  - name: raw
+    objective: 99
+    sli: {raw: {errors: 'sum(increase(e_total[$window]))', total: 'sum(increase(t_total[$window]))'}}
+"""
+
+
+def read(text: str) -> tuple[list[Slo], list[Problem]]:
+    problems: list[Problem] = []
+    services = loads(text, "x.yaml", problems)
+    return [slo for service in services for slo in service.slos], problems
+
+
+def one_slo(**changes: str) -> str:
+    """A definition of one good SLO, with some of its lines replaced (None drops a line)."""
+    parts = {"name": "a", "objective": "99.9", "sli": "{probe: {metric: up}}"} | changes
+    return "service: s\nslos:\n  - " + "\n    ".join(f"{key}: {value}" for key, value in parts.items()) + "\n"
+
+
+def faults(text: str) -> list[str]:
+    return [str(problem) for problem in read(text)[1]]
+
+
+def test_a_definition_becomes_typed_values() -> None:
+    [availability, latency, up, raw], problems = read(GOOD)
+    assert problems == []
+    assert availability.id == "shop/availability"
+    assert availability.objective.percent == Decimal("99.9")
+    assert availability.objective.error_budget == Decimal("0.001")
+    assert availability.window == Rolling(28 * 86_400_000)
+    assert availability.labels == {"tier": "1", "version": "1.10", "country": "no"}
+    assert isinstance(availability.sli, Ratio)
+    assert availability.sli.part == VectorSelector(
+        "http_requests_total", (Matcher("job", "=", "shop"), Matcher("code", "=~", "5.."))
+    )
+    assert isinstance(latency.sli, Latency)
+    assert (latency.objective.percent, latency.sli.threshold_seconds) == (Decimal(95), Decimal("0.5"))
+    assert latency.window == Calendar("month")
+    assert not latency.alerting.page.enabled
+    assert latency.alerting.ticket.labels == {"severity": "P3"}
+    assert isinstance(up.sli, Probe)
+    assert not up.alerting.page.enabled
+    assert not up.alerting.ticket.enabled
+    assert isinstance(raw.sli, Raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("service: s\n", "x.yaml:1:1: error: `slos` is missing"),
+        ("service: s\nslos: 5\n", "x.yaml:2:1: error: slos: must be a list, found '5'"),
+        ("service: s\nslos: []\n", "x.yaml:2:1: error: slos: must hold at least one entry"),
+        ("- a\n", "x.yaml:1:1: error: holds a list"),
+        ("", "x.yaml: error: is empty"),
+        (one_slo(objetive="99"), "x.yaml:6:5: error: slos[0].objetive: unknown key `objetive`; did you mean `objective`?"),
+        (one_slo(objective="100"), "objective 100 leaves no error budget"),
+        (one_slo(objective="0"), "objective 0 asks for nothing"),
+        (one_slo(objective="-5"), "asks for nothing"),
+        (one_slo(objective="101"), "x.yaml:4:5: error: slos[0].objective: objective 101 is above 100; write a percentage such as 99.9"),
+        (one_slo(objective="0.999"), "for the ratio 0.999 write 99.9"),
+        (one_slo(objective="high"), "is no percentage"),
+        (one_slo(objective="nan"), "is no percentage"),
+        (one_slo(objective="inf"), "is no percentage"),
+        (one_slo(objective="[99]"), "slos[0].objective: must be text, found a list"),
+        (one_slo(objective="p95 < 500ms"), "only a `latency` SLI has one"),
+        (one_slo(window="30"), "'30' is no window"),
+        (one_slo(window="1y"), "out of range; accepted are 1h to 90d"),
+        (one_slo(window="fortnight"), "is no window"),
+        (one_slo(name="a b"), "'a b' is no name"),
+        (one_slo(name="x" * 101), "longer than 100"),
+        (one_slo(labels="{le: x}"), "label `le` is set by the rules themselves"),
+        (one_slo(labels="{'a-b': x}"), "is no label name"),
+        (one_slo(labels="{a: [1]}"), "slos[0].labels.a: must be text, found a list"),
+        (one_slo(alerting="{page: on}"), "or write `off`"),
+        (one_slo(alerting="{page: {lables: {}}}"), "unknown key `lables`; did you mean `labels`?"),
+        (one_slo(sli="{}"), "an SLI is exactly one of"),
+        (one_slo(sli="{probe: {metric: up}, raw: {errors: a, total: b}}"), "found probe and raw"),
+        (one_slo(sli="{probe: {metric: 'up{'}}"), "slos[0].sli.probe.metric: not valid PromQL"),
+        (one_slo(sli="{probe: {metric: 'up{a=~\"(\"}'}}"), "not valid PromQL"),
+        (one_slo(sli="{probe: {metric: 'rate(up[5m])'}}"), "must be a metric with matchers"),
+        (one_slo(sli="{probe: {metric: 'up offset 5m'}}"), "leave `offset` and `@` out"),
+        (one_slo(sli="{probe: {metric: '{}'}}"), "not valid PromQL"),
+        (one_slo(sli="{ratio: {total: t}}"), "exactly one of `errors` and `good`"),
+        (one_slo(sli="{ratio: {total: t, errors: e, good: g}}"), "exactly one of `errors` and `good`"),
+        (one_slo(sli="{ratio: {total: 't{a=\"1\"}', errors: 't{a=\"1\"}'}}"), "everything counts as an error"),
+        (one_slo(sli="{ratio: {total: 't{a=\"1\"}', errors: 't{a=\"2\"}'}}"), "nothing of it is in the total"),
+        (one_slo(sli="{ratio: {total: 't{a=\"1\"}', errors: 't{b=\"2\"}'}}"), "warning: slos[0].sli.ratio.errors: `errors` may count events outside"),
+        (one_slo(sli="{latency: {histogram: h_bucket, threshold: 1s}}"), "without _bucket: h"),
+        (one_slo(sli="{latency: {histogram: h}}"), "no threshold"),
+        (one_slo(sli="{latency: {histogram: h, threshold: 1x}}"), "'1x' is no duration"),
+        (one_slo(sli="{latency: {histogram: 'h{le=\"1\"}', threshold: 1s}}"), "leave `le` out"),
+        (one_slo(sli="{raw: {errors: 'sum(e)', total: 'sum(rate(t[$window]))'}}"), "has no $window"),
+        (one_slo(sli="{raw: {errors: 'sum(rate(e[$window])', total: 'sum(rate(t[$window]))'}}"), "slos[0].sli.raw.errors: not valid PromQL"),
+    ],
+)  # fmt: skip
+def test_faults_say_where_and_what_mends_them(text: str, expected: str) -> None:
+    assert any(expected in fault for fault in faults(text)), faults(text)
+
+
+def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        one_slo(objective="101", window="x", sli="{ratio: {total: 't{', errors: e}}", typo="1")
+    )
+    (tmp_path / "b.yml").write_text("service: [\n")
+    (tmp_path / "c.yaml").write_bytes(b"service: \xff\n")
+    with pytest.raises(DefinitionError) as caught:
+        load(tmp_path)
+    told = str(caught.value)
+    for part in (
+        "a.yaml:4:5",
+        "a.yaml:5:19",
+        "a.yaml:6:5",
+        "a.yaml:7:5",
+        "unknown key `typo`",
+        "b.yml:2:1",
+        "c.yaml: error: is not UTF-8",
+    ):
+        assert part in told
+    assert "above 100" in told
+
+
+def test_a_wrong_shape_hides_no_other_fault() -> None:
+    told = faults(one_slo(sli="{probe: {metric: 'up{'}}", window="x", typo="1"))
+    assert len(told) == 3
+
+
+def test_two_slos_of_one_name_are_an_error(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(one_slo())
+    with pytest.raises(DefinitionError, match=r"b\.yaml:3:1: error: SLO s/a is defined twice, first in .*a\.yaml:3"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["empty", "nowhere"])
+def test_nothing_to_read_is_an_error(tmp_path: Path, missing: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DefinitionError, match=r"holds no definition|does not exist"):
+        load(tmp_path / missing)
+
+
+def test_the_shipped_definitions_load_without_a_doubt() -> None:
+    specs = load(DEFINITIONS)
+    assert specs.warnings == ()
+    assert {"faciliauto", "hitl-api", "prometheus"} <= {service.name for service in specs.services}
+
+
+def test_an_unknown_slo_is_told_with_the_likeliest(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="did you mean `faciliauto/latency`"):
+        load(DEFINITIONS)["faciliauto/latnecy"]
+
+
+@given(st.decimals(min_value=1, max_value=Decimal("99.9999"), places=4))
+def test_an_objective_and_its_budget_are_one_to_the_digit(percent: Decimal) -> None:
+    objective = parse_objective(str(percent))
+    assert objective.ratio + objective.error_budget == 1
+    assert objective.error_budget * 100 + percent == 100
+
+
+@given(st.text(max_size=80))
+def test_any_text_in_any_place_is_a_message_never_a_crash(text: str) -> None:
+    quoted = json.dumps(text)
+    for place in ("objective", "window", "name", "description", "sli", "labels", "alerting"):
+        read(one_slo(**{place: quoted}))
+    read(one_slo(sli=f"{{probe: {{metric: {quoted}}}}}"))
+    read(one_slo(sli=f"{{latency: {{histogram: {quoted}, threshold: {quoted}}}}}"))
+
+
+def test_the_schema_knows_every_key_and_only_those() -> None:
+    schema = json_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == {"service", "owner", "description", "labels", "defaults", "slos"}
+    slo = schema["$defs"]["SloModel"]
+    assert slo["properties"]["objective"]["type"] == ["string", "number"]
+    assert slo["required"] == ["name", "objective", "sli"]
