@@ -1,26 +1,32 @@
-# `make report` and `make test` are all a fresh machine needs: Python 3.11+, git and make.
+# `make report` and `make test` are all that a fresh machine needs; Python 3.11+, git and make are there.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+OUT    := reports/out
 
-.PHONY: report test check bench servers format clean
+.PHONY: report test check bench format servers clean
 
-report: $(VENV)/.installed
-	$(BIN)/python -m slo demo 
+# The main job with no server anywhere: definitions, a simulated recording, rules and report.
+report: $(OUT)/recording.parquet
+	@$(BIN)/slo rules definitions -o $(OUT)/rules.yml
+	@$(BIN)/slo report definitions --source $(OUT)/recording.parquet -o $(OUT)
 
-$(VENV)/bin/python:
+$(OUT)/recording.parquet: $(VENV)/.installed $(wildcard definitions/*.yaml)
+	@$(BIN)/slo simulate definitions --days 40 --seed 1 -o $@
+
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,check]'
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
 	@touch $@ $(VENV)/.installed
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -28,14 +34,15 @@ check: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds
+	$(BIN)/python -m pytest tests/bench -n 0 --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The real servers that the tests run beside ours (Debian packages, unpacked into a cache).
 servers:
 	tests/servers/fetch
 
 clean:
-	rm -rf $(VENV) reports/out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -47,6 +47,8 @@ def show_rate(rate: float | None) -> str:
         return NOTHING
     if rate >= 99.95:
         return f"{rate:,.0f}x"
+    if 0 < rate < 0.005:
+        return "<0.01x"
     return f"{rate:.1f}x" if rate >= 0.995 or rate == 0 else f"{rate:.2f}x"
 
 

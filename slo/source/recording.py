@@ -77,6 +77,7 @@ def write(path: str | os.PathLike[str], samples: Samples, header: Header) -> Non
                 temporary,
                 schema,
                 compression="zstd",
+                write_page_checksum=True,
                 use_dictionary=["name"],
                 column_encoding={
                     "labels": "PLAIN",
@@ -155,7 +156,7 @@ class Recording:
         if not place.exists():
             raise RecordingError(f"{place}: no such recording; make one with `slo record` or `slo simulate`")
         try:
-            file = pq.ParquetFile(place, memory_map=True)
+            file = pq.ParquetFile(place, memory_map=True, page_checksum_verification=True)
             metadata = file.schema_arrow.metadata or {}
         except (pa.ArrowException, OSError) as error:
             raise RecordingError(f"{place}: not a Parquet file, or damaged: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,158 @@
+"""The command line as a shell sees it: exit codes, messages, nothing partial on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+GOOD = """\
+service: shop
+slos:
+  - name: errors
+    objective: 99
+    sli: {ratio: {errors: 'r_total{code=~"5.."}', total: r_total}}
+"""
+
+
+def slo(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLO_")}
+    return subprocess.run(
+        [sys.executable, "-m", "slo", *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, env=environment | {"PYTHONPATH": str(ROOT)}, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A definition, and two days of a recording for it."""
+    place = tmp_path_factory.mktemp("shop")
+    (place / "shop.yaml").write_text(GOOD)
+    done = slo("simulate", place / "shop.yaml", "--days", "2", "--seed", "3", "--end", "2026-11-20T00:00:00Z", "-o", place / "r.parquet")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+COMMANDS = ["check", "rules", "status", "report", "record", "simulate", "schema"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(command: str) -> None:
+    done = slo(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: slo {command}" in " ".join(done.stdout.split())
+
+
+def test_every_command_has_a_page_in_the_docs() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    for command in COMMANDS:
+        assert f"## slo {command}" in page
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "nowhere"),
+        ("check",),
+        ("rules", "nowhere", "-o", "out.yml"),
+        ("status", "shop.yaml", "--source", "nowhere.parquet"),
+        ("status", "shop.yaml", "--source", "shop.yaml"),
+        ("status", "shop.yaml", "--source", "http://127.0.0.1:9"),
+        ("status", "shop.yaml", "--source", "r.parquet", "--end", "yesterday"),
+        ("report", "shop.yaml", "--source", "http://127.0.0.1:9", "-o", "out"),
+        ("report", "shop.yaml", "--source", "r.parquet", "-o", "shop.yaml/out"),
+        ("record", "shop.yaml", "--source", "http://127.0.0.1:9", "--start", "1h", "--end", "1790000000", "-o", "out"),
+        ("simulate", "shop.yaml", "--days", "many", "-o", "out"),
+        ("simulate", "nowhere", "-o", "out"),
+        ("nonsense",),
+        ("status", "shop.yaml", "--no-such-flag"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_a_message_and_exit_code_2(folder: Path, arguments: tuple[str, ...]) -> None:
+    before = sorted(folder.rglob("*"))
+    done = slo(*arguments, cwd=folder)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_check_names_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(GOOD.replace("objective: 99", "objectiv: 101"))
+    done = slo("check", tmp_path)
+    assert done.returncode == 2
+    assert "bad.yaml:4:5: error: slos[0].objectiv: unknown key `objectiv`; did you mean `objective`?" in done.stderr
+    told = json.loads(slo("check", tmp_path, "--json").stdout)
+    assert {problem["line"] for problem in told} == {3, 4}
+
+
+def test_bad_definitions_leave_the_former_rules(folder: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yml"
+    assert slo("rules", folder / "shop.yaml", "-o", rules).returncode == 0
+    before = rules.read_bytes()
+    (tmp_path / "bad.yaml").write_text("service: [")
+    assert slo("rules", folder / "shop.yaml", tmp_path / "bad.yaml", "-o", rules).returncode == 2
+    assert rules.read_bytes() == before
+
+
+def test_rules_are_the_same_bytes_each_time_and_on_standard_output(folder: Path, tmp_path: Path) -> None:
+    slo("rules", "shop.yaml", "-o", tmp_path / "a.yml", cwd=folder)
+    assert slo("rules", "shop.yaml", cwd=folder).stdout == (tmp_path / "a.yml").read_text()
+
+
+def test_status_as_a_table_and_as_json_agree(folder: Path) -> None:
+    table = slo("status", "shop.yaml", "--source", "r.parquet", cwd=folder)
+    told = json.loads(slo("status", "shop.yaml", "--source", "r.parquet", "--json", cwd=folder).stdout)
+    [found] = told["slos"]
+    assert found["slo"] == "shop/errors"
+    assert found["state"] in table.stdout
+    assert "99%" in table.stdout
+    assert found["end"] == "2026-11-20T00:00:00Z"
+
+
+def test_the_gate_fails_only_on_an_exhausted_budget(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "strict.yaml").write_text(GOOD.replace("99\n", "99.999999\n"))
+    (tmp_path / "mild.yaml").write_text(GOOD.replace("99\n", "1\n"))
+    for name, code in (("strict", 1), ("mild", 0)):
+        done = slo("status", tmp_path / f"{name}.yaml", "--source", folder / "r.parquet", "--fail-on-exhausted")
+        assert done.returncode == code, done.stdout
+    assert slo("status", tmp_path / "strict.yaml", "--source", folder / "r.parquet").returncode == 0
+
+
+def test_report_writes_one_file_and_names_it(folder: Path, tmp_path: Path) -> None:
+    done = slo("report", "shop.yaml", "--source", "r.parquet", "-o", tmp_path / "out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "out" / "index.html")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+
+
+def test_a_recording_of_a_recording_holds_the_same(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.parquet"
+    done = slo("record", "shop.yaml", "--source", "r.parquet", "--start", "2d", "-o", copy, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(slo("status", "shop.yaml", "-s", source, "--json", cwd=folder).stdout) for source in ("r.parquet", copy)]
+    for one in told:
+        one["slos"][0].pop("source")
+    assert told[0] == told[1]
+
+
+def test_simulation_is_the_same_for_the_same_seed(folder: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", "3"), ("b", "4")):
+        slo("simulate", folder / "shop.yaml", "--days", "2", "--seed", seed, "--end", "2026-11-20T00:00:00Z", "-o", tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (folder / "r.parquet").read_bytes()
+    assert (tmp_path / "b").read_bytes() != (folder / "r.parquet").read_bytes()
+
+
+def test_importing_and_help_load_no_heavy_package() -> None:
+    """`slo --help` and `import slo` stay under 0.3 s because of what they leave alone; the benchmark measures them."""
+    program = "import sys, slo, slo.cli; slo.cli.app(['--help'], standalone_mode=False); print(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    for heavy in ("'numpy'", "'pandas'", "'pydantic'", "'matplotlib'", "'pyarrow'", "'jinja2'", "'yaml'"):
+        assert heavy not in done.stderr
