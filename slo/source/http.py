@@ -251,7 +251,8 @@ class Api:
 def _client(url: str, session: Session, timeout_s: tuple[float, float]) -> Any:
     from prometheus_api_client import PrometheusConnect  # it brings its own date parser, and pandas where installed
 
-    return PrometheusConnect(url=url, session=session, retry=urllib3.Retry(0, redirect=False), timeout=timeout_s)
+    never = urllib3.Retry(0, read=False, redirect=False)
+    return PrometheusConnect(url=url, session=session, retry=never, timeout=timeout_s)
 
 
 def seconds(ms: int) -> str:

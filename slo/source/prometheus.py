@@ -152,7 +152,7 @@ class PrometheusSource:
             notes |= dict.fromkeys(answer.notes)
             for labels, stamps, values in self._series(answer):
                 steps, rest = np.divmod(stamps - times[0], step_ms)
-                if rest.any() or (len(steps) and (steps[0] < 0 or steps[-1] >= len(times))):
+                if rest.any() or (len(steps) and (steps.min() < 0 or steps.max() >= len(times))):
                     raise SourceError(f"{self.name}: it answered with other times than it was asked for")
                 row = rows.get(labels)
                 if row is None:
@@ -206,6 +206,9 @@ class PrometheusSource:
     def _cut(self, span: Span, answer: Answer) -> Iterator[Part]:
         """The series of an answer without what is the span before's: ranges were closed on the left before 3.0."""
         for labels, times, values in self._series(answer):
+            if (np.diff(times) <= 0).any():  # replicas that the server has not merged
+                times, first = np.unique(times, return_index=True)
+                values = values[first]
             low, high = np.searchsorted(times, (span.after_ms, span.end_ms), side="right")
             yield labels, times[low:high], values[low:high]
 
