@@ -124,7 +124,7 @@ def _binary(tree: Any, text: str) -> Node:
 
 
 def _ms(length: Any) -> int:
-    return int(round(length / timedelta(milliseconds=1)))
+    return timedelta.__floordiv__(length, timedelta(milliseconds=1))
 
 
 def _offset(offset: timedelta | None) -> int:

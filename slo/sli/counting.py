@@ -45,16 +45,6 @@ class Grid:
         """The end of each step, int64 milliseconds."""
         return self.start_ms + self.step_ms * np.arange(1, self.steps + 1, dtype=np.int64)
 
-    def bins(self, times: Ints) -> Ints:
-        """The step of each time: negative before the grid, `steps` and above after it."""
-        return (times - self.start_ms - 1) // self.step_ms
-
-    def sums(self, times: Ints, amounts: Floats) -> Floats:
-        """What fell into each step. Sums of whole numbers are exact below 2**53."""
-        bins = self.bins(times)
-        inside = (bins >= 0) & (bins < self.steps)
-        return np.bincount(bins[inside], weights=amounts[inside], minlength=self.steps).astype(np.float64)
-
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -88,10 +78,11 @@ class Counts:
     seen: Seen = field(default_factory=Seen)
 
 
-@dataclass(frozen=True, slots=True)
-class _Increments:
-    times: Ints
-    amounts: Floats
+@dataclass(slots=True)
+class _Tally:
+    """Events per step, and what was met while they were counted."""
+
+    sums: Floats
     resets: int = 0
     born: int = 0
     born_events: float = 0.0
@@ -112,44 +103,45 @@ def count(sli: Ratio | Latency | Probe, samples: Samples, grid: Grid) -> Counts:
 def _count_ratio(sli: Ratio, samples: Samples, grid: Grid) -> Counts:
     total_series, part_series = samples.select(sli.total), samples.select(sli.part)
     known = first_seen([*total_series, *part_series])
-    whole, part = increments(total_series, known), increments(part_series, known)
-    total, counted = grid.sums(whole.times, whole.amounts), grid.sums(part.times, part.amounts)
-    errors = counted if sli.part_is == "errors" else total - counted
-    return Counts(grid, errors, total, _seen(whole, total_series, grid))
+    cursor = _Cursor(grid)
+    whole, part = tally(total_series, known, cursor), tally(part_series, known, cursor)
+    errors = part.sums if sli.part_is == "errors" else whole.sums - part.sums
+    return Counts(grid, errors, whole.sums, _seen(whole, total_series, grid))
 
 
 def _count_latency(sli: Latency, samples: Samples, grid: Grid) -> Counts:
     by_bound = _by_bound(samples.select(buckets(sli)))
     bounds = tuple(sorted(bound for bound in by_bound if bound.is_finite()))
     total_series = by_bound.get(Decimal("Infinity"), [])
-    known = first_seen(total_series)
-    whole = increments(total_series, known)
-    total = grid.sums(whole.times, whole.amounts)
+    known, cursor = first_seen(total_series), _Cursor(grid)
+    whole = tally(total_series, known, cursor)
     seen = _seen(whole, total_series, grid, bounds)
     if sli.bound not in by_bound:
-        return Counts(grid, np.full(grid.steps, np.nan), total, seen)
-    good = increments(by_bound[sli.bound], known)
-    return Counts(grid, total - grid.sums(good.times, good.amounts), total, seen)
+        return Counts(grid, np.full(grid.steps, np.nan), whole.sums, seen)
+    return Counts(grid, whole.sums - tally(by_bound[sli.bound], known, cursor).sums, whole.sums, seen)
 
 
 def _count_probe(sli: Probe, samples: Samples, grid: Grid) -> Counts:
     series = samples.select(sli.metric)
-    parts = [_finite(one) for one in series]
-    times = np.concatenate([p[0] for p in parts]) if parts else np.empty(0, np.int64)
-    values = np.concatenate([p[1] for p in parts]) if parts else np.empty(0)
-    checks = _Increments(times, np.ones(len(times)), dropped=sum(p[2] for p in parts))
-    return Counts(grid, grid.sums(times, 1.0 - values), grid.sums(times, checks.amounts), _seen(checks, series, grid))
+    found = _Tally(np.zeros(grid.steps))
+    good = np.zeros(grid.steps)
+    cursor = _Cursor(grid)
+    for one in series:
+        times, values, dropped = _finite(one)
+        found.dropped += dropped
+        found.sums += np.diff(cursor.counts(times))
+        good += np.diff(np.concatenate([[0.0], np.cumsum(values)])[cursor.counts(times)])
+    return Counts(grid, found.sums - good, found.sums, _seen(found, series, grid))
 
 
 def count_buckets(sli: Latency, samples: Samples, grid: Grid) -> tuple[Floats, Floats]:
     """(upper bounds in seconds, ascending, the last +Inf; cumulative counts of shape (steps, bounds))."""
     by_bound = _by_bound(samples.select(buckets(sli)))
-    known = first_seen(by_bound.get(Decimal("Infinity"), []))
+    known, cursor = first_seen(by_bound.get(Decimal("Infinity"), [])), _Cursor(grid)
     ordered = sorted(by_bound)
     counts = np.zeros((grid.steps, len(ordered)))
     for column, bound in enumerate(ordered):
-        found = increments(by_bound[bound], known)
-        counts[:, column] = grid.sums(found.times, found.amounts)
+        counts[:, column] = tally(by_bound[bound], known, cursor).sums
     return np.array([float(bound * sli.unit_seconds) for bound in ordered]), counts
 
 
@@ -163,33 +155,45 @@ def first_seen(series: Sequence[Series]) -> dict[Target, int]:
     return known
 
 
-def increments(series: Sequence[Series], known: dict[Target, int]) -> _Increments:
-    """The events that each sample of some counters reveals, in no order of time."""
-    times: list[Ints] = []
-    amounts: list[Floats] = []
-    resets = born = dropped = 0
-    born_events = 0.0
+class _Cursor:
+    """Where a grid's edges fall among the times of a series; remembered for the next series of the same target."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._edges = np.concatenate([[grid.start_ms], grid.ends])
+        self._times: Ints | None = None
+        self._counts: Ints = np.empty(0, np.int64)
+
+    def counts(self, times: Ints) -> Ints:
+        """How many samples come up to each edge, the edge's own included."""
+        if self._times is None or not np.array_equal(times, self._times):
+            self._times, self._counts = times, np.searchsorted(times, self._edges, side="right")
+        return self._counts
+
+
+def tally(series: Sequence[Series], known: dict[Target, int], cursor: _Cursor) -> _Tally:
+    """The events of some counters per step. Sums of whole numbers are exact below 2**53."""
+    found: _Tally | None = None
     for one in series:
-        at, values, lost = _finite(one)
-        dropped += lost
-        if not len(at):
+        times, values, dropped = _finite(one)
+        ends = cursor.counts(times)
+        if found is None:
+            found = _Tally(np.zeros(len(ends) - 1))
+        found.dropped += dropped
+        if not len(times):
             continue
-        grown = np.diff(values)
-        falls = grown < 0
-        fallen = int(np.count_nonzero(falls))
-        if fallen:
-            resets += fallen
-            grown[falls] = values[1:][falls]
-        times.append(at[1:])
-        amounts.append(grown)
-        if int(at[0]) > known.get(_target(one), int(at[0])):
-            times.append(at[:1])
-            amounts.append(values[:1])
-            born += 1
-            born_events += float(values[0])
-    if not times:
-        return _Increments(np.empty(0, np.int64), np.empty(0), dropped=dropped)
-    return _Increments(np.concatenate(times), np.concatenate(amounts), resets, born, born_events, dropped)
+        falls = values[1:] < values[:-1]
+        if falls.any():
+            found.resets += int(np.count_nonzero(falls))
+            # What a counter had before each fall is added to all that follows: it never falls any more.
+            values = values + np.concatenate([[0.0], np.cumsum(np.where(falls, values[:-1], 0.0))])
+        before = values[0]
+        if int(times[0]) > known.get(_target(one), int(times[0])):
+            before = 0.0
+            found.born += 1
+            found.born_events += float(values[0])
+        reached = np.where(ends > 0, values[np.maximum(ends, 1) - 1], before)
+        found.sums += np.diff(reached)
+    return found or _Tally(np.diff(cursor.counts(np.empty(0, np.int64))).astype(np.float64))
 
 
 def _target(series: Series) -> Target:
@@ -218,23 +222,29 @@ def _by_bound(series: Sequence[Series]) -> dict[Decimal, list[Series]]:
     return found
 
 
-def _seen(found: _Increments, series: Sequence[Series], grid: Grid, bounds: tuple[Decimal, ...] = ()) -> Seen:
+def _seen(found: _Tally, series: Sequence[Series], grid: Grid, bounds: tuple[Decimal, ...] = ()) -> Seen:
     gaps, interval = find_gaps(series, grid.start_ms, grid.end_ms)
     return Seen(len(series), found.resets, found.born, found.born_events, found.dropped, gaps, interval, bounds)
 
 
 def find_gaps(series: Sequence[Series], start_ms: int, end_ms: int) -> tuple[tuple[Gap, ...], float]:
     """The stretches in which no series has a sample for over two and a half usual intervals, and that interval (ms)."""
-    if not any(len(one.times) for one in series):
-        return (Gap(start_ms, end_ms),), 0.0
-    usual = float(np.median(np.concatenate([_some_intervals(one.times) for one in series])))
     # Series of one target share their times, so each target is read once, by its longest series.
-    longest = sorted(series, key=lambda one: len(one.times))
-    times = np.unique(np.concatenate(list({_target(one): one.times for one in longest}.values())))
-    times = times[(times > start_ms - 2 * usual) & (times <= end_ms)]
-    marks = np.maximum(np.concatenate([[start_ms], times, [end_ms]]), start_ms)
-    wide = np.flatnonzero(np.diff(marks) > 2.5 * usual)
-    return tuple(Gap(int(marks[i]), int(marks[i + 1])) for i in wide), usual
+    longest = {_target(one): one.times for one in sorted(series, key=lambda one: len(one.times)) if len(one.times)}
+    if not longest:
+        return (Gap(start_ms, end_ms),), 0.0
+    usual = float(np.median(np.concatenate([_some_intervals(times) for times in longest.values()])))
+    least = 2.5 * usual
+    gaps = [(start_ms, end_ms)]
+    for times in longest.values():
+        parts: list[tuple[int, int]] = []
+        for low, high in gaps:
+            first, last = np.searchsorted(times, [low - 2 * usual, high], side="right")
+            marks = np.maximum(np.concatenate([[low], times[first:last], [high]]), low)
+            wide = np.flatnonzero(np.diff(marks) > least)
+            parts += [(int(marks[i]), int(marks[i + 1])) for i in wide]
+        gaps = parts
+    return tuple(Gap(low, high) for low, high in gaps), usual
 
 
 def coverage(seen: Seen, start_ms: int, end_ms: int) -> float:
