@@ -74,7 +74,7 @@ def loaded(request: pytest.FixtureRequest, blocks: Path, tmp_path_factory: pytes
 
 
 def read(
-    source: PrometheusSource, *selectors: VectorSelector, start_ms: int = START_MS - 7, end_ms: int = END_MS + 5000
+    source: PrometheusSource, *selectors: VectorSelector, start_ms: int = START_MS - 7, end_ms: int = END_MS
 ) -> dict[tuple[str, str], tuple[list[int], list[float]]]:
     return {
         (series.labels["__name__"], series.labels["instance"]): (series.times.tolist(), series.values.tolist())
@@ -83,7 +83,7 @@ def read(
 
 
 def written(
-    *names: str, start_ms: int = 0, end_ms: int = 1 << 60
+    *names: str, start_ms: int = 0, end_ms: int = END_MS
 ) -> dict[tuple[str, str], tuple[list[int], list[float]]]:
     found = {}
     for key, (times, values) in WRITTEN.items():
@@ -97,7 +97,7 @@ REQUESTS = VectorSelector("requests_total")
 ERRORS = VectorSelector("errors_total")
 
 
-# From spans that each hold everything to spans of a few minutes, whose borders lie on samples.
+# From one span that holds everything to spans of a few hours; the days they are made of begin and end on samples.
 @pytest.mark.parametrize("span_samples", [10_000_000, 10_000, 999])
 def test_samples_are_those_written(loaded: Loaded, span_samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SPAN_SAMPLES", span_samples)
@@ -186,6 +186,15 @@ def test_a_server_that_loads_few_samples_at_once(blocks: Path, tmp_path: Path) -
         assert read(source, REQUESTS, ERRORS) == written("requests_total", "errors_total")
         matrix = source.query_range(parse("requests_total"), START_MS, END_MS, STEP_MS)
         assert matrix.series[0].values.tolist() == WRITTEN["requests_total", "a"][1].tolist()
+
+
+def test_halves_that_meet_on_a_sample(blocks: Path, tmp_path: Path) -> None:
+    start_ms = END_MS - 4096 * STEP_MS + 1  # the middle of the period, and that of its halves, are times of samples
+    selector = VectorSelector("requests_total", (Matcher("instance", "=", "a"),))
+    for name in ("prometheus", "prometheus2"):
+        with Prometheus(tmp_path, data=blocks, binary=name, flags=["--query.max-samples=3500"]) as server:
+            ((times, _),) = read(quick(server.url), selector, start_ms=start_ms).values()
+        assert times == list(range(END_MS - 4095 * STEP_MS, END_MS + 1, STEP_MS))
 
 
 def test_a_frozen_server_is_given_up(blocks: Path, tmp_path: Path) -> None:
