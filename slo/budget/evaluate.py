@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slo.budget.measure import Measured, measure
-from slo.budget.model import Budget, Burn, Incident, Note, moment
+from slo.budget.model import Budget, Burn, Downtime, Incident, Note, moment
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Grid, coverage
-from slo.spec.model import Latency, Slo
+from slo.spec.model import Freshness, Latency, Outage, Slo, Threshold
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
 
 if TYPE_CHECKING:
@@ -33,7 +33,13 @@ _NAMED_GAPS = 3
 def step_of(slo: Slo) -> int:
     """The length of the steps in which an SLO's events are counted, milliseconds: 5 m, or 1 m for short windows."""
     length = slo.window.nominal_ms
-    return 5 * MINUTE if length >= 2 * DAY and length % (5 * MINUTE) == 0 else MINUTE
+    if length >= 2 * DAY and length % (5 * MINUTE) == 0:
+        return 5 * MINUTE
+    match slo.sli:
+        case Threshold(slice_ms=slice_ms) | Freshness(slice_ms=slice_ms) | Outage(slice_ms=slice_ms):
+            # Slices divide 5 m; a step must hold whole ones.
+            return MINUTE if MINUTE % slice_ms == 0 else 5 * MINUTE
+    return MINUTE
 
 
 def evaluate(slo: Slo, source: Source, end: datetime | int) -> Budget:
@@ -100,6 +106,7 @@ def _budget(
         bucket_counts=measured.bucket_counts,
         source=source,
         has_data=measured.has_data,
+        downtimes=tuple(Downtime(moment(low), moment(high)) for low, high in measured.downtimes if high > start_ms),
     )
     burns = tuple(
         Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows

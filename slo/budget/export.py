@@ -67,6 +67,11 @@ def as_data(budget: Budget) -> dict[str, Any]:
             }
             for incident in budget.incidents
         ],
+        "outages": [
+            {"start": _time(one.start), "end": _time(one.end), "seconds": one.seconds} for one in budget.downtimes
+        ],
+        "mttr_seconds": budget.mttr_seconds,
+        "mtbf_seconds": budget.mtbf_seconds,
         "coverage": budget.coverage,
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,

@@ -13,8 +13,9 @@ from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node
 from slo.promql.parse import parse
 from slo.sli.counting import Counts, Gap, Grid, Seen, count, count_buckets
 from slo.sli.selectors import buckets, raw_selectors
+from slo.sli.slices import bad_slice, continued, stretches, too_long
 from slo.spec.build import WINDOW_VARIABLE
-from slo.spec.model import Latency, Raw, Slo
+from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Slo, Threshold
 from slo.window import HOUR, format_duration
 
 if TYPE_CHECKING:
@@ -37,54 +38,103 @@ class Measured:
     bucket_counts: Floats = field(default_factory=lambda: np.empty((0, 0)))
     notes: tuple[Note, ...] = ()
     has_data: bool = True
+    downtimes: tuple[tuple[int, int], ...] = ()
 
 
 def measure(slo: Slo, source: Source, grid: Grid) -> Measured:
     """The events of an SLO per step of `grid`. Raises SourceError."""
-    sli = slo.sli
-    if isinstance(sli, Raw):
-        return _ask_raw(sli, source, grid)
-    if not source.local and _raw_samples(slo, source, grid) > MOST_RAW_SAMPLES:
-        return _ask_steps(slo, source, grid)
-    samples = source.samples(raw_selectors(sli), grid.start_ms - LOOKBACK_MS, grid.end_ms)
-    counts = count(sli, samples, grid)
-    if isinstance(sli, Latency):
-        bounds, bucket_counts = count_buckets(sli, samples, grid)
-        return Measured(counts, bounds, bucket_counts, has_data=counts.seen.series > 0)
-    return Measured(counts, has_data=counts.seen.series > 0)
+    return _measure(slo.sli, slo.scrape_interval_ms, source, grid)
 
 
-def _raw_samples(slo: Slo, source: Source, grid: Grid) -> float:
+def _measure(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> Measured:
+    match sli:
+        case Raw():
+            return _ask_raw(sli, source, grid)
+        case Threshold() | Freshness():
+            return _ask_slices(sli, source, grid)
+        case Outage():
+            return _measure_outage(sli, scrape_ms, source, grid)
+        case Ratio() | Latency() | Probe():
+            if not source.local and _raw_samples(sli, scrape_ms, source, grid) > MOST_RAW_SAMPLES:
+                return _ask_steps(sli, source, grid)
+            samples = source.samples(raw_selectors(sli), grid.start_ms - LOOKBACK_MS, grid.end_ms)
+            counts = count(sli, samples, grid)
+            has_data = counts.seen.series > 0
+            if not isinstance(sli, Latency):
+                return Measured(counts, has_data=has_data)
+            bounds, bucket_counts = count_buckets(sli, samples, grid)
+            return Measured(counts, bounds, bucket_counts, has_data=has_data)
+
+
+def _measure_outage(sli: Outage, scrape_ms: int, source: Source, grid: Grid) -> Measured:
+    """Slices of the other SLI, and which of them lie in an outage that has lasted too long."""
+    per_step, longest = grid.step_ms // sli.slice_ms, sli.longest_ms // sli.slice_ms
+    before = -(-longest // per_step)
+    fine = Grid(grid.end_ms, sli.slice_ms, (grid.steps + before) * per_step)
+    measured = _measure(sli.of, scrape_ms, source, fine)
+    errors, total = measured.counts.errors, measured.counts.total
+    known = total > 0
+    down = known & (errors >= float(sli.down_ratio) * total)
+    bad = too_long(down, known, longest)
+    judged = np.logical_or.accumulate(known)
+    own = slice(before * per_step, None)
+    summed = [flags[own].reshape(grid.steps, per_step).sum(axis=1).astype(float) for flags in (bad, judged)]
+    downtimes = tuple(
+        (fine.start_ms + low * sli.slice_ms, fine.start_ms + high * sli.slice_ms)
+        for low, high in stretches(continued(down, known))
+        if high > before * per_step
+    )
+    counts = Counts(grid, summed[0], summed[1], measured.counts.seen)
+    return Measured(counts, notes=measured.notes, has_data=measured.has_data, downtimes=downtimes)
+
+
+def _ask_slices(sli: Threshold | Freshness, source: Source, grid: Grid) -> Measured:
+    """A value judged at the end of each slice."""
+    answer = source.query_range(bad_slice(sli), grid.start_ms + sli.slice_ms, grid.end_ms, sli.slice_ms)
+    bad, judged = np.zeros(grid.steps), np.zeros(grid.steps)
+    for _, values in answer.series:
+        rows = values.reshape(grid.steps, -1)
+        judged += (~np.isnan(rows)).sum(axis=1)
+        bad += np.nansum(rows, axis=1)
+    gaps = tuple(
+        Gap(grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms)
+        for low, high in stretches(judged == 0)
+    )
+    counts = Counts(grid, bad, judged, Seen(series=len(answer.series), gaps=gaps))
+    return Measured(counts, notes=tuple(_remarks(answer)), has_data=bool(judged.any()))
+
+
+def _raw_samples(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> float:
     """About how many raw samples the period holds, by the series at its middle and end."""
-    scrapes = grid.steps * grid.step_ms / slo.scrape_interval_ms
+    scrapes = grid.steps * grid.step_ms / scrape_ms
     series = 0.0
     for at in (grid.end_ms, (grid.start_ms + grid.end_ms) // 2):
         found = 0.0
-        for selector in raw_selectors(slo.sli):
+        for selector in raw_selectors(sli):
             answer = source.query(Aggregate("count", selector), at)
             found += sum(float(np.nansum(values)) for _, values in answer.series)
         series = max(series, found)
     return series * scrapes
 
 
-def _ask_steps(slo: Slo, source: Source, grid: Grid) -> Measured:
+def _ask_steps(sli: Ratio | Latency | Probe, source: Source, grid: Grid) -> Measured:
     """Each step added up by the server, in the form in which the generated rules count."""
     from slo.sli.promql import errors_tile, total_tile
 
     first, step = int(grid.ends[0]), grid.step_ms
-    errors = source.query_range(errors_tile(slo.sli, step), first, grid.end_ms, step)
-    total = source.query_range(total_tile(slo.sli, step), first, grid.end_ms, step)
+    errors = source.query_range(errors_tile(sli, step), first, grid.end_ms, step)
+    total = source.query_range(total_tile(sli, step), first, grid.end_ms, step)
     counts, has_data = _counts(errors, total, grid)
     text = f"counted by the server in steps of {format_duration(step)}, as there are many series"
     notes = (Note("stepwise", text), *_remarks(errors, total))
-    if not isinstance(slo.sli, Latency):
+    if not isinstance(sli, Latency):
         return Measured(counts, notes=notes, has_data=has_data)
-    by_bound: Node = Aggregate("sum", Call("increase", (MatrixSelector(buckets(slo.sli), step),)), grouping=("le",))
+    by_bound: Node = Aggregate("sum", Call("increase", (MatrixSelector(buckets(sli), step),)), grouping=("le",))
     answer = source.query_range(by_bound, first, grid.end_ms, step)
     rows = sorted((float(labels.get("le", "nan").replace("Inf", "inf")), values) for labels, values in answer.series)
     if not rows:
         return Measured(counts, notes=notes, has_data=has_data)
-    bounds = np.array([bound for bound, _ in rows]) * float(slo.sli.unit_seconds)
+    bounds = np.array([bound for bound, _ in rows]) * float(sli.unit_seconds)
     return Measured(counts, bounds, np.nan_to_num(np.column_stack([v for _, v in rows])), notes, has_data)
 
 
@@ -110,10 +160,9 @@ def _counts(errors: Matrix, total: Matrix, grid: Grid) -> tuple[Counts, bool]:
     # Without a single error many expressions have no answer; with a total that means none.
     bad = np.where(np.isfinite(bad), bad, 0.0)
     whole = np.where(np.isfinite(whole), whole, 0.0)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~seen_steps, [False]]).astype(np.int8)))
     gaps = tuple(
-        Gap(grid.start_ms + int(low) * grid.step_ms, grid.start_ms + int(high) * grid.step_ms)
-        for low, high in edges.reshape(-1, 2)
+        Gap(grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms)
+        for low, high in stretches(~seen_steps)
     )
     return Counts(grid, bad, whole, Seen(series=len(total.series), gaps=gaps)), bool(seen_steps.any())
 

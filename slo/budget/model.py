@@ -71,6 +71,19 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Downtime:
+    """One outage of an `outage` SLI, of any length: from its first slice that was down to its last."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.end - self.start).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
 class Burn:
     """An alert's burn rates now. None where there was no traffic, or not data enough for the window."""
 
@@ -112,6 +125,7 @@ class Budget:
     bucket_counts: Floats = field(default_factory=lambda: np.empty((0, 0)))
     source: str = ""
     has_data: bool = True
+    downtimes: tuple[Downtime, ...] = ()
 
     @property
     def good(self) -> float:
@@ -171,6 +185,20 @@ class Budget:
         if remaining < 0.25 or self.exhaustion is not None:
             return State.AT_RISK
         return State.HEALTHY
+
+    @property
+    def mttr_seconds(self) -> float | None:
+        """Mean time to recovery: the mean length of the outages that are over; None without one."""
+        over = [one.seconds for one in self.downtimes if one.end < self.end]
+        return sum(over) / len(over) if over else None
+
+    @property
+    def mtbf_seconds(self) -> float | None:
+        """Mean time between failures: the time that was up over the number of outages; None without one."""
+        if not self.downtimes:
+            return None
+        down = sum((one.end - max(one.start, self.start)).total_seconds() for one in self.downtimes)
+        return ((self.end - self.start).total_seconds() - down) / len(self.downtimes)
 
     def burn_rate(self, window: str | int) -> float | None:
         """The burn rate over a window (`1h`, or milliseconds) that ends at `end`.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from slo.promql.ast import VectorSelector, walk
 from slo.promql.parse import parse
 from slo.spec.build import WINDOW_VARIABLE
-from slo.spec.model import Latency, Probe, Ratio, Raw, Sli
+from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Threshold
 
 
 def raw_selectors(sli: Sli) -> tuple[VectorSelector, ...]:
@@ -19,14 +19,20 @@ def raw_selectors(sli: Sli) -> tuple[VectorSelector, ...]:
             found = [buckets(sli)]
         case Probe(metric=metric):
             found = [metric]
+        case Freshness(metric=metric):
+            found = [metric]
+        case Outage(of=of):
+            return raw_selectors(of)
         case Raw(errors=errors, total=total_text):
-            found = [
-                replace(node, offset_ms=0, at=None)
-                for text in (errors, total_text)
-                for node in walk(parse(text.replace(WINDOW_VARIABLE, "5m")))
-                if isinstance(node, VectorSelector)
-            ]
+            found = _selectors_in(errors) + _selectors_in(total_text)
+        case Threshold(expr=expr):
+            found = _selectors_in(expr)
     return tuple(dict.fromkeys(found))
+
+
+def _selectors_in(text: str) -> list[VectorSelector]:
+    nodes = walk(parse(text.replace(WINDOW_VARIABLE, "5m")))
+    return [replace(node, offset_ms=0, at=None) for node in nodes if isinstance(node, VectorSelector)]
 
 
 def buckets(sli: Latency) -> VectorSelector:

@@ -5,16 +5,56 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Literal
 
 from slo.errors import DurationError, PromqlError
 from slo.promql.ast import VectorSelector
 from slo.promql.parse import parse as parse_promql
 from slo.promql.parse import parse_selector
-from slo.spec.document import AlertingModel, AlertModel, LatencyModel, RatioModel, ServiceModel, SliModel, SloModel
-from slo.spec.model import Alert, Alerting, Latency, Objective, Probe, Ratio, Raw, Service, Sli, Slo
-from slo.window import DAY as _DAY
-from slo.window import Rolling, Window, parse_duration, parse_window
+from slo.spec.document import (
+    AlertingModel,
+    AlertModel,
+    FreshnessModel,
+    LatencyModel,
+    OutageModel,
+    PlainAlertModel,
+    RatioModel,
+    ServiceModel,
+    SliModel,
+    SloModel,
+    ThresholdModel,
+    WindowModel,
+)
+from slo.spec.model import (
+    Alert,
+    Alerting,
+    Comparison,
+    Freshness,
+    Latency,
+    Objective,
+    Outage,
+    PlainAlert,
+    Probe,
+    Ratio,
+    Raw,
+    Service,
+    Sli,
+    Slo,
+    Threshold,
+)
+from slo.spec.suggest import suggest
+from slo.window import (
+    DAY,
+    MINUTE,
+    BurnWindow,
+    Rolling,
+    Window,
+    burn_factor,
+    format_duration,
+    parse_duration,
+    parse_window,
+)
 
 Path = tuple[str | int, ...]
 Report = Callable[[Path, str, str], None]  # path, message, "error" or "warning"
@@ -22,7 +62,7 @@ Report = Callable[[Path, str, str], None]  # path, message, "error" or "warning"
 WINDOW_VARIABLE = "$window"
 # Recorded and alerting series carry these; a label of a team's own by the same name would be overwritten.
 RESERVED_LABELS = ("service", "slo", "objective", "window", "alertname", "le")
-_DEFAULT_WINDOW: Window = Rolling(30 * _DAY)
+_DEFAULT_WINDOW: Window = Rolling(30 * DAY)
 _DEFAULT_SCRAPE_INTERVAL_MS = 30_000
 _PERCENTILE = re.compile(r"p(?P<percent>[0-9]+(?:\.[0-9]+)?)\s*(?:<=?|≤)\s*(?P<threshold>\S+)")
 
@@ -49,15 +89,24 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
         base_annotations |= defaults.annotations
         base_alerting = (defaults.alerting,)
     slos: list[Slo] = []
-    for index, entry in enumerate(model.slos):
-        path: Path = ("slos", index)
+    built: dict[str, Sli | None] = {}
+    # An outage is of another SLO, wherever that stands, so outages come last.
+    order = sorted(range(len(model.slos)), key=lambda index: model.slos[index].sli.outage is not None)
+    for index in order:
+        entry, path = model.slos[index], ("slos", index)
+        built.setdefault(entry.name, None)
         _check_labels(entry.labels, (*path, "labels"), report)
         own_window = window if entry.window is None else _window(entry.window, (*path, "window"), report)
         try:
-            objective, sli = _objective_and_sli(entry, path, report)
+            objective, sli = _objective_and_sli(entry, path, report, scrape_ms, built)
         except Fault:
             continue
+        built[entry.name] = sli
         if own_window is None:
+            continue
+        try:
+            alerting = _alerting((*base_alerting, entry.alerting), objective, own_window, (*path, "alerting"), report)
+        except Fault:
             continue
         slos.append(
             Slo(
@@ -70,13 +119,15 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
                 owner=model.owner,
                 labels=base_labels | entry.labels,
                 annotations=base_annotations | entry.annotations,
-                alerting=_alerting((*base_alerting, entry.alerting)),
+                alerting=alerting,
                 scrape_interval_ms=scrape_ms,
                 file=file,
                 line=lines(path),
             )
         )
-    return Service(model.service, model.owner, dict(model.labels), tuple(slos), file, model.description)
+    slos.sort(key=lambda slo: slo.line)
+    alerts = _plain_alerts(model.alerts, base_labels, base_annotations, report)
+    return Service(model.service, model.owner, dict(model.labels), tuple(slos), file, model.description, alerts)
 
 
 def parse_objective(text: str) -> Objective:
@@ -105,7 +156,9 @@ def parse_objective(text: str) -> Objective:
     return Objective(percent)
 
 
-def _objective_and_sli(entry: SloModel, path: Path, report: Report) -> tuple[Objective, Sli]:
+def _objective_and_sli(
+    entry: SloModel, path: Path, report: Report, scrape_ms: int, built: Mapping[str, Sli | None]
+) -> tuple[Objective, Sli]:
     percentile = _PERCENTILE.fullmatch(entry.objective.strip())
     if percentile and entry.sli.latency is None:
         report(
@@ -121,7 +174,7 @@ def _objective_and_sli(entry: SloModel, path: Path, report: Report) -> tuple[Obj
         report((*path, "objective"), str(error), "error")
         fault = True
     try:
-        sli = _sli(entry.sli, percentile["threshold"] if percentile else None, path, report)
+        sli = _sli(entry.sli, percentile["threshold"] if percentile else None, path, report, scrape_ms, built)
     except Fault:
         fault = True
     if fault or objective is None:
@@ -129,7 +182,14 @@ def _objective_and_sli(entry: SloModel, path: Path, report: Report) -> tuple[Obj
     return objective, sli
 
 
-def _sli(model: SliModel, percentile_threshold: str | None, path: Path, report: Report) -> Sli:
+def _sli(
+    model: SliModel,
+    percentile_threshold: str | None,
+    path: Path,
+    report: Report,
+    scrape_ms: int,
+    built: Mapping[str, Sli | None],
+) -> Sli:
     at: Path = (*path, "sli")
     given = [name for name in type(model).model_fields if getattr(model, name) is not None]
     if len(given) != 1:
@@ -144,6 +204,12 @@ def _sli(model: SliModel, percentile_threshold: str | None, path: Path, report: 
         return _latency(model.latency, percentile_threshold, path, at, report)
     if model.probe is not None:
         return Probe(_selector(model.probe.metric, (*at, "metric"), report))
+    if model.threshold is not None:
+        return _threshold(model.threshold, at, report, scrape_ms)
+    if model.freshness is not None:
+        return _freshness(model.freshness, at, report, scrape_ms)
+    if model.outage is not None:
+        return _outage(model.outage, at, report, built)
     assert model.raw is not None
     texts = {"errors": model.raw.errors, "total": model.raw.total}
     for key, text in texts.items():
@@ -269,8 +335,137 @@ def _check_labels(labels: Mapping[str, str], at: Path, report: Report) -> None:
             report((*at, name), f"label `{name}` is set by the rules themselves; choose another name", "error")
 
 
-def _alerting(layers: tuple[AlertingModel | Literal["off"] | None, ...]) -> Alerting:
+_OPERATORS: dict[str, Comparison] = {"at_least": ">=", "at_most": "<=", "above": ">", "below": "<"}
+_UNITS = {
+    "": Decimal(1), "%": Decimal("0.01"), "ms": Decimal("0.001"), "s": Decimal(1), "k": Decimal(1000),
+    **{f"{prefix}B": Decimal(1000) ** power for power, prefix in enumerate(("", "k", "M", "G", "T"))},
+    **{f"{prefix}iB": Decimal(1024) ** power for power, prefix in enumerate(("K", "M", "G", "T"), 1)},
+}  # fmt: skip
+_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)")
+
+
+def parse_quantity(text: str) -> Decimal:
+    """A number with or without a unit: `100`, `1GiB`, `10GB`, `70%` (0.7), `5ms` (0.005). Raises ValueError."""
+    found = _QUANTITY.fullmatch(text.strip())
+    if found is None or found["unit"] not in _UNITS:
+        raise ValueError(
+            f"{text!r} is no quantity; write a number, with a unit such as {', '.join(filter(None, _UNITS))}"
+        )
+    return Decimal(found["number"].replace("_", "").replace(",", "")) * _UNITS[found["unit"]]
+
+
+def _threshold(model: ThresholdModel, at: Path, report: Report, scrape_ms: int) -> Threshold:
+    given = [name for name in _OPERATORS if getattr(model, name) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) if given else "none"
+        report(at, f"a threshold has exactly one of {', '.join(_OPERATORS)}; found {found}", "error")
+        raise Fault
+    try:
+        bound = parse_quantity(getattr(model, given[0]))
+    except ValueError as error:
+        report((*at, given[0]), str(error), "error")
+        raise Fault from None
+    _check_promql(model.value, (*at, "value"), report)
+    return Threshold(model.value, _OPERATORS[given[0]], bound, _slice(model.slice, scrape_ms, at, report))
+
+
+def _freshness(model: FreshnessModel, at: Path, report: Report, scrape_ms: int) -> Freshness:
+    metric = _selector(model.metric, (*at, "metric"), report)
+    max_age = _duration(model.max_age, (*at, "max_age"), report)
+    return Freshness(metric, max_age, _slice(model.slice, scrape_ms, at, report))
+
+
+def _outage(model: OutageModel, at: Path, report: Report, built: Mapping[str, Sli | None]) -> Outage:
+    if model.of not in built:
+        report((*at, "of"), f"no SLO `{model.of}` in this service{suggest(model.of, built)}", "error")
+        raise Fault
+    of = built[model.of]
+    if of is None:
+        raise Fault  # its own fault has been told
+    if not isinstance(of, Ratio | Latency | Probe | Raw):
+        report((*at, "of"), f"`{model.of}` is judged per slice itself; name an SLO that counts events", "error")
+        raise Fault
+    try:
+        down = parse_quantity(model.down_at)
+        if not 0 < down <= 1:
+            raise ValueError(f"{model.down_at!r} is no error ratio above 0 % and up to 100 %; write one such as 50%")
+    except ValueError as error:
+        report((*at, "down_at"), str(error), "error")
+        raise Fault from None
+    longest = _duration(model.longer_than, (*at, "longer_than"), report)
+    slice_ms = _slice(model.slice, MINUTE, at, report)
+    if longest < slice_ms:
+        report((*at, "longer_than"), f"is shorter than a slice of {format_duration(slice_ms)}", "error")
+        raise Fault
+    return Outage(of, longest, down, slice_ms)
+
+
+def _slice(text: str | None, default_ms: int, at: Path, report: Report) -> int:
+    if text is None:
+        return default_ms
+    found = _duration(text, (*at, "slice"), report)
+    if not 1000 <= found <= 5 * MINUTE or 5 * MINUTE % found:
+        report(
+            (*at, "slice"), f"a slice of {text} does not divide 5m; accepted are such as 10s, 30s, 1m and 5m", "error"
+        )
+        raise Fault
+    return found
+
+
+def _duration(text: str, at: Path, report: Report) -> int:
+    try:
+        return parse_duration(text)
+    except DurationError as error:
+        report(at, str(error), "error")
+        raise Fault from None
+
+
+def _check_promql(text: str, at: Path, report: Report) -> None:
+    try:
+        parse_promql(text)
+    except PromqlError as error:
+        report(at, str(error), "error")
+        raise Fault from None
+
+
+def _plain_alerts(
+    models: list[PlainAlertModel], labels: Mapping[str, str], annotations: Mapping[str, str], report: Report
+) -> tuple[PlainAlert, ...]:
+    alerts: list[PlainAlert] = []
+    for index, model in enumerate(models):
+        at: Path = ("alerts", index)
+        _check_labels(model.labels, (*at, "labels"), report)
+        if any(alert.name == model.name for alert in alerts):
+            report((*at, "name"), f"alert {model.name} is defined twice in this service", "error")
+        try:
+            _check_promql(model.expr, (*at, "expr"), report)
+            for_ms = 0 if model.for_ is None else _duration(model.for_, (*at, "for"), report)
+            keep_ms = 0
+            if model.keep_firing_for is not None:
+                keep_ms = _duration(model.keep_firing_for, (*at, "keep_firing_for"), report)
+        except Fault:
+            continue
+        severity = {} if model.severity is None else {"severity": model.severity}
+        text = {"description": model.description} if model.description else {}
+        alerts.append(
+            PlainAlert(
+                model.name, model.expr, for_ms, keep_ms, {**labels, **model.labels, **severity},
+                {**annotations, **text, **model.annotations},
+            )
+        )  # fmt: skip
+    return tuple(alerts)
+
+
+def _alerting(
+    layers: tuple[AlertingModel | Literal["off"] | None, ...],
+    objective: Objective,
+    window: Window,
+    at: Path,
+    report: Report,
+) -> Alerting:
     severities: dict[str, Alert] = {"page": Alert(), "ticket": Alert()}
+    windows: tuple[BurnWindow, ...] | None = None
+    least_errors = 0
     for layer in layers:
         if layer is None:
             continue
@@ -282,4 +477,58 @@ def _alerting(layers: tuple[AlertingModel | Literal["off"] | None, ...]) -> Aler
                 severities[severity] = Alert(
                     True, {**alert.labels, **own.labels}, {**alert.annotations, **own.annotations}
                 )
-    return Alerting(severities["page"], severities["ticket"])
+        if isinstance(layer, AlertingModel):
+            if layer.windows is not None:
+                windows = _burn_windows(layer.windows, objective, window, at, report)
+            if layer.least_errors is not None:
+                if not layer.least_errors.isdecimal():
+                    report((*at, "least_errors"), f"{layer.least_errors!r} is no number of events such as 3", "error")
+                    raise Fault
+                least_errors = int(layer.least_errors)
+    return Alerting(severities["page"], severities["ticket"], windows, least_errors)
+
+
+def _burn_windows(
+    models: list[WindowModel], objective: Objective, window: Window, at: Path, report: Report
+) -> tuple[BurnWindow, ...]:
+    """A team's own windows, against the period and objective of the SLO that they are used for."""
+    period = window.nominal_ms
+    found: list[BurnWindow] = []
+    for index, model in enumerate(models):
+        place: Path = (*at, "windows", index)
+        long = _duration(model.long, (*place, "long"), report)
+        short = -(-long // (12 * MINUTE)) * MINUTE
+        if model.short is not None:
+            short = _duration(model.short, (*place, "short"), report)
+        problem = None
+        if (model.budget is None) == (model.factor is None):
+            problem = "give exactly one of `budget` (2%) and `factor` (14.4)"
+        elif long > period:
+            problem = f"a window of {model.long} is longer than the period of {window}"
+        elif short >= long:
+            problem = f"the short window of {format_duration(short)} is not shorter than the long one of {model.long}"
+        elif long % MINUTE or short % MINUTE:
+            problem = "alert windows are whole minutes"
+        else:
+            try:
+                number = Fraction(parse_quantity(model.budget or model.factor or ""))
+                if number <= 0:
+                    raise ValueError("must be above 0")
+            except ValueError as error:
+                problem = str(error)
+        if problem is None:
+            factor = number if model.factor is not None else burn_factor(number, period, long)
+            share = number if model.budget is not None else number * long / period
+            threshold = factor * Fraction(objective.error_budget)
+            if threshold >= 1:
+                least = share * period * Fraction(objective.error_budget)
+                problem = (
+                    f"can never fire: at {objective} a burn rate of {float(factor):.4g} is an error ratio of "
+                    f"{float(threshold):.0%}; widen `long` beyond {format_duration(-int(-least // MINUTE) * MINUTE)}"
+                    " or lower the budget share"
+                )
+        if problem is not None:
+            report(place, problem, "error")
+            raise Fault
+        found.append(BurnWindow(model.severity, long, short, share, factor))
+    return tuple(found)

@@ -30,6 +30,9 @@ _Selector = Annotated[
 _Expression = Annotated[
     str, Field(description="PromQL over `$window`", examples=['sum(increase(requests_total{job="api"}[$window]))'])
 ]
+_Quantity = Annotated[
+    str, Field(description="a number, with a unit if need be", examples=["100", "1GiB", "10GB", "70%", "5ms"])
+]
 _Duration = Annotated[str, Field(description="a Prometheus duration", examples=["500ms", "30s", "5m"])]
 _Window = Annotated[
     str,
@@ -88,6 +91,42 @@ class RawModel(Model):
     total: _Expression
 
 
+class ThresholdModel(Model):
+    """A value that must keep to a bound, judged once per slice of time."""
+
+    value: Annotated[
+        str,
+        Field(
+            description="PromQL; each of its series is judged by itself",
+            examples=['sum(rate(http_requests_total{job="api"}[2m]))'],
+        ),
+    ]
+    at_least: _Quantity | None = None
+    at_most: _Quantity | None = None
+    above: _Quantity | None = None
+    below: _Quantity | None = None
+    slice: Annotated[str | None, Field(description="how often it is judged; the scrape interval if not given")] = None
+
+
+class FreshnessModel(Model):
+    """A timestamp in Unix seconds that is never older than a given age."""
+
+    metric: _Selector
+    max_age: _Duration
+    slice: Annotated[str | None, Field(description="how often it is judged; the scrape interval if not given")] = None
+
+
+class OutageModel(Model):
+    """No outage of another SLO of this service is longer than a given time."""
+
+    of: Annotated[str, Field(description="the name of an SLO of this service")]
+    longer_than: _Duration
+    down_at: Annotated[
+        str, Field(description="the error ratio from which it is down, in percent", examples=["50%", "100%"])
+    ] = "50%"
+    slice: Annotated[str | None, Field(description="how often it is judged; 1m if not given")] = None
+
+
 class SliModel(Model):
     """What is measured: exactly one kind."""
 
@@ -95,6 +134,9 @@ class SliModel(Model):
     latency: LatencyModel | None = None
     probe: ProbeModel | None = None
     raw: RawModel | None = None
+    threshold: ThresholdModel | None = None
+    freshness: FreshnessModel | None = None
+    outage: OutageModel | None = None
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
@@ -106,11 +148,27 @@ class AlertModel(Model):
     annotations: _Labels
 
 
+class WindowModel(Model):
+    """One pair of windows: it fires when the long one alone would have spent the given share of the budget."""
+
+    severity: Literal["page", "ticket"]
+    long: _Duration
+    short: Annotated[str | None, Field(description="a twelfth of the long window if not given")] = None
+    budget: Annotated[str | None, Field(description="the share of the budget", examples=["2%"])] = None
+    factor: Annotated[str | None, Field(description="the burn rate, instead of `budget`", examples=["14.4"])] = None
+
+
 class AlertingModel(Model):
     """Burn-rate alerts: what pages and what opens a ticket. `off` for none."""
 
     page: AlertModel | Literal["off"] | None = None
     ticket: AlertModel | Literal["off"] | None = None
+    windows: Annotated[
+        list[WindowModel] | None, Field(description="instead of the catalogue of the SRE workbook", min_length=1)
+    ] = None
+    least_errors: Annotated[
+        str | None, Field(description="bad events that the long window must hold before an alert fires", examples=["3"])
+    ] = None
 
 
 class SloModel(Model):
@@ -144,6 +202,21 @@ class DefaultsModel(Model):
     ] = None
 
 
+class PlainAlertModel(Model):
+    """An alert beside the SLOs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100)]
+    expr: Annotated[str, Field(description="PromQL that gives something when the alert should fire")]
+    for_: Annotated[str | None, Field(alias="for", description="how long it must hold")] = None
+    keep_firing_for: _Duration | None = None
+    severity: _Text | None = None
+    description: _Text = ""
+    labels: _Labels
+    annotations: _Labels
+
+
 class ServiceModel(Model):
     """One service and its objectives."""
 
@@ -153,6 +226,7 @@ class ServiceModel(Model):
     labels: _Labels
     defaults: DefaultsModel | None = None
     slos: Annotated[list[SloModel], Field(min_length=1)]
+    alerts: Annotated[list[PlainAlertModel], Field(default_factory=list, description="alerts beside the SLOs")]
 
 
 def json_schema() -> dict[str, Any]:
@@ -167,12 +241,22 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+_NUMERIC = (
+    "objective", "description", "owner", "severity", "at_least", "at_most", "above", "below", "budget", "factor",
+    "least_errors", "down_at",
+)  # fmt: skip
+
+
 def _allow_plain_scalars(schema: Any) -> None:
     # An editor's YAML reader sees the numbers `99.9` and `1` where this package keeps the text.
     if isinstance(schema, dict):
         for name, part in (schema.get("properties") or {}).items():
-            if name in ("objective", "description", "owner") and part.get("type") == "string":
+            if name in _NUMERIC and part.get("type") == "string":
                 part["type"] = ["string", "number"]
+            elif name in _NUMERIC:
+                for branch in part.get("anyOf", ()):
+                    if branch.get("type") == "string":
+                        branch["type"] = ["string", "number"]
             values = part.get("additionalProperties") or (part.get("patternProperties") or {})
             if isinstance(values, dict) and values.get("type") == "string":
                 values["type"] = ["string", "number", "boolean"]
@@ -193,10 +277,10 @@ def accepted_keys(path: tuple[str | int, ...]) -> list[str]:
     for step in path:
         if isinstance(step, int) or model is None:
             continue
-        info = model.model_fields.get(step)
+        info = model.model_fields.get("for_" if step == "for" else step)
         if info is not None:
             model = _model_in(info.annotation)
-    return list(model.model_fields) if model else []
+    return [info.alias or name for name, info in model.model_fields.items()] if model else []
 
 
 def _model_in(annotation: Any) -> type[Model] | None:

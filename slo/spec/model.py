@@ -78,7 +78,46 @@ class Raw:
     total: str
 
 
-Sli = Ratio | Latency | Probe | Raw
+Comparison = Literal[">=", "<=", ">", "<"]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value that must keep to a bound, judged once per slice of time: each slice of each series is one check.
+
+    `expr` is PromQL; a check is good where `expr op bound` holds. A slice without a value is not judged.
+    """
+
+    expr: str
+    op: Comparison
+    bound: Decimal
+    slice_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """A timestamp in Unix seconds, such as a last backup's, that is never older than `max_age_ms`; per slice."""
+
+    metric: VectorSelector
+    max_age_ms: int
+    slice_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Outages of another SLI that are over within `longest_ms`.
+
+    A slice is down where the error ratio of `of` is at least `down_ratio` (0..1); it is bad once everything has been
+    down for `longest_ms`. A slice without traffic continues what was before it.
+    """
+
+    of: Ratio | Latency | Probe | Raw
+    longest_ms: int
+    down_ratio: Decimal
+    slice_ms: int
+
+
+Sli = Ratio | Latency | Probe | Raw | Threshold | Freshness | Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +131,15 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Alerting:
-    """Page and ticket, and the windows that a team set itself; None means the catalogue, fitted."""
+    """Page and ticket, and the windows that a team set itself; None means the catalogue, fitted.
+
+    An alert stays silent until its long window holds `least_errors` bad events.
+    """
 
     page: Alert = Alert()
     ticket: Alert = Alert()
     windows: tuple[BurnWindow, ...] | None = None
+    least_errors: int = 0
 
     def of(self, severity: Severity) -> Alert:
         """The alert of a severity."""
@@ -128,6 +171,18 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainAlert:
+    """An alert of a service that is no objective: an expression that should not hold for `for_ms`."""
+
+    name: str
+    expr: str
+    for_ms: int = 0
+    keep_firing_ms: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """What one definition file holds."""
 
@@ -137,6 +192,7 @@ class Service:
     slos: tuple[Slo, ...]
     file: str
     description: str = ""
+    alerts: tuple[PlainAlert, ...] = ()
 
 
 class Specs(Mapping[str, Slo]):

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from slo.budget.evaluate import evaluate_all
 from slo.promql.ast import Matcher, VectorSelector
@@ -51,7 +51,7 @@ def slos() -> list[Slo]:
 
 
 @pytest.mark.benchmark(group="budget")
-def test_evaluate_100_slos_over_30_days_after_loading(benchmark: BenchmarkFixture, recording: Path) -> None:
+def test_evaluate_100_slos_over_30_days_after_loading(benchmark: Any, recording: Path) -> None:
     source = Recording.open(recording)
     specs = slos()
     evaluate_all(specs, source, END)  # loads
@@ -60,12 +60,12 @@ def test_evaluate_100_slos_over_30_days_after_loading(benchmark: BenchmarkFixtur
 
 
 @pytest.mark.benchmark(group="budget")
-def test_load_and_evaluate_100_slos_over_30_days(benchmark: BenchmarkFixture, recording: Path) -> None:
+def test_load_and_evaluate_100_slos_over_30_days(benchmark: Any, recording: Path) -> None:
     budgets = benchmark.pedantic(lambda: evaluate_all(slos(), Recording.open(recording), END), rounds=2)
     assert all(budget.coverage > 0.99 for budget in budgets)
 
 
 @pytest.mark.benchmark(group="start")
 @pytest.mark.parametrize("program", ["import slo", "import slo.cli; slo.cli.app(['--help'], standalone_mode=False)"])
-def test_start(benchmark: BenchmarkFixture, program: str) -> None:
+def test_start(benchmark: Any, program: str) -> None:
     benchmark.pedantic(lambda: subprocess.run([sys.executable, "-c", program], check=True, capture_output=True), rounds=5)

@@ -210,7 +210,7 @@ def test_any_text_in_any_place_is_a_message_never_a_crash(text: str) -> None:
 def test_the_schema_knows_every_key_and_only_those() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert set(schema["properties"]) == {"service", "owner", "description", "labels", "defaults", "slos"}
+    assert set(schema["properties"]) == {"service", "owner", "description", "labels", "defaults", "slos", "alerts"}
     slo = schema["$defs"]["SloModel"]
     assert slo["properties"]["objective"]["type"] == ["string", "number"]
     assert slo["required"] == ["name", "objective", "sli"]
