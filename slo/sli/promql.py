@@ -1,0 +1,204 @@
+"""What an SLI counts, as PromQL: the events in (t − lag − tile, t − lag], as one series without labels.
+
+The rule is that of `slo.sli.counting`, told per series by its samples in the tile (L the last, N the least, M the
+greatest of them) and by P, its last value before the tile, however far within 15 m:
+- no reset: L − P, also across a gap in scraping;
+- a reset: L whole, and what was scraped of the old process within the tile;
+- no P, but its target (the same `job` and `instance`) was seen: the series was born, L counts whole;
+- a target never seen: its first values are the baseline, so L − N.
+`increase()` extrapolates where this counts: it loses rare events, first values, and all that a gap hides.
+A filter at the end drops NaN, so that one broken sample cannot spoil a month.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from decimal import Decimal
+
+from slo.errors import PromqlError
+from slo.promql.ast import (
+    Aggregate,
+    Binary,
+    Call,
+    Matcher,
+    MatrixSelector,
+    Node,
+    Number,
+    Subquery,
+    VectorMatching,
+    VectorSelector,
+    transform,
+)
+from slo.promql.parse import parse
+from slo.sli.selectors import buckets
+from slo.spec.build import WINDOW_VARIABLE
+from slo.spec.model import Latency, Probe, Ratio, Raw, Sli
+from slo.window import MINUTE
+
+# How far back a series' last value may lie: longer pauses start from a new baseline.
+LOOKBACK_MS = 15 * MINUTE
+TARGET = ("job", "instance")
+
+_ON_NOTHING = VectorMatching("many-to-many", (), on=True)
+_ON_TARGET = VectorMatching("many-to-many", TARGET, on=True)
+_ZERO = Number(0.0)
+# Stands for `$window` while an expression is parsed; nobody writes it.
+_MARK_MS = 86_399_989
+
+
+def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
+    """The number of bad events in (t − lag − tile, t − lag]: 0 where there was only good traffic, absent without data.
+
+    A latency whose threshold is no bucket bound has no such number, ever: absent, not "all bad".
+    """
+    match sli:
+        case Ratio(total=total, part=part, part_is=part_is):
+            known = (total,) if part.name == total.name else (total, part)
+            part_sum = _or_zero(_summed(increments(part, tile_ms, lag_ms, known)), total, tile_ms, lag_ms)
+            if part_is == "errors":
+                return part_sum
+            return Binary("-", total_tile(sli, tile_ms, lag_ms), part_sum)
+        case Latency():
+            every = _every_request(sli)
+            good = replace(buckets(sli), matchers=(*sli.histogram.matchers, le_matcher(sli.bound)))
+            return Binary(
+                "-",
+                _summed(increments(every, tile_ms, lag_ms)),
+                _summed(increments(good, tile_ms, lag_ms, (every,))),
+            )
+        case Probe(metric=metric):
+            window = _matrix(metric, tile_ms, lag_ms)
+            failed = Binary("-", Call("count_over_time", (window,)), Call("sum_over_time", (window,)))
+            return Aggregate("sum", Binary(">=", failed, _ZERO))
+        case Raw(errors=errors, total=total_text):
+            total = Binary("*", _ZERO, raw_tile(total_text, tile_ms, lag_ms))
+            return Binary("or", raw_tile(errors, tile_ms, lag_ms), total, matching=_ON_NOTHING)
+
+
+def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
+    """The number of all events in (t − lag − tile, t − lag]; absent without data."""
+    match sli:
+        case Ratio(total=total):
+            known = (total,)
+            return _summed(increments(total, tile_ms, lag_ms, known))
+        case Latency():
+            return _summed(increments(_every_request(sli), tile_ms, lag_ms))
+        case Probe(metric=metric):
+            return Aggregate("sum", Call("count_over_time", (_matrix(metric, tile_ms, lag_ms),)))
+        case Raw(total=total_text):
+            return raw_tile(total_text, tile_ms, lag_ms)
+
+
+def increments(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple[VectorSelector, ...] = ()) -> Node:
+    """The events of each series of a counter in the tile, by series; those without a sample in it are absent.
+
+    `known` selects the series that tell which targets were seen before; the counter itself if empty.
+    """
+    window = _matrix(counter, tile_ms, lag_ms)
+    last, least, most = (Call(f"{what}_over_time", (window,)) for what in ("last", "min", "max"))
+    before = _before(counter, tile_ms, lag_ms)
+    # Old and new process within one tile: the greatest value belongs to the old one. Its last value before the tile
+    # is recent then, so a plain selector finds it.
+    just_before = _shift(counter, lag_ms + tile_ms)
+    crashed = Binary("-", Binary("+", last, Binary(">", most, last)), just_before)
+    grown = Binary("-", last, Binary("<=", before, least))
+    seen: Node = before
+    if known and known != (counter,):
+        seen = _before(known[0], tile_ms, lag_ms)
+        for other in known[1:]:
+            seen = Binary("or", seen, _before(other, tile_ms, lag_ms))
+    born = Binary("and", last, seen, matching=_ON_TARGET)
+    baseline = Binary("-", last, least)
+    either: Node = Binary("or", Binary("or", Binary("or", crashed, grown), born), baseline)
+    return Binary(">=", either, _ZERO)
+
+
+def raw_tile(text: str, tile_ms: int, lag_ms: int = 0) -> Node:
+    """An expression over `$window` for a tile that ends `lag_ms` ago, added up to one series.
+
+    `increase` and `rate` of a counter over `$window` become the exact count; everything else stays as it is written.
+    Raises PromqlError where the text does not parse.
+    """
+    node = parse(text.replace(WINDOW_VARIABLE, f"{_MARK_MS}ms"))
+    return Aggregate("sum", transform(node, lambda part: _tiled(part, tile_ms, lag_ms)))
+
+
+def _tiled(node: Node, tile_ms: int, lag_ms: int) -> Node:
+    """One node of a raw expression; its children have been through here."""
+    match node:
+        case VectorSelector(offset_ms=offset, at=at):
+            offset = tile_ms if offset == _MARK_MS else offset
+            # A selector fixed by `@` means the same samples whenever it is asked.
+            return replace(node, offset_ms=offset if at is not None else offset + lag_ms)
+        case MatrixSelector(range_ms=length) if length == _MARK_MS:
+            return replace(node, range_ms=tile_ms)
+        case Subquery():
+            # Its selectors have been moved already; its steps stay where they are.
+            return replace(
+                node,
+                range_ms=tile_ms if node.range_ms == _MARK_MS else node.range_ms,
+                offset_ms=tile_ms if node.offset_ms == _MARK_MS else node.offset_ms,
+            )
+        case Call(func="increase" | "rate", args=(MatrixSelector(selector=selector, range_ms=length),)):
+            if length != tile_ms or selector.at is not None:
+                return node
+            counted = increments(replace(selector, offset_ms=0), tile_ms, selector.offset_ms)
+            return counted if node.func == "increase" else Binary("/", counted, Number(tile_ms / 1000))
+        case Call(func="time") if lag_ms:
+            return Binary("-", node, Number(lag_ms / 1000))
+        case Call(func=func, args=()) if lag_ms and func in _CALENDAR:
+            return Call(func, (Call("vector", (Binary("-", Call("time"), Number(lag_ms / 1000)),)),))
+    return node
+
+
+_CALENDAR = {"minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year"}
+
+
+def le_matcher(bound: Decimal) -> Matcher:
+    """Matches a bucket's bound in every spelling that clients and servers use: `1` and `1.0`, `1e+06` and `1000000`."""
+    spellings = _spellings(bound)
+    if len(spellings) == 1:
+        return Matcher("le", "=", spellings[0])
+    return Matcher("le", "=~", "|".join(re.sub(r"[.+]", r"\\\g<0>", text) for text in spellings))
+
+
+def _spellings(bound: Decimal) -> list[str]:
+    plain = f"{bound.normalize():f}"
+    found = [plain, plain if "." in plain else f"{plain}.0"]
+    digits = bound.normalize().as_tuple().digits
+    exponent = bound.adjusted()
+    if exponent < -4 or exponent >= 6:
+        mantissa = str(digits[0]) + ("." + "".join(map(str, digits[1:])) if len(digits) > 1 else "")
+        sign = "-" if exponent < 0 else "+"
+        found.append(f"{mantissa}e{sign}{abs(exponent):02d}")
+        found.append(f"{mantissa if '.' in mantissa else mantissa + '.0'}E{exponent}")  # Java
+    return list(dict.fromkeys(found))
+
+
+def _every_request(sli: Latency) -> VectorSelector:
+    return replace(buckets(sli), matchers=(*sli.histogram.matchers, Matcher("le", "=", "+Inf")))
+
+
+def _summed(by_series: Node) -> Node:
+    return Aggregate("sum", by_series)
+
+
+def _or_zero(part: Node, total: VectorSelector, tile_ms: int, lag_ms: int) -> Node:
+    """0 where the total was scraped and the part has no series."""
+    scraped = Aggregate("group", Call("last_over_time", (_matrix(total, tile_ms, lag_ms),)))
+    return Binary("or", part, Binary("*", _ZERO, scraped), matching=_ON_NOTHING)
+
+
+def _before(selector: VectorSelector, tile_ms: int, lag_ms: int) -> Node:
+    return Call("last_over_time", (_matrix(selector, LOOKBACK_MS, lag_ms + tile_ms),))
+
+
+def _matrix(selector: VectorSelector, range_ms: int, lag_ms: int) -> MatrixSelector:
+    return MatrixSelector(_shift(selector, lag_ms), range_ms)
+
+
+def _shift(selector: VectorSelector, lag_ms: int) -> VectorSelector:
+    if selector.at is not None:
+        raise PromqlError(f"{selector} is fixed in time by @ and cannot be counted over a moving window")
+    return replace(selector, offset_ms=selector.offset_ms + lag_ms)
