@@ -14,7 +14,7 @@ from slo.promql.parse import parse
 from slo.sli.counting import Counts, Gap, Grid, Seen, count, count_buckets
 from slo.sli.selectors import buckets, raw_selectors
 from slo.sli.slices import bad_slice, continued, stretches, too_long
-from slo.spec.build import WINDOW_VARIABLE
+from slo.spec.build_sli import WINDOW_VARIABLE
 from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Slo, Threshold
 from slo.window import HOUR, format_duration
 

@@ -32,7 +32,7 @@ from slo.promql.ast import (
 )
 from slo.promql.parse import parse
 from slo.sli.selectors import buckets
-from slo.spec.build import WINDOW_VARIABLE
+from slo.spec.build_sli import WINDOW_VARIABLE
 from slo.spec.model import Latency, Probe, Ratio, Raw, Sli
 from slo.window import MINUTE
 

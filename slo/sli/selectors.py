@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from slo.promql.ast import VectorSelector, walk
 from slo.promql.parse import parse
-from slo.spec.build import WINDOW_VARIABLE
+from slo.spec.build_sli import WINDOW_VARIABLE
 from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Threshold
 
 

@@ -68,4 +68,6 @@ def test_load_and_evaluate_100_slos_over_30_days(benchmark: Any, recording: Path
 @pytest.mark.benchmark(group="start")
 @pytest.mark.parametrize("program", ["import slo", "import slo.cli; slo.cli.app(['--help'], standalone_mode=False)"])
 def test_start(benchmark: Any, program: str) -> None:
-    benchmark.pedantic(lambda: subprocess.run([sys.executable, "-c", program], check=True, capture_output=True), rounds=5)
+    benchmark.pedantic(
+        lambda: subprocess.run([sys.executable, "-c", program], check=True, capture_output=True), rounds=5
+    )

@@ -126,9 +126,7 @@ def test_bounds_written_by_prometheus_2_and_3_are_one() -> None:
 
 
 def test_a_threshold_between_bounds_counts_nothing_and_names_the_bounds() -> None:
-    rows: list[Row] = [
-        ({"__name__": "h_bucket", "le": le}, [0, MINUTE], [0, 1]) for le in ("0.5", "1", "+Inf")
-    ]
+    rows: list[Row] = [({"__name__": "h_bucket", "le": le}, [0, MINUTE], [0, 1]) for le in ("0.5", "1", "+Inf")]
     found = count(Latency(VectorSelector("h"), Decimal("0.7")), Samples.from_series(rows), Grid(MINUTE, MINUTE, 1))
     assert np.isnan(found.errors).all()
     assert found.seen.bounds == (Decimal("0.5"), Decimal(1))

@@ -49,7 +49,11 @@ def steps(good: np.ndarray, bad: np.ndarray, step_ms: int) -> InMemory:  # type:
     """Two counters, scraped once a step, up to END; the arrays hold the events of each step."""
     times = END - step_ms * np.arange(len(good), -1, -1)
     rows = [
-        ({"__name__": "t", "job": "j", "instance": "a", "code": code}, times, np.concatenate([[7.0], 7.0 + np.cumsum(e)]))
+        (
+            {"__name__": "t", "job": "j", "instance": "a", "code": code},
+            times,
+            np.concatenate([[7.0], 7.0 + np.cumsum(e)]),
+        )
         for code, e in (("200", good), ("500", bad))
     ]
     return InMemory(Samples.from_series(rows))
@@ -193,7 +197,7 @@ def test_the_frames_have_utc_times_and_named_columns() -> None:
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        evaluate(ratio_slo("99"), even(1, 1, 0), datetime(2026, 11, 20))  # noqa: DTZ001
+        evaluate(ratio_slo("99"), even(1, 1, 0), datetime(2026, 11, 20))
 
 
 def test_percentiles_come_from_the_buckets() -> None:
@@ -203,9 +207,7 @@ def test_percentiles_come_from_the_buckets() -> None:
         ({"__name__": "h_bucket", "job": "j", "instance": "a", "le": le}, times, np.arange(len(times)) * float(n))
         for le, n in (("0.1", 50), ("0.5", 90), ("1.0", 100), ("+Inf", 100))
     ]
-    slo = Slo(
-        "s", "l", Objective(Decimal(95)), parse_window("30d"), Latency(VectorSelector("h"), Decimal("0.5"))
-    )
+    slo = Slo("s", "l", Objective(Decimal(95)), parse_window("30d"), Latency(VectorSelector("h"), Decimal("0.5")))
     budget = evaluate(slo, InMemory(Samples.from_series(rows)), END)
     assert budget.error_ratio == pytest.approx(0.1)
     assert budget.quantiles == {
@@ -216,9 +218,7 @@ def test_percentiles_come_from_the_buckets() -> None:
 
 def test_a_threshold_that_is_no_bound_is_named() -> None:
     times = END - 5 * MINUTE * np.arange(34 * 288, -1, -1)
-    rows = [
-        ({"__name__": "h_bucket", "le": le}, times, np.arange(len(times)) * 1.0) for le in ("0.1", "1.0", "+Inf")
-    ]
+    rows = [({"__name__": "h_bucket", "le": le}, times, np.arange(len(times)) * 1.0) for le in ("0.1", "1.0", "+Inf")]
     slo = Slo("s", "l", Objective(Decimal(95)), parse_window("30d"), Latency(VectorSelector("h"), Decimal("0.5")))
     budget = evaluate(slo, InMemory(Samples.from_series(rows)), END)
     assert budget.state is State.NO_DATA

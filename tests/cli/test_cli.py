@@ -33,7 +33,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A definition, and two days of a recording for it."""
     place = tmp_path_factory.mktemp("shop")
     (place / "shop.yaml").write_text(GOOD)
-    done = slo("simulate", place / "shop.yaml", "--days", "2", "--seed", "3", "--end", "2026-11-20T00:00:00Z", "-o", place / "r.parquet")
+    done = slo(
+        "simulate",
+        place / "shop.yaml",
+        "--days",
+        "2",
+        "--seed",
+        "3",
+        "--end",
+        "2026-11-20T00:00:00Z",
+        "-o",
+        place / "r.parquet",
+    )
     assert done.returncode == 0, done.stderr
     return place
 
@@ -137,7 +148,10 @@ def test_a_recording_of_a_recording_holds_the_same(folder: Path, tmp_path: Path)
     copy = tmp_path / "copy.parquet"
     done = slo("record", "shop.yaml", "--source", "r.parquet", "--start", "2d", "-o", copy, cwd=folder)
     assert done.returncode == 0, done.stderr
-    told = [json.loads(slo("status", "shop.yaml", "-s", source, "--json", cwd=folder).stdout) for source in ("r.parquet", copy)]
+    told = [
+        json.loads(slo("status", "shop.yaml", "-s", source, "--json", cwd=folder).stdout)
+        for source in ("r.parquet", copy)
+    ]
     for one in told:
         one["slos"][0].pop("source")
     assert told[0] == told[1]
@@ -145,7 +159,18 @@ def test_a_recording_of_a_recording_holds_the_same(folder: Path, tmp_path: Path)
 
 def test_simulation_is_the_same_for_the_same_seed(folder: Path, tmp_path: Path) -> None:
     for name, seed in (("a", "3"), ("b", "4")):
-        slo("simulate", folder / "shop.yaml", "--days", "2", "--seed", seed, "--end", "2026-11-20T00:00:00Z", "-o", tmp_path / name)
+        slo(
+            "simulate",
+            folder / "shop.yaml",
+            "--days",
+            "2",
+            "--seed",
+            seed,
+            "--end",
+            "2026-11-20T00:00:00Z",
+            "-o",
+            tmp_path / name,
+        )
     assert (tmp_path / "a").read_bytes() == (folder / "r.parquet").read_bytes()
     assert (tmp_path / "b").read_bytes() != (folder / "r.parquet").read_bytes()
 

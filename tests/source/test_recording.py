@@ -59,7 +59,9 @@ def test_a_series_that_two_selectors_match_comes_once(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=5), st.lists(st.floats(), max_size=5)), max_size=8))
-def test_any_samples_survive(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, list[float]]]) -> None:
+def test_any_samples_survive(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, list[float]]]
+) -> None:
     unique = {(name, label): values for name, label, values in rows}
     samples = Samples.from_series(
         ({"__name__": name, "l": label}, range(len(values)), values) for (name, label), values in unique.items()
@@ -67,7 +69,8 @@ def test_any_samples_survive(tmp_path_factory: pytest.TempPathFactory, rows: lis
     path = tmp_path_factory.mktemp("r") / "r.parquet"
     write(path, samples, HEADER)
     found = {
-        (s.labels["__name__"], s.labels["l"]): s.values.view(np.int64).tolist() for s in Recording.open(path).all().series
+        (s.labels["__name__"], s.labels["l"]): s.values.view(np.int64).tolist()
+        for s in Recording.open(path).all().series
     }
     assert found == {key: np.array(values, dtype=float).view(np.int64).tolist() for key, values in unique.items()}
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from slo.errors import DefinitionError, Problem
 from slo.promql.ast import Matcher, VectorSelector
-from slo.spec.build import parse_objective
 from slo.spec.document import json_schema
 from slo.spec.load import load, loads
 from slo.spec.model import Latency, Probe, Ratio, Raw, Slo
+from slo.spec.read import parse_objective
 from slo.window import Calendar, Rolling
 
 DEFINITIONS = Path(__file__).parent.parent.parent / "definitions"

@@ -1,0 +1,120 @@
+"""From the YAML's alerting to what it means: severities, burn windows, plain alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Literal
+
+from slo.spec.document import AlertingModel, AlertModel, PlainAlertModel, WindowModel
+from slo.spec.model import Alert, Alerting, Objective, PlainAlert
+from slo.spec.read import Fault, Path, Report, check_labels, check_promql, parse_quantity, read_duration
+from slo.window import MINUTE, BurnWindow, Window, burn_factor, format_duration
+
+
+def build_alerting(
+    layers: tuple[AlertingModel | Literal["off"] | None, ...],
+    objective: Objective,
+    window: Window,
+    at: Path,
+    report: Report,
+) -> Alerting:
+    """How an SLO alerts: the layers from defaults to its own, later ones over earlier. Raises Fault once reported."""
+    severities: dict[str, Alert] = {"page": Alert(), "ticket": Alert()}
+    windows: tuple[BurnWindow, ...] | None = None
+    least_errors = 0
+    for layer in layers:
+        if layer is None:
+            continue
+        for severity, alert in severities.items():
+            own: AlertModel | Literal["off"] | None = "off" if layer == "off" else getattr(layer, severity)
+            if own == "off":
+                severities[severity] = Alert(False, alert.labels, alert.annotations)
+            elif isinstance(own, AlertModel):
+                severities[severity] = Alert(
+                    True, {**alert.labels, **own.labels}, {**alert.annotations, **own.annotations}
+                )
+        if isinstance(layer, AlertingModel):
+            if layer.windows is not None:
+                windows = _burn_windows(layer.windows, objective, window, at, report)
+            if layer.least_errors is not None:
+                if not layer.least_errors.isdecimal():
+                    report((*at, "least_errors"), f"{layer.least_errors!r} is no number of events such as 3", "error")
+                    raise Fault
+                least_errors = int(layer.least_errors)
+    return Alerting(severities["page"], severities["ticket"], windows, least_errors)
+
+
+def _burn_windows(
+    models: list[WindowModel], objective: Objective, window: Window, at: Path, report: Report
+) -> tuple[BurnWindow, ...]:
+    """A team's own windows, against the period and objective of the SLO that they are used for."""
+    period = window.nominal_ms
+    found: list[BurnWindow] = []
+    for index, model in enumerate(models):
+        place: Path = (*at, "windows", index)
+        long = read_duration(model.long, (*place, "long"), report)
+        short = -(-long // (12 * MINUTE)) * MINUTE
+        if model.short is not None:
+            short = read_duration(model.short, (*place, "short"), report)
+        problem = None
+        if (model.budget is None) == (model.factor is None):
+            problem = "give exactly one of `budget` (2%) and `factor` (14.4)"
+        elif long > period:
+            problem = f"a window of {model.long} is longer than the period of {window}"
+        elif short >= long:
+            problem = f"the short window of {format_duration(short)} is not shorter than the long one of {model.long}"
+        elif long % MINUTE or short % MINUTE:
+            problem = "alert windows are whole minutes"
+        else:
+            try:
+                number = Fraction(parse_quantity(model.budget or model.factor or ""))
+                if number <= 0:
+                    raise ValueError("must be above 0")
+            except ValueError as error:
+                problem = str(error)
+        if problem is None:
+            factor = number if model.factor is not None else burn_factor(number, period, long)
+            share = number if model.budget is not None else number * long / period
+            threshold = factor * Fraction(objective.error_budget)
+            if threshold >= 1:
+                least = share * period * Fraction(objective.error_budget)
+                problem = (
+                    f"can never fire: at {objective} a burn rate of {float(factor):.4g} is an error ratio of "
+                    f"{float(threshold):.0%}; widen `long` beyond {format_duration(-int(-least // MINUTE) * MINUTE)}"
+                    " or lower the budget share"
+                )
+        if problem is not None:
+            report(place, problem, "error")
+            raise Fault
+        found.append(BurnWindow(model.severity, long, short, share, factor))
+    return tuple(found)
+
+
+def build_plain_alerts(
+    models: list[PlainAlertModel], labels: Mapping[str, str], annotations: Mapping[str, str], report: Report
+) -> tuple[PlainAlert, ...]:
+    """The alerts beside a service's SLOs; faulty ones are reported and left out."""
+    alerts: list[PlainAlert] = []
+    for index, model in enumerate(models):
+        at: Path = ("alerts", index)
+        check_labels(model.labels, (*at, "labels"), report)
+        if any(alert.name == model.name for alert in alerts):
+            report((*at, "name"), f"alert {model.name} is defined twice in this service", "error")
+        try:
+            check_promql(model.expr, (*at, "expr"), report)
+            for_ms = 0 if model.for_ is None else read_duration(model.for_, (*at, "for"), report)
+            keep_ms = 0
+            if model.keep_firing_for is not None:
+                keep_ms = read_duration(model.keep_firing_for, (*at, "keep_firing_for"), report)
+        except Fault:
+            continue
+        severity = {} if model.severity is None else {"severity": model.severity}
+        text = {"description": model.description} if model.description else {}
+        alerts.append(
+            PlainAlert(
+                model.name, model.expr, for_ms, keep_ms, {**labels, **model.labels, **severity},
+                {**annotations, **text, **model.annotations},
+            )
+        )  # fmt: skip
+    return tuple(alerts)
