@@ -40,12 +40,12 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     order = sorted(range(len(model.slos)), key=lambda index: model.slos[index].sli.outage is not None)
     for index in order:
         entry, path = model.slos[index], ("slos", index)
-        built.setdefault(entry.name, None)
         check_labels(entry.labels, (*path, "labels"), report)
         own_window = window if entry.window is None else read_window(entry.window, (*path, "window"), report)
         try:
             objective, sli = build_objective_and_sli(entry, path, report, scrape_ms, built)
         except Fault:
+            built[entry.name] = None
             continue
         built[entry.name] = sli
         if own_window is None:

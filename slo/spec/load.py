@@ -167,7 +167,7 @@ def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...]) -> bo
 def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     """A copy without what `error` names: unknown keys gone, placeholders where names and objectives are missing."""
     rest: dict[str, Any] = copy.deepcopy(data)
-    lost: set[int] = set()
+    lost: set[tuple[str, int]] = set()
     for detail in error.errors(include_url=False):
         path = _yaml_path(detail["loc"])
         *above, last = path
@@ -178,13 +178,13 @@ def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
             parent.pop(last, None)
         elif isinstance(parent, dict) and last in _PLACEHOLDERS and len(path) in (1, 3):
             parent[last] = _PLACEHOLDERS[str(last)]
-        elif path[0] == "slos" and len(path) > 1:
-            lost.add(int(path[1]))
+        elif path[0] in _HARMLESS and len(path) > 1:
+            lost.add((str(path[0]), int(path[1])))
         else:
             rest.pop(str(path[0]), None)
-    # Places are looked up by position, so a lost SLO leaves a harmless one where it was.
-    for index in lost:
-        rest["slos"][index] = {"name": "x", "objective": "99", "sli": {"probe": {"metric": "up"}}}
+    # Places are looked up by position, so what is lost leaves something harmless where it was.
+    for key, index in lost:
+        rest[key][index] = _HARMLESS[key] | {"name": f"x{index}"}
     return rest
 
 
@@ -195,6 +195,10 @@ def _below(parent: Any, step: str | int) -> Any:
         return None
 
 
+_HARMLESS: dict[str, dict[str, Any]] = {
+    "slos": {"objective": "99", "sli": {"probe": {"metric": "up"}}},
+    "alerts": {"expr": "up"},
+}
 _PLACEHOLDERS = {"service": "x", "name": "x", "objective": "99"}
 
 

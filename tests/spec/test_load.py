@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from slo.errors import DefinitionError, Problem
 from slo.promql.ast import Matcher, VectorSelector
 from slo.spec.document import json_schema
 from slo.spec.load import load, loads
-from slo.spec.model import Latency, Probe, Ratio, Raw, Slo
+from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Slo, Threshold
 from slo.spec.read import parse_objective
 from slo.window import Calendar, Rolling
 
@@ -137,6 +138,102 @@ def test_a_definition_becomes_typed_values() -> None:
 )  # fmt: skip
 def test_faults_say_where_and_what_mends_them(text: str, expected: str) -> None:
     assert any(expected in fault for fault in faults(text)), faults(text)
+
+
+MORE = """\
+service: shop
+slos:
+  - name: recovery
+    objective: 99.9
+    sli: {outage: {of: up, longer_than: 15m}}
+  - name: up
+    objective: 99.9
+    sli: {probe: {metric: 'up{job="shop"}'}}
+  - name: throughput
+    objective: 99
+    alerting: {windows: [{severity: page, long: 2h, budget: 5%}, {severity: ticket, long: 1d, short: 1h, factor: 3}], least_errors: 3}
+    sli: {threshold: {value: 'sum(rate(r_total[2m]))', at_least: 100, slice: 1m}}
+  - name: memory
+    objective: 99
+    sli: {threshold: {value: mem_bytes, below: 1 GiB}}
+  - name: backup
+    objective: 99
+    sli: {freshness: {metric: backup_last_success_timestamp_seconds, max_age: 1h}}
+alerts:
+  - {name: Down, expr: up == 0, for: 1m, severity: P0, description: No answer}
+"""
+
+
+def test_the_kinds_that_are_judged_per_slice() -> None:
+    [recovery, up, throughput, memory, backup], problems = read(MORE)
+    assert problems == []
+    assert recovery.sli == Outage(up.sli, 15 * 60_000, Decimal("0.5"), 60_000)  # type: ignore[arg-type]
+    assert throughput.sli == Threshold("sum(rate(r_total[2m]))", ">=", Decimal(100), 60_000)
+    assert memory.sli == Threshold("mem_bytes", "<", Decimal(1024**3), 30_000)
+    assert backup.sli == Freshness(VectorSelector("backup_last_success_timestamp_seconds"), 3_600_000, 30_000)
+
+
+def test_a_team_sets_its_own_windows() -> None:
+    alerting = read(MORE)[0][2].alerting
+    assert alerting.least_errors == 3
+    assert alerting.windows is not None
+    [page, ticket] = alerting.windows
+    assert (page.long_ms, page.short_ms, page.factor) == (7_200_000, 600_000, Fraction(5, 100) * 360)
+    assert (ticket.long_ms, ticket.short_ms, ticket.budget_share) == (86_400_000, 3_600_000, Fraction(1, 10))
+
+
+def test_plain_alerts_stand_beside_the_slos() -> None:
+    [service] = loads(MORE, "x.yaml", [])
+    [alert] = service.alerts
+    assert (alert.name, alert.expr, alert.for_ms) == ("Down", "up == 0", 60_000)
+    assert alert.labels == {"severity": "P0"}
+    assert alert.annotations == {"description": "No answer"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"sli": "{threshold: {value: x}}"}, "exactly one of at_least, at_most, above, below; found none"),
+        ({"sli": "{threshold: {value: x, above: 1, below: 2}}"}, "found above and below"),
+        ({"sli": "{threshold: {value: 'x{', above: 1}}"}, "slos[0].sli.threshold.value: not valid PromQL"),
+        ({"sli": "{threshold: {value: x, above: 1 elephant}}"}, "'1 elephant' is no quantity"),
+        ({"sli": "{threshold: {value: x, above: 1, slice: 7s}}"}, "does not divide 5m"),
+        ({"sli": "{outage: {of: nothing, longer_than: 1h}}"}, "no SLO `nothing` in this service"),
+        ({"sli": "{outage: {of: a, longer_than: 1h}}"}, "no SLO `a` in this service"),
+        ({"sli": "{freshness: {metric: x, max_age: long}}"}, "'long' is no duration"),
+        ({"alerting": "{windows: [{severity: page, long: 1h}]}"}, "exactly one of `budget` (2%) and `factor` (14.4)"),
+        (
+            {"alerting": "{windows: [{severity: page, long: 1h, short: 2h, factor: 2}]}"},
+            "is not shorter than the long one",
+        ),
+        ({"alerting": "{windows: [{severity: page, long: 31d, factor: 2}]}"}, "longer than the period of 30d"),
+        (
+            {"alerting": "{windows: [{severity: fax, long: 1h, factor: 2}]}"},
+            "found 'fax'; accepted is 'page' or 'ticket'",
+        ),
+        ({"alerting": "{windows: []}"}, "must hold at least one entry"),
+        ({"alerting": "{least_errors: many}"}, "is no number of events"),
+        (
+            {"objective": "90", "alerting": "{windows: [{severity: page, long: 1h, budget: 2%}]}"},
+            "can never fire: at 90% a burn rate of 14.4 is an error ratio of 144%; widen `long` beyond 1h27m",
+        ),
+    ],
+)
+def test_faults_of_the_further_kinds(changes: dict[str, str], expected: str) -> None:
+    told = faults(one_slo(**changes))
+    assert any(expected in fault for fault in told), told
+
+
+def test_a_plain_alert_is_checked_too() -> None:
+    told = faults(
+        one_slo() + "alerts:\n  - {name: A, expr: 'x{'}\n  - {name: B, expr: x, for: soon}\n  - {name: B, exp: x}\n"
+    )
+    for part in (
+        "alerts[0].expr: not valid PromQL",
+        "alerts[1].for: 'soon' is no duration",
+        "unknown key `exp`; did you mean `expr`?",
+    ):
+        assert any(part in fault for fault in told), told
 
 
 def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
