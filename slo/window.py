@@ -134,6 +134,15 @@ def parse_window(text: str) -> Window:
     return Rolling(length)
 
 
+def tile_length(scrape_interval_ms: int) -> int:
+    """The length of the tiles that events are counted in: a minute, or 5 m where scrapes are further apart than that.
+
+    A tile holds a scrape, so that an empty one means that nothing was scraped; and 5 m is as far apart as a
+    server lets the samples of a recorded series be.
+    """
+    return MINUTE if scrape_interval_ms <= MINUTE else 5 * MINUTE
+
+
 Severity = Literal["page", "ticket"]
 
 
@@ -183,14 +192,15 @@ def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int)
     - from a period of 7 d on the catalogue's windows stand; shorter periods scale them in proportion;
     - a window over which burning would be sustainable (a factor below 0.9) is narrowed to a factor of 1;
     - a window whose threshold nothing could exceed is widened until 80 % of errors do;
-    - a short window holds at least two scrapes and a whole minute, a long one at least two short ones.
+    - a short window holds at least two scrapes, a long one at least two short ones; both are whole tiles.
     A window that resolution widened until its factor fell below 0.9 drops: it would fire on a budget that lasts.
     Where a severity would lose all its alerts so, its last one stays with a factor of 1 and a larger share.
     Windows never outgrow the period; one that an earlier one of the same length covers drops.
     """
     period = window.nominal_ms
     budget = Fraction(error_budget)
-    least_short = _whole_minutes(Fraction(2 * scrape_interval_ms))
+    tile = tile_length(scrape_interval_ms)
+    least_short = _whole(Fraction(2 * scrape_interval_ms), tile)
     fitted: list[BurnWindow] = []
     for index, (severity, catalogue_ms, share) in enumerate(CATALOGUE):
         long = Fraction(catalogue_ms)
@@ -199,8 +209,8 @@ def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int)
         if burn_factor(share, period, 1) / long < _LEAST_FACTOR:
             long = share * period
         long = max(long, share * period * budget / _MOST_THRESHOLD, Fraction(2 * least_short))
-        long_ms = min(_whole_minutes(long), period)
-        short_ms = max(_whole_minutes(Fraction(long_ms, _SHORT)), least_short)
+        long_ms = min(_whole(long, tile), period)
+        short_ms = max(_whole(Fraction(long_ms, _SHORT), tile), least_short)
         factor = burn_factor(share, period, long_ms)
         if factor < _LEAST_FACTOR:
             later = [entry for entry in CATALOGUE[index + 1 :] if entry[0] == severity]
@@ -218,6 +228,6 @@ def dead_windows(windows: Sequence[BurnWindow], error_budget: Decimal) -> list[B
     return [burn for burn in windows if burn.factor * Fraction(error_budget) >= 1]
 
 
-def _whole_minutes(milliseconds: Fraction) -> int:
-    """Rounded up: a wider window never fires on less budget than its share."""
-    return -int(-milliseconds // MINUTE) * MINUTE
+def _whole(milliseconds: Fraction, tile_ms: int) -> int:
+    """Rounded up to whole tiles: a wider window never fires on less budget than its share."""
+    return -int(-milliseconds // tile_ms) * tile_ms

@@ -72,8 +72,8 @@ def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
             failed = Binary("-", Call("count_over_time", (window,)), Call("sum_over_time", (window,)))
             return Aggregate("sum", Binary(">=", failed, _ZERO))
         case Raw(errors=errors, total=total_text):
-            total = Binary("*", _ZERO, raw_tile(total_text, tile_ms, lag_ms))
-            return Binary("or", raw_tile(errors, tile_ms, lag_ms), total, matching=_ON_NOTHING)
+            nothing = Binary("*", _ZERO, raw_tile(total_text, tile_ms, lag_ms))
+            return Binary("or", raw_tile(errors, tile_ms, lag_ms), nothing, matching=_ON_NOTHING)
 
 
 def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:

@@ -1,0 +1,98 @@
+"""What people read: labels and annotations of alerts, and the comment over each SLO's rules.
+
+An alert's labels and annotations are Go templates to the server. Annotations that a definition gives are passed on as
+templates, as is the custom; every other text of a definition is plain text, and is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from slo.promql.ast import Binary, Call, Node, Number, VectorMatching
+from slo.rules import names as n
+from slo.rules.names import Names
+from slo.spec.model import Slo
+from slo.window import BurnWindow, Calendar, format_duration
+
+
+def plain(text: str) -> str:
+    """Text that a Go template prints as it is."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
+def alert_labels(slo: Slo, burn: BurnWindow, names: Names) -> dict[str, str]:
+    """Severity, the SLO and the window; a team's own labels beside them, `severity` being theirs to set."""
+    given = {**slo.labels, **slo.alerting.of(burn.severity).labels}
+    own = {**names.identity(slo), "window": format_duration(burn.long_ms)}
+    if names.severity is not None:
+        own[names.severity] = burn.severity
+    labels = {"severity": burn.severity, **given}
+    return {label: plain(value) for label, value in labels.items() if label not in own} | own
+
+
+def alert_annotations(slo: Slo, burn: BurnWindow, names: Names) -> dict[str, str]:
+    """What burns, how fast, what is left, until when, and whatever the definition gives: runbook, dashboard."""
+    long, short = format_duration(burn.long_ms), format_duration(burn.short_ms)
+    remaining = names.series(slo, n.BUDGET_REMAINING)
+    own = {
+        "summary": f"{slo.service}: {slo.name} burns its error budget {{{{ $value | humanize }}}} times too fast",
+        "description": (
+            (f"{plain(' '.join(slo.description.split()))} " if slo.description else "")
+            + f"Objective {slo.objective} over {_window_text(slo)}; over the last {long} and the last {short} the budget "
+            f"burned more than {_factor(burn)} times as fast as it lasts, which spends {_share(burn)} of it in {long}."
+        ),
+        "burn_rate": "{{ $value | humanize }}",
+        "budget_remaining": _asked(remaining, "humanizePercentage"),
+        "time_to_exhaustion": _asked(_seconds_left(slo, burn, names), "humanizeDuration"),
+    }
+    given: Mapping[str, str] = {**slo.annotations, **slo.alerting.of(burn.severity).annotations}
+    return {**own, **given}
+
+
+def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
+    """The lines over an SLO's rules: objective, budget in minutes and events, windows and factors."""
+    budget = slo.objective.error_budget
+    minutes = Decimal(slo.window.nominal_ms) / 60_000 * budget
+    lines = [f"{slo.id}: {slo.objective} over {_window_text(slo)}"]
+    lines += [" ".join(slo.description.split())] if slo.description else []
+    lines.append(
+        f"Error budget: {_short(minutes)} min of nothing but errors, or {_short(budget * 1_000_000)} of a million events."
+    )
+    for burn in windows:
+        off = "" if slo.alerting.of(burn.severity).enabled else " (off)"
+        lines.append(
+            f"{burn.severity}{off}: burn rate over {_factor(burn)} for {format_duration(burn.long_ms)} and "
+            f"{format_duration(burn.short_ms)}, {_share(burn)} of the budget: error ratio over {_short(burn.threshold(budget))}"
+        )
+    return tuple(lines)
+
+
+def _window_text(slo: Slo) -> str:
+    return f"the calendar {slo.window}" if isinstance(slo.window, Calendar) else str(slo.window)
+
+
+def _seconds_left(slo: Slo, burn: BurnWindow, names: Names) -> Node:
+    """Budget left × period × budget ÷ error ratio: how long it lasts if nothing changes."""
+    left = Call("clamp_min", (names.series(slo, n.BUDGET_REMAINING), Number(0.0)))
+    per_ratio = Number(float(slo.objective.error_budget * slo.window.nominal_ms / 1000))
+    ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
+    matching = VectorMatching("one-to-one", names.labels, on=True)
+    return Binary("/", Binary("*", left, per_ratio), ratio, matching=matching)
+
+
+def _asked(expr: Node, shown: str) -> str:
+    # A service's and an SLO's name have no character that a raw string could end at.
+    return f"{{{{ with query `{expr}` }}}}{{{{ . | first | value | {shown} }}}}{{{{ else }}}}not known yet{{{{ end }}}}"
+
+
+def _factor(burn: BurnWindow) -> str:
+    return f"{float(burn.factor):.4g}"
+
+
+def _share(burn: BurnWindow) -> str:
+    return f"{float(burn.budget_share) * 100:.4g} %"
+
+
+def _short(value: Decimal) -> str:
+    return f"{value.normalize():f}" if len(value.normalize().as_tuple().digits) <= 6 else f"{float(value):.6g}"

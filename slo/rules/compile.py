@@ -1,0 +1,215 @@
+"""SLOs to rule groups.
+
+Every SLO has two groups. The first reads the raw series once per tile, over minutes only, and keeps the windows of
+the fast alerts; the second, every 5 m, keeps the slow ones and the period. All windows are sums of tiles over sums of
+tiles, so that traffic weighs, and cost does not grow with window times cardinality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from slo.errors import DefinitionError, Problem
+from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMatching, VectorSelector
+from slo.rules import names as n
+from slo.rules.annotate import alert_annotations, alert_labels, comment
+from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup
+from slo.rules.names import OWN, Names
+from slo.rules.period import period_rules
+from slo.sli.promql import errors_tile, total_tile
+from slo.spec.model import Slo, Specs
+from slo.window import HOUR, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, tile_length
+
+COARSE_MS = 5 * MINUTE
+# A period up to here is summed over fine tiles, so that it is never 5 m behind.
+_FINE_PERIOD_MS = 6 * HOUR
+
+
+def compile_specs(specs: Specs, names: Names = OWN) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
+    """The groups of all SLOs, sorted by service and name, and warnings. Raises DefinitionError for dead alerts."""
+    problems: list[Problem] = []
+    groups: list[RuleGroup] = []
+    for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
+        problems += check_alerts(slo)
+        groups += compile_slo(slo, names)
+    if any(problem.severity == "error" for problem in problems):
+        raise DefinitionError(problems)
+    return tuple(groups), problems
+
+
+def compile_slo(slo: Slo, names: Names = OWN) -> tuple[RuleGroup, ...]:
+    """The rule groups of one SLO."""
+    return _Compiler(slo, names).groups()
+
+
+def alert_windows(slo: Slo) -> tuple[BurnWindow, ...]:
+    """The burn-rate windows of an SLO: its own, or the catalogue fitted to it."""
+    if slo.alerting.windows is not None:
+        return slo.alerting.windows
+    return burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
+
+
+def lag_of(slo: Slo) -> int:
+    """How late the present is read, ms: a scrape has arrived within its interval, as its time-out is no longer."""
+    return slo.scrape_interval_ms
+
+
+def check_alerts(slo: Slo) -> list[Problem]:
+    """Alerts that can never fire are errors; severities without any are warnings."""
+    windows = alert_windows(slo)
+    found = []
+    for burn in dead_windows(windows, slo.objective.error_budget):
+        found.append(
+            _problem(
+                slo,
+                f"the {burn.severity} over {format_duration(burn.long_ms)} can never fire: {float(burn.factor):g} times the "
+                f"error budget of {slo.objective.error_budget} is an error ratio of 1 or more; widen the window or lower its factor",
+                "error",
+            )
+        )
+    for severity in ("page", "ticket"):
+        if slo.alerting.of(severity).enabled and not any(burn.severity == severity for burn in windows):
+            found.append(_problem(slo, f"has no {severity} alert: no burn-rate window fits {slo.window}", "warning"))
+    return found
+
+
+def _problem(slo: Slo, message: str, severity: str) -> Problem:
+    return Problem(slo.file, slo.line, 1, f"slos.{slo.name}", message, severity)
+
+
+class _Compiler:
+    """One SLO on its way: what all its rules share."""
+
+    def __init__(self, slo: Slo, names: Names) -> None:
+        self.slo, self.names = slo, names
+        self.identity: Mapping[str, str] = names.identity(slo)
+        self.tile_ms = tile_length(slo.scrape_interval_ms)
+        self.windows = alert_windows(slo)
+        self.matching = VectorMatching("one-to-one", names.labels, on=True)
+
+    def groups(self) -> tuple[RuleGroup, ...]:
+        slo = self.slo
+        slow = [burn for burn in self.windows if self._is_slow(burn)]
+        fast = [burn for burn in self.windows if burn not in slow]
+        fast_lengths = _lengths(fast) or _lengths(slow)[:1]
+        slow_lengths = [length for length in _lengths(slow) if length not in fast_lengths]
+        in_fine = self.tile_ms == COARSE_MS
+        fine_period = slo.window.nominal_ms <= _FINE_PERIOD_MS and not isinstance(slo.window, Calendar)
+        fine: list[Rule] = [
+            self._record(n.events_tile_name(self.tile_ms), total_tile(slo.sli, self.tile_ms, lag_of(slo))),
+            self._record(n.errors_tile_name(self.tile_ms), errors_tile(slo.sli, self.tile_ms, lag_of(slo))),
+            *(self._ratio(length, self.tile_ms) for length in fast_lengths),
+            *self._metadata(fast_lengths),
+        ]
+        coarse: list[Rule] = (
+            []
+            if in_fine or fine_period
+            else [
+                self._record(name(COARSE_MS), Call("sum_over_time", (self._matrix(name(self.tile_ms), COARSE_MS),)))
+                for name in (n.events_tile_name, n.errors_tile_name)
+            ]
+        )
+        coarse += (self._ratio(length, COARSE_MS) for length in slow_lengths)
+        period = period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
+        (fine if fine_period else coarse).extend(period)
+        fine += (self._alert(burn) for burn in fast if slo.alerting.of(burn.severity).enabled)
+        coarse += (self._alert(burn) for burn in slow if slo.alerting.of(burn.severity).enabled)
+        if in_fine:
+            fine, coarse = fine + coarse, []
+        found = [self._group(fine, self.tile_ms, comment(slo, self.windows))]
+        if coarse:
+            found.append(self._group(coarse, COARSE_MS, ()))
+        return tuple(found)
+
+    def _is_slow(self, burn: BurnWindow) -> bool:
+        """Whether 5 m more or less do not matter to an alert."""
+        return burn.short_ms >= HOUR and burn.short_ms % COARSE_MS == 0 and burn.long_ms % COARSE_MS == 0
+
+    def _group(self, rules: list[Rule], interval_ms: int, lines: tuple[str, ...]) -> RuleGroup:
+        name = f"slo/{self.slo.id}/{format_duration(interval_ms)}"
+        return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines)
+
+    def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:
+        return Recording(name, expr, self.identity if labels is None else labels)
+
+    def _series(self, name: str) -> VectorSelector:
+        return self.names.series(self.slo, name)
+
+    def _matrix(self, name: str, range_ms: int) -> MatrixSelector:
+        return MatrixSelector(self._series(name), range_ms)
+
+    def _ratio(self, window_ms: int, tile_ms: int) -> Recording:
+        """Errors over events of a window; absent without traffic.
+
+        While the window's oldest tile is missing, as after the rules are loaded, what is not known is taken for
+        traffic like the rest of it and without errors: `tiles × mean` instead of the sum. So five minutes of history
+        don't pass for three days, and a real outage fires as soon as its errors would have had to do in full history.
+        """
+        expr = window_ratio(self.names, self.slo, window_ms, tile_ms)
+        return self._record(n.error_ratio_name(window_ms), expr, self.names.ratio_labels(self.slo, window_ms))
+
+    def _metadata(self, lengths: list[int]) -> list[Rule]:
+        slo = self.slo
+        info = {
+            **{label: value for label, value in slo.labels.items() if label not in self.identity},
+            **({"owner": slo.owner} if slo.owner else {}),
+            **self.identity,
+            "objective": str(slo.objective),
+            "window": str(slo.window),
+        }
+        current = Binary("/", self._ratio_series(lengths[0]), _number(slo.objective.error_budget))
+        constants: list[tuple[str, float, Mapping[str, str]]] = [
+            (n.OBJECTIVE, float(slo.objective.ratio), self.identity),
+            (n.ERROR_BUDGET, float(slo.objective.error_budget), self.identity),
+            (n.PERIOD_DAYS, n.days(slo.window.nominal_ms), self.identity),
+            (self.names.info, 1.0, info),
+        ]
+        return [
+            self._record(n.CURRENT_BURN_RATE, current),
+            *(self._record(name, Call("vector", (Number(value),)), labels) for name, value, labels in constants),
+        ]
+
+    def _ratio_series(self, window_ms: int) -> VectorSelector:
+        return self._series(n.error_ratio_name(window_ms))
+
+    def _alert(self, burn: BurnWindow) -> AlertRule:
+        slo = self.slo
+        threshold = _number(burn.threshold(slo.objective.error_budget))
+        both = Binary(
+            "and",
+            Binary(">", self._ratio_series(burn.long_ms), threshold),
+            Binary(">", self._ratio_series(burn.short_ms), threshold),
+            matching=VectorMatching("many-to-many", self.names.labels, on=True),
+        )
+        # Compared as an error ratio, which is exact; told as a burn rate, which people read.
+        expr = Binary("/", both, _number(slo.objective.error_budget))
+        return AlertRule(
+            n.alert_name(slo),
+            expr,
+            alert_labels(slo, burn, self.names),
+            alert_annotations(slo, burn, self.names),
+            burn=burn,
+        )
+
+
+def window_ratio(names: Names, slo: Slo, window_ms: int, tile_ms: int) -> Node:
+    """Errors over events of a window, from recorded tiles; see `_Compiler._ratio` for the start of the history."""
+    errors = MatrixSelector(names.series(slo, n.errors_tile_name(tile_ms)), window_ms)
+    events = MatrixSelector(names.series(slo, n.events_tile_name(tile_ms)), window_ms)
+    all_events: Node = Call("sum_over_time", (events,))
+    tiles = Fraction(window_ms, tile_ms)
+    if tiles > 1:
+        oldest = VectorSelector(events.selector.name, events.selector.matchers, window_ms - tile_ms)
+        known = Binary("and", all_events, Call("last_over_time", (MatrixSelector(oldest, tile_ms),)))
+        assumed = Binary("*", Number(float(tiles)), Call("avg_over_time", (events,)))
+        all_events = Binary("or", known, assumed)
+    return Binary("/", Call("sum_over_time", (errors,)), Binary(">", all_events, Number(0.0)))
+
+
+def _lengths(windows: list[BurnWindow]) -> list[int]:
+    return sorted({length for burn in windows for length in (burn.long_ms, burn.short_ms)})
+
+
+def _number(value: object) -> Number:
+    return Number(float(str(value)))

@@ -1,0 +1,45 @@
+"""Rule groups as Prometheus, Mimir, Thanos and vmalert know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from slo.promql.ast import Node
+from slo.window import BurnWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A series that the server computes and keeps."""
+
+    name: str
+    expr: Node
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """An alert. Labels and annotations are Go templates, as the server reads them."""
+
+    name: str
+    expr: Node
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    for_ms: int = 0
+    burn: BurnWindow | None = None  # what it watches, for the tests of the rules and for backtests
+
+
+Rule = Recording | AlertRule
+
+
+@dataclass(frozen=True, slots=True)
+class RuleGroup:
+    """Rules that are evaluated one after another, every `interval_ms`, at one instant."""
+
+    name: str
+    interval_ms: int
+    rules: tuple[Rule, ...]
+    service: str
+    slo: str
+    comment: tuple[str, ...] = field(default=())
