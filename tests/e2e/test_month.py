@@ -1,0 +1,114 @@
+"""Forty days of simulated history: evaluated from the recording, through a real Prometheus, and against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slo.budget import measure
+from slo.budget.evaluate import evaluate
+from slo.budget.model import Budget
+from slo.source import open as open_source
+from slo.source.openmetrics import write_openmetrics
+from slo.source.recording import Recording, write
+from slo.source.simulation import simulate
+from slo.spec.load import load
+from slo.spec.model import Specs
+from slo.window import DAY, HOUR
+from tests.servers import Prometheus, load_openmetrics
+
+DEFINITION = Path(__file__).parent.parent.parent / "definitions" / "hitl-api.yaml"
+END = 1_790_000_000_000 // DAY * DAY
+IDS = ["hitl-api/availability", "hitl-api/latency", "hitl-api/readiness"]
+
+
+@dataclass
+class Month:
+    specs: Specs
+    recording: Recording
+    server: Prometheus
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    place = tmp_path_factory.mktemp("month")
+    specs = load(DEFINITION)
+    samples, header = simulate(specs, days=40, seed=7, end_ms=END)
+    write(place / "r.parquet", samples, header)
+    write_openmetrics(place / "r.txt", samples)
+    data = load_openmetrics(place / "r.txt", place / "data")
+    with Prometheus(place, data=data) as server:
+        yield Month(specs, Recording.open(place / "r.parquet"), server)
+
+
+def revealed(month: Month, slo: str, days: int) -> tuple[int, int]:
+    """(errors, total) that the scrapes of the last days reveal, as the simulation knows them."""
+    truth = month.recording.header.truth["slos"][slo]["revealed"]
+    hours = (END - truth["hour_start_ms"]) // HOUR
+    part = slice(hours - 24 * days, hours)
+    return sum(truth["hourly_errors"][part]), sum(truth["hourly_total"][part])
+
+
+def share_off(budget: Budget, errors: float, total: float) -> float:
+    """By how much of the whole error budget two counts differ."""
+    allowed = total * budget.error_budget
+    return abs(budget.errors / budget.allowed_errors - errors / allowed)
+
+
+@pytest.mark.parametrize("slo", IDS)
+def test_the_recording_tells_the_planted_truth(month: Month, slo: str) -> None:
+    budget = evaluate(month.specs[slo], month.recording, END)
+    assert (budget.errors, budget.total) == revealed(month, slo, 30)
+    happened = month.recording.header.truth["slos"][slo]
+    assert happened["errors"] > 0
+    assert happened["total"] > 0
+
+
+@pytest.mark.parametrize("slo", IDS)
+def test_the_truth_of_what_happened_is_met_beside_what_no_scrape_saw(month: Month, slo: str) -> None:
+    """What is lost between a last scrape and a restart is the only difference to what really happened."""
+    truth = month.recording.header.truth["slos"][slo]
+    seen = (sum(truth["revealed"]["hourly_errors"]), sum(truth["revealed"]["hourly_total"]))
+    assert truth["errors"] >= seen[0]
+    assert truth["total"] >= seen[1] > 0.999 * truth["total"]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("slo", IDS)
+def test_through_the_server_the_figures_are_the_same(month: Month, slo: str) -> None:
+    budget = evaluate(month.specs[slo], open_source(month.server.url), END)
+    assert share_off(budget, *revealed(month, slo, 30)) < 0.0001
+    here = evaluate(month.specs[slo], month.recording, END)
+    assert budget.burn_rate("1h") == pytest.approx(here.burn_rate("1h"), rel=1e-9)
+    assert len(budget.incidents) == len(here.incidents)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("slo", IDS)
+def test_added_up_by_the_server_they_are_too(month: Month, slo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "MOST_RAW_SAMPLES", 0)
+    budget = evaluate(month.specs[slo], open_source(month.server.url), END)
+    assert any(note.code == "stepwise" for note in budget.notes)
+    assert share_off(budget, *revealed(month, slo, 30)) < 0.001
+
+
+@pytest.mark.parametrize("slo", IDS)
+def test_the_planted_incidents_that_cost_budget_are_found(month: Month, slo: str) -> None:
+    budget = evaluate(month.specs[slo], month.recording, END)
+    start = round(budget.start.timestamp() * 1000)
+    planted = [i for i in month.recording.header.truth["incidents"] if i["slo"] == slo and i["start_ms"] >= start]
+    for incident in planted:
+        if (
+            incident["errors"] < 0.05 * budget.allowed_errors
+            or incident["errors"] < 3 * budget.error_budget * incident["total"]
+        ):
+            continue
+        covering = [
+            found for found in budget.incidents
+            if found.start.timestamp() * 1000 <= incident["start_ms"] + 10 * 60_000
+            and found.end.timestamp() * 1000 >= incident["end_ms"] - 10 * 60_000
+        ]  # fmt: skip
+        assert covering, incident
