@@ -60,10 +60,11 @@ def _measure(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> Measured:
             samples = source.samples(raw_selectors(sli), grid.start_ms - LOOKBACK_MS, grid.end_ms)
             counts = count(sli, samples, grid)
             has_data = counts.seen.series > 0
+            notes = tuple(Note("source", text) for text in source.notes)
             if not isinstance(sli, Latency):
-                return Measured(counts, has_data=has_data)
+                return Measured(counts, notes=notes, has_data=has_data)
             bounds, bucket_counts = count_buckets(sli, samples, grid)
-            return Measured(counts, bounds, bucket_counts, has_data=has_data)
+            return Measured(counts, bounds, bucket_counts, notes, has_data)
 
 
 def _measure_outage(sli: Outage, scrape_ms: int, source: Source, grid: Grid) -> Measured:

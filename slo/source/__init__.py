@@ -55,6 +55,10 @@ class Source(Protocol):
     def local(self) -> bool:
         """Whether raw samples cost nothing to ask for."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the source has said beside its answers so far, such as that one is partial; each once."""
+
     def latest_ms(self) -> int:
         """The last moment that the source knows of: a recording's end, a server's present."""
 

@@ -142,6 +142,11 @@ class Recording:
         """True: raw samples are at hand."""
         return True
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: a recording is whole, or refused."""
+        return ()
+
     def latest_ms(self) -> int:
         """Where the recording ends."""
         return self.header.end_ms

@@ -28,6 +28,7 @@ class InMemory:
 
     name = "memory"
     local = True
+    notes: tuple[str, ...] = ()
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
