@@ -192,7 +192,7 @@ def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int)
     - from a period of 7 d on the catalogue's windows stand; shorter periods scale them in proportion;
     - a window over which burning would be sustainable (a factor below 0.9) is narrowed to a factor of 1;
     - a window whose threshold nothing could exceed is widened until 80 % of errors do;
-    - a short window holds at least two scrapes, a long one at least two short ones; both are whole tiles.
+    - a short window holds at least two scrapes, a long one at least two short ones; both are whole tiles, of 5 m from 12 h on.
     A window that resolution widened until its factor fell below 0.9 drops: it would fire on a budget that lasts.
     Where a severity would lose all its alerts so, its last one stays with a factor of 1 and a larger share.
     Windows never outgrow the period; one that an earlier one of the same length covers drops.
@@ -209,8 +209,9 @@ def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int)
         if burn_factor(share, period, 1) / long < _LEAST_FACTOR:
             long = share * period
         long = max(long, share * period * budget / _MOST_THRESHOLD, Fraction(2 * least_short))
-        long_ms = min(_whole(long, tile), period)
-        short_ms = max(_whole(Fraction(long_ms, _SHORT), tile), least_short)
+        whole = 5 * MINUTE if long >= 12 * HOUR else tile
+        long_ms = min(_whole(long, whole), period)
+        short_ms = max(_whole(Fraction(long_ms, _SHORT), whole), least_short)
         factor = burn_factor(share, period, long_ms)
         if factor < _LEAST_FACTOR:
             later = [entry for entry in CATALOGUE[index + 1 :] if entry[0] == severity]

@@ -12,13 +12,14 @@ from fractions import Fraction
 
 from slo.errors import DefinitionError, Problem
 from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMatching, VectorSelector
+from slo.promql.parse import parse
 from slo.rules import names as n
-from slo.rules.annotate import alert_annotations, alert_labels, comment
+from slo.rules.annotate import alert_annotations, alert_labels, comment, plain
 from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup
 from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
-from slo.sli.promql import errors_tile, total_tile
-from slo.spec.model import Slo, Specs
+from slo.sli.promql import down_slice, errors_tile, long_down, total_tile
+from slo.spec.model import Outage, Service, Slo, Specs
 from slo.window import HOUR, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, tile_length
 
 COARSE_MS = 5 * MINUTE
@@ -33,6 +34,8 @@ def compile_specs(specs: Specs, names: Names = OWN) -> tuple[tuple[RuleGroup, ..
     for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
         problems += check_alerts(slo)
         groups += compile_slo(slo, names)
+    groups += (plain_alerts(service) for service in specs.services if service.alerts)
+    groups.sort(key=lambda group: (group.service, group.slo, group.interval_ms))
     if any(problem.severity == "error" for problem in problems):
         raise DefinitionError(problems)
     return tuple(groups), problems
@@ -41,6 +44,22 @@ def compile_specs(specs: Specs, names: Names = OWN) -> tuple[tuple[RuleGroup, ..
 def compile_slo(slo: Slo, names: Names = OWN) -> tuple[RuleGroup, ...]:
     """The rule groups of one SLO."""
     return _Compiler(slo, names).groups()
+
+
+def plain_alerts(service: Service) -> RuleGroup:
+    """The alerts of a service beside its SLOs. Their annotations are templates, as in any rules file."""
+    rules = tuple(
+        AlertRule(
+            alert.name,
+            parse(alert.expr),
+            {label: plain(value) for label, value in {"service": service.name, **alert.labels}.items()},
+            alert.annotations,
+            alert.for_ms,
+            alert.keep_firing_ms,
+        )
+        for alert in sorted(service.alerts, key=lambda alert: alert.name)
+    )
+    return RuleGroup(f"slo/{service.name}/alerts", MINUTE, rules, service.name, "")
 
 
 def alert_windows(slo: Slo) -> tuple[BurnWindow, ...]:
@@ -97,8 +116,7 @@ class _Compiler:
         in_fine = self.tile_ms == COARSE_MS
         fine_period = slo.window.nominal_ms <= _FINE_PERIOD_MS and not isinstance(slo.window, Calendar)
         fine: list[Rule] = [
-            self._record(n.events_tile_name(self.tile_ms), total_tile(slo.sli, self.tile_ms, lag_of(slo))),
-            self._record(n.errors_tile_name(self.tile_ms), errors_tile(slo.sli, self.tile_ms, lag_of(slo))),
+            *self._tiles(),
             *(self._ratio(length, self.tile_ms) for length in fast_lengths),
             *self._metadata(fast_lengths),
         ]
@@ -121,6 +139,21 @@ class _Compiler:
         if coarse:
             found.append(self._group(coarse, COARSE_MS, ()))
         return tuple(found)
+
+    def _tiles(self) -> list[Rule]:
+        sli, tile, lag = self.slo.sli, self.tile_ms, lag_of(self.slo)
+        found: list[Rule] = []
+        if isinstance(sli, Outage):
+            # Whether it was down is kept, so that a long outage is not judged anew from raw series each time.
+            down = self._matrix(n.down_name(tile), max(sli.longest_ms, tile))
+            found.append(self._record(n.down_name(tile), down_slice(sli.of, sli.down_ratio, tile, lag)))
+            errors = long_down(down, tile)
+            total: Node = Binary("+", Binary("*", Number(0.0), errors), Number(1.0))
+        else:
+            errors, total = errors_tile(sli, tile, lag), total_tile(sli, tile, lag)
+        found.append(self._record(n.events_tile_name(tile), total))
+        found.append(self._record(n.errors_tile_name(tile), errors))
+        return found
 
     def _is_slow(self, burn: BurnWindow) -> bool:
         """Whether 5 m more or less do not matter to an alert."""
@@ -152,8 +185,9 @@ class _Compiler:
     def _metadata(self, lengths: list[int]) -> list[Rule]:
         slo = self.slo
         info = {
-            **{label: value for label, value in slo.labels.items() if label not in self.identity},
-            **({"owner": slo.owner} if slo.owner else {}),
+            # A label of a recorded series is plain text to Prometheus and a template to vmalert; this is neither.
+            **{label: value.replace("{{", "{ {") for label, value in slo.labels.items() if label not in self.identity},
+            **({"owner": slo.owner.replace("{{", "{ {")} if slo.owner else {}),
             **self.identity,
             "objective": str(slo.objective),
             "window": str(slo.window),
@@ -182,6 +216,11 @@ class _Compiler:
             Binary(">", self._ratio_series(burn.short_ms), threshold),
             matching=VectorMatching("many-to-many", self.names.labels, on=True),
         )
+        if slo.alerting.least_errors:
+            tile_ms = COARSE_MS if self._is_slow(burn) else self.tile_ms
+            errors = Call("sum_over_time", (self._matrix(n.errors_tile_name(tile_ms), burn.long_ms),))
+            enough = Binary(">=", errors, Number(float(slo.alerting.least_errors)))
+            both = Binary("and", both, enough, matching=VectorMatching("many-to-many", self.names.labels, on=True))
         # Compared as an error ratio, which is exact; told as a burn rate, which people read.
         expr = Binary("/", both, _number(slo.objective.error_budget))
         return AlertRule(

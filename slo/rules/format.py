@@ -79,8 +79,11 @@ def _rule(rule: Rule, pad: str) -> str:
         case AlertRule():
             head = f"{pad}- alert: {scalar(rule.name)}\n{inner}expr: {_expression(rule, inner)}\n"
             wait = f"{inner}for: {format_duration(rule.for_ms)}\n" if rule.for_ms else ""
+            wait += f"{inner}keep_firing_for: {format_duration(rule.keep_firing_ms)}\n" if rule.keep_firing_ms else ""
             labels = f"{inner}labels:\n{_mapping(rule.labels, inner + '  ')}"
-            return head + wait + labels + f"{inner}annotations:\n{_mapping(rule.annotations, inner + '  ')}"
+            labels = labels if rule.labels else ""
+            annotations = f"{inner}annotations:\n{_mapping(rule.annotations, inner + '  ')}" if rule.annotations else ""
+            return head + wait + labels + annotations
 
 
 def _expression(rule: Rule, pad: str) -> str:

@@ -27,6 +27,7 @@ class AlertRule:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     for_ms: int = 0
+    keep_firing_ms: int = 0
     burn: BurnWindow | None = None  # what it watches, for the tests of the rules and for backtests
 
 
@@ -41,5 +42,5 @@ class RuleGroup:
     interval_ms: int
     rules: tuple[Rule, ...]
     service: str
-    slo: str
+    slo: str  # empty for a service's plain alerts
     comment: tuple[str, ...] = field(default=())

@@ -39,6 +39,11 @@ def period_tile_name(what: str, tile_ms: int) -> str:
     return f"slo:period_{what}:increase{format_duration(tile_ms)}"
 
 
+def down_name(tile_ms: int) -> str:
+    """Whether the service was down in a tile: 1 or 0."""
+    return f"slo:down:bool{format_duration(tile_ms)}"
+
+
 def error_ratio_name(window_ms: int) -> str:
     """The share of bad events over a window."""
     return f"slo:sli_error:ratio_rate{format_duration(window_ms)}"

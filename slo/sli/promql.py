@@ -32,8 +32,9 @@ from slo.promql.ast import (
 )
 from slo.promql.parse import parse
 from slo.sli.selectors import buckets
+from slo.sli.slices import bad_slice
 from slo.spec.build_sli import WINDOW_VARIABLE
-from slo.spec.model import Latency, Probe, Ratio, Raw, Sli
+from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Threshold
 from slo.window import MINUTE
 
 # How far back a series' last value may lie: longer pauses start from a new baseline.
@@ -74,6 +75,12 @@ def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
         case Raw(errors=errors, total=total_text):
             nothing = Binary("*", _ZERO, raw_tile(total_text, tile_ms, lag_ms))
             return Binary("or", raw_tile(errors, tile_ms, lag_ms), nothing, matching=_ON_NOTHING)
+        case Threshold() | Freshness():
+            return Aggregate("sum", Call("sum_over_time", (_slices(sli, tile_ms, lag_ms),)))
+        case Outage(of=of, longest_ms=longest, slice_ms=slice_ms):
+            down = Subquery(down_slice(of, sli.down_ratio, slice_ms), longest, slice_ms)
+            bad = Subquery(long_down(down, slice_ms), tile_ms, slice_ms, lag_ms)
+            return Aggregate("sum", Call("sum_over_time", (bad,)))
 
 
 def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
@@ -88,6 +95,37 @@ def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
             return Aggregate("sum", Call("count_over_time", (_matrix(metric, tile_ms, lag_ms),)))
         case Raw(total=total_text):
             return raw_tile(total_text, tile_ms, lag_ms)
+        case Threshold() | Freshness():
+            return Aggregate("sum", Call("count_over_time", (_slices(sli, tile_ms, lag_ms),)))
+        case Outage(of=of, slice_ms=slice_ms):
+            judged = Subquery(down_slice(of, sli.down_ratio, slice_ms), tile_ms, slice_ms, lag_ms)
+            return Aggregate("sum", Call("count_over_time", (judged,)))
+
+
+def down_slice(of: Ratio | Latency | Probe | Raw, down_ratio: Decimal, slice_ms: int, lag_ms: int = 0) -> Node:
+    """1 where the share of bad events in a slice is at least `down_ratio`, 0 where it is less, absent without traffic."""
+    traffic = Binary(">", total_tile(of, slice_ms, lag_ms), _ZERO)
+    share = Binary("/", errors_tile(of, slice_ms, lag_ms), traffic)
+    return Binary(">=", share, Number(float(down_ratio)), return_bool=True)
+
+
+def long_down(down: MatrixSelector | Subquery, slice_ms: int) -> Node:
+    """1 where `down` has been 1 throughout its range, 0 where not, absent where nothing is known.
+
+    A slice without traffic continues what was before it. At the start of a history an outage is as old as the history.
+    """
+    oldest: Node
+    if isinstance(down, Subquery):
+        oldest = Call("last_over_time", (replace(down, range_ms=slice_ms, offset_ms=down.range_ms - slice_ms),))
+    else:
+        selector = replace(down.selector, offset_ms=down.range_ms - slice_ms)
+        oldest = Call("last_over_time", (MatrixSelector(selector, LOOKBACK_MS),))
+    throughout = Binary("and", Call("min_over_time", (down,)), oldest)
+    return Binary("or", throughout, Binary("*", _ZERO, Call("max_over_time", (down,))))
+
+
+def _slices(sli: Threshold | Freshness, tile_ms: int, lag_ms: int) -> Subquery:
+    return Subquery(bad_slice(sli), tile_ms, sli.slice_ms, lag_ms)
 
 
 def increments(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple[VectorSelector, ...] = ()) -> Node:

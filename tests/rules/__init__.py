@@ -1,0 +1,1 @@
+"""Rules: their text, and what real servers make of them."""
