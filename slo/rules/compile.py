@@ -118,7 +118,7 @@ class _Compiler:
         fine: list[Rule] = [
             *self._tiles(),
             *(self._ratio(length, self.tile_ms) for length in fast_lengths),
-            *self._metadata(fast_lengths),
+            self._current(fast_lengths[0]),
         ]
         coarse: list[Rule] = (
             []
@@ -129,6 +129,7 @@ class _Compiler:
             ]
         )
         coarse += (self._ratio(length, COARSE_MS) for length in slow_lengths)
+        coarse += self._metadata()
         period = period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
         (fine if fine_period else coarse).extend(period)
         fine += (self._alert(burn) for burn in fast if slo.alerting.of(burn.severity).enabled)
@@ -182,7 +183,12 @@ class _Compiler:
         expr = window_ratio(self.names, self.slo, window_ms, tile_ms)
         return self._record(n.error_ratio_name(window_ms), expr, self.names.ratio_labels(self.slo, window_ms))
 
-    def _metadata(self, lengths: list[int]) -> list[Rule]:
+    def _current(self, window_ms: int) -> Recording:
+        """How fast the budget burns over the shortest window."""
+        burn = Binary("/", self._ratio_series(window_ms), _number(self.slo.objective.error_budget))
+        return self._record(n.CURRENT_BURN_RATE, burn)
+
+    def _metadata(self) -> list[Rule]:
         slo = self.slo
         info = {
             # A label of a recorded series is plain text to Prometheus and a template to vmalert; this is neither.
@@ -192,17 +198,13 @@ class _Compiler:
             "objective": str(slo.objective),
             "window": str(slo.window),
         }
-        current = Binary("/", self._ratio_series(lengths[0]), _number(slo.objective.error_budget))
         constants: list[tuple[str, float, Mapping[str, str]]] = [
             (n.OBJECTIVE, float(slo.objective.ratio), self.identity),
             (n.ERROR_BUDGET, float(slo.objective.error_budget), self.identity),
             (n.PERIOD_DAYS, n.days(slo.window.nominal_ms), self.identity),
             (self.names.info, 1.0, info),
         ]
-        return [
-            self._record(n.CURRENT_BURN_RATE, current),
-            *(self._record(name, Call("vector", (Number(value),)), labels) for name, value, labels in constants),
-        ]
+        return [self._record(name, Call("vector", (Number(value),)), labels) for name, value, labels in constants]
 
     def _ratio_series(self, window_ms: int) -> VectorSelector:
         return self._series(n.error_ratio_name(window_ms))

@@ -136,20 +136,19 @@ def increments(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tu
     window = _matrix(counter, tile_ms, lag_ms)
     last, least, most = (Call(f"{what}_over_time", (window,)) for what in ("last", "min", "max"))
     before = _before(counter, tile_ms, lag_ms)
-    # Old and new process within one tile: the greatest value belongs to the old one. Its last value before the tile
-    # is recent then, so a plain selector finds it.
-    just_before = _shift(counter, lag_ms + tile_ms)
-    crashed = Binary("-", Binary("+", last, Binary(">", most, last)), just_before)
-    grown = Binary("-", last, Binary("<=", before, least))
     seen: Node = before
     if known and known != (counter,):
         seen = _before(known[0], tile_ms, lag_ms)
         for other in known[1:]:
             seen = Binary("or", seen, _before(other, tile_ms, lag_ms))
-    born = Binary("and", last, seen, matching=_ON_TARGET)
-    baseline = Binary("-", last, least)
-    either: Node = Binary("or", Binary("or", Binary("or", crashed, grown), born), baseline)
-    return Binary(">=", either, _ZERO)
+    # Where each series starts from, by the first of these that knows.
+    # Old and new process within one tile: the greatest value belongs to the old one, and counts beside the new one's.
+    # Its last value before the tile is recent then, so a plain selector finds it.
+    crashed = Binary("-", _shift(counter, lag_ms + tile_ms), Binary(">", most, last))
+    same = Binary("<=", before, least)
+    from_nothing = Binary("*", _ZERO, Binary("and", least, seen, matching=_ON_TARGET))
+    base: Node = Binary("or", Binary("or", Binary("or", crashed, same), from_nothing), least)
+    return Binary(">=", Binary("-", last, base), _ZERO)
 
 
 def raw_tile(text: str, tile_ms: int, lag_ms: int = 0) -> Node:

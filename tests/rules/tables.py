@@ -1,0 +1,242 @@
+"""The tables of docs/rules.md and docs/alerting.md, measured on real servers:
+
+python -m tests.rules.tables accuracy --days 40
+python -m tests.rules.tables cost --series 24 240 2400
+python -m tests.rules.tables detection
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from slo.rules import compile_specs
+from slo.spec.load import load
+from slo.spec.model import Specs
+from slo.window import MINUTE, format_duration
+from tests.rules import history, scenario
+from tests.rules.history import DAY, HOUR, START, History
+from tests.rules.replay import backfill
+from tests.servers import Prometheus, load_openmetrics
+
+DEFINITION = """\
+service: shop
+slos:
+  - name: availability
+    objective: 99.9
+    sli: {ratio: {errors: 'requests_total{job="shop",code=~"5.."}', total: 'requests_total{job="shop"}'}}
+  - name: latency
+    objective: 99
+    sli: {latency: {histogram: 'duration_seconds{job="shop"}', threshold: 500ms}}
+"""
+BUDGET = {"availability": 0.001, "latency": 0.01}
+LAG = 30
+CLASSIC = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+ERRORS, TOTAL = 'requests_total{job="shop",code=~"5.."}', 'requests_total{job="shop"}'
+
+
+def classic_ratio(slo: str, window: str) -> str:
+    """The expression that everybody writes."""
+    if slo == "availability":
+        return f"sum(rate({ERRORS}[{window}])) / sum(rate({TOTAL}[{window}]))"
+    good, total = 'duration_seconds_bucket{job="shop",le="0.5"}', 'duration_seconds_count{job="shop"}'
+    return f"1 - sum(rate({good}[{window}])) / sum(rate({total}[{window}]))"
+
+
+def specs(place: Path) -> Specs:
+    file = place / "shop.yaml"
+    file.write_text(DEFINITION)
+    return load(file)
+
+
+def value(server: Prometheus, expr: str, at: float) -> float:
+    found = server.query(expr, at)
+    return float(found[0]["value"][1]) if found else math.nan
+
+
+def period_error(server: Prometheus, told: History, slo: str, days: float) -> tuple[float, float, float]:
+    """(errors counted, events counted, points of the budget that the period's ratio is off)."""
+    window = int(days * DAY)
+    series = f'slo:%s:increase5m{{slo="{slo}"}}'
+    at = value(server, f"timestamp({series % 'events'})", told.end)
+    errors, events = (value(server, f"sum_over_time({series % what}[{window}s])", at) for what in ("errors", "events"))
+    # A coarse tile ends with the last fine one before it.
+    fine = value(server, f'timestamp(slo:events:increase1m{{slo="{slo}"}})', at)
+    bad = told.slow if slo == "latency" else told.errors
+    true = told.revealed(bad, fine - LAG, window) / told.revealed(told.total, fine - LAG, window)
+    return errors, events, (errors / events - true) / BUDGET[slo] * 100
+
+
+def burn_error(server: Prometheus, told: History, slo: str, window: int, at: float) -> float:
+    """By how much a window's recorded tiles are off the truth, relative, at the last tile before `at`."""
+    tile = "1m" if window <= 6 * HOUR else "5m"
+    series = f'slo:%s:increase{tile}{{slo="{slo}"}}'
+    moment = value(server, f"timestamp({series % 'events'})", at)
+    errors, events = (
+        value(server, f"sum_over_time({series % what}[{window}s])", moment) for what in ("errors", "events")
+    )
+    fine = value(server, f'timestamp(slo:events:increase1m{{slo="{slo}"}})', moment)
+    bad = told.slow if slo == "latency" else told.errors
+    return (
+        errors / events / (told.revealed(bad, fine - LAG, window) / told.revealed(told.total, fine - LAG, window)) - 1
+    )
+
+
+def accuracy(place: Path, days: float) -> Iterable[str]:
+    told = history.write(place / "history.txt", days)
+    data = load_openmetrics(place / "history.txt", place / "data")
+    groups, _ = compile_specs(specs(place))
+    backfill(place, data, groups, START, told.end, most=2)
+    period = min(30.0, days - 1)
+    yield f"| {period:g} d, 24 series | rule | points of the budget off |"
+    yield "|---|---|---|"
+    with Prometheus(place, data=data) as server:
+        for slo, budget in BUDGET.items():
+            bad = told.slow if slo == "latency" else told.errors
+            window = int(period * DAY)
+            true = told.revealed(bad, told.end, window) / told.revealed(told.total, told.end, window)
+            mean = classic_ratio(slo, "5m")
+            for name, expr in (
+                ("average of ratios", f"avg_over_time(({mean})[{window}s:5m])"),
+                ("average of ratios where there is traffic", f"avg_over_time(({mean} >= 0)[{window}s:5m])"),
+                ("raw series over the period", classic_ratio(slo, f"{window}s")),
+            ):
+                yield f"| {slo} | {name} | {(value(server, expr, told.end) - true) / budget * 100:+.3f} |"
+            errors, events, off = period_error(server, told, slo, period)
+            yield f"| {slo} | tiles: {errors:,.0f} errors of {events:,.0f} | {off:+.5f} |"
+        yield ""
+        yield "| burn rate over | " + " | ".join(BUDGET) + " |"
+        yield "|---|---|---|"
+        for window in (HOUR, 6 * HOUR, 3 * DAY):
+            offs = [
+                max(abs(burn_error(server, told, slo, window, told.end - ago)) for ago in (0, 1800, 9 * HOUR))
+                for slo in BUDGET
+            ]
+            yield f"| {format_duration(window * 1000)} | " + " | ".join(f"{off * 100:.4f} % off" for off in offs) + " |"
+
+
+def cost(place: Path, series: Sequence[int]) -> Iterable[str]:
+    yield "| series | rules | samples read per 30 s | ratio | evaluation time per minute | ratio |"
+    yield "|---|---|---|---|---|---|"
+    for number in series:
+        # 2,400 series for three days would be 20 million lines of text: there the longest window is taken as three times a day.
+        days = 3.2 if number <= 240 else 1.1
+        here = place / str(number)
+        here.mkdir()
+        told = history.write(here / "history.txt", days, instances=number // 6, rate=5, histogram=False)
+        with (here / "history.txt").open("r+") as file:
+            text = file.read().removesuffix("# EOF\n")
+            file.seek(0)
+            file.write(text + "".join(_recorded(told.end)) + "# EOF\n")
+            file.truncate()
+        data = load_openmetrics(here / "history.txt", here / "data")
+        groups, _ = compile_specs(load(_only_availability(here)))
+        with Prometheus(here, data=data) as server:
+            ours = [0.0, 0.0]
+            for group in groups:
+                for rule in group.rules:
+                    text = str(rule.expr)
+                    read, took = _stats(server, text, told.end - 1)
+                    ours[0] += read * 30_000 / group.interval_ms
+                    ours[1] += took * MINUTE / group.interval_ms
+            theirs = [0.0, 0.0]
+            asked = {window: classic_ratio("availability", window) for window in CLASSIC}
+            asked["30d"] = "sum_over_time(classic:ratio_rate5m[30d]) / count_over_time(classic:ratio_rate5m[30d])"
+            # It has its metadata and its alerts too.
+            asked |= {f"constant {number}": "vector(1)" for number in range(5)}
+            for severity, limit in (("page", 0.0144), ("ticket", 0.003)):
+                both = f"classic:ratio_rate5m > {limit} and classic:ratio_rate5m > {limit}"
+                asked[severity] = f"{both} or {both}"
+            for window, text in asked.items():
+                scale = 3 if window == "3d" and days < 3 else 1
+                text = text.replace("[3d]", "[1d]") if scale == 3 else text
+                read, took = _stats(server, text, told.end - 1)
+                theirs[0] += read * scale
+                theirs[1] += took * scale * 2
+        yield f"| {number} | classic | {theirs[0]:,.0f} | | {theirs[1] * 1000:,.1f} ms | |"
+        yield (
+            f"| {number} | ours | {ours[0]:,.0f} | 1/{theirs[0] / ours[0]:.0f} | {ours[1] * 1000:,.2f} ms | "
+            f"1/{theirs[1] / ours[1]:.0f} |"
+        )
+
+
+def _only_availability(place: Path) -> Path:
+    file = place / "shop.yaml"
+    file.write_text(DEFINITION.split("  - name: latency")[0])
+    return file
+
+
+def _recorded(end: int) -> Iterable[str]:
+    """The recorded series of both rule sets, at the intervals at which they are recorded."""
+    labels = '{service="shop",slo="availability"}'
+    for name, interval, length in (
+        (f"slo:events:increase1m{labels}", 60, DAY),
+        (f"slo:errors:increase1m{labels}", 60, DAY),
+        (f"slo:events:increase5m{labels}", 300, 30 * DAY),
+        (f"slo:errors:increase5m{labels}", 300, 30 * DAY),
+        (f"slo:period_events:sum{labels}", 300, DAY),
+        (f"slo:period_errors:sum{labels}", 300, DAY),
+        ("classic:ratio_rate5m", 30, 30 * DAY),
+    ):
+        yield f"# TYPE {name.partition('{')[0]} unknown\n"
+        yield from (f"{name} {at // interval % 997} {at}\n" for at in range(end - length, end, interval))
+
+
+def _stats(server: Prometheus, expr: str, at: float) -> tuple[float, float]:
+    """(samples read, the least of five evaluation times in seconds), as Prometheus reports them."""
+    read, times = 0.0, []
+    for _ in range(5):
+        answer = json.loads(server.get("/api/v1/query", {"query": expr, "time": f"{at:.3f}", "stats": "all"}))
+        stats = answer["data"]["stats"]
+        read = stats["samples"]["totalQueryableSamples"]
+        times.append(stats["timings"]["evalTotalTime"])
+    return read, min(times)
+
+
+def detection(place: Path, slow: bool = True) -> Iterable[str]:
+    yield "| errors | alert | fires after: workbook | Prometheus | resets after: workbook | Prometheus |"
+    yield "|---|---|---|---|---|---|"
+    found = scenario.definition(place)
+    clean = 3 * DAY + HOUR if slow else HOUR
+    for ratio, lasts, after in (
+        (1.0, HOUR, 7 * HOUR),
+        (0.1, 2 * HOUR, 7 * HOUR),
+        (0.01, 11 * HOUR, 7 * HOUR),
+        (0.002, 37 * HOUR, 7 * HOUR),
+    ):
+        fired = scenario.outage(place, found, ratio, clean, lasts, after)
+        for burn in scenario.windows_of(found):
+            expected = scenario.workbook(burn, 0.001, ratio)
+            name = f"{burn.severity} {format_duration(burn.long_ms)} and {format_duration(burn.short_ms)}"
+            got = fired.get(format_duration(burn.long_ms))
+            if expected[1] <= 0 or got is None:
+                yield f"| {ratio * 100:g} % | {name} | {'never' if expected[1] <= 0 else f'{expected[0]:,.0f} s'} | {'never' if got is None else 'fires'} | | |"
+                continue
+            yield f"| {ratio * 100:g} % | {name} | {expected[0]:,.0f} s | {got.after:,.0f} s | {expected[1]:,.0f} s | {got.reset:,.0f} s |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=["accuracy", "cost", "detection"])
+    parser.add_argument("--days", type=float, default=40)
+    parser.add_argument("--series", type=int, nargs="+", default=[24, 240, 2400])
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        match chosen.table:
+            case "accuracy":
+                rows = accuracy(place, chosen.days)
+            case "cost":
+                rows = cost(place, chosen.series)
+            case _:
+                rows = detection(place)
+        for row in rows:
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Durations, windows, calendars, and the burn-rate windows that are fitted to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slo.errors import DurationError
+from slo.window import (
+    DAY,
+    HOUR,
+    MINUTE,
+    WEEK,
+    Calendar,
+    Rolling,
+    burn_factor,
+    burn_windows,
+    dead_windows,
+    format_duration,
+    parse_duration,
+    parse_window,
+    tile_length,
+)
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("1h30m", 90 * MINUTE), ("500ms", 500), ("30d", 30 * DAY), ("1y", 365 * DAY), ("1w2d", 9 * DAY)],
+)
+def test_durations(text: str, length: int) -> None:
+    assert parse_duration(text) == length
+
+
+@pytest.mark.parametrize("text", ["", "5", "1m1h", "1.5h", "-1h", "0s", "5 m", "1h1h", "1mo", "200y"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(DurationError):
+        parse_duration(text)
+
+
+@given(st.integers(1, 100 * 365 * DAY))
+def test_a_duration_is_written_as_it_is_read(length: int) -> None:
+    assert parse_duration(format_duration(length)) == length
+
+
+def test_windows() -> None:
+    assert parse_window("30d") == Rolling(30 * DAY)
+    assert parse_window("month") == Calendar("month")
+    for text in ("59m", "91d", "year", "30"):
+        with pytest.raises(DurationError):
+            parse_window(text)
+
+
+@pytest.mark.parametrize(
+    ("unit", "at", "start", "end"),
+    [
+        ("month", "2024-02-29T12:00", "2024-02-01", "2024-03-01"),
+        ("month", "2025-01-01T00:00", "2024-12-01", "2025-01-01"),  # a period's last moment is its end
+        ("quarter", "2026-11-20T00:00", "2026-10-01", "2027-01-01"),
+        ("week", "2026-11-20T00:00", "2026-11-16", "2026-11-23"),
+        ("week", "2026-11-16T00:00", "2026-11-09", "2026-11-16"),
+    ],
+)
+def test_calendar_periods(unit: str, at: str, start: str, end: str) -> None:
+    window = parse_window(unit)
+    assert window.period(ms(at)) == (ms(start), ms(end))
+    assert window.start(ms(at)) == ms(start)
+
+
+def factors(text: str, budget: str = "0.001", scrape: int = 30_000) -> list[float]:
+    return [float(burn.factor) for burn in burn_windows(parse_window(text), Decimal(budget), scrape)]
+
+
+def test_factors_by_period() -> None:
+    assert factors("30d") == [14.4, 6, 3, 1]
+    assert factors("28d") == pytest.approx([13.44, 5.6, 2.8, 14 / 15])
+    assert factors("90d") == pytest.approx([43.2, 18, 9, 3])
+    assert factors("month") == factors("30d")
+    assert factors("7d")[:2] == pytest.approx([3.36, 1.4])
+
+
+@given(
+    st.sampled_from(["1h", "2h", "6h", "24h", "36h", "7d", "10d", "28d", "30d", "90d", "week", "month", "quarter"]),
+    st.decimals("0.00001", "0.5", places=5),
+    st.integers(1, 300),
+)
+def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: int) -> None:
+    """The share is what factor and window say; nothing is dead, nothing fires on a budget that lasts, none is twice there."""
+    window = parse_window(text)
+    found = burn_windows(window, budget, scrape_seconds * 1000)
+    assert found
+    assert dead_windows(found, budget) == []
+    for burn in found:
+        assert burn_factor(burn.budget_share, window.nominal_ms, burn.long_ms) == burn.factor >= Fraction(9, 10)
+        assert burn.short_ms >= 2 * scrape_seconds * 1000
+        assert (
+            burn.long_ms % tile_length(scrape_seconds * 1000) == burn.short_ms % tile_length(scrape_seconds * 1000) == 0
+        )
+        assert burn.short_ms < burn.long_ms <= window.nominal_ms
+    lengths = [(burn.severity, burn.long_ms) for burn in found]
+    assert len(set(lengths)) == len(lengths)
+
+
+def test_a_threshold_is_exact() -> None:
+    [first, *_] = burn_windows(Rolling(30 * DAY), Decimal("0.001"), 30_000)
+    assert first.threshold(Decimal("0.001")) == Decimal("0.0144")
+
+
+def test_tiles_hold_a_scrape() -> None:
+    assert [tile_length(s * 1000) for s in (1, 30, 60, 61, 300)] == [MINUTE, MINUTE, MINUTE, 5 * MINUTE, 5 * MINUTE]
+    assert HOUR % tile_length(300_000) == WEEK % tile_length(1) == 0
