@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slo.budget.measure import Measured, measure
-from slo.budget.model import Budget, Burn, Downtime, Incident, Note, moment
+from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, moment
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Grid, coverage
 from slo.spec.model import Freshness, Latency, Outage, Slo, Threshold
@@ -26,6 +26,8 @@ SHOWN_BURN_WINDOWS_MS = (60 * MINUTE, 6 * 60 * MINUTE, 3 * DAY)
 INCIDENT_SHARE = 0.01
 INCIDENT_BURN = 2.0
 INCIDENT_JOIN_MS = 30 * MINUTE
+INCIDENT_WIDEST_MS = 12 * 60 * MINUTE
+_TELLING_ERRORS = 5
 # The notes on gaps name the longest ones.
 _NAMED_GAPS = 3
 
@@ -137,17 +139,23 @@ def _exhaustion(budget: Budget) -> datetime | None:
 
 
 def _incidents(budget: Budget) -> tuple[Incident, ...]:
-    """Stretches of the period that spent the budget at twice its pace or more, and a hundredth of it or more."""
+    """Stretches of the period that spent the budget at twice its pace or more, and a hundredth of it or more.
+
+    The pace is taken over as many steps around each as hold five errors at that pace: one where traffic is dense, hours
+    where it is sparse and a single error says little.
+    """
     part = budget._period
     step = budget.counts.grid.step_ms
     errors, total = budget.counts.errors[part], budget.counts.total[part]
     if budget.allowed_errors <= 0:
         return ()
-    bad = (errors > 0) & (errors >= INCIDENT_BURN * budget.error_budget * total)
-    steps = np.flatnonzero(bad)
+    expected = INCIDENT_BURN * budget.error_budget * budget.total / len(total)
+    width = int(min(max(1, np.ceil(_TELLING_ERRORS / expected)), INCIDENT_WIDEST_MS // step, len(total)))
+    around_errors, around_total = _around(errors, width), _around(total, width)
+    steps = np.flatnonzero((errors > 0) & (around_errors >= INCIDENT_BURN * budget.error_budget * around_total))
     if not len(steps):
         return ()
-    breaks = np.flatnonzero(np.diff(steps) > max(1, INCIDENT_JOIN_MS // step))
+    breaks = np.flatnonzero(np.diff(steps) > max(1, INCIDENT_JOIN_MS // step, width))
     firsts = np.concatenate([[steps[0]], steps[breaks + 1]])
     lasts = np.concatenate([steps[breaks], [steps[-1]]])
     spent = np.concatenate([[0.0], np.cumsum(errors)])
@@ -166,6 +174,14 @@ def _incidents(budget: Budget) -> tuple[Incident, ...]:
                 )
             )
     return tuple(found)
+
+
+def _around(amounts: Floats, width: int) -> Floats:
+    """The sum over the `width` steps around each step, fewer at the ends."""
+    sums = np.concatenate([[0.0], np.cumsum(amounts)])
+    index = np.arange(len(amounts))
+    low, high = np.maximum(index - width // 2, 0), np.minimum(index + (width + 1) // 2, len(amounts))
+    return np.asarray(sums[high] - sums[low])
 
 
 def _bound_note(slo: Slo, measured: Measured) -> Note:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ class InMemory:
         raise NotImplementedError
 
 
-def steps(good: np.ndarray, bad: np.ndarray, step_ms: int) -> InMemory:  # type: ignore[type-arg]
+def steps(good: np.ndarray, bad: np.ndarray, step_ms: int) -> InMemory:
     """Two counters, scraped once a step, up to END; the arrays hold the events of each step."""
     times = END - step_ms * np.arange(len(good), -1, -1)
     rows = [
@@ -147,7 +148,8 @@ def test_no_data_and_no_traffic_are_said_and_never_a_figure() -> None:
     quiet = evaluate(ratio_slo("99"), even(34, 0, 0), END)
     for budget, code in ((nothing, "no-data"), (quiet, "no-traffic")):
         assert budget.state is State.NO_DATA
-        assert budget.sli is budget.remaining is budget.consumed is budget.burn_rate("1h") is budget.exhaustion is None
+        figures = (budget.sli, budget.remaining, budget.consumed, budget.burn_rate("1h"), budget.exhaustion)
+        assert figures == (None,) * 5
         assert [note.code for note in budget.notes] == [code]
         assert "NaN" not in budget._repr_html_()
     assert (nothing.coverage, quiet.coverage) == (0.0, 1.0)
@@ -189,6 +191,7 @@ def test_every_window_counts_its_own_events(window: str) -> None:
 def test_the_frames_have_utc_times_and_named_columns() -> None:
     budget = evaluate(ratio_slo("99.9"), even(34, 999, 1), END)
     assert list(budget.timeline.columns) == ["errors", "good", "total", "error_ratio", "sli", "budget_remaining"]
+    assert isinstance(budget.timeline.index, pd.DatetimeIndex)
     assert str(budget.timeline.index.tz) == "UTC"
     assert budget.timeline.index.name == "time"
     assert list(budget.burn_timeline.columns) == ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]

@@ -106,9 +106,14 @@ def test_the_planted_incidents_that_cost_budget_are_found(month: Month, slo: str
             or incident["errors"] < 3 * budget.error_budget * incident["total"]
         ):
             continue
-        covering = [
-            found for found in budget.incidents
-            if found.start.timestamp() * 1000 <= incident["start_ms"] + 10 * 60_000
-            and found.end.timestamp() * 1000 >= incident["end_ms"] - 10 * 60_000
-        ]  # fmt: skip
-        assert covering, incident
+        met = sum(
+            max(
+                0.0,
+                min(found.end.timestamp() * 1000, incident["end_ms"])
+                - max(found.start.timestamp() * 1000, incident["start_ms"]),
+            )
+            for found in budget.incidents
+        )
+        # A slow burn of sparse errors has quiet hours that nothing tells from its end.
+        least = 0.7 if incident["kind"] == "slow burn" else 0.9
+        assert met >= least * (incident["end_ms"] - incident["start_ms"]), incident

@@ -1,0 +1,175 @@
+"""Plausible raw samples for any definition, and the exact truth of what happened in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from slo.errors import SloError
+from slo.promql.ast import VectorSelector
+from slo.promql.samples import Samples
+from slo.sli.selectors import raw_selectors
+from slo.source.recording import Header
+from slo.source.simulation import flows
+from slo.source.simulation.counters import Row, Truth
+from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
+from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
+from slo.window import DAY, HOUR
+
+_COUNTER_ENDINGS = ("_total", "_count", "_sum", "_bucket", "_created")
+
+
+def simulate(specs: Specs, *, days: float, seed: int, end_ms: int, incidents: bool = True) -> tuple[Samples, Header]:
+    """Samples for all series that the definitions need, over (end − days, end], and a header with their truth.
+
+    The same seed gives the same samples. Raises SloError where a selector cannot be simulated.
+    """
+    stage = Stage(seed, end_ms - round(days * DAY), end_ms, incidents)
+    slos = sorted(specs.values(), key=lambda slo: slo.id)
+    clocks: dict[tuple[str, str, int], Clock] = {}
+    truth = {slo.id: Truth() for slo in slos}
+    world = flows.World(stage, lambda *key: clocks[key], truth)
+    planned = [span for slo in slos if not isinstance(slo.sli, Outage) for span in world.planned(slo)]
+    set_gaps(stage, planned)
+
+    def clock(job: str, instance: str, interval_ms: int) -> Clock:
+        key = (job, instance, interval_ms)
+        if key not in clocks:
+            clocks[key] = make_clock(stage, job, instance, interval_ms, planned)
+        return clocks[key]
+
+    world.clock = clock
+    rows: dict[tuple[tuple[str, str], ...], Row] = {}
+    for labels, times, values in _rows(slos, world):
+        named = {name: value for name, value in labels.items() if value}
+        key = tuple(sorted(named.items()))
+        if key in rows:
+            raise SloError(f"cannot simulate {named['__name__']}: two SLOs use it in ways that do not fit together")
+        rows[key] = (named, *_unique(times, values))
+    header = Header(stage.start_ms, end_ms, f"simulation, seed {seed}", _told(stage, slos, world, clocks))
+    return Samples.from_series(rows[key] for key in sorted(rows)), header
+
+
+def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
+    ratios: dict[str, list[tuple[Slo, Ratio]]] = {}
+    latencies: dict[str, list[tuple[Slo, Latency]]] = {}
+    probes: dict[str, list[tuple[Slo, Probe]]] = {}
+    gauges: dict[str, list[tuple[Slo, Threshold]]] = {}
+    ages: dict[str, list[tuple[Slo, Freshness]]] = {}
+    free: dict[str, list[tuple[Slo, VectorSelector]]] = {}
+    for slo in slos:
+        match slo.sli:
+            case Ratio() as sli:
+                ratios.setdefault(_name(sli.total, slo), []).append((slo, sli))
+            case Latency() as sli:
+                latencies.setdefault(_name(sli.histogram, slo), []).append((slo, sli))
+            case Probe() as sli:
+                probes.setdefault(_name(sli.metric, slo), []).append((slo, sli))
+            case Freshness() as sli:
+                ages.setdefault(_name(sli.metric, slo), []).append((slo, sli))
+            case Raw() as sli:
+                ratio = _as_ratio(slo, sli)
+                ratios.setdefault(_name(ratio.total, slo), []).append((slo, ratio))
+            case Threshold() as sli:
+                for selector in raw_selectors(sli):
+                    if _name(selector, slo).endswith(_COUNTER_ENDINGS):
+                        free.setdefault(_name(selector, slo), []).append((slo, selector))
+                    else:
+                        gauges.setdefault(_name(selector, slo), []).append((slo, sli))
+            case Outage():
+                pass  # its series are those of the SLO that it is of
+    for metric, users in ratios.items():
+        yield from flows.count_events(metric, users, world)
+    for metric, timed in latencies.items():
+        yield from flows.time_requests(metric, timed, world)
+    for metric, checked in probes.items():
+        yield from flows.probe(metric, checked, world)
+    for metric, aged in ages.items():
+        yield from flows.timestamps(metric, aged, world)
+    known = {*ratios, *latencies, *probes, *ages, *(f"{m}{end}" for m in latencies for end in ("_bucket", "_count"))}
+    for metric, held in gauges.items():
+        if metric not in known:
+            selectors = [s for _, sli in held for s in raw_selectors(sli) if s.name == metric]
+            yield from flows.gauge(metric, held, selectors, world)
+    for metric, counted in free.items():
+        if metric not in known:
+            as_ratios = [(slo, Ratio(s, VectorSelector(f"{metric}_never"), "errors")) for slo, s in counted]
+            yield from (
+                row for row in flows.count_events(metric, as_ratios, world) if not row[0]["__name__"].endswith("_never")
+            )
+
+
+def _name(selector: VectorSelector, slo: Slo) -> str:
+    if selector.name is None:
+        raise SloError(f"cannot simulate {slo.id}: {selector} names no metric")
+    return selector.name
+
+
+def _as_ratio(slo: Slo, sli: Raw) -> Ratio:
+    """The counters that a raw SLI most likely reads: the first selector of each side."""
+    errors = raw_selectors(Raw(sli.errors, sli.errors))
+    total = raw_selectors(Raw(sli.total, sli.total))
+    if not errors or not total:
+        raise SloError(f"cannot simulate {slo.id}: its expressions select no series")
+    return Ratio(total[0], errors[0], "errors")
+
+
+def _unique(times: Ints, values: Any) -> tuple[Ints, Any]:
+    keep = np.concatenate([[True], np.diff(times) > 0]) if len(times) else np.empty(0, dtype=bool)
+    return times[keep], values[keep]
+
+
+def _told(
+    stage: Stage, slos: Sequence[Slo], world: flows.World, clocks: dict[tuple[str, str, int], Clock]
+) -> dict[str, Any]:
+    """The truth as plain data."""
+    hours = -(-stage.length_ms // HOUR)
+    first_hour = stage.end_ms - hours * HOUR
+
+    def hourly(parts: list[tuple[Ints, Ints]]) -> list[int]:
+        sums = np.zeros(hours, dtype=np.int64)
+        for times, events in parts:
+            np.add.at(sums, np.clip((times - first_hour - 1) // HOUR, 0, hours - 1), events)
+        return [int(value) for value in sums]
+
+    def within(parts: list[tuple[Ints, Ints]], span: Span) -> int:
+        return sum(int(events[(times > span.start_ms) & (times <= span.end_ms)].sum()) for times, events in parts)
+
+    told: dict[str, Any] = {
+        "seed": stage.seed,
+        "incidents": [],
+        "gaps": [{"start_ms": gap.start_ms, "end_ms": gap.end_ms, "kind": gap.kind} for gap in stage.gaps],
+        "restarts": [
+            {"job": job, "instance": instance, "at_ms": int(clock.times[index])}
+            for (job, instance, _), clock in sorted(clocks.items())
+            for index in clock.restarts
+        ],
+        "slos": {},
+    }
+    for slo in slos:
+        known = world.truth[slo.id]
+        spans = world.spans.get(slo.id, [])
+        told["incidents"] += [
+            {
+                "slo": slo.id,
+                "kind": span.kind,
+                "start_ms": span.start_ms,
+                "end_ms": span.end_ms,
+                "errors": within(known.happened_errors, span),
+                "total": within(known.happened_total, span),
+            }
+            for span in spans
+        ]
+        if known.happened_total:
+            told["slos"][slo.id] = {
+                "errors": known.errors,
+                "total": known.total,
+                "revealed": {
+                    "hour_start_ms": first_hour,
+                    "hourly_errors": hourly(known.revealed_errors),
+                    "hourly_total": hourly(known.revealed_total),
+                },
+            }
+    return told

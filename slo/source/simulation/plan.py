@@ -1,0 +1,165 @@
+"""What happens when: scrapes, restarts, gaps, traffic over the day and the week, and the incidents that are planted."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slo.spec.model import Slo
+from slo.window import DAY, HOUR, MINUTE
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time in milliseconds, and what it is."""
+
+    start_ms: int
+    end_ms: int
+    kind: str
+    ratio: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One simulation: its time, its seed, and the gaps in all scraping."""
+
+    seed: int
+    start_ms: int
+    end_ms: int
+    incidents: bool
+    gaps: list[Span] = field(default_factory=list)
+
+    @property
+    def length_ms(self) -> int:
+        """From first to last."""
+        return self.end_ms - self.start_ms
+
+    def random(self, *key: str) -> np.random.Generator:
+        """Random numbers that depend on the seed and a name alone, not on what else is simulated."""
+        return np.random.default_rng([self.seed, zlib.crc32("\x00".join(key).encode())])
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """The scrapes of one target: all times, which of them came, which failed alone, and where the process restarted."""
+
+    times: Ints
+    present: Flags
+    failed: Flags
+    restarts: tuple[int, ...]
+
+    @property
+    def first_ms(self) -> int:
+        """When the target was first scraped."""
+        return int(self.times[np.argmax(self.present)]) if self.present.any() else 0
+
+
+FATES = ("healthy", "exhausted", "at risk", "healthy", "burning")
+# The share of the budget that steady errors spend, and what incidents spend beside it, by fate.
+_SPENT = {"healthy": (0.10, 0.25), "at risk": (0.15, 0.68), "exhausted": (0.20, 1.15), "burning": (0.10, 0.20)}
+
+
+def background(slo: Slo, stage: Stage) -> float:
+    """The steady error ratio of an SLO (0..1)."""
+    return _SPENT[_fate(slo, stage)][0] * float(slo.objective.error_budget)
+
+
+def incidents(slo: Slo, stage: Stage) -> list[Span]:
+    """What goes wrong with an SLO: each span has the error ratio that it adds."""
+    if not stage.incidents:
+        return []
+    random = stage.random("incidents", slo.id)
+    fate = _fate(slo, stage)
+    budget = float(slo.objective.error_budget)
+    period = min(slo.window.nominal_ms, stage.length_ms)
+    spans: list[Span] = []
+
+    def add(kind: str, ratio: float, share: float, around: float, longest: float = 0.2) -> None:
+        ratio = min(1.0, max(ratio, 2.5 * budget))
+        length = max(share * budget * period / ratio, 4 * MINUTE)
+        length = round(min(length, longest * period) / MINUTE) * MINUTE
+        start = round((stage.end_ms - period * (1 - around) - length / 2) / MINUTE) * MINUTE
+        start = max(stage.start_ms + 5 * MINUTE, min(start, stage.end_ms - length - 10 * MINUTE))
+        if length and not any(start < other.end_ms and other.start_ms < start + length for other in spans):
+            spans.append(Span(start, start + length, kind, ratio))
+
+    spent = _SPENT[fate][1]
+    places = np.sort(random.uniform(0.12, 0.88, 3))
+    add("outage", 1.0, 0.4 * spent, float(places[0]))
+    add("bad deploy", float(random.uniform(0.1, 0.25)), 0.3 * spent, float(places[1]))
+    add("slow burn", 3 * budget, 0.3 * spent, float(places[2]))
+    if stage.length_ms > 1.2 * period:
+        start = stage.start_ms + round(random.uniform(0.2, 0.5) * (stage.length_ms - period) / HOUR) * HOUR
+        spans.append(Span(start, start + 15 * MINUTE, "outage", 0.9))
+    if fate == "burning":
+        spans = [span for span in spans if span.end_ms < stage.end_ms - 3 * HOUR]
+        length = max(4 * MINUTE, min(90 * MINUTE, period // 60))
+        spans.append(Span(stage.end_ms - length, stage.end_ms, "burning", min(1.0, 25 * budget)))
+    return sorted(spans, key=lambda span: span.start_ms)
+
+
+def _fate(slo: Slo, stage: Stage) -> str:
+    return FATES[(zlib.crc32(slo.id.encode()) // 7 + stage.seed) % len(FATES)]
+
+
+def set_gaps(stage: Stage, planted: list[Span]) -> None:
+    """Two pauses of all scraping: one anywhere, one within an incident."""
+    random = stage.random("gaps")
+    length = min(10 * MINUTE, stage.length_ms // 50)
+    start = stage.start_ms + round(random.uniform(0.3, 0.9) * stage.length_ms / MINUTE) * MINUTE
+    stage.gaps.append(Span(start, start + length, "gap"))
+    wide = [span for span in planted if span.end_ms - span.start_ms > 3 * length]
+    if wide:
+        span = wide[int(random.integers(len(wide)))]
+        start = (span.start_ms + span.end_ms) // 2
+        stage.gaps.append(Span(start, start + length, "gap within an incident"))
+
+
+def make_clock(stage: Stage, job: str, instance: str, interval_ms: int, planted: list[Span]) -> Clock:
+    """The scrapes of a target. One in four targets also crashes within an incident, another drops out alone."""
+    random = stage.random("clock", job, instance)
+    count = max(1, stage.length_ms // interval_ms)
+    phase = int(random.integers(1, interval_ms))
+    jitter = random.integers(-3, 4, count)
+    times = stage.start_ms + phase + interval_ms * np.arange(count, dtype=np.int64) + jitter
+    times = np.clip(times, stage.start_ms + 1, stage.end_ms)
+    present = np.ones(count, dtype=bool)
+    for gap in stage.gaps:
+        present &= (times <= gap.start_ms) | (times > gap.end_ms)
+    failed = np.zeros(count, dtype=bool)
+    restarts = set(random.integers(2, max(3, count), max(1, round(stage.length_ms / (12 * DAY)))).tolist())
+    lot = zlib.crc32(instance.encode()) % 4
+    if planted and lot == 0:
+        span = planted[int(random.integers(len(planted)))]
+        restarts.add(int(np.searchsorted(times, (span.start_ms + span.end_ms) // 2)))
+    elif lot == 1 and stage.incidents and count > 200:
+        low = int(random.integers(100, count - 50))
+        failed[low : low + 20] = True
+        failed &= present
+    restarts = {index for index in restarts if 1 < index < count - 1 and not failed[index] and present[index]}
+    return Clock(times, present & ~failed, failed, tuple(sorted(restarts)))
+
+
+def traffic(times: Ints, interval_ms: int, per_second: float) -> Floats:
+    """Expected events per scrape interval: busy afternoons, quiet nights, quieter weekends."""
+    hours = (times / HOUR) % 24
+    day = 0.55 + 0.45 * np.sin((hours - 9) / 24 * 2 * np.pi)
+    weekday = (times // DAY + 3) % 7
+    return np.maximum(0.02, day) * np.where(weekday >= 5, 0.55, 1.0) * per_second * interval_ms / 1000
+
+
+def added(times: Ints, interval_ms: int, spans: list[Span], base: float) -> Floats:
+    """The error ratio of each scrape interval, by its middle: steady errors, and incidents over them."""
+    ratio = np.full(len(times), base)
+    middle = times - interval_ms // 2
+    for span in spans:
+        inside = (middle > span.start_ms) & (middle <= span.end_ms)
+        ratio[inside] = np.maximum(ratio[inside], span.ratio)
+    return ratio
