@@ -215,7 +215,7 @@ def _outage(model: OutageModel, at: Path, report: Report, built: Mapping[str, Sl
     if longest < slice_ms:
         report((*at, "longer_than"), f"is shorter than a slice of {format_duration(slice_ms)}", "error")
         raise Fault
-    return Outage(of, longest, down, slice_ms)
+    return Outage(of, model.of, longest, down, slice_ms)
 
 
 def _slice(text: str | None, default_ms: int, at: Path, report: Report) -> int:

@@ -107,11 +107,12 @@ class Freshness:
 class Outage:
     """Outages of another SLI that are over within `longest_ms`.
 
-    A slice is down where the error ratio of `of` is at least `down_ratio` (0..1); it is bad once everything has been
+    A slice is down where the error ratio of `of`, the SLI of the SLO `of_name` of the same service, is at least `down_ratio` (0..1); it is bad once everything has been
     down for `longest_ms`. A slice without traffic continues what was before it.
     """
 
     of: Ratio | Latency | Probe | Raw
+    of_name: str
     longest_ms: int
     down_ratio: Decimal
     slice_ms: int

@@ -167,7 +167,7 @@ alerts:
 def test_the_kinds_that_are_judged_per_slice() -> None:
     [recovery, up, throughput, memory, backup], problems = read(MORE)
     assert problems == []
-    assert recovery.sli == Outage(up.sli, 15 * 60_000, Decimal("0.5"), 60_000)  # type: ignore[arg-type]
+    assert recovery.sli == Outage(up.sli, "up", 15 * 60_000, Decimal("0.5"), 60_000)  # type: ignore[arg-type]
     assert throughput.sli == Threshold("sum(rate(r_total[2m]))", ">=", Decimal(100), 60_000)
     assert memory.sli == Threshold("mem_bytes", "<", Decimal(1024**3), 30_000)
     assert backup.sli == Freshness(VectorSelector("backup_last_success_timestamp_seconds"), 3_600_000, 30_000)

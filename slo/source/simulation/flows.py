@@ -248,7 +248,7 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
             if metric == "up":
                 down = down | clock.failed
             row = {"__name__": metric, **labels, "instance": instance}
-            yield row, clock.times[seen], 1.0 - down[seen]
+            yield row, clock.times[seen], np.where(down[seen], 0.0, 1.0)
             for slo, _ in users:
                 events = ((down & seen).astype(np.int64), seen.astype(np.int64))
                 world.truth[slo.id].add(clock.times, events, events)
