@@ -1,0 +1,163 @@
+"""An SLO's charts as inline SVG, with their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from slo.budget.model import Budget
+from slo.display import show_latency, show_percent, show_rate
+from slo.report import axis, charts, words
+from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
+from slo.report.thin import keep
+from slo.spec.model import Latency
+from slo.window import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart with its frame: `unit` names the y axis, `summary` says for a screen reader what is to be seen."""
+
+    title: str
+    unit: str
+    summary: str
+    plot: Plot
+    bands: Markup
+    small: bool = False
+    firing: bool = False
+
+
+def draw(budget: Budget) -> tuple[Chart, ...]:
+    """The charts of one SLO; none where nothing was counted."""
+    if budget.remaining is None:
+        return ()
+    found = [_burn_down(budget), _error_ratio(budget)]
+    if budget.bucket_counts.size and isinstance(budget.slo.sli, Latency):
+        found.append(_latency(budget, budget.slo.sli))
+    return (*found, *_burn_rates(budget))
+
+
+def sparkline(budget: Budget) -> Markup:
+    """The burn-down as bare line and area; empty where nothing was counted."""
+    if budget.remaining is None:
+        return Markup("")
+    left = budget.timeline["budget_remaining"].to_numpy()
+    index = keep(left, 20)
+    low, high = min(0.0, float(left.min())), 1.0
+    across = (index + 1) / len(left) * WIDTH
+    down = (high - left[index]) / (high - low) * (HEIGHT - 80) + 40
+    from matplotlib.path import Path
+
+    line = path_data(Path(np.column_stack([np.append(0, across), np.append(40, down)]), _codes(len(index) + 1)))
+    zero = round((high - 0.0) / (high - low) * (HEIGHT - 80) + 40)
+    return Markup('<path class="spark-zero" d="M0 {}h{}"/><path class="spark-line" d="{}"/>').format(zero, WIDTH, line)
+
+
+def _codes(count: int) -> list[int]:
+    return [1] + [2] * (count - 1)
+
+
+def _burn_down(budget: Budget) -> Chart:
+    axes = canvas()
+    charts.burn_down(axes, budget)
+    return Chart(
+        title="Error budget left",
+        unit="share of the budget",
+        summary=f"Burn-down of the error budget: {show_percent(budget.remaining)} is left at the end.",
+        plot=plot(axes, _times(budget), axis.share_ticks(*axes.get_ylim())),
+        bands=_bands(budget),
+    )
+
+
+def _error_ratio(budget: Budget) -> Chart:
+    axes = canvas()
+    column, step = charts.error_ratio(axes, budget)
+    worst = f"worst {format_duration(step)} in it"
+    drawn = plot(axes, _times(budget), axis.percent_ticks(*axes.get_ylim()))
+    legend = [(css, worst if label.startswith("worst") else label) for css, label in drawn.legend]
+    return Chart(
+        title="Error ratio",
+        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic",
+        summary=f"Error ratio over time, with {_incidents(budget)} shaded, against an error budget of "
+        f"{show_percent(budget.error_budget, 4)}.",
+        plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
+        bands=_bands(budget),
+    )
+
+
+def _latency(budget: Budget, sli: Latency) -> Chart:
+    axes = canvas()
+    column = charts.latency(axes, budget, float(sli.threshold_seconds))
+    shown = ", ".join(f"{name} {show_latency(value)}" for name, value in budget.quantiles.items())
+    return Chart(
+        title="Latency percentiles",
+        unit=f"of all requests per {format_duration(column)}, logarithmic",
+        summary=f"Latency percentiles over time; over the period {shown}.",
+        plot=plot(axes, _times(budget), axis.latency_ticks(*axes.get_ylim())),
+        bands=_bands(budget),
+    )
+
+
+def _burn_rates(budget: Budget) -> Sequence[Chart]:
+    found = []
+    for burn in budget.burns:
+        axes = canvas()
+        charts.burn_rate(axes, budget, burn)
+        long, short = format_duration(burn.window.long_ms), format_duration(burn.window.short_ms)
+        factor = show_rate(float(burn.window.factor))
+        names = {
+            "long window": f"{long}, now {show_rate(burn.long)}",
+            "short window": f"{short}, now {show_rate(burn.short)}",
+        }
+        names["fires above"] = f"{burn.window.severity}s above {factor}"
+        drawn = plot(axes, _times(budget, 4), axis.rate_ticks(*axes.get_ylim()))
+        legend = [(css, names.get(label, label)) for css, label in drawn.legend]
+        found.append(
+            Chart(
+                title=f"Burn rate over {long} and {short}",
+                unit="error ratio ÷ budget, logarithmic",
+                summary=f"Burn rates over {long} (now {show_rate(burn.long)}) and {short} (now {show_rate(burn.short)}); "
+                f"a {burn.window.severity} fires when both are above {factor}.",
+                plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
+                bands=Markup(""),
+                small=True,
+                firing=burn.firing,
+            )
+        )
+    return found
+
+
+def _times(budget: Budget, most: int = 10) -> list[tuple[float, str]]:
+    return axis.time_ticks(budget.start.timestamp() * 1000, charts.period_end_ms(budget), most)
+
+
+def _incidents(budget: Budget) -> str:
+    count = len(budget.incidents)
+    return f"{count} incident{'' if count == 1 else 's'}"
+
+
+def _bands(budget: Budget) -> Markup:
+    """Incidents and gaps as bands behind a chart."""
+    start, end = budget.start.timestamp() * 1000, charts.period_end_ms(budget)
+
+    def share(at_ms: float) -> float:
+        return (at_ms - start) / (end - start)
+
+    gaps = [
+        rectangle("gap", share(gap.start_ms), share(gap.end_ms), "no scrapes came")
+        for gap in budget.gaps[:200]
+        if gap.end_ms - gap.start_ms > (end - start) / 1000
+    ]
+    incidents = [
+        rectangle(
+            "incident",
+            share(one.start.timestamp() * 1000),
+            share(one.end.timestamp() * 1000),
+            words.incident_title(one),
+        )
+        for one in budget.incidents
+    ]
+    return Markup("").join([*gaps, *incidents])

@@ -1,0 +1,79 @@
+"""PromQL that gives a report's figures on a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slo.errors import PromqlError
+from slo.promql.ast import Binary, Call, Node, Number, Subquery, pretty
+from slo.report.text import clean
+from slo.window import format_duration
+
+if TYPE_CHECKING:
+    from slo.budget.model import Budget
+
+LONGEST = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An expression, and what it gives when a server evaluates it at the report's end."""
+
+    title: str
+    text: str
+
+
+def queries(budget: Budget) -> tuple[Query, ...]:
+    """From raw series, counted per step as the report counts them, and from the recorded rules. Empty where neither
+    can be written."""
+    from slo.rules import names
+    from slo.rules.names import OWN
+    from slo.sli.promql import errors_tile, total_tile
+
+    slo, step = budget.slo, budget.counts.grid.step_ms
+    length = round((budget.end - budget.start).total_seconds() * 1000)
+    found: list[Query] = []
+    try:
+        tiles = errors_tile(slo.sli, step), total_tile(slo.sli, step)
+    except PromqlError:
+        return ()
+    if None in tiles:  # an SLI that only a recording's samples can tell
+        return ()
+    errors, total = (_over(tile, length, step) for tile in tiles)
+    allowed = Number(float(slo.objective.error_budget))
+    found = [
+        Query("Bad events, from raw series", pretty(errors)),
+        Query("All events, from raw series", pretty(total)),
+    ]
+    period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
+    left = Binary("-", Number(1.0), Binary("/", Binary("/", period_errors, period_events), allowed))
+    found += [
+        Query(
+            "SLI, from the recorded rules", pretty(Binary("-", Number(1.0), Binary("/", period_errors, period_events)))
+        ),
+        Query("Budget left, from the recorded rules", pretty(left)),
+    ]
+    found += [
+        Query(f"Burn rate over {window}, from the recorded rules", pretty(_recorded_burn(budget, window)))
+        for window in _recorded(budget)
+    ]
+    return tuple(Query(query.title, clean(query.text, LONGEST)) for query in found)
+
+
+def _over(tile: Node, length_ms: int, step_ms: int) -> Node:
+    # A subquery's range is open on the left, and its steps are aligned to the epoch, as the report's are to its end.
+    return Call("sum_over_time", (Subquery(tile, length_ms, step_ms),))
+
+
+def _recorded(budget: Budget) -> list[str]:
+    lengths = {length for burn in budget.burns for length in (burn.window.long_ms, burn.window.short_ms)}
+    return [format_duration(length) for length in sorted(lengths)]
+
+
+def _recorded_burn(budget: Budget, window: str) -> Node:
+    from slo.rules.names import OWN, error_ratio_name
+    from slo.window import parse_duration
+
+    ratio = OWN.series(budget.slo, error_ratio_name(parse_duration(window)))
+    return Binary("/", ratio, Number(float(budget.slo.objective.error_budget)))

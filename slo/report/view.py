@@ -1,0 +1,272 @@
+"""What a report shows, as text that is ready to be set: no figure is computed or rounded after this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from slo.budget.model import TROUBLE, Budget, State
+from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
+from slo.report import words
+from slo.report.text import anchor, clean, is_link
+from slo.window import format_duration
+
+if TYPE_CHECKING:
+    from slo.errors import Problem
+    from slo.report.queries import Query
+
+BURN_WINDOWS = ("1h", "6h", "3d")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One exact figure, with what it means."""
+
+    name: str
+    value: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident."""
+
+    start: str
+    length: str
+    errors: str
+    total: str
+    ratio: str
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class BurnRow:
+    """One burn-rate alert now."""
+
+    name: str
+    long: str
+    short: str
+    factor: str
+    firing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SloView:
+    """One SLO of a report."""
+
+    budget: Budget
+    anchor: str
+    service: str
+    name: str
+    description: str
+    owner: str
+    labels: tuple[tuple[str, str], ...]
+    links: tuple[tuple[str, str, bool], ...]
+    state: State
+    state_text: str
+    objective: str
+    window: str
+    sli: str
+    left: str
+    left_ratio: float | None
+    minutes: str
+    events: str
+    burns: tuple[tuple[str, str], ...]
+    forecast: str
+    headline: str
+    why: str
+    period: str
+    coverage: str
+    notes: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    incidents: tuple[IncidentRow, ...]
+    alerts: tuple[BurnRow, ...]
+    queries: tuple[Query, ...] = ()
+
+    @property
+    def has_sli(self) -> bool:
+        """Whether anything was counted."""
+        return self.left_ratio is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """A whole report."""
+
+    title: str
+    generated: str
+    period: str
+    sources: tuple[str, ...]
+    slos: tuple[SloView, ...]
+    tally: tuple[tuple[State, str, int], ...]
+    verdict: str
+    services: int
+    warnings: tuple[str, ...] = field(default=())
+
+
+def by_trouble(budgets: Sequence[Budget]) -> list[Budget]:
+    """The worst first: by state, then by what is left."""
+    return sorted(budgets, key=lambda b: (TROUBLE[b.state], 2.0 if b.remaining is None else b.remaining, b.slo.id))
+
+
+def report_view(
+    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()
+) -> ReportView:
+    """A report on `budgets`, in the order of trouble."""
+    taken: set[str] = set()
+    slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in by_trouble(budgets))
+    counted = [(state, sum(one.state is state for one in slos)) for state in State]
+    return ReportView(
+        title=clean(title),
+        generated=f"{words.say_moment(generated)} {generated.tzname() or 'UTC'}",
+        period=_periods(budgets),
+        sources=tuple(dict.fromkeys(clean(budget.source) for budget in budgets if budget.source)),
+        slos=slos,
+        tally=tuple((state, words.STATE_WORDS[state], count) for state, count in counted if count),
+        verdict=_verdict(dict(counted), len(slos)),
+        services=len({budget.slo.service for budget in budgets}),
+        warnings=tuple(clean(str(problem)) for problem in warnings),
+    )
+
+
+def slo_view(budget: Budget, name: str) -> SloView:
+    """One SLO, to be found at the id `name`."""
+    from slo.report.queries import queries
+
+    slo = budget.slo
+    return SloView(
+        budget=budget,
+        anchor=name,
+        service=clean(slo.service),
+        name=clean(slo.name),
+        description=clean(slo.description, 2000),
+        owner=clean(slo.owner),
+        labels=tuple((clean(key), clean(value)) for key, value in sorted(slo.labels.items())),
+        links=tuple((clean(key), clean(value, 2000), is_link(value)) for key, value in sorted(slo.annotations.items())),
+        state=budget.state,
+        state_text=words.STATE_WORDS[budget.state],
+        objective=str(slo.objective),
+        window=str(slo.window),
+        sli=show_percent(budget.sli, sli_digits(budget)),
+        left=show_percent(budget.remaining),
+        left_ratio=budget.remaining,
+        minutes=words.say_minutes(words.minutes_left(budget)),
+        events=words.say_events(budget),
+        burns=tuple((window, show_rate(budget.burn_rate(window))) for window in BURN_WINDOWS),
+        forecast=words.forecast(budget),
+        headline=words.headline(budget),
+        why=words.why(budget),
+        period=f"{words.say_moment(budget.start)} to {words.say_moment(budget.end)} UTC",
+        coverage=words.coverage(budget),
+        notes=tuple(clean(note.text, 2000) for note in budget.notes),
+        figures=figures(budget),
+        incidents=tuple(
+            IncidentRow(
+                start=words.say_moment(one.start),
+                length=show_duration(one.seconds),
+                errors=show_count(one.errors),
+                total=show_count(one.total),
+                ratio=show_ratio_up(one.error_ratio, 2),
+                share=show_percent(one.budget_share),
+            )
+            for one in sorted(budget.incidents, key=lambda one: one.start, reverse=True)
+        ),
+        alerts=tuple(
+            BurnRow(
+                name=f"{burn.window.severity.capitalize()}: {format_duration(burn.window.long_ms)} and "
+                f"{format_duration(burn.window.short_ms)}",
+                long=show_rate(burn.long),
+                short=show_rate(burn.short),
+                factor=show_rate(float(burn.window.factor)),
+                firing=burn.firing,
+            )
+            for burn in budget.burns
+        ),
+        queries=queries(budget),
+    )
+
+
+def sli_digits(budget: Budget) -> int:
+    """So many digits of the SLI in percent that a hundredth of the error budget shows, two at the least."""
+    exponent = budget.slo.objective.error_budget.adjusted()
+    return max(2, -exponent)
+
+
+def figures(budget: Budget) -> tuple[Figure, ...]:
+    """All figures of an SLO, with their definitions."""
+    digits = sli_digits(budget) + 2
+    counted = words.what_is_counted(budget)
+    found = [
+        Figure("All events", show_count(budget.total if budget.has_data else None), f"Counted: {counted}."),
+        Figure("Bad events", show_count(budget.errors if budget.has_data else None), "Those that spend the budget."),
+        Figure("SLI", show_percent(budget.sli, digits), "Good events ÷ all events, rounded down."),
+        Figure("Error ratio", show_ratio_up(budget.error_ratio, digits), "Bad events ÷ all events, rounded up."),
+        Figure(
+            "Error budget",
+            f"{(budget.slo.objective.error_budget * 100).normalize():f}%",
+            f"1 − objective: the share of events that may fail. As time, {show_duration(budget.budget_minutes * 60)} of "
+            f"full outage per {budget.slo.window}.",
+        ),
+        Figure(
+            "Bad events allowed",
+            show_count(budget.allowed_errors if budget.remaining is not None else None),
+            "Error budget × all events so far.",
+        ),
+        Figure("Budget spent", show_percent(budget.consumed, 2), "Bad events ÷ bad events allowed."),
+        Figure("Budget left", show_percent(budget.remaining, 2), "1 − budget spent; below zero it is overspent."),
+    ]
+    found += [
+        Figure(
+            f"Burn rate over {window}",
+            show_rate(budget.burn_rate(window)),
+            f"Error ratio of the last {window} ÷ error budget: at 1x the budget lasts exactly its window.",
+        )
+        for window in BURN_WINDOWS
+    ]
+    found += [
+        Figure(f"Latency {name}", show_latency(value), "histogram_quantile over all requests of the period.")
+        for name, value in budget.quantiles.items()
+    ]
+    if budget.downtimes:
+        found += [
+            Figure("Outages", show_count(len(budget.downtimes)), "Of any length, from first to last slice down."),
+            Figure(
+                "Mean time to recovery", show_duration(budget.mttr_seconds), "Mean length of outages that are over."
+            ),
+            Figure("Mean time between failures", show_duration(budget.mtbf_seconds), "Time up ÷ number of outages."),
+        ]
+    found.append(
+        Figure("Data coverage", show_percent(budget.coverage, 2), "The share of the period in which scrapes came.")
+    )
+    return tuple(found)
+
+
+def _verdict(counted: dict[State, int], total: int) -> str:
+    """The whole report in a sentence."""
+    if not total:
+        return "There are no objectives in this report."
+    said = {
+        State.EXHAUSTED: ("has spent its error budget", "have spent their error budgets"),
+        State.BURNING: ("is burning too fast", "are burning too fast"),
+        State.AT_RISK: ("is at risk", "are at risk"),
+        State.NO_DATA: ("has no data", "have no data"),
+    }
+    parts = [f"{counted[state]} {forms[counted[state] > 1]}" for state, forms in said.items() if counted.get(state)]
+    if not parts:
+        return f"All {total} objectives are within their error budgets." if total > 1 else "The objective is met."
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    healthy = counted[State.HEALTHY]
+    rest = f" {healthy} {'is' if healthy == 1 else 'are'} healthy." if healthy else ""
+    return f"Of {total} objectives {listed}.{rest}" if total > 1 else f"The objective {listed.split(' ', 1)[1]}."
+
+
+def _periods(budgets: Sequence[Budget]) -> str:
+    ends = {budget.end for budget in budgets}
+    if not ends:
+        return NOTHING
+    starts = {budget.start for budget in budgets}
+    if len(ends) == 1 and len(starts) == 1:
+        return f"{words.say_moment(min(starts))} to {words.say_moment(max(ends))} UTC"
+    return f"up to {words.say_moment(max(ends))} UTC, each over its own window"

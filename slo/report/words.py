@@ -1,0 +1,179 @@
+"""What the figures say, in plain sentences."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from slo.budget.model import Budget, Incident, State
+from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
+from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Threshold
+from slo.window import Calendar, format_duration
+
+STATE_WORDS = {
+    State.EXHAUSTED: "Exhausted",
+    State.BURNING: "Burning",
+    State.AT_RISK: "At risk",
+    State.NO_DATA: "No data",
+    State.HEALTHY: "Healthy",
+}
+_WINDOW_WORDS = {"week": "this calendar week", "month": "this calendar month", "quarter": "this calendar quarter"}
+
+
+def say_moment(at: datetime) -> str:
+    """`20 Nov 2026 23:05`."""
+    return f"{at.day} {at:%b %Y %H:%M}"
+
+
+def say_window(budget: Budget) -> str:
+    """The window an objective holds over."""
+    window = budget.slo.window
+    return _WINDOW_WORDS[window.unit] if isinstance(window, Calendar) else f"the last {window}"
+
+
+def minutes_left(budget: Budget) -> float | None:
+    """What is left of the budget, as minutes of full outage; negative when overspent, None without traffic."""
+    return None if budget.remaining is None else budget.remaining * budget.budget_minutes
+
+
+def say_minutes(minutes: float | None) -> str:
+    """A stretch of the budget: `12m 5s`, `1h 3m over`."""
+    if minutes is None:
+        return NOTHING
+    return f"{show_duration(-minutes * 60)} over" if minutes < 0 else show_duration(minutes * 60)
+
+
+def say_events(budget: Budget) -> str:
+    """How many more bad events the budget bears, or how many there were too many."""
+    if budget.remaining is None:
+        return NOTHING
+    spare = budget.allowed_errors - budget.errors
+    return f"{show_count(-spare)} too many" if spare < 0 else f"{show_count(spare)} to spare"
+
+
+def what_is_counted(budget: Budget) -> str:
+    """What an event is, and when it is bad."""
+    match budget.slo.sli:
+        case Ratio(part_is="errors"):
+            return "requests, bad where they fail"
+        case Ratio():
+            return "events, bad where they are not counted as good"
+        case Latency(threshold_seconds=threshold):
+            return f"requests, bad where they took longer than {show_latency(float(threshold))}"
+        case Probe():
+            return "checks, bad where the answer is not 1"
+        case Raw():
+            return "events, as the definition's expressions count them"
+        case Threshold(op=op, bound=bound, slice_ms=slice_ms):
+            return f"checks each {format_duration(slice_ms)}, good where the value is {op} {bound.normalize():f}"
+        case Freshness(max_age_ms=age, slice_ms=slice_ms):
+            return f"checks each {format_duration(slice_ms)}, bad where it is older than {format_duration(age)}"
+        case Outage(longest_ms=longest, slice_ms=slice_ms):
+            return f"slices of {format_duration(slice_ms)}, bad once an outage lasts {format_duration(longest)}"
+
+
+def forecast(budget: Budget) -> str:
+    """When the budget ends at the present pace."""
+    state = budget.state
+    if state is State.NO_DATA:
+        return NOTHING
+    if state is State.EXHAUSTED:
+        return "exhausted"
+    if budget.exhaustion is None:
+        return "lasts at this pace"
+    ahead = budget.exhaustion - budget.end
+    if ahead > timedelta(days=90):
+        return "in over 90 days"
+    return f"{say_moment(budget.exhaustion)}, in {show_duration(ahead.total_seconds())}"
+
+
+def headline(budget: Budget) -> str:
+    """How an SLO stands and why, in one or two sentences."""
+    over = say_window(budget)
+    match budget.state:
+        case State.NO_DATA:
+            return _nothing_known(budget)
+        case State.EXHAUSTED:
+            first = (
+                f"The error budget of {over} is overspent: {show_count(budget.errors)} bad events where "
+                f"{show_count(budget.allowed_errors)} are allowed, {show_percent(budget.consumed)} of it."
+            )
+        case State.BURNING:
+            burn = next(b for b in budget.burns if b.firing)
+            first = (
+                f"The budget burns at {show_rate(burn.long)} over the last {format_duration(burn.window.long_ms)}, "
+                f"above the {burn.window.severity} threshold of {show_rate(float(burn.window.factor))}; "
+                f"{show_percent(budget.remaining)} is left"
+            )
+            first += f", gone {forecast(budget)}." if budget.exhaustion else "."
+        case State.AT_RISK:
+            first = f"{show_percent(budget.remaining)} of the budget is left ({say_minutes(minutes_left(budget))})"
+            first += f"; at the present pace it ends {forecast(budget)}." if budget.exhaustion else "."
+        case State.HEALTHY:
+            first = f"{show_percent(budget.remaining)} of the budget is left over {over} ({say_minutes(minutes_left(budget))})."
+    return f"{first} {_why(budget)}".strip()
+
+
+def why(budget: Budget) -> str:
+    """The shortest reason for a state, for the summary."""
+    match budget.state:
+        case State.NO_DATA:
+            return _nothing_known(budget)
+        case State.HEALTHY if not budget.incidents:
+            return "No incidents in the period."
+        case State.BURNING:
+            burn = next(b for b in budget.burns if b.firing)
+            return (
+                f"Burns at {show_rate(burn.long)} over {format_duration(burn.window.long_ms)}. {_why(budget)}".strip()
+            )
+    return _why(budget)
+
+
+def _why(budget: Budget) -> str:
+    firing = [burn for burn in budget.burns if burn.firing]
+    worst = max(budget.incidents, key=lambda incident: incident.budget_share, default=None)
+    parts = []
+    if firing and budget.state is not State.BURNING:
+        burn = firing[0]
+        parts.append(f"Still burning at {show_rate(burn.long)} over {format_duration(burn.window.long_ms)}.")
+    if worst is not None:
+        count = len(budget.incidents)
+        share = f"spent {show_percent(worst.budget_share)} of the budget"
+        start, length = _day(worst.start), show_duration(worst.seconds)
+        if count == 1:
+            parts.append(f"One incident on {start} ({length}) {share}.")
+        else:
+            parts.append(f"{count} incidents; the costliest, on {start} ({length}), {share}.")
+    elif budget.consumed is not None and budget.consumed >= 0.05:
+        parts.append("No single incident stands out: it goes to errors spread over the period.")
+    return " ".join(parts)
+
+
+def _nothing_known(budget: Budget) -> str:
+    codes = {note.code for note in budget.notes}
+    if not budget.has_data:
+        return "No data: the source has no series for this SLI in the period. This is not the same as 100 %."
+    if "no-such-bound" in codes:
+        return "Nothing can be counted: the threshold is no bucket bound of the histogram (see the notes)."
+    return "No traffic: the series are there, but nothing was counted in the period, so there is no SLI."
+
+
+def _day(at: datetime) -> str:
+    return f"{at.day} {at:%b %H:%M}"
+
+
+def incident_title(incident: Incident) -> str:
+    """An incident in a line, for a chart's band."""
+    return (
+        f"{say_moment(incident.start)} UTC, {show_duration(incident.seconds)}: {show_count(incident.errors)} bad events "
+        f"({show_ratio_up(incident.error_ratio, 2)}), {show_percent(incident.budget_share)} of the budget"
+    )
+
+
+def coverage(budget: Budget) -> str:
+    """How much of the period was seen."""
+    if not budget.has_data:
+        return "Nothing of the period was scraped."
+    share = show_percent(budget.coverage, 2)
+    if budget.coverage >= 1:
+        return "Scrapes came throughout the period."
+    return f"Scrapes came in {share} of the period; for the rest nothing is known except what counters carried over."
