@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set
 from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
 from slo.window import DAY, HOUR
 
+_SHADOW = " events"
 _COUNTER_ENDINGS = ("_total", "_count", "_sum", "_bucket", "_created")
 
 
@@ -58,7 +60,7 @@ def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
     probes: dict[str, list[tuple[Slo, Probe]]] = {}
     gauges: dict[str, list[tuple[Slo, Threshold]]] = {}
     ages: dict[str, list[tuple[Slo, Freshness]]] = {}
-    free: dict[str, list[tuple[Slo, VectorSelector]]] = {}
+    free: dict[str, list[tuple[Slo, Threshold, list[VectorSelector]]]] = {}
     for slo in slos:
         match slo.sli:
             case Ratio() as sli:
@@ -73,11 +75,16 @@ def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
                 ratio = _as_ratio(slo, sli)
                 ratios.setdefault(_name(ratio.total, slo), []).append((slo, ratio))
             case Threshold() as sli:
-                for selector in raw_selectors(sli):
-                    if _name(selector, slo).endswith(_COUNTER_ENDINGS):
-                        free.setdefault(_name(selector, slo), []).append((slo, selector))
+                for metric, selectors in _by_metric(slo, sli).items():
+                    if metric.endswith("_bucket"):
+                        bare = [m for m in selectors[0].matchers if m.label != "le"]
+                        histogram = VectorSelector(metric.removesuffix("_bucket"), tuple(bare))
+                        shadow = (_shadow(slo, world), Latency(histogram, sli.bound))
+                        latencies.setdefault(metric.removesuffix("_bucket"), []).append(shadow)
+                    elif metric.endswith(_COUNTER_ENDINGS):
+                        free.setdefault(metric, []).append((slo, sli, selectors))
                     else:
-                        gauges.setdefault(_name(selector, slo), []).append((slo, sli))
+                        gauges.setdefault(metric, []).append((slo, sli))
             case Outage():
                 pass  # its series are those of the SLO that it is of
     for metric, users in ratios.items():
@@ -94,11 +101,30 @@ def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
             selectors = [s for _, sli in held for s in raw_selectors(sli) if s.name == metric]
             yield from flows.gauge(metric, held, selectors, world)
     for metric, counted in free.items():
-        if metric not in known:
-            as_ratios = [(slo, Ratio(s, VectorSelector(f"{metric}_never"), "errors")) for slo, s in counted]
-            yield from (
-                row for row in flows.count_events(metric, as_ratios, world) if not row[0]["__name__"].endswith("_never")
-            )
+        slo, sli, selectors = counted[0]
+        if metric in known:
+            continue
+        if len(selectors) == 1:
+            yield from flows.throughput(metric, slo, sli, selectors[0], world)
+        else:
+            ratio = Ratio(selectors[0], selectors[1], "errors")
+            yield from flows.count_events(metric, [(_shadow(slo, world), ratio)], world)
+
+
+def _by_metric(slo: Slo, sli: Threshold) -> dict[str, list[VectorSelector]]:
+    """The selectors of each metric in a threshold's expression, the widest first."""
+    found: dict[str, list[VectorSelector]] = {}
+    for selector in sorted(raw_selectors(sli), key=lambda selector: len(selector.matchers)):
+        found.setdefault(_name(selector, slo), []).append(selector)
+    return found
+
+
+def _shadow(slo: Slo, world: flows.World) -> Slo:
+    """Stands for an SLO that is judged per slice where its events are counted: the same incidents, no truth told."""
+    shadow = replace(slo, name=f"{slo.name}{_SHADOW}")
+    world.spans[shadow.id] = world.planned(slo)
+    world.truth.setdefault(shadow.id, Truth())
+    return shadow
 
 
 def _name(selector: VectorSelector, slo: Slo) -> str:

@@ -41,14 +41,15 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
     """Counters that share the metric `metric` as their total, with the parts that are metrics of their own."""
     job = job_of([slo for slo, _ in slos])
     own = [s for _, sli in slos for s in (sli.total, sli.part) if s.name == metric]
-    # One class of bad events per way of telling them apart.
-    classes: dict[tuple[VectorSelector, str], Slo] = {}
-    for slo, sli in slos:
-        classes.setdefault((sli.part, sli.part_is), slo)
     sets = label_sets(own, job)
     interval = min(slo.scrape_interval_ms for slo, _ in slos)
     for job_name in sorted({labels.get("job", "") for labels in sets}):
         group = [labels for labels in sets if labels.get("job", "") == job_name]
+        here = [(slo, sli) for slo, sli in slos if any(selects(sli.total, labels) for labels in group)]
+        # One class of bad events per way of telling them apart.
+        classes: dict[tuple[VectorSelector, str], Slo] = {}
+        for slo, sli in here:
+            classes.setdefault((sli.part, sli.part_is), slo)
         for instance in instances(own, job_name):
             random = world.stage.random("events", metric, job_name, instance)
             clock = world.clock(job_name, instance, interval)
@@ -66,7 +67,7 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
             foreign = list(_parts(random, metric, list(classes), pools, clock, instance, job_name))
             yield from (one.row for _, one in counters)
             yield from (one.row for _, one in foreign)
-            for slo, sli in slos:
+            for slo, sli in here:
                 whole = _picked(counters, sli.total)
                 counted = _picked(counters if sli.part.name == metric else foreign, sli.part)
                 world.truth[slo.id].add(
@@ -139,8 +140,9 @@ def _parts(
 
 def _picked(counters: Sequence[tuple[dict[str, str], Counter]], selector: VectorSelector) -> tuple[Ints, Ints]:
     chosen = [one for labels, one in counters if labels["__name__"] == selector.name and selects(selector, labels)]
-    happened = sum((one.happened for one in chosen), start=np.zeros(1, dtype=np.int64))
-    revealed = sum((one.revealed for one in chosen), start=np.zeros(1, dtype=np.int64))
+    nothing = np.zeros(len(counters[0][1].happened) if counters else 1, dtype=np.int64)
+    happened = sum((one.happened for one in chosen), start=nothing)
+    revealed = sum((one.revealed for one in chosen), start=nothing)
     return happened, revealed
 
 
@@ -271,6 +273,21 @@ def gauge(
             values = (float(sli.bound) * np.where(wrong, beyond, well) * noise).astype(np.float64)
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], values[clock.present]
+
+
+def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, world: World) -> Iterable[Row]:
+    """A counter whose rate, over all its series, keeps well to the bound, and not in its incidents."""
+    well, beyond = (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
+    sets = label_sets([selector], job_of([slo]))
+    series = [(labels, one) for labels in sets for one in instances([selector], labels.get("job", ""))]
+    for labels, instance in series:
+        random = world.stage.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
+        clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
+        wrong = added(clock.times, 0, [span for span in world.planned(slo) if span.kind != "slow burn"], 0.0) > 0
+        rate = float(sli.bound) / len(series) * np.where(wrong, beyond, well)
+        happened = random.poisson(rate * slo.scrape_interval_ms / 1000).astype(np.int64)
+        full = {"__name__": metric, **labels, "instance": instance}
+        yield counter(full, happened, lose(random, happened, clock), clock, 1_000_000, lazy=False).row
 
 
 def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World) -> Iterable[Row]:
