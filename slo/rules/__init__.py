@@ -1,16 +1,26 @@
 """SLOs become Prometheus recording and alert rules."""
 
+from slo.rules.backfill import backfill_script, passes
 from slo.rules.compile import alert_windows, compile_slo, compile_specs
 from slo.rules.format import to_prometheus_rule, to_yaml
 from slo.rules.groups import AlertRule, Recording, RuleGroup
+from slo.rules.names import NAMES, OWN, SLOTH, Names
+from slo.rules.unit_tests import rule_tests
 
 __all__ = [
+    "NAMES",
+    "OWN",
+    "SLOTH",
     "AlertRule",
+    "Names",
     "Recording",
     "RuleGroup",
     "alert_windows",
+    "backfill_script",
     "compile_slo",
     "compile_specs",
+    "passes",
+    "rule_tests",
     "to_prometheus_rule",
     "to_yaml",
 ]

@@ -16,34 +16,40 @@ from slo.rules.groups import Recording, RuleGroup
 
 def passes(groups: Sequence[RuleGroup]) -> tuple[tuple[RuleGroup, ...], ...]:
     """The recordings of the groups, in the order in which they can be filled; alerts are left out."""
-    every = [rule for group in groups for rule in group.rules if isinstance(rule, Recording)]
-    recorded = {rule.name for rule in every}
-    reads = {
-        id(rule): {node.name for node in walk(rule.expr) if isinstance(node, VectorSelector) and node.name} & recorded
-        for rule in every
-    }
-    level_of: dict[str, int] = {}
-    while len(level_of) < len(recorded):
-        before = len(level_of)
-        level = max(level_of.values(), default=-1) + 1
-        ready = {
-            r.name
-            for r in every
-            if r.name not in level_of and all(reads[id(o)] <= level_of.keys() for o in every if o.name == r.name)
-        }
-        level_of |= dict.fromkeys(sorted(ready), level)
-        if len(level_of) == before:
-            raise ValueError("recorded series read each other in a circle")
+    of_slo: dict[tuple[str, str], list[Recording]] = {}
+    for group in groups:
+        own = of_slo.setdefault((group.service, group.slo), [])
+        own += (rule for rule in group.rules if isinstance(rule, Recording))
+    levels = {slo: _levels(rules) for slo, rules in of_slo.items()}
+    deepest = max((level for found in levels.values() for level in found.values()), default=-1)
     found = []
-    for level in range(max(level_of.values(), default=-1) + 1):
+    for number in range(deepest + 1):
         kept = (
-            replace(
-                group, rules=tuple(r for r in group.rules if isinstance(r, Recording) and level_of[r.name] == level)
-            )
-            for group in groups
+            replace(group, rules=tuple(_at_level(group, levels[group.service, group.slo], number))) for group in groups
         )
         found.append(tuple(group for group in kept if group.rules))
     return tuple(found)
+
+
+def _at_level(group: RuleGroup, levels: dict[str, int], number: int) -> list[Recording]:
+    return [rule for rule in group.rules if isinstance(rule, Recording) and levels[rule.name] == number]
+
+
+def _levels(rules: Sequence[Recording]) -> dict[str, int]:
+    """How many passes must come before each recorded name of one SLO."""
+    recorded = {rule.name for rule in rules}
+    reads = {rule.name: _names(rule) & recorded for rule in rules}
+    found: dict[str, int] = {}
+    while len(found) < len(recorded):
+        ready = [name for name in recorded - found.keys() if reads[name] <= found.keys()]
+        if not ready:
+            raise ValueError("recorded series read each other in a circle")
+        found |= dict.fromkeys(ready, max(found.values(), default=-1) + 1)
+    return found
+
+
+def _names(rule: Recording) -> set[str]:
+    return {node.name for node in walk(rule.expr) if isinstance(node, VectorSelector) and node.name}
 
 
 def backfill_script(pass_files: Sequence[str], days: int) -> str:

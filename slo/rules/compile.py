@@ -240,9 +240,11 @@ def window_ratio(names: Names, slo: Slo, window_ms: int, tile_ms: int) -> Node:
     events = MatrixSelector(names.series(slo, n.events_tile_name(tile_ms)), window_ms)
     all_events: Node = Call("sum_over_time", (events,))
     tiles = Fraction(window_ms, tile_ms)
-    if tiles > 1:
-        oldest = VectorSelector(events.selector.name, events.selector.matchers, window_ms - tile_ms)
-        known = Binary("and", all_events, Call("last_over_time", (MatrixSelector(oldest, tile_ms),)))
+    if window_ms > COARSE_MS:
+        # Any tile of the first five minutes will do: one that is missing is not the start of the history.
+        first_ms = COARSE_MS
+        oldest = VectorSelector(events.selector.name, events.selector.matchers, window_ms - first_ms)
+        known = Binary("and", all_events, Call("last_over_time", (MatrixSelector(oldest, first_ms),)))
         assumed = Binary("*", Number(float(tiles)), Call("avg_over_time", (events,)))
         all_events = Binary("or", known, assumed)
     return Binary("/", Call("sum_over_time", (errors,)), Binary(">", all_events, Number(0.0)))

@@ -63,7 +63,7 @@ def write(
         ratio[(clock >= start) & (clock < start + lasts)] = share
     gap = (night + 14 * HOUR + 10 * 60, night + 14 * HOUR + 20 * 60)
     crashes = {0: [night + 1 * HOUR + 600, night + 1 * HOUR + 1230], 1: [night + 1 * HOUR + 900]}
-    scraped: list[Floats] = []
+    scraped: list[NDArray[np.floating[Any]]] = []
     found: dict[str, list[Floats]] = {"errors": [], "total": [], "slow": []}
     lines: dict[str, list[str]] = {"requests": [], "duration": []}
     for instance in range(instances):

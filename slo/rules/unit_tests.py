@@ -1,0 +1,128 @@
+"""Rules that prove themselves: a file for `promtool test rules` that lets every alert fire, resolve and stay silent.
+
+The tests begin at the recorded tiles, so they need no example of the raw series: an outage of a chosen error ratio,
+and the moments at which the SRE workbook's formulas say what each alert must do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from slo.promql.ast import quote
+from slo.rules import names as n
+from slo.rules.compile import COARSE_MS, alert_windows, compile_slo
+from slo.rules.format import scalar
+from slo.rules.names import OWN, Names
+from slo.spec.model import Slo, Specs
+from slo.window import DAY, HOUR, BurnWindow, format_duration, tile_length
+
+_EVENTS_PER_TILE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One alert, the error ratios that its SLO has in turn, and what the alert must be when (steps)."""
+
+    slo: Slo
+    burn: BurnWindow
+    parts: tuple[tuple[int, Fraction], ...]
+    checks: tuple[tuple[int, bool, str], ...]
+
+
+def rule_tests(specs: Specs, rule_files: Sequence[str], names: Names = OWN) -> dict[str, str]:
+    """Texts of test files, by the evaluation interval that each needs; promtool has one for a whole file.
+
+    `rule_files` are the rules' paths as seen from the test files. Every SLO has an outage in every test, so that the
+    first alerts of all are tested together, then the second ones: a file of a hundred SLOs has no more tests than one.
+    """
+    cases: dict[tuple[int, int], list[_Case]] = {}
+    for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
+        # Alerts of short periods have windows shorter than 5 m; long ones are evaluated every 5 m anyway.
+        step_ms = tile_length(slo.scrape_interval_ms) if slo.window.nominal_ms <= DAY else COARSE_MS
+        for number, burn in enumerate(alert_windows(slo)):
+            if slo.alerting.of(burn.severity).enabled:
+                cases.setdefault((step_ms, number), []).append(_case(slo, burn, step_ms))
+    files = "".join(f"  - {scalar(file)}\n" for file in rule_files)
+    # promtool takes groups in no order of its own, and what is slow reads what is fast.
+    groups = sorted(
+        (group for slo in specs.values() for group in compile_slo(slo, names)),
+        key=lambda group: (group.interval_ms, group.name),
+    )
+    order = "".join(f"  - {scalar(group.name)}\n" for group in groups)
+    found: dict[str, str] = {}
+    for (step_ms, number), together in sorted(cases.items()):
+        interval = format_duration(step_ms)
+        head = (
+            "# Run with `promtool test rules`. Made by `slo rules --tests`.\n"
+            f"rule_files:\n{files}evaluation_interval: {interval}\ngroup_eval_order:\n{order}tests:\n"
+        )
+        found[interval] = found.get(interval, head) + _test(together, number, step_ms, names)
+    return found
+
+
+def _case(slo: Slo, burn: BurnWindow, step_ms: int) -> _Case:
+    """A stretch that an alert must not see, then an outage that it must."""
+    threshold = burn.factor * Fraction(slo.objective.error_budget)
+    ratio = min(Fraction(1), 4 * threshold)
+    # The history of a fast window is complete; that of a slow one begins here, as after the rules are loaded.
+    clean = _steps(Fraction(burn.long_ms if burn.long_ms < 12 * HOUR else HOUR), step_ms)
+    below = _steps(Fraction(2 * burn.short_ms), step_ms)
+    fires = _steps(burn.long_ms * threshold / ratio, step_ms)
+    lasts = fires + _steps(Fraction(burn.short_ms), step_ms) + 4
+    resets = _steps(burn.short_ms * (ratio - threshold) / ratio, step_ms)
+    # The quiet stretch burns at nine tenths of the factor, which counts towards the long window.
+    quiet = threshold * Fraction(9, 10)
+    head_start = _steps(below * quiet / ratio, 1)
+    start = clean + below
+    end = start + lasts
+    checks = [(start, False, "is silent below its threshold")]
+    if fires - head_start > 3:
+        checks.append((start + fires - head_start - 2, False, "is silent until its share of the budget is spent"))
+    checks += [(start + fires + 3, True, "fires"), (end + resets + 5, False, "resolves")]
+    parts = ((clean, Fraction(0)), (below, quiet), (lasts, ratio), (resets + 8, Fraction(0)))
+    return _Case(slo, burn, parts, tuple(checks))
+
+
+def _test(cases: Sequence[_Case], number: int, step_ms: int, names: Names) -> str:
+    step = format_duration(step_ms)
+    series, checks = [], []
+    for case in cases:
+        slo, burn = case.slo, case.burn
+        tile = format_duration(tile_length(slo.scrape_interval_ms))
+        identity = ",".join(f"{label}={quote(value)}" for label, value in names.identity(slo).items())
+        steps = sum(count for count, _ in case.parts)
+        series += [
+            f"      - series: {scalar(f'slo:events:increase{tile}{{{identity}}}')}",
+            f"        values: {scalar(f'{_EVENTS_PER_TILE}x{steps}')}",
+            f"      - series: {scalar(f'slo:errors:increase{tile}{{{identity}}}')}",
+            f"        values: {scalar(_values(case.parts))}",
+        ]
+        long = quote(format_duration(burn.long_ms))
+        state = f'alertname={quote(n.alert_name(slo))},alertstate="firing",window={long},{identity}'
+        for at, firing, what in case.checks:
+            checks += [
+                f"      # {slo.id}: the {burn.severity} over {format_duration(burn.long_ms)} {what}",
+                f"      - expr: {scalar(f'count(ALERTS{{{state}}})')}",
+                f"        eval_time: {format_duration(at * step_ms)}",
+                "        exp_samples: " + ("[{labels: '{}', value: 1}]" if firing else "[]"),
+            ]
+    head = [f"  - name: {scalar(f'alert {number + 1} of each SLO')}", f"    interval: {step}", "    input_series:"]
+    return "\n".join([*head, *series, "    promql_expr_test:", *checks]) + "\n"
+
+
+def _values(parts: Sequence[tuple[int, Fraction]]) -> str:
+    """Promtool's notation: `0x3` is four zeros; the first sample is at the start."""
+    texts, first = [], True
+    for steps, ratio in parts:
+        count = steps + first
+        if count:
+            texts.append(f"{float(ratio * _EVENTS_PER_TILE):.10g}x{count - 1}")
+            first = False
+    return " ".join(texts)
+
+
+def _steps(length_ms: Fraction, step_ms: int) -> int:
+    """Steps that hold a length, rounded up."""
+    return -int(-length_ms // step_ms)

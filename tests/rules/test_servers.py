@@ -1,0 +1,136 @@
+"""What real servers make of the rules: exact counts, when alerts fire, the start of a history, the rules' own tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slo.rules import NAMES, backfill_script, compile_specs, passes, rule_tests, to_yaml
+from slo.spec.load import load
+from tests.rules import history, scenario, tables
+from tests.rules.history import HOUR, START, History
+from tests.rules.replay import backfill
+from tests.rules.test_compile import ALL_KINDS, DEFINITIONS, specs
+from tests.servers import Prometheus, binary, load_openmetrics, promtool
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, History]]:
+    """Two days with incidents by night and in a scrape gap, crashes, and an error code that is late; tiles recorded."""
+    place = tmp_path_factory.mktemp("replay")
+    told = history.write(place / "history.txt", days=2, instances=2)
+    data = load_openmetrics(place / "history.txt", place / "data")
+    groups, _ = compile_specs(tables.specs(place))
+    backfill(place, data, groups, START, told.end, most=2)
+    with Prometheus(place, data=data) as server:
+        yield server, told
+
+
+@pytest.mark.parametrize("slo", ["availability", "latency"])
+def test_tiles_count_what_the_scrapes_reveal(replayed: tuple[Prometheus, History], slo: str) -> None:
+    server, told = replayed
+    errors, events, off = tables.period_error(server, told, slo, 1)
+    assert errors > 5_000
+    assert events > 100 * errors / 20
+    assert abs(off) < 0.01
+    for ago in (0, 9 * HOUR, 22 * HOUR + 1800):
+        assert abs(tables.burn_error(server, told, slo, 3600, told.end - ago)) < 0.001
+
+
+def test_prometheus_2_counts_the_same(replayed: tuple[Prometheus, History], tmp_path: Path) -> None:
+    server, told = replayed
+    [slo, _] = tables.specs(tmp_path).values()
+    from slo.sli.promql import errors_tile, total_tile
+
+    with Prometheus(tmp_path, data=server.data, binary="prometheus2") as old:
+        for at in (told.end - 10 * HOUR + 22 * 60, told.end - 9 * HOUR, told.end - 23 * HOUR + 900, told.end - 60):
+            for tile in (errors_tile(slo.sli, 300_000), total_tile(slo.sli, 300_000, 30_000)):
+                assert tables.value(old, str(tile), at) == tables.value(server, str(tile), at)
+
+
+@pytest.mark.parametrize(("ratio", "lasts"), [(1.0, 1200), (0.1, 3600)])
+def test_pages_fire_and_resolve_when_the_workbook_says(tmp_path: Path, ratio: float, lasts: int) -> None:
+    """Within one evaluation interval and one tile, of a minute each; the history begins 20 minutes before."""
+    found = scenario.definition(tmp_path)
+    fired = scenario.outage(tmp_path, found, ratio, 1200, lasts, 2400)
+    for burn in scenario.windows_of(found)[:2]:
+        detect, reset = scenario.workbook(burn, 0.001, ratio)
+        got = fired[f"{burn.long_ms // 3_600_000}h"]
+        assert 0 <= got.after - detect <= 120
+        assert 0 <= got.reset - reset <= 120
+
+
+def test_a_fresh_rule_set_does_not_page_for_a_blip(tmp_path: Path) -> None:
+    """Five minutes of history with 3 % errors: of an hour that is 0.25 %, far from the 1.44 % that pages."""
+    found = scenario.definition(tmp_path)
+    assert scenario.outage(tmp_path, found, 0.03, 60, 300, 1800) == {}
+
+
+@pytest.mark.parametrize("names", ["slo", "sloth"])
+def test_rules_pass_the_tests_that_are_made_for_them(tmp_path: Path, names: str) -> None:
+    found = (
+        specs(ALL_KINDS.split("  - {name: throughput")[0]) if names == "slo" else load(DEFINITIONS / "hitl-api.yaml")
+    )
+    groups, _ = compile_specs(found, NAMES[names])
+    (tmp_path / "rules.yml").write_text(to_yaml(groups))
+    texts = rule_tests(found, ["rules.yml"], NAMES[names])
+    assert texts
+    for interval, text in texts.items():
+        (tmp_path / f"test-{interval}.yml").write_text(text)
+        said = promtool("test", "rules", tmp_path / f"test-{interval}.yml")
+        assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_a_rule_set_that_is_wrong_fails_the_tests(tmp_path: Path) -> None:
+    found = load(DEFINITIONS / "hitl-api.yaml")
+    groups, _ = compile_specs(found)
+    (tmp_path / "rules.yml").write_text(to_yaml(groups).replace("> 0.0144", "> 0.9"))
+    [text] = rule_tests(found, ["rules.yml"]).values()
+    (tmp_path / "test.yml").write_text(text)
+    assert promtool("test", "rules", tmp_path / "test.yml").returncode != 0
+
+
+def test_the_backfill_script_fills_every_series(tmp_path: Path, replayed: tuple[Prometheus, History]) -> None:
+    """With a promtool that only says what it was asked: the order of the passes, and that a failure ends it."""
+    groups, _ = compile_specs(specs(ALL_KINDS))
+    levels = passes(groups)
+    recorded = [{rule.name for group in level for rule in group.rules} for level in levels]
+    assert recorded[0] >= {"slo:events:increase1m", "slo:down:bool1m"}
+    assert any("slo:period_error_budget_remaining:ratio" in names for names in recorded[2:])
+    files = [f"pass {n}.yml" for n in range(len(levels))]
+    script = tmp_path / "backfill.sh"
+    script.write_text(backfill_script(files, 30))
+    fake = tmp_path / "promtool"
+    fake.write_text('#!/bin/sh\necho "$@" >> asked\n[ ! -e broken ]\n')
+    fake.chmod(0o755)
+    env = {"PATH": "/usr/bin:/bin", "PROMTOOL": str(fake), "DATA": "data dir", "WAIT_SECONDS": "0"}
+    done = subprocess.run(["sh", str(script)], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [line.rsplit(" ", 2)[-2:] for line in asked] == [file.split(" ") for file in files]
+    (tmp_path / "broken").touch()
+    assert subprocess.run(["sh", str(script)], cwd=tmp_path, env=env, capture_output=True, check=False).returncode != 0
+    without = {k: v for k, v in env.items() if k != "DATA"}
+    assert (
+        subprocess.run(["sh", str(script)], cwd=tmp_path, env=without, capture_output=True, check=False).returncode != 0
+    )
+
+
+def test_cost_at_24_series(tmp_path: Path) -> None:
+    """A hundredth of the samples that the classic rules read."""
+    _, _, classic, ours = tables.cost(tmp_path, [24])
+    ratio = float(ours.split("|")[4].strip().removeprefix("1/"))
+    assert ratio >= 100, (classic, ours)
+
+
+def test_vmalert_takes_the_rules(tmp_path: Path) -> None:
+    groups, _ = compile_specs(specs(ALL_KINDS))
+    (tmp_path / "rules.yml").write_text(to_yaml(groups))
+    command = [str(binary("vmalert")), "-dryRun", f"-rule={tmp_path / 'rules.yml'}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
