@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
+from slo.errors import Problem
 from slo.promql.ast import VectorSelector
 from slo.window import BurnWindow, Severity, Window
 
@@ -202,7 +203,7 @@ class Specs(Mapping[str, Slo]):
     >>> specs["faciliauto/availability"]  # doctest: +SKIP
     """
 
-    def __init__(self, services: Sequence[Service], warnings: Sequence[object] = ()) -> None:
+    def __init__(self, services: Sequence[Service], warnings: Sequence[Problem] = ()) -> None:
         self.services = tuple(services)
         self.warnings = tuple(warnings)
 

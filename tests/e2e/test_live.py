@@ -41,8 +41,8 @@ class Live:
 
 
 def ask(server: Prometheus, failing: bool) -> None:
-    # A query that cannot be done within a microsecond ends in a 503.
-    slow = {"query": "sum(count_over_time(vector(1)[1h:1s]))", "timeout": "0.000001"}
+    # Three and a half million steps cannot be done within a millisecond: a time-out, which is a 503.
+    slow = {"query": "count(count_over_time(vector(1)[1h:1ms]))", "timeout": "0.001"}
     parameters = slow if failing else {"query": "up"}
     try:
         server.get("/api/v1/query", parameters)
