@@ -11,6 +11,7 @@ from markupsafe import Markup
 from slo.budget.model import Budget
 from slo.display import show_latency, show_percent, show_rate
 from slo.report import axis, charts, words
+from slo.report.heatmap import latency_heatmap
 from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
 from slo.report.thin import keep
 from slo.spec.model import Latency
@@ -36,7 +37,7 @@ def draw(budget: Budget) -> tuple[Chart, ...]:
         return ()
     found = [_burn_down(budget), _error_ratio(budget)]
     if budget.bucket_counts.size and isinstance(budget.slo.sli, Latency):
-        found.append(_latency(budget, budget.slo.sli))
+        found += _latency(budget, budget.slo.sli)
     return (*found, *_burn_rates(budget))
 
 
@@ -88,17 +89,27 @@ def _error_ratio(budget: Budget) -> Chart:
     )
 
 
-def _latency(budget: Budget, sli: Latency) -> Chart:
+def _latency(budget: Budget, sli: Latency) -> list[Chart]:
     axes = canvas()
     column = charts.latency(axes, budget, float(sli.threshold_seconds))
+    drawn = plot(axes, _times(budget), axis.latency_ticks(*axes.get_ylim()))
     shown = ", ".join(f"{name} {show_latency(value)}" for name, value in budget.quantiles.items())
-    return Chart(
+    heat, stretch = latency_heatmap(budget, float(sli.threshold_seconds), drawn.x)
+    percentiles = Chart(
         title="Latency percentiles",
         unit=f"of all requests per {format_duration(column)}, logarithmic",
         summary=f"Latency percentiles over time; over the period {shown}.",
-        plot=plot(axes, _times(budget), axis.latency_ticks(*axes.get_ylim())),
+        plot=drawn,
         bands=_bands(budget),
     )
+    heatmap = Chart(
+        title="Latency heatmap",
+        unit=f"share of requests per {format_duration(stretch)} and bucket",
+        summary="Where latencies lay over time: a row per bucket of the histogram, darker where more requests are.",
+        plot=heat,
+        bands=Markup(""),
+    )
+    return [percentiles, heatmap]
 
 
 def _burn_rates(budget: Budget) -> Sequence[Chart]:

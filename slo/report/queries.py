@@ -47,17 +47,14 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         Query("All events, from raw series", pretty(total)),
     ]
     period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
-    left = Binary("-", Number(1.0), Binary("/", Binary("/", period_errors, period_events), allowed))
+    ratio = Binary("/", period_errors, period_events)
     found += [
-        Query(
-            "SLI, from the recorded rules", pretty(Binary("-", Number(1.0), Binary("/", period_errors, period_events)))
-        ),
-        Query("Budget left, from the recorded rules", pretty(left)),
+        Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
+        Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
     ]
-    found += [
-        Query(f"Burn rate over {window}, from the recorded rules", pretty(_recorded_burn(budget, window)))
-        for window in _recorded(budget)
-    ]
+    if budget.burns:
+        rates = "\n".join(str(_recorded_burn(budget, window)) for window in _recorded(budget))
+        found.append(Query("Burn rates, from the recorded rules, one expression a line", rates))
     return tuple(Query(query.title, clean(query.text, LONGEST)) for query in found)
 
 

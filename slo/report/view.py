@@ -15,6 +15,7 @@ from slo.window import format_duration
 
 if TYPE_CHECKING:
     from slo.errors import Problem
+    from slo.report.heatmap import Day
     from slo.report.queries import Query
 
 BURN_WINDOWS = ("1h", "6h", "3d")
@@ -83,6 +84,7 @@ class SloView:
     figures: tuple[Figure, ...]
     incidents: tuple[IncidentRow, ...]
     alerts: tuple[BurnRow, ...]
+    days: tuple[Day, ...] = ()
     queries: tuple[Query, ...] = ()
 
     @property
@@ -133,6 +135,7 @@ def report_view(
 
 def slo_view(budget: Budget, name: str) -> SloView:
     """One SLO, to be found at the id `name`."""
+    from slo.report.heatmap import days
     from slo.report.queries import queries
 
     slo = budget.slo
@@ -184,6 +187,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
             )
             for burn in budget.burns
         ),
+        days=days(budget),
         queries=queries(budget),
     )
 

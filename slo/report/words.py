@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from slo.budget.model import Budget, Incident, State
 from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
 from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Threshold
-from slo.window import Calendar, format_duration
+from slo.window import DAY, Calendar, format_duration
 
 STATE_WORDS = {
     State.EXHAUSTED: "Exhausted",
@@ -79,11 +79,16 @@ def forecast(budget: Budget) -> str:
     if state is State.EXHAUSTED:
         return "exhausted"
     if budget.exhaustion is None:
-        return "lasts at this pace"
+        return f"lasts at the pace of the last {format_duration(pace_ms(budget))}"
     ahead = budget.exhaustion - budget.end
     if ahead > timedelta(days=90):
         return "in over 90 days"
     return f"{say_moment(budget.exhaustion)}, in {show_duration(ahead.total_seconds())}"
+
+
+def pace_ms(budget: Budget) -> int:
+    """Over how long the pace of a forecast is taken, as `slo.budget.evaluate` does."""
+    return max(budget.counts.grid.step_ms, min(budget.slo.window.nominal_ms // 10, 3 * DAY))
 
 
 def headline(budget: Budget) -> str:
@@ -104,13 +109,20 @@ def headline(budget: Budget) -> str:
                 f"above the {burn.window.severity} threshold of {show_rate(float(burn.window.factor))}; "
                 f"{show_percent(budget.remaining)} is left"
             )
-            first += f", gone {forecast(budget)}." if budget.exhaustion else "."
+            first += f", gone in {show_duration(_lasts(budget, burn.long))} at that rate."
         case State.AT_RISK:
             first = f"{show_percent(budget.remaining)} of the budget is left ({say_minutes(minutes_left(budget))})"
             first += f"; at the present pace it ends {forecast(budget)}." if budget.exhaustion else "."
         case State.HEALTHY:
-            first = f"{show_percent(budget.remaining)} of the budget is left over {over} ({say_minutes(minutes_left(budget))})."
+            first = f"{show_percent(budget.remaining)} of the budget is left over {over} ({say_minutes(minutes_left(budget))} of full outage)."
     return f"{first} {_why(budget)}".strip()
+
+
+def _lasts(budget: Budget, rate: float | None) -> float | None:
+    """Seconds until what is left is spent at a burn rate: left × period ÷ rate."""
+    if not rate or budget.remaining is None:
+        return None
+    return budget.remaining * budget.slo.window.nominal_ms / 1000 / rate
 
 
 def why(budget: Budget) -> str:

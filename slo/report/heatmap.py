@@ -1,0 +1,106 @@
+"""Where latencies lay over time, and which days spent the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from slo.budget.model import Budget, moment
+from slo.display import show_count, show_latency, show_percent
+from slo.report.charts import period_end_ms
+from slo.report.svg import HEIGHT, WIDTH, Plot, Tick
+from slo.report.thin import column_steps, column_sums
+from slo.window import DAY
+
+LEVELS = 6
+_COLUMNS = 90
+_LABELS = 7
+
+
+def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick]) -> tuple[Plot, int]:
+    """(a row per bucket, a column per stretch of time, darker where more of its requests lie; a column's length in ms).
+
+    The shade goes by the root of the share of the column's requests, so that one request in a hundred is still seen.
+    """
+    step = budget.counts.grid.step_ms
+    start = budget.start.timestamp() * 1000
+    steps = round((budget.end.timestamp() * 1000 - start) / step)
+    width = column_steps(steps, step, _COLUMNS)
+    counts = column_sums(budget.bucket_counts[-steps:], width)
+    inside = np.diff(np.maximum.accumulate(counts, axis=1), axis=1, prepend=0.0)
+    used = np.flatnonzero(inside.sum(axis=0) > 0)
+    low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, len(budget.bounds))
+    inside, bounds = inside[:, low:high], budget.bounds[low:high]
+    total = inside.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(total > 0, inside / total, 0.0)
+    level = np.ceil(np.sqrt(share) * LEVELS).astype(int)
+    edges = np.minimum(np.arange(len(level) + 1) * width, steps) * step / (period_end_ms(budget) - start)
+    across = np.round(edges * WIDTH).astype(int)
+    up = np.round(np.linspace(HEIGHT, 0, len(bounds) + 1)).astype(int)
+    shapes = Markup("").join(
+        Markup('<path class="h{}" d="{}"/>').format(shade, path)
+        for shade in range(1, LEVELS + 1)
+        if (path := _cells(level == shade, across, up))
+    )
+    every = max(1, -(-len(bounds) // _LABELS))
+    y = [
+        Tick(round(float(up[row + 1]) / HEIGHT * 100, 2), show_latency(float(bound)))
+        for row, bound in enumerate(bounds)
+        if np.isfinite(bound) and row < len(bounds) - 1 and row % every == 0
+    ]
+    legend = [("h1", "few"), (f"h{LEVELS}", "all of a column's requests")]
+    at = np.flatnonzero(np.isclose(bounds, threshold_seconds))
+    if len(at) and at[0] < len(bounds) - 1:
+        shapes += Markup('<path class="limit" d="M0 {}h{}"/>').format(int(up[at[0] + 1]), WIDTH)
+        legend.append(("limit", "threshold"))
+    return Plot(shapes, x, y, legend), width * step
+
+
+def _cells(chosen: NDArray[np.bool_], across: NDArray[np.int_], up: NDArray[np.int_]) -> str:
+    """Rectangles of the chosen (column, row) cells, neighbours of a row joined."""
+    parts = []
+    for row in range(chosen.shape[1]):
+        changes = np.flatnonzero(np.diff(np.concatenate([[False], chosen[:, row], [False]]).astype(np.int8)))
+        for left, right in changes.reshape(-1, 2).tolist():
+            width, height = across[right] - across[left], up[row] - up[row + 1]
+            parts.append(f"M{across[left]} {up[row + 1]}h{width}v{height}h{-width}z")
+    return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day (UTC) of the period: what it spent, and how much that is beside an even day (0 none to 5)."""
+
+    date: str
+    spent: str
+    level: int
+    title: str
+    column: int
+
+
+def days(budget: Budget) -> tuple[Day, ...]:
+    """What each day of the period spent; empty for windows below a week, or where nothing was counted."""
+    allowed = budget.allowed_errors
+    if budget.slo.window.nominal_ms < 7 * DAY or budget.remaining is None or allowed <= 0:
+        return ()
+    ends = budget.counts.grid.ends
+    inside = ends > budget.start.timestamp() * 1000
+    number = (ends[inside] - 1) // DAY
+    first = int(number[0])
+    errors = np.bincount(number - first, weights=budget.counts.errors[inside])
+    total = np.bincount(number - first, weights=budget.counts.total[inside])
+    even = DAY / budget.slo.window.nominal_ms
+    found = []
+    for offset, (bad, events) in enumerate(zip(errors.tolist(), total.tolist(), strict=True)):
+        at = moment((first + offset) * DAY)
+        share = bad / allowed
+        level = int(np.searchsorted([0, 0.25 * even, even, 3 * even, 10 * even], share, side="left"))
+        title = f"{at:%A} {at.day} {at:%b %Y}: {show_count(bad)} bad of {show_count(events)} events, "
+        title += f"{show_percent(share, 2)} of the budget"
+        found.append(Day(f"{at.day} {at:%b}", show_percent(share) if bad else "0", level, title, at.isoweekday()))
+    return tuple(found)
