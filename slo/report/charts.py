@@ -84,8 +84,9 @@ def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
     allowed = budget.error_budget
     highest = float(np.nanmax(worst)) if np.isfinite(worst).any() else allowed
     floor, top = allowed / 30, min(1.0, max(highest * 1.5, allowed * 4))
-    _steps(axes, edges, np.maximum(worst, floor), "faint", "worst step in it")
-    _steps(axes, edges, np.maximum(ratio, floor), "main", "error ratio")
+    # A logarithm has no zero: columns without an error stay empty.
+    _steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
+    _steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
     axes.axhline(allowed, gid="limit", label="error budget", **LOOKS["limit"])
     axes.set_yscale("log")
     axes.set_xlim(start, period_end_ms(budget))

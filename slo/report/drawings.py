@@ -81,7 +81,7 @@ def _error_ratio(budget: Budget) -> Chart:
     legend = [(css, worst if label.startswith("worst") else label) for css, label in drawn.legend]
     return Chart(
         title="Error ratio",
-        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic",
+        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic; empty where there is none",
         summary=f"Error ratio over time, with {_incidents(budget)} shaded, against an error budget of "
         f"{show_percent(budget.error_budget, 4)}.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),

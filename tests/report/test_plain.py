@@ -1,0 +1,71 @@
+"""Markdown, CSV and JSON say what the page says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from slo.budget.model import Budget
+from slo.report import render, to_csv, to_json, to_markdown
+from tests.report.budgets import Case, budget, demo
+
+NOW = datetime(2026, 11, 20, 18, 5, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def budgets() -> list[Budget]:
+    return demo()
+
+
+def test_all_forms_have_the_same_figures_in_the_same_order(budgets: list[Budget]) -> None:
+    html = render(budgets, title="Review", generated=NOW)
+    shown = dict(re.findall(r'data-label="SLI"[^>]*><b>([^<]*)</b>()', html))
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in to_markdown(budgets, title="Review", generated=NOW).splitlines()
+        if line.startswith("| ") and not line.startswith("| State")
+    ]
+    rows = list(csv.DictReader(io.StringIO(to_csv(budgets))))
+    data = json.loads(to_json(budgets, title="Review", generated=NOW))["slos"]
+    by_id = {one.slo.id: one for one in budgets}
+    assert (
+        [row[1] for row in table] == [f"{row['service']}/{row['name']}" for row in rows] == [one["slo"] for one in data]
+    )
+    assert {row[2] for row in table} == set(shown)
+    for row, one in zip(rows, data, strict=True):
+        found = by_id[one["slo"]]
+        assert one["events"]["errors"] == found.errors == float(row["errors"])
+        assert one["sli"] == found.sli == (float(row["sli"]) if row["sli"] else None)
+        assert one["error_budget"]["remaining"] == found.remaining
+
+
+def test_unknown_figures_are_absent_not_zero() -> None:
+    one = budget(Case("archive", has_data=False))
+    (row,) = csv.DictReader(io.StringIO(to_csv([one])))
+    assert row["sli"] == row["remaining"] == row["minutes_left"] == row["burn_rate_1h"] == ""
+    assert json.loads(to_json([one], title="", generated=NOW))["slos"][0]["sli"] is None
+    assert "| – | 99.9% 30d | – |" in to_markdown([one], title="Review", generated=NOW)
+
+
+def test_hostile_names_break_neither_table_nor_sheet() -> None:
+    one = budget(Case("a|b\n| c [x](javascript:1) <img> @all", service='=HYPERLINK("x")'))
+    one = replace(one, source="`rm`")
+    text = to_markdown([one], title="# x", generated=NOW)
+    (line,) = [line for line in text.splitlines() if "img" in line and line.startswith("|")]
+    assert len(re.findall(r"(?<!\\)\|", line)) == 8
+    assert "@all" not in text
+    assert not re.search(r"(?<!\\)[<\[]", line)
+    (row,) = csv.DictReader(io.StringIO(to_csv([one])))
+    assert row["service"] == '\'=HYPERLINK("x")'
+
+
+def test_a_healthy_report_is_short() -> None:
+    text = to_markdown([budget(Case("fine"))], title="Review", generated=NOW)
+    assert "**The objective is met.**" in text
+    assert "\n- " not in text
