@@ -125,7 +125,7 @@ class VectorMatching:
 
     def __str__(self) -> str:
         text = ""
-        if self.on or self.labels:
+        if self.on or self.labels or self.card in ("many-to-one", "one-to-many"):
             text = f" {'on' if self.on else 'ignoring'} ({', '.join(map(_label, self.labels))})"
         if self.card in ("many-to-one", "one-to-many"):
             side = "left" if self.card == "many-to-one" else "right"
