@@ -56,18 +56,14 @@ def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
     match sli:
         case Ratio(total=total, part=part, part_is=part_is):
             known = (total,) if part.name == total.name else (total, part)
-            part_sum = _or_zero(_summed(increments(part, tile_ms, lag_ms, known)), total, tile_ms, lag_ms)
+            part_sum = _or_zero(counted(part, tile_ms, lag_ms, known), total, tile_ms, lag_ms)
             if part_is == "errors":
                 return part_sum
             return Binary("-", total_tile(sli, tile_ms, lag_ms), part_sum)
         case Latency():
             every = _every_request(sli)
             good = replace(buckets(sli), matchers=(*sli.histogram.matchers, le_matcher(sli.bound)))
-            return Binary(
-                "-",
-                _summed(increments(every, tile_ms, lag_ms)),
-                _summed(increments(good, tile_ms, lag_ms, (every,))),
-            )
+            return Binary("-", counted(every, tile_ms, lag_ms), counted(good, tile_ms, lag_ms, (every,)))
         case Probe(metric=metric):
             window = _matrix(metric, tile_ms, lag_ms)
             failed = Binary("-", Call("count_over_time", (window,)), Call("sum_over_time", (window,)))
@@ -87,10 +83,9 @@ def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
     """The number of all events in (t − lag − tile, t − lag]; absent without data."""
     match sli:
         case Ratio(total=total):
-            known = (total,)
-            return _summed(increments(total, tile_ms, lag_ms, known))
+            return counted(total, tile_ms, lag_ms)
         case Latency():
-            return _summed(increments(_every_request(sli), tile_ms, lag_ms))
+            return counted(_every_request(sli), tile_ms, lag_ms)
         case Probe(metric=metric):
             return Aggregate("sum", Call("count_over_time", (_matrix(metric, tile_ms, lag_ms),)))
         case Raw(total=total_text):
@@ -128,27 +123,43 @@ def _slices(sli: Threshold | Freshness, tile_ms: int, lag_ms: int) -> Subquery:
     return Subquery(bad_slice(sli), tile_ms, sli.slice_ms, lag_ms)
 
 
-def increments(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple[VectorSelector, ...] = ()) -> Node:
-    """The events of each series of a counter in the tile, by series; those without a sample in it are absent.
+def counted(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple[VectorSelector, ...] = ()) -> Node:
+    """The events of all series of a counter in the tile, added up; absent where none has a sample in it.
 
-    `known` selects the series that tell which targets were seen before; the counter itself if empty.
+    `known` selects the series that tell which targets were seen before; the counter itself if empty. Sums are taken
+    before the difference: it is the same, and a server matches series half as often. A reset or a birth starts from
+    nothing, so it has no part in what is subtracted.
     """
-    window = _matrix(counter, tile_ms, lag_ms)
-    last, least, most = (Call(f"{what}_over_time", (window,)) for what in ("last", "min", "max"))
-    before = _before(counter, tile_ms, lag_ms)
-    seen: Node = before
-    if known and known != (counter,):
-        seen = _before(known[0], tile_ms, lag_ms)
-        for other in known[1:]:
-            seen = Binary("or", seen, _before(other, tile_ms, lag_ms))
-    # Where each series starts from, by the first of these that knows.
-    # Old and new process within one tile: the greatest value belongs to the old one, and counts beside the new one's.
-    # Its last value before the tile is recent then, so a plain selector finds it.
-    crashed = Binary("-", _shift(counter, lag_ms + tile_ms), Binary(">", most, last))
+    last, least, most, before, seen = _parts(counter, tile_ms, lag_ms, known)
+    start = Binary("or", Binary("<=", before, least), Binary("unless", least, seen, matching=_ON_TARGET))
+    # Old and new process within one tile: the greatest value is the old one's, and counts beside the new one's. Its
+    # last value before the tile is recent then; a plain selector would not find it after a failed scrape.
+    recent = Call("last_over_time", (_matrix(counter, 5 * MINUTE, lag_ms + tile_ms),))
+    crashed = Binary("-", Binary(">", most, last), recent)
+    grown = Binary("-", _summed(last), _or_nothing(_summed(start)))
+    both = Binary("+", grown, _or_nothing(_summed(Binary(">", crashed, _ZERO))))
+    return Binary(">=", both, _ZERO)
+
+
+def increments(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple[VectorSelector, ...] = ()) -> Node:
+    """What `counted` adds up, by series."""
+    last, least, most, before, seen = _parts(counter, tile_ms, lag_ms, known)
+    recent = Call("last_over_time", (_matrix(counter, 5 * MINUTE, lag_ms + tile_ms),))
+    crashed = Binary("-", recent, Binary(">", most, last))
     same = Binary("<=", before, least)
     from_nothing = Binary("*", _ZERO, Binary("and", least, seen, matching=_ON_TARGET))
-    base: Node = Binary("or", Binary("or", Binary("or", crashed, same), from_nothing), least)
-    return Binary(">=", Binary("-", last, base), _ZERO)
+    start: Node = Binary("or", Binary("or", Binary("or", crashed, same), from_nothing), least)
+    return Binary(">=", Binary("-", last, start), _ZERO)
+
+
+def _parts(counter: VectorSelector, tile_ms: int, lag_ms: int, known: tuple[VectorSelector, ...]) -> list[Node]:
+    window = _matrix(counter, tile_ms, lag_ms)
+    found: list[Node] = [Call(f"{what}_over_time", (window,)) for what in ("last", "min", "max")]
+    before = [_before(one, tile_ms, lag_ms) for one in (known or (counter,))]
+    seen = before[0]
+    for other in before[1:]:
+        seen = Binary("or", seen, other)
+    return [*found, _before(counter, tile_ms, lag_ms), seen]
 
 
 def raw_tile(text: str, tile_ms: int, lag_ms: int = 0) -> Node:
@@ -219,6 +230,10 @@ def _every_request(sli: Latency) -> VectorSelector:
 
 def _summed(by_series: Node) -> Node:
     return Aggregate("sum", by_series)
+
+
+def _or_nothing(part: Node) -> Node:
+    return Binary("or", part, Call("vector", (_ZERO,)))
 
 
 def _or_zero(part: Node, total: VectorSelector, tile_ms: int, lag_ms: int) -> Node:
