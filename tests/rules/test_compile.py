@@ -116,7 +116,7 @@ def test_what_reads_raw_series_reads_minutes() -> None:
     for group in compile_specs(load(DEFINITIONS))[0]:
         for r in group.rules:
             for selector, length in re.findall(r"([a-z_:0-9]+)(?:\{[^}]*\})?\[([0-9a-z]+)\]", str(r.expr)):
-                assert selector.startswith("slo:") or length in ("1m", "15m")
+                assert selector.startswith("slo:") or length in ("1m", "5m", "15m")
 
 
 def test_burn_windows_of_the_workbook() -> None:
