@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -100,7 +101,9 @@ def check(paths: Paths, as_json: AsJson = False) -> int:
     except DefinitionError as error:
         specs, problems, failed = None, list(error.problems), True
     if specs is not None:
-        problems += _compiled(specs)[1]
+        from slo.rules import compile_specs
+
+        problems += compile_specs(specs)[1]
     if as_json:
         fields = ("file", "line", "column", "path", "severity", "message")
         _print_json([{field: getattr(problem, field) for field in fields} for problem in problems])
@@ -113,28 +116,96 @@ def check(paths: Paths, as_json: AsJson = False) -> int:
     return BAD_INPUT if failed else FINE
 
 
-@app.command(epilog="Example: slo rules definitions/ -o rules.yml")
+class RulesFormat(StrEnum):
+    """What rules can be written as."""
+
+    PROMETHEUS = "prometheus"
+    OPERATOR = "operator"
+
+
+class RulesNames(StrEnum):
+    """Whose names the recorded series have."""
+
+    OWN = "slo"
+    SLOTH = "sloth"
+
+
+@app.command(epilog="Example: slo rules definitions/ -o rules.yml --tests rules-test.yml")
 def rules(
     paths: Paths,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file to write. [default: standard output]")
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write, with --split the folder. [default: standard output]"),
     ] = None,
+    form: Annotated[
+        RulesFormat,
+        typer.Option("--format", help="A rules file (Prometheus, Mimir, Thanos, vmalert), or a PrometheusRule."),
+    ] = RulesFormat.PROMETHEUS,
+    names: Annotated[
+        RulesNames, typer.Option("--names", help="The names of recorded series and labels: our own or Sloth's.")
+    ] = RulesNames.OWN,
+    split: Annotated[bool, typer.Option("--split", help="One file per service.")] = False,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="The PrometheusRule's namespace.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="A label of the PrometheusRule, name=value; may be repeated.")
+    ] = None,
+    tests: Annotated[
+        Path | None, typer.Option("--tests", help="Also write `promtool test rules` files that prove each alert.")
+    ] = None,
+    backfill: Annotated[
+        Path | None,
+        typer.Option("--backfill-script", help="Also write a script that fills the history of what is recorded."),
+    ] = None,
+    backfill_days: Annotated[int, typer.Option("--backfill-days", help="How many days the script fills.", min=1)] = 35,
 ) -> int:
     """Compile definitions into Prometheus recording and alert rules."""
     from slo.files import write_text
-    from slo.rules import to_yaml
+    from slo.rules import NAMES, backfill_script, compile_specs, passes, rule_tests, to_prometheus_rule, to_yaml
 
+    if (tests or backfill or split) and output is None:
+        raise ConfigError("--split, --tests and --backfill-script need --output")
+    if (tests or backfill) and form is RulesFormat.OPERATOR:
+        raise ConfigError("--tests and --backfill-script need a rules file; leave --format operator out")
+    labels = dict(_pair(text) for text in label or ())
     specs = _load(paths)
-    groups, problems = _compiled(specs)
+    groups, problems = compile_specs(specs, NAMES[names.value])
     for problem in problems:
         _say(str(problem))
-    text = to_yaml(groups, [service.file for service in specs.services])
-    if output is None:
-        sys.stdout.write(text)
-        return FINE
-    write_text(output, text)
+    inputs = {service.file: service.name for service in specs.services}
+
+    def text_of(chosen: Sequence[Any], files: Sequence[str], name: str) -> str:
+        if form is RulesFormat.OPERATOR:
+            return to_prometheus_rule(chosen, name, namespace, labels, files)
+        return to_yaml(chosen, files)
+
+    texts: dict[Path, str] = {}
+    if output is not None and split:
+        for name in dict.fromkeys(inputs.values()):
+            files = [file for file, service in inputs.items() if service == name]
+            texts[output / f"{name}.yml"] = text_of([group for group in groups if group.service == name], files, name)
+    else:
+        services = list(dict.fromkeys(inputs.values()))
+        whole = text_of(groups, list(inputs), services[0] if len(services) == 1 else "slo-rules")
+        if output is None:
+            sys.stdout.write(whole)
+            return FINE
+        texts[output] = whole
+    if tests is not None:
+        seen_from = [os.path.relpath(path, tests.parent) for path in texts]
+        for number, (interval, text) in enumerate(rule_tests(specs, seen_from, NAMES[names.value]).items()):
+            texts[tests if number == 0 else tests.with_stem(f"{tests.stem}-{interval}")] = text
+    if backfill is not None:
+        files = []
+        for number, part in enumerate(passes(groups), 1):
+            place = backfill.with_name(f"{backfill.stem}-pass{number}.yml")
+            texts[place] = to_yaml(part, list(inputs))
+            files.append(place.name)
+        texts[backfill] = backfill_script(files, backfill_days)
+    for place, text in texts.items():
+        write_text(place, text)
     count = sum(len(group.rules) for group in groups)
-    _say(f"{_count(count, 'rule')} in {_count(len(groups), 'group')} for {_count(len(specs), 'SLO')}: {output}")
+    told = f"{_count(count, 'rule')} in {_count(len(groups), 'group')} for {_count(len(specs), 'SLO')}"
+    _say(f"{told}: {', '.join(map(str, texts))}")
     return FINE
 
 
@@ -158,6 +229,15 @@ def status(
     return _verdict(budgets, gate)
 
 
+class ReportFormat(StrEnum):
+    """What a report can be written as; all hold the same figures."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    CSV = "csv"
+
+
 @app.command(epilog="Example: slo report definitions/ --source recording.parquet -o reports/out")
 def report(
     paths: Paths,
@@ -166,19 +246,36 @@ def report(
     end: End = None,
     config: Config = None,
     title: Annotated[str, typer.Option("--title", help="The page's title.")] = "Error budgets",
+    form: Annotated[
+        list[ReportFormat] | None,
+        typer.Option(
+            "--format", help="html (index.html), markdown, json, csv (report.*); may be repeated. [default: html]"
+        ),
+    ] = None,
     gate: Gate = False,
 ) -> int:
-    """Write the report: one self-contained HTML file."""
+    """Write the report: one self-contained HTML file, or the same figures in other formats."""
     from slo.files import write_text
-    from slo.report import render
+    from slo.report import render, to_csv, to_json, to_markdown
 
     specs = _load(paths)
     budgets = _evaluate(specs, _open(source, config), end)
+    head: dict[str, Any] = {"title": title, "generated": datetime.now(UTC), "warnings": specs.warnings}
+    texts: dict[Path, str] = {}
     with _progress("drawing", 0):
-        page = render(budgets, title=title, generated=datetime.now(UTC), warnings=specs.warnings)
-    place = output / "index.html"
-    write_text(place, page)
-    print(place)
+        for one in dict.fromkeys(form or [ReportFormat.HTML]):
+            match one:
+                case ReportFormat.HTML:
+                    texts[output / "index.html"] = render(budgets, **head)
+                case ReportFormat.MARKDOWN:
+                    texts[output / "report.md"] = to_markdown(budgets, **head)
+                case ReportFormat.JSON:
+                    texts[output / "report.json"] = to_json(budgets, **head)
+                case ReportFormat.CSV:
+                    texts[output / "report.csv"] = to_csv(budgets)
+    for path, text in texts.items():
+        write_text(path, text)
+        print(path)
     return _verdict(budgets, gate)
 
 
@@ -270,12 +367,6 @@ def _load(paths: Sequence[Path]) -> Specs:
     for warning in specs.warnings:
         _say(str(warning))
     return specs
-
-
-def _compiled(specs: Specs) -> tuple[Any, list[Any]]:
-    from slo.rules import compile_specs
-
-    return compile_specs(specs)
 
 
 def _open(source: str, config: Path | None) -> Source:
@@ -378,6 +469,13 @@ def _start(text: str, end_ms: int) -> int:
         return end_ms - parse_duration(text)
     except DurationError:
         return _time(text, "--start")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"--label {text!r} is no name=value")
+    return name, value
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

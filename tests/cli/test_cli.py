@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -9,6 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from slo.display import show_percent
+from tests.servers import promtool
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = """\
@@ -80,6 +85,9 @@ def test_every_command_has_a_page_in_the_docs() -> None:
         ("record", "shop.yaml", "--source", "http://127.0.0.1:9", "--start", "1h", "--end", "1790000000", "-o", "out"),
         ("simulate", "shop.yaml", "--days", "many", "-o", "out"),
         ("simulate", "nowhere", "-o", "out"),
+        ("rules", "shop.yaml", "--tests", "t.yml"),
+        ("rules", "shop.yaml", "--format", "operator", "--label", "x"),
+        ("rules", "shop.yaml", "--format", "word", "-o", "out"),
         ("nonsense",),
         ("status", "shop.yaml", "--no-such-flag"),
     ],
@@ -116,6 +124,82 @@ def test_bad_definitions_leave_the_former_rules(folder: Path, tmp_path: Path) ->
 def test_rules_are_the_same_bytes_each_time_and_on_standard_output(folder: Path, tmp_path: Path) -> None:
     slo("rules", "shop.yaml", "-o", tmp_path / "a.yml", cwd=folder)
     assert slo("rules", "shop.yaml", cwd=folder).stdout == (tmp_path / "a.yml").read_text()
+
+
+@pytest.mark.server
+def test_the_rules_of_all_definitions_pass_their_own_tests(tmp_path: Path) -> None:
+    done = slo("rules", ROOT / "definitions", "-o", tmp_path / "rules.yml", "--tests", tmp_path / "t" / "test.yml")
+    assert done.returncode == 0, done.stderr
+    written = sorted((tmp_path / "t").iterdir())
+    assert tmp_path / "t" / "test.yml" in written
+    for version in ("promtool", "promtool2"):
+        checked = promtool("check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml", name=version)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    proved = promtool("test", "rules", *written)
+    assert proved.returncode == 0, proved.stdout + proved.stderr
+
+
+def test_one_file_a_service_holds_all_rules(tmp_path: Path) -> None:
+    slo("rules", ROOT / "definitions", "-o", tmp_path / "all.yml")
+    slo("rules", ROOT / "definitions", "-o", tmp_path / "each", "--split")
+    whole = (tmp_path / "all.yml").read_text()
+    files = sorted((tmp_path / "each").iterdir())
+    assert {"faciliauto.yml", "hitl-api.yml", "prometheus.yml"} <= {file.name for file in files}
+    assert sum(file.read_text().count("  - name: ") for file in files) == whole.count("  - name: ") > 0
+
+
+def test_a_resource_of_the_operator_has_its_names(tmp_path: Path) -> None:
+    done = slo(
+        "rules",
+        ROOT / "definitions" / "hitl-api.yaml",
+        "--format",
+        "operator",
+        "--namespace",
+        "mon",
+        "--label",
+        "release=prom",
+    )
+    resource = yaml.safe_load(done.stdout)
+    assert resource["kind"] == "PrometheusRule"
+    assert resource["metadata"] == {"name": "hitl-api", "namespace": "mon", "labels": {"release": "prom"}}
+    assert resource["spec"]["groups"]
+
+
+def test_sloths_names_on_request() -> None:
+    text = slo("rules", ROOT / "definitions" / "hitl-api.yaml", "--names", "sloth").stdout
+    for name in ("slo:sli_error:ratio_rate5m", "slo:period_error_budget_remaining:ratio", "sloth_slo_info", "sloth_id"):
+        assert name in text
+
+
+def test_the_backfill_script_names_its_passes_in_order(tmp_path: Path) -> None:
+    done = slo(
+        "rules",
+        ROOT / "definitions" / "hitl-api.yaml",
+        "-o",
+        tmp_path / "r.yml",
+        "--backfill-script",
+        tmp_path / "fill.sh",
+    )
+    assert done.returncode == 0, done.stderr
+    script = (tmp_path / "fill.sh").read_text()
+    passes = sorted(path.name for path in tmp_path.glob("fill-pass*.yml"))
+    assert [script.index(name) for name in passes] == sorted(script.index(name) for name in passes)
+    assert subprocess.run(["sh", "-n", str(tmp_path / "fill.sh")], check=False).returncode == 0
+
+
+def test_all_formats_of_the_report_hold_the_same_figures(folder: Path, tmp_path: Path) -> None:
+    formats = [word for name in ("html", "markdown", "json", "csv") for word in ("--format", name)]
+    slo("report", "shop.yaml", "--source", "r.parquet", "-o", tmp_path, *formats, cwd=folder)
+    told = json.loads((tmp_path / "report.json").read_text())["slos"][0]
+    status = json.loads(slo("status", "shop.yaml", "--source", "r.parquet", "--json", cwd=folder).stdout)["slos"][0]
+    assert told == status
+    [row] = csv.DictReader((tmp_path / "report.csv").open())
+    assert float(row["errors"]) == told["events"]["errors"]
+    shown = f"{told['events']['errors']:,.0f}"
+    assert shown in (tmp_path / "index.html").read_text()
+    left = show_percent(told["error_budget"]["remaining"])
+    for file in ("index.html", "report.md"):
+        assert left in (tmp_path / file).read_text()
 
 
 def test_status_as_a_table_and_as_json_agree(folder: Path) -> None:
