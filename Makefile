@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test check bench format servers clean
+.PHONY: report test live check bench format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -27,6 +27,10 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+# The live test at full length: until rules of every interval have run on a server under load.
+live: $(VENV)/.installed-test
+	SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest tests/e2e/test_live.py
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
