@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from slo.errors import DurationError
@@ -39,6 +40,7 @@ def parse_duration(text: str) -> int:
     return total
 
 
+@lru_cache(maxsize=4096)
 def format_duration(milliseconds: int) -> str:
     """The shortest text that Prometheus reads as this duration: `1h30m`; days are the largest unit."""
     if milliseconds == 0:
@@ -185,6 +187,7 @@ def burn_factor(budget_share: Fraction, period_ms: int, window_ms: int) -> Fract
     return budget_share * period_ms / window_ms
 
 
+@lru_cache(maxsize=1024)
 def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int) -> tuple[BurnWindow, ...]:
     """The catalogue fitted to a window, an error budget (a ratio) and a scrape interval.
 

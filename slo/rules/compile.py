@@ -7,7 +7,9 @@ tiles, so that traffic weighs, and cost does not grow with window times cardinal
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from slo.errors import DefinitionError, Problem
@@ -15,11 +17,11 @@ from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMat
 from slo.promql.parse import parse
 from slo.rules import names as n
 from slo.rules.annotate import alert_annotations, alert_labels, comment, plain
-from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup
+from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup, Shape
 from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
-from slo.sli.promql import down_slice, errors_tile, long_down, total_tile
-from slo.spec.model import Outage, Service, Slo, Specs
+from slo.sli.promql import down_slice, errors_tile, every_request, good_requests, long_down, total_tile
+from slo.spec.model import Latency, Outage, Probe, Ratio, Service, Slo, Specs
 from slo.window import HOUR, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, tile_length
 
 COARSE_MS = 5 * MINUTE
@@ -29,6 +31,16 @@ _FINE_PERIOD_MS = 6 * HOUR
 
 def compile_specs(specs: Specs, names: Names = OWN) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
     """The groups of all SLOs, sorted by service and name, and warnings. Raises DefinitionError for dead alerts."""
+    collecting = gc.isenabled()
+    gc.disable()  # what is made here lives on: looking through it in between takes a third of the time
+    try:
+        return _compile_specs(specs, names)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _compile_specs(specs: Specs, names: Names) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
     problems: list[Problem] = []
     groups: list[RuleGroup] = []
     for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
@@ -108,6 +120,37 @@ class _Compiler:
         self.matching = VectorMatching("one-to-one", names.labels, on=True)
 
     def groups(self) -> tuple[RuleGroup, ...]:
+        """All groups; what reads recorded series only is marked as such, so that it is printed once for all SLOs."""
+        raw = {n.events_tile_name(self.tile_ms), n.errors_tile_name(self.tile_ms), n.down_name(self.tile_ms)}
+        matchers = self.names.matchers(self.slo.service, self.slo.name)
+        budget, least = self.slo.objective.error_budget, self.slo.alerting.least_errors
+        same = (self.names, self.tile_ms, self.slo.window, str(budget), self.slo.scrape_interval_ms, least)
+
+        def marked(rule: Rule, interval_ms: int) -> Rule:
+            if rule.name in raw:
+                return replace(rule, shape=self._raw_shape(rule.name))
+            return replace(
+                rule, shape=Shape((rule.name, getattr(rule, "burn", None), interval_ms, *same), matchers=matchers)
+            )
+
+        return tuple(
+            replace(group, rules=tuple(marked(rule, group.interval_ms) for rule in group.rules))
+            for group in self._groups()
+        )
+
+    def _raw_shape(self, name: str) -> Shape | None:
+        """Of the kinds of SLI that most are of."""
+        how = (name, self.tile_ms, lag_of(self.slo))
+        match self.slo.sli:
+            case Ratio(total=total, part=part, part_is=part_is) if part != total:
+                return Shape(("ratio", part_is, part.name == total.name, *how), (total, part))
+            case Latency() as latency:
+                return Shape(("latency", *how), (every_request(latency), good_requests(latency)))
+            case Probe(metric=metric):
+                return Shape(("probe", *how), (metric,))
+        return None
+
+    def _groups(self) -> tuple[RuleGroup, ...]:
         slo = self.slo
         slow = [burn for burn in self.windows if self._is_slow(burn)]
         fast = [burn for burn in self.windows if burn not in slow]

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from slo.promql.ast import Node
+from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.window import BurnWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Says how an expression is made: of the same pieces as all others of the same `key`, and of these selectors.
+
+    So the text of one rule gives the text of the other. Selectors are without offset; a recorded series is given with
+    its own name.
+    """
+
+    key: Hashable
+    selectors: tuple[VectorSelector, ...] = ()
+    matchers: tuple[Matcher, ...] = ()  # of all recorded series that it reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +29,7 @@ class Recording:
     name: str
     expr: Node
     labels: Mapping[str, str]
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,7 @@ class AlertRule:
     for_ms: int = 0
     keep_firing_ms: int = 0
     burn: BurnWindow | None = None  # what it watches, for the tests of the rules and for backtests
+    shape: Shape | None = None
 
 
 Rule = Recording | AlertRule

@@ -7,6 +7,7 @@ dashboards and alert routes keep working.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from slo.promql.ast import Matcher, VectorSelector
 from slo.spec.model import Slo
@@ -77,7 +78,15 @@ class Names:
 
     def series(self, slo: Slo, name: str) -> VectorSelector:
         """A recorded series of an SLO."""
-        return VectorSelector(name, tuple(Matcher(label, "=", value) for label, value in self.identity(slo).items()))
+        return VectorSelector(name, self.matchers(slo.service, slo.name))
+
+    @lru_cache(maxsize=64)  # noqa: B019 - there are two conventions, and they live as long as the program
+    def matchers(self, service: str, name: str) -> tuple[Matcher, ...]:
+        """What selects the series of one SLO; it is the same tuple in all its rules."""
+        labels = {self.service: service, self.slo: name}
+        if self.id is not None:
+            labels = {self.id: f"{service}-{name}", **labels}
+        return tuple(Matcher(label, "=", value) for label, value in labels.items())
 
     def ratio_labels(self, slo: Slo, window_ms: int) -> dict[str, str]:
         """The labels of an error ratio."""

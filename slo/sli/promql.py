@@ -61,8 +61,8 @@ def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
                 return part_sum
             return Binary("-", total_tile(sli, tile_ms, lag_ms), part_sum)
         case Latency():
-            every = _every_request(sli)
-            good = replace(buckets(sli), matchers=(*sli.histogram.matchers, le_matcher(sli.bound)))
+            every = every_request(sli)
+            good = good_requests(sli)
             return Binary("-", counted(every, tile_ms, lag_ms), counted(good, tile_ms, lag_ms, (every,)))
         case Probe(metric=metric):
             window = _matrix(metric, tile_ms, lag_ms)
@@ -85,7 +85,7 @@ def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
         case Ratio(total=total):
             return counted(total, tile_ms, lag_ms)
         case Latency():
-            return counted(_every_request(sli), tile_ms, lag_ms)
+            return counted(every_request(sli), tile_ms, lag_ms)
         case Probe(metric=metric):
             return Aggregate("sum", Call("count_over_time", (_matrix(metric, tile_ms, lag_ms),)))
         case Raw(total=total_text):
@@ -224,7 +224,13 @@ def _spellings(bound: Decimal) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _every_request(sli: Latency) -> VectorSelector:
+def good_requests(sli: Latency) -> VectorSelector:
+    """The bucket that counts what was fast enough, in every spelling of its bound."""
+    return replace(buckets(sli), matchers=(*sli.histogram.matchers, le_matcher(sli.bound)))
+
+
+def every_request(sli: Latency) -> VectorSelector:
+    """The bucket that counts all."""
     return replace(buckets(sli), matchers=(*sli.histogram.matchers, Matcher("le", "=", "+Inf")))
 
 
