@@ -1,1 +1,34 @@
-"""PromQL: expressions as nodes, and an engine over samples in memory."""
+"""PromQL: expressions as nodes, and an engine over samples in memory.
+
+    from slo.promql import Engine, Samples
+
+Names are imported when they are first asked for: `import slo.promql` itself loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slo.promql.engine import Engine
+    from slo.promql.result import Result, ResultSeries
+    from slo.promql.samples import STALE, Samples, Series, is_stale
+
+_HOMES = {
+    "Engine": "engine",
+    "Result": "result",
+    "ResultSeries": "result",
+    "STALE": "samples",
+    "Samples": "samples",
+    "Series": "samples",
+    "is_stale": "samples",
+}
+
+__all__ = ["STALE", "Engine", "Result", "ResultSeries", "Samples", "Series", "is_stale"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

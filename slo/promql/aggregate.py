@@ -1,0 +1,140 @@
+"""Aggregations over groups of series, all steps at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from slo.errors import PromqlError
+from slo.promql import streams
+from slo.promql.ast import Aggregate
+from slo.promql.rangefns import quantile_of_sorted
+from slo.promql.text import float_text
+from slo.promql.values import NAME, Bools, Floats, Labels, Notes, Vector, make, merge_same, only, without
+from slo.promql.xxhash import labels_hash
+
+
+def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes: Notes) -> Vector:
+    """The aggregation's result. `param` is one number per step, or the label of count_values. Raises PromqlError."""
+    groups: dict[Labels, list[int]] = {}
+    for row, labels in enumerate(vector.labels):
+        key = without(labels, (*node.grouping, NAME)) if node.without else only(labels, node.grouping)
+        groups.setdefault(key, []).append(row)
+    if node.op == "count_values":
+        return _count_values(str(param), vector, groups, node)
+    if isinstance(param, np.ndarray) and node.op in ("topk", "bottomk", "limitk", "limit_ratio"):
+        return _choose(node.op, vector, list(groups.values()), param, notes)
+    steps = vector.values.shape[1]
+    quantiles = param if isinstance(param, np.ndarray) else np.zeros(steps)
+    if node.op == "quantile" and len(vector.labels):
+        for q in dict.fromkeys(quantiles.tolist()):
+            if math.isnan(q) or q < 0 or q > 1:
+                notes.warn(f"quantile value should be between 0 and 1, got {float_text(q, shortest=True)}")
+    values = np.zeros((len(groups), steps))
+    present = np.zeros((len(groups), steps), dtype=bool)
+    for index, rows in enumerate(groups.values()):
+        held, mask = vector.values[rows], vector.present[rows]
+        present[index] = mask.any(axis=0)
+        values[index] = _reduce(node.op, held, mask, quantiles)
+    drop = [vector.drop[rows[0]] for rows in groups.values()]
+    return Vector(list(groups), values, present, drop)
+
+
+def _reduce(op: str, values: Floats, mask: Bools, q: Floats) -> Floats:
+    shape = (values.shape[1],)
+
+    def stream() -> Iterator[tuple[Floats, Bools]]:
+        return zip(values, mask, strict=True)
+
+    match op:
+        case "sum":
+            return streams.total(stream(), shape)
+        case "avg":
+            return streams.mean(stream, shape)
+        case "count":
+            return np.asarray(mask.sum(axis=0), dtype=np.float64)
+        case "group":
+            return np.ones(shape)
+        case "min" | "max":
+            return streams.extreme(stream(), shape, largest=op == "max")
+        case "stddev" | "stdvar":
+            spread = streams.variance(stream(), shape, compensated=False)
+            return np.sqrt(spread) if op == "stddev" else spread
+        case _:
+            return _quantile(values, mask, q)
+
+
+def _quantile(values: Floats, mask: Bools, q: Floats) -> Floats:
+    kind = np.where(mask, np.where(np.isnan(values), 0, 1), 2)
+    order = np.lexsort((values, kind), axis=0)
+    ordered = np.take_along_axis(values, order, axis=0).T
+    return quantile_of_sorted(q, ordered, mask.sum(axis=0))
+
+
+def _int_params(param: Floats) -> Floats:
+    if np.isnan(param).any():
+        raise PromqlError("Parameter value is NaN")
+    if (param >= 2.0**63).any():
+        raise PromqlError(f"Scalar value {float_text(float(param.max()), shortest=True)} overflows int64")
+    if (param <= -(2.0**63)).any():
+        raise PromqlError(f"Scalar value {float_text(float(param.min()), shortest=True)} underflows int64")
+    return np.trunc(param)
+
+
+def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, notes: Notes) -> Vector:
+    """topk, bottomk, limitk and limit_ratio keep whole elements."""
+    present = np.zeros_like(vector.present)
+    order: list[int] = []
+    if op == "limit_ratio":
+        if np.isnan(param).any():
+            raise PromqlError("Ratio value is NaN")
+        for ratio in dict.fromkeys(param[(param > 1) | (param < -1)].tolist()):
+            capped = 1 if ratio > 1 else -1
+            notes.warn(
+                f"ratio value should be between -1 and 1, got {float_text(ratio, shortest=True)}, capping to {capped}"
+            )
+        param = np.clip(param, -1, 1)
+        for row, labels in enumerate(vector.labels):
+            offset = labels_hash(labels) / float(2**64 - 1)
+            present[row] = vector.present[row] & np.where(param >= 0, offset < param, offset >= 1 + param)
+        order = list(range(len(vector.labels)))
+    else:
+        k = _int_params(param)
+        for rows in groups:
+            mask = vector.present[rows]
+            if op == "limitk":
+                present[rows] = mask & (np.cumsum(mask, axis=0) <= k)
+                order.extend(rows)
+                continue
+            values = vector.values[rows]
+            kind = np.where(mask, np.where(np.isnan(values), 1, 0), 2)
+            ranked = np.lexsort((-values if op == "topk" else values, kind), axis=0)
+            place = np.empty_like(ranked)
+            np.put_along_axis(place, ranked, np.broadcast_to(np.arange(len(rows))[:, None], ranked.shape), axis=0)
+            present[rows] = mask & (place < k)
+            order.extend(rows[index] for index in ranked[:, 0]) if ranked.shape[1] else order.extend(rows)
+    chosen = Vector(vector.labels, vector.values, present, vector.drop)
+    kept = chosen.take([row for row in order if present[row].any()])
+    kept.ordered = op in ("topk", "bottomk")
+    return kept
+
+
+def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], node: Aggregate) -> Vector:
+    if not label:
+        raise PromqlError(f"invalid label name {label!r}")
+    steps = vector.values.shape[1]
+    counted: dict[Labels, Floats] = {}
+    for key, rows in groups.items():
+        values, mask = vector.values[rows], vector.present[rows]
+        bits = np.where(np.isnan(values), np.nan, values).view(np.uint64)
+        for bit in np.unique(bits[mask]):
+            text = float_text(float(np.array([bit], dtype=np.uint64).view(np.float64)[0]))
+            labels = make({**dict(key), label: text})
+            count = ((bits == bit) & mask).sum(axis=0).astype(np.float64)
+            counted[labels] = counted.get(labels, np.zeros(steps)) + count
+    if not counted:
+        return Vector.empty(steps)
+    held = np.stack(list(counted.values()))
+    return merge_same(Vector(list(counted), held, held > 0, [False] * len(counted)))

@@ -1,0 +1,381 @@
+"""Expressions to values over all steps at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from slo.errors import PromqlError
+from slo.promql import binary, buckets, functions, rangefns, select
+from slo.promql.aggregate import aggregate
+from slo.promql.ast import (
+    SET_OPERATORS,
+    Aggregate,
+    Binary,
+    Call,
+    MatrixSelector,
+    Node,
+    Number,
+    String,
+    Subquery,
+    Unary,
+    VectorSelector,
+)
+from slo.promql.samples import Samples
+from slo.promql.text import float_text
+from slo.promql.values import NAME, Flat, Floats, Ints, Labels, Notes, Ranges, Vector, make, merge_same, nameless
+
+_COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
+_IGNORES_FLOATS = frozenset(
+    {"histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"}
+)
+
+
+@dataclass
+class Settings:
+    lookback_ms: int
+    interval_ms: int
+    delayed: bool
+    start_ms: int
+    end_ms: int
+    instant: bool
+
+
+@dataclass
+class Evaluator:
+    """Evaluates nodes at `times` (ms, one per step)."""
+
+    samples: Samples
+    times: Ints
+    settings: Settings
+    notes: Notes
+    flats: dict[Any, tuple[list[Labels], Flat]] = field(default_factory=dict)
+
+    # what a node gives: Floats (scalar, one per step), str, Vector
+
+    def eval(self, node: Node) -> Floats | str | Vector:
+        steps = len(self.times)
+        match node:
+            case Number(value=value):
+                return np.full(steps, value)
+            case String(value=value):
+                return value
+            case VectorSelector():
+                return self.selector(node)
+            case Unary(op=op, expr=expr):
+                return self.unary(op, self.eval(expr))
+            case Binary():
+                return self.binary(node)
+            case Aggregate(param=param, expr=expr):
+                held = None if param is None else self.eval(param)
+                return aggregate(node, self.vector(expr), held, self.notes)  # type: ignore[arg-type]
+            case Call():
+                return self.call(node)
+            case _:
+                raise PromqlError(f"a range vector cannot be used as a value here: {node}")
+
+    def vector(self, node: Node) -> Vector:
+        value = self.eval(node)
+        assert isinstance(value, Vector)
+        return value
+
+    def scalar(self, node: Node) -> Floats:
+        value = self.eval(node)
+        assert isinstance(value, np.ndarray)
+        return value
+
+    def string(self, node: Node) -> str:
+        value = self.eval(node)
+        assert isinstance(value, str)
+        return value
+
+    def moments(self, node: VectorSelector | Subquery) -> Ints:
+        """The steps as `@` and offset move them."""
+        times = self.times
+        if node.at is not None:
+            fixed = {"start": self.settings.start_ms, "end": self.settings.end_ms}
+            at = fixed[node.at] if isinstance(node.at, str) else round(node.at * 1000)
+            times = np.full(len(times), at, dtype=np.int64)
+        return times - node.offset_ms
+
+    def flat(self, node: VectorSelector, after: int, until: int, stale: bool) -> tuple[list[Labels], Flat]:
+        key = (node.name, node.matchers, after, until, stale)
+        if key not in self.flats:
+            chosen = sorted((make(dict(one.labels)), i, one) for i, one in enumerate(self.samples.select(node)))
+            parts = select.cut([one for _, _, one in chosen], after, until, stale)
+            kept = [i for i, (times, _) in enumerate(parts) if len(times)]
+            self.flats[key] = ([chosen[i][0] for i in kept], select.flatten([parts[i] for i in kept]))
+        return self.flats[key]
+
+    def selector(self, node: VectorSelector, want_times: bool = False) -> Vector:
+        at = self.moments(node)
+        after = int(at.min()) - self.settings.lookback_ms
+        labels, flat = self.flat(node, after, int(at.max()), stale=True)
+        values, present, times = select.latest(flat, at, self.settings.lookback_ms)
+        if want_times:
+            values = times / 1000
+        return _compact(Vector(labels, values, present, [False] * len(labels)))
+
+    def ranges(self, node: Node) -> Ranges:
+        match node:
+            case MatrixSelector(selector=selector, range_ms=range_ms):
+                ends = self.moments(selector)
+                labels, flat = self.flat(selector, int(ends.min()) - range_ms, int(ends.max()), stale=False)
+                return select.ranges(flat, labels, [False] * len(labels), ends, range_ms)
+            case Subquery():
+                ends = self.moments(node)
+                vector, times = self.subquery(node, ends)
+                flat = select.flatten(select.samples_of(vector, times))
+                return select.ranges(flat, vector.labels, vector.drop, ends, node.range_ms)
+            case _:
+                raise PromqlError(f"expected a range vector: {node}")
+
+    def subquery(self, node: Subquery, ends: Ints) -> tuple[Vector, Ints]:
+        step = node.step_ms or self.settings.interval_ms
+        first_edge, last = int(ends.min()) - node.range_ms, int(ends.max())
+        start = step * int(first_edge / step)
+        while start <= first_edge:
+            start += step
+        times = np.arange(start, last + 1, step, dtype=np.int64)
+        if len(times) == 0:
+            return Vector.empty(0), times
+        inner = replace(self, times=times, settings=replace(self.settings, instant=False))
+        value = inner.eval(node.expr)
+        if isinstance(value, Vector):
+            return value, times
+        raise PromqlError(f"subquery is only allowed on instant vector: {node}")
+
+    # operators
+
+    def unary(self, op: str, value: Floats | str | Vector) -> Floats | Vector:
+        if isinstance(value, Vector):
+            if op == "+":
+                return value
+            negative = Vector(value.labels, -value.values, value.present, value.drop, value.ordered)
+            return binary.renamed(negative, self.settings.delayed)
+        assert isinstance(value, np.ndarray)
+        return -value if op == "-" else value
+
+    def binary(self, node: Binary) -> Floats | Vector:
+        left, right = self.eval(node.left), self.eval(node.right)
+        delayed = self.settings.delayed
+        if isinstance(left, Vector) and isinstance(right, Vector):
+            if node.op in SET_OPERATORS:
+                return _compact(binary.set_operator(node, left, right))
+            return binary.vectors(node, left, right, delayed)
+        if isinstance(left, Vector) and isinstance(right, np.ndarray):
+            return _compact(binary.vector_scalar(node, left, right, False, delayed))
+        if isinstance(left, np.ndarray) and isinstance(right, Vector):
+            return _compact(binary.vector_scalar(node, right, left, True, delayed))
+        assert isinstance(left, np.ndarray) and isinstance(right, np.ndarray)
+        return binary.scalars(node, left, right)
+
+    # functions
+
+    def call(self, node: Call) -> Floats | Vector:
+        name, args = node.func, node.args
+        steps = len(self.times)
+        seconds = self.times / 1000
+        if name in functions.MATH:
+            return self.mapped(self.vector(args[0]), functions.MATH[name])
+        if name in functions.DATES:
+            source = self.vector(args[0]) if args else self.constant(seconds)
+            return self.mapped(source, lambda v: functions.date(name, v))
+        if name in _IGNORES_FLOATS:
+            self.vector(args[0])
+            return Vector.empty(steps)
+        match name:
+            case "time":
+                return seconds
+            case "pi":
+                return np.full(steps, math.pi)
+            case "vector":
+                return self.constant(self.scalar(args[0]))
+            case "scalar":
+                return self.to_scalar(self.vector(args[0]))
+            case "absent":
+                vector = self.vector(args[0])
+                return self.absence(args[0], vector.present.any(axis=0))
+            case "absent_over_time":
+                windows = self.ranges(args[0])
+                return self.absence(args[0], (rangefns.counts(windows) > 0).any(axis=0))
+            case "timestamp":
+                if isinstance(args[0], VectorSelector):
+                    return binary.renamed(self.selector(args[0], want_times=True), self.settings.delayed)
+                return self.mapped(self.vector(args[0]), lambda v: np.broadcast_to(seconds, v.shape))
+            case "clamp" | "clamp_min" | "clamp_max" | "round":
+                return self.bounded(name, args)
+            case "sort" | "sort_desc":
+                vector = self.vector(args[0])
+                return functions.by_value(vector, name == "sort_desc") if self.settings.instant else vector
+            case "sort_by_label" | "sort_by_label_desc":
+                vector = self.vector(args[0])
+                names = [self.string(arg) for arg in args[1:]]
+                return functions.by_label(vector, names, name.endswith("_desc")) if self.settings.instant else vector
+            case "label_replace":
+                texts = [self.string(arg) for arg in args[1:]]
+                return merge_same(functions.label_replace(self.vector(args[0]), *texts))
+            case "label_join":
+                target, separator, *sources = [self.string(arg) for arg in args[1:]]
+                return merge_same(functions.label_join(self.vector(args[0]), target, separator, sources))
+            case "histogram_quantile":
+                q = self.scalar(args[0])
+                vector = self.vector(args[1])
+                for wrong in dict.fromkeys(q[np.isnan(q) | (q < 0) | (q > 1)].tolist()):
+                    self.notes.warn(f"quantile value should be between 0 and 1, got {float_text(wrong, shortest=True)}")
+                return self.unnamed(buckets.by_histogram(vector, [q], self.notes, name))
+            case "histogram_fraction":
+                edges = [self.scalar(args[0]), self.scalar(args[1])]
+                return self.unnamed(buckets.by_histogram(self.vector(args[2]), edges, self.notes, name))
+            case "info":
+                raise PromqlError(f"info() is not supported yet; all other functions on floats are: {node}")
+            case _:
+                return self.over_range(node)
+
+    def mapped(self, vector: Vector, fn: Any) -> Vector:
+        changed = Vector(vector.labels, np.asarray(fn(vector.values)), vector.present, vector.drop, vector.ordered)
+        return binary.renamed(changed, self.settings.delayed)
+
+    def unnamed(self, vector: Vector) -> Vector:
+        return _compact(binary.renamed(vector, self.settings.delayed))
+
+    def constant(self, values: Floats) -> Vector:
+        steps = len(self.times)
+        return Vector([()], np.array(values, dtype=np.float64).reshape(1, steps), np.ones((1, steps), bool), [False])
+
+    def to_scalar(self, vector: Vector) -> Floats:
+        one = vector.present.sum(axis=0) == 1
+        values = np.where(vector.present, vector.values, 0.0)
+        index = vector.present.argmax(axis=0) if len(vector.labels) else np.zeros(len(self.times), dtype=np.int64)
+        if not len(vector.labels):
+            return np.full(len(self.times), np.nan)
+        return np.where(one, values[index, np.arange(len(self.times))], np.nan)
+
+    def absence(self, node: Node, there: Any) -> Vector:
+        selector = node.selector if isinstance(node, MatrixSelector) else node
+        labels: dict[str, str] = {}
+        if isinstance(selector, VectorSelector):
+            seen: set[str] = set()
+            for matcher in selector.matchers:
+                if matcher.label == NAME:
+                    continue
+                if matcher.op == "=" and matcher.label not in seen:
+                    labels[matcher.label] = matcher.value
+                    seen.add(matcher.label)
+                else:
+                    labels.pop(matcher.label, None)
+        steps = len(self.times)
+        absent = ~np.broadcast_to(np.asarray(there, dtype=bool), (steps,))
+        return _compact(Vector([make(labels)], np.ones((1, steps)), absent.reshape(1, steps), [False]))
+
+    def bounded(self, name: str, args: tuple[Node, ...]) -> Vector:
+        vector = self.vector(args[0])
+        params = [self.scalar(arg) for arg in args[1:]]
+        match name:
+            case "clamp":
+                low, high = params
+                result = self.mapped(vector, lambda v: np.maximum(low, np.minimum(high, v)))
+                return _compact(replace(result, present=result.present & ~(high < low)))
+            case "clamp_min":
+                return self.mapped(vector, lambda v: np.maximum(params[0], v))
+            case "clamp_max":
+                return self.mapped(vector, lambda v: np.minimum(params[0], v))
+            case _:
+                nearest = params[0] if params else np.ones(len(self.times))
+                return self.mapped(vector, lambda v: functions.round_to(v, nearest))
+
+    def over_range(self, node: Call) -> Vector:
+        name = node.func
+        position = 1 if name == "quantile_over_time" else 0
+        others = [self.scalar(arg) for index, arg in enumerate(node.args) if index != position]
+        r = self.ranges(node.args[position])
+        counted = rangefns.counts(r)
+        present = counted > 0
+        keeps_name = name in ("last_over_time", "first_over_time")
+        match name:
+            case "rate" | "increase" | "delta":
+                values, present = rangefns.extrapolated(r, name != "delta", name == "rate")
+                if name != "delta":
+                    self.hint_counters(r, present)
+            case "irate" | "idelta":
+                values, present = rangefns.instant_change(r, name == "irate")
+            case "resets" | "changes":
+                values = rangefns.changes(r, name)
+            case "sum_over_time":
+                values = rangefns.sum_over_time(r)
+            case "avg_over_time":
+                values = rangefns.avg_over_time(r)
+            case "count_over_time":
+                values = counted.astype(np.float64)
+            case "present_over_time":
+                values = np.ones(counted.shape)
+            case "min_over_time" | "max_over_time":
+                values = rangefns.extreme_over_time(r, name.startswith("max"))
+            case "last_over_time":
+                values = rangefns.at(r, r.hi - 1)
+            case "first_over_time":
+                values = rangefns.at(r, r.lo)
+            case "ts_of_last_over_time":
+                values = rangefns.times_at(r, r.hi - 1) / 1000
+            case "ts_of_first_over_time":
+                values = rangefns.times_at(r, r.lo) / 1000
+            case "ts_of_max_over_time" | "ts_of_min_over_time":
+                values = rangefns.extreme_time(r, "max" in name)
+            case "stddev_over_time" | "stdvar_over_time":
+                values = rangefns.variance_over_time(r)
+                values = np.sqrt(values) if name == "stddev_over_time" else values
+            case "quantile_over_time":
+                q = others[0]
+                if present.any():
+                    for wrong in dict.fromkeys(q[np.isnan(q) | (q < 0) | (q > 1)].tolist()):
+                        self.notes.warn(
+                            f"quantile value should be between 0 and 1, got {float_text(wrong, shortest=True)}"
+                        )
+                values = rangefns.quantile_over_time(r, q)
+            case "mad_over_time":
+                values = rangefns.mad_over_time(r)
+            case "deriv":
+                first = rangefns.times_at(r, r.lo)
+                values, present = rangefns.regression(r, first)[0], counted >= 2
+            case "predict_linear":
+                at = np.broadcast_to(self.times, counted.shape)
+                slope, intercept = rangefns.regression(r, at)
+                values, present = slope * others[0] + intercept, counted >= 2
+            case "double_exponential_smoothing":
+                for text, held in (("smoothing", others[0]), ("trend", others[1])):
+                    bad = held[~((held > 0) & (held < 1))]
+                    if len(bad):
+                        shown = float_text(float(bad[0]), shortest=True)
+                        raise PromqlError(f"invalid {text} factor. Expected: 0 < {text[0]}f < 1, got: {shown}")
+                values, present = rangefns.double_exponential(r, others[0], others[1])
+            case _:
+                raise PromqlError(f"{name}() is not supported: {node}")
+        vector = _compact(Vector(r.labels, np.asarray(values, dtype=np.float64), present, r.drop))
+        return vector if keeps_name else binary.renamed(vector, self.settings.delayed)
+
+    def hint_counters(self, r: Ranges, present: Any) -> None:
+        for row, labels in enumerate(r.labels):
+            metric = dict(labels).get(NAME, "")
+            if metric and not metric.endswith(_COUNTER_ENDINGS) and present[row].any():
+                self.notes.info(
+                    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + f'"{metric}"'
+                )
+
+
+def _compact(vector: Vector) -> Vector:
+    """Without the series that stand at no step."""
+    some = vector.present.any(axis=1)
+    if some.all():
+        return vector
+    kept = vector.take(np.flatnonzero(some).tolist())
+    kept.ordered = vector.ordered
+    return kept
+
+
+def finished(value: Vector) -> Vector:
+    """Metric names that were marked are dropped, and equal label sets refused."""
+    labels = [nameless(held) if gone else held for held, gone in zip(value.labels, value.drop, strict=True)]
+    return merge_same(Vector(labels, value.values, value.present, value.drop, value.ordered))

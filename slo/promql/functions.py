@@ -1,0 +1,140 @@
+"""Functions over instant vectors, element by element."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from slo.errors import PromqlError
+from slo.promql.regex import compile_re2
+from slo.promql.values import NAME, Floats, Labels, Vector, make
+
+_YEAR = "datetime64[Y]"
+
+
+def _sign(v: Floats) -> Floats:
+    return np.where(np.isnan(v), v, np.sign(v))
+
+
+MATH: dict[str, Callable[[Floats], Floats]] = {
+    "abs": np.abs, "ceil": np.ceil, "exp": np.exp, "floor": np.floor, "ln": np.log, "log10": np.log10, "log2": np.log2,
+    "sgn": _sign, "sqrt": np.sqrt, "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh,
+    "atan": np.arctan, "atanh": np.arctanh, "cos": np.cos, "cosh": np.cosh, "sin": np.sin, "sinh": np.sinh,
+    "tan": np.tan, "tanh": np.tanh, "deg": lambda v: v * 180 / np.pi, "rad": lambda v: v * np.pi / 180,
+}  # fmt: skip
+
+
+def _days(v: Floats) -> Any:
+    whole = np.where(np.isfinite(v) & (np.abs(v) < 1e11), v, 0)
+    return np.trunc(whole).astype(np.int64).astype("datetime64[s]")
+
+
+def _count(moment: Any, unit: str, within: str) -> Floats:
+    start = moment.astype(f"datetime64[{within}]").astype(f"datetime64[{unit}]")
+    return np.asarray((moment.astype(f"datetime64[{unit}]") - start).astype(np.int64), dtype=np.float64)
+
+
+def _month_days(moment: Any) -> Floats:
+    month = moment.astype("datetime64[M]")
+    return np.asarray(((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64), float)
+
+
+DATES: dict[str, Callable[[Any], Floats]] = {
+    "minute": lambda t: _count(t, "m", "h"),
+    "hour": lambda t: _count(t, "h", "D"),
+    "day_of_week": lambda t: np.asarray((t.astype("datetime64[D]").astype(np.int64) + 4) % 7, dtype=np.float64),
+    "day_of_month": lambda t: _count(t, "D", "M") + 1,
+    "day_of_year": lambda t: _count(t, "D", "Y") + 1,
+    "days_in_month": _month_days,
+    "month": lambda t: _count(t, "M", "Y") + 1,
+    "year": lambda t: np.asarray(t.astype(_YEAR).astype(np.int64) + 1970, dtype=np.float64),
+}
+
+
+def date(name: str, values: Floats) -> Floats:
+    """A part of the UTC date of seconds since the epoch."""
+    return DATES[name](_days(values))
+
+
+def round_to(values: Floats, nearest: Floats) -> Floats:
+    """Halves are rounded up, as the server does."""
+    inverse = 1.0 / nearest
+    return np.floor(values * inverse + 0.5) / inverse
+
+
+def label_replace(vector: Vector, target: str, template: str, source: str, pattern: str) -> Vector:
+    if not target:
+        raise PromqlError(f"invalid destination label name in label_replace(): {target!r}")
+    try:
+        compiled = compile_re2(pattern)
+    except PromqlError:
+        raise PromqlError(f"invalid regular expression in label_replace(): {pattern!r}") from None
+    labels: list[Labels] = []
+    drop = list(vector.drop)
+    for row, held in enumerate(vector.labels):
+        found = compiled.fullmatch(dict(held).get(source, ""))
+        if found is None:
+            labels.append(held)
+            continue
+        labels.append(make({**dict(held), target: _expand(template, found)}))
+        if target == NAME:
+            drop[row] = False
+    return Vector(labels, vector.values, vector.present, drop, vector.ordered)
+
+
+_REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))?", re.ASCII)
+
+
+def _expand(template: str, found: Any) -> str:
+    def group(reference: re.Match[str]) -> str:
+        if reference[1]:
+            return "$"
+        name = reference[2] or reference[3]
+        if name is None:
+            return ""
+        if name.isdigit():
+            return (found.group(int(name)) or "") if int(name) <= found.re.groups else ""
+        return (found.group(name) or "") if name in found.re.groupindex else ""
+
+    return _REFERENCE.sub(group, template)
+
+
+def label_join(vector: Vector, target: str, separator: str, sources: Sequence[str]) -> Vector:
+    if not target or not all(sources):
+        what = target if not target else ""
+        raise PromqlError(f"invalid label name in label_join(): {what!r}")
+    labels, drop = [], list(vector.drop)
+    for row, held in enumerate(vector.labels):
+        from_held = dict(held)
+        labels.append(make({**from_held, target: separator.join(from_held.get(name, "") for name in sources)}))
+        if target == NAME:
+            drop[row] = False
+    return Vector(labels, vector.values, vector.present, drop, vector.ordered)
+
+
+def by_value(vector: Vector, descending: bool) -> Vector:
+    """An instant answer by value, NaN last."""
+    values = vector.values[:, 0]
+    order = np.lexsort((-values if descending else values, np.isnan(values)))
+    result = vector.take(order.tolist())
+    result.ordered = True
+    return result
+
+
+def by_label(vector: Vector, names: Sequence[str], descending: bool) -> Vector:
+    """An instant answer by labels in natural order, then by all labels."""
+
+    def key(row: int) -> tuple[Any, ...]:
+        held = dict(vector.labels[row])
+        return (*(_natural(held.get(name, "")) for name in names), vector.labels[row])
+
+    result = vector.take(sorted(range(len(vector.labels)), key=key, reverse=descending))
+    result.ordered = True
+    return result
+
+
+def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
