@@ -23,14 +23,14 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Rule]:
         if isinstance(slo.window, Calendar):
             # Each tile is recorded under the period that its middle lies in, so that a sum knows where to begin.
             middle = (tile_ms // 2 + slo.scrape_interval_ms) / 1000
-            label = Aggregate("count_values", _calendar_id(slo.window.unit, middle), String(n.PERIOD_LABEL))
+            label = Aggregate("count_values", calendar_id(slo.window.unit, middle), String(n.PERIOD_LABEL))
             marked = Binary(
                 "*", tile, label, matching=VectorMatching("many-to-one", (), on=True, include=(n.PERIOD_LABEL,))
             )
             own_name = n.period_tile_name(what, tile_ms)
             found.append(Recording(own_name, marked, names.identity(slo)))
             every = Call("sum_over_time", (MatrixSelector(names.series(slo, own_name), _LONGEST_MS[slo.window.unit]),))
-            now = Aggregate("count_values", _calendar_id(slo.window.unit, 0), String(n.PERIOD_LABEL))
+            now = Aggregate("count_values", calendar_id(slo.window.unit, 0), String(n.PERIOD_LABEL))
             current = Binary("and", every, now, matching=VectorMatching("many-to-many", (n.PERIOD_LABEL,), on=True))
             sums[what] = Aggregate("sum", current, grouping=(n.PERIOD_LABEL,), without=True)
         else:
@@ -54,7 +54,7 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Rule]:
     return found
 
 
-def _calendar_id(unit: CalendarUnit, seconds_ago: float) -> Node:
+def calendar_id(unit: CalendarUnit, seconds_ago: float) -> Node:
     """A number that is the same throughout a calendar period (UTC) and different in the next: 202611, or weeks since 1970."""
     time: Node = Call("time")
     if seconds_ago:

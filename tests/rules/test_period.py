@@ -1,0 +1,156 @@
+"""Periods and windows as a server computes them from tiles: calendars, gaps, nights without traffic, outages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from slo.rules import compile_specs, to_yaml
+from slo.rules.period import calendar_id
+from slo.sli.promql import errors_tile, total_tile
+from slo.spec.model import Specs
+from slo.window import Calendar, CalendarUnit
+from tests.rules import history, tables
+from tests.rules.history import HOUR
+from tests.rules.test_compile import one, specs
+from tests.servers import Prometheus, VictoriaMetrics, load_openmetrics, promtool
+
+pytestmark = pytest.mark.server
+
+EVENTS = 'slo:events:increase1m{service="shop",slo="a"}'
+ERRORS = 'slo:errors:increase1m{service="shop",slo="a"}'
+
+
+def check(
+    place: Path, found: Specs, step: str, series: Mapping[str, str], asked: Sequence[tuple[str, str, float | None]]
+) -> None:
+    """promtool's own judgement of (expression, moment, value or None for nothing)."""
+    groups, _ = compile_specs(found)
+    (place / "rules.yml").write_text(to_yaml(groups))
+    test = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": step,
+        "group_eval_order": [group.name for group in groups],
+        "tests": [
+            {
+                "interval": step,
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": expr,
+                        "eval_time": at,
+                        "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+                    }
+                    for expr, at, value in asked
+                ],
+            }
+        ],
+    }
+    (place / "test.yml").write_text(yaml.safe_dump(test))
+    said = promtool("test", "rules", place / "test.yml")
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_a_calendar_week_begins_on_monday(tmp_path: Path) -> None:
+    """promtool's time begins on a Thursday, 1970-01-01: that week ends four days later, and with it its counts."""
+    check(
+        tmp_path,
+        one(window="week"),
+        "5m",
+        {EVENTS: "100x1440", ERRORS: "1x1440"},
+        [
+            ("sum(slo:period_events:sum)", "95h55m", 100.0 * (4 * 288)),
+            ("sum(slo:period_errors:sum)", "95h55m", 4.0 * 288),
+            ("sum(slo:period_events:sum)", "97h", 1200.0),
+            ("round(sum(slo:period_burn_rate:ratio), 0.001)", "97h", 10.0),
+            ("round(sum(slo:period_error_budget_remaining:ratio), 0.001)", "97h", -9.0),
+        ],
+    )
+
+
+@pytest.mark.parametrize("unit", ["week", "month", "quarter"])
+def test_calendar_periods_on_a_server_are_ours(prometheus: Prometheus, unit: CalendarUnit) -> None:
+    """A moment and the next have the same number exactly when they lie in one period."""
+    expr, window = str(calendar_id(unit, 0)), Calendar(unit)
+    moments = [
+        datetime(year, month, day, hour, tzinfo=UTC).timestamp()
+        for year in (2024, 2026)
+        for month in (1, 2, 3, 4, 9, 10, 12)
+        for day in (1, 2, 15, 28)
+        for hour in (0, 23)
+    ]
+    told = [(tables.value(prometheus, expr, at), window.period(int(at * 1000) + 1)) for at in moments]
+    for one_id, one_period in told:
+        for other_id, other_period in told:
+            assert (one_id == other_id) == (one_period == other_period)
+
+
+def test_a_gap_in_evaluation_neither_restarts_nor_spoils_anything(tmp_path: Path) -> None:
+    check(
+        tmp_path,
+        one(window="6h"),
+        "1m",
+        {EVENTS: "100x89 _x30 100x60", ERRORS: "1x89 _x30 1x60"},
+        [
+            ("sum(slo:period_events:sum)", "2h30m", 90 * 100 + 30 * 100 + 100.0),
+            ("round(sum(slo:period_burn_rate:ratio), 0.001)", "2h30m", 10.0),
+            ("round(sum(slo:period_burn_rate:ratio), 0.001)", "1h45m", 10.0),
+        ],
+    )
+
+
+def test_without_traffic_there_is_no_ratio_and_no_nan(tmp_path: Path) -> None:
+    check(
+        tmp_path,
+        one(window="6h"),
+        "1m",
+        {EVENTS: "100x29 0x120 100x30", ERRORS: "1x29 0x120 1x30"},
+        [
+            ("slo:sli_error:ratio_rate1m", "1h", None),
+            ("slo:current_burn_rate:ratio", "2h", None),
+            ("round(sum(slo:period_burn_rate:ratio), 0.001)", "2h", 10.0),
+            ("sum(slo:period_events:sum)", "3h", 100.0 * (30 + 30)),
+        ],
+    )
+
+
+def test_an_outage_counts_once_it_is_too_long(tmp_path: Path) -> None:
+    """Down for 20 minutes where 15 are allowed: the slices from the fifteenth minute on are bad."""
+    found = specs(
+        "service: shop\nslos:\n"
+        "  - {name: a, objective: 99.9, window: 6h, sli: {outage: {of: up, longer_than: 15m}}}\n"
+        "  - {name: up, objective: 99, sli: {probe: {metric: probe_success}}}\n"
+    )
+    check(
+        tmp_path,
+        found,
+        "30s",
+        {'probe_success{job="x",instance="y"}': "1x59 0x39 1x100"},
+        [
+            ('sum(slo:errors:increase1m{slo="a"})', "44m", 0.0),
+            ('sum(slo:errors:increase1m{slo="a"})', "48m", 1.0),
+            ('sum(slo:errors:increase1m{slo="a"})', "55m", 0.0),
+            ('sum(slo:events:increase1m{slo="a"})', "55m", 1.0),
+        ],
+    )
+
+
+def test_victoria_metrics_counts_the_same(tmp_path: Path) -> None:
+    told = history.write(tmp_path / "history.txt", days=1.2, instances=2)
+    found: list[float] = []
+    with (
+        Prometheus(tmp_path, data=load_openmetrics(tmp_path / "history.txt", tmp_path / "data")) as server,
+        VictoriaMetrics(tmp_path) as other,
+    ):
+        other.load(tmp_path / "history.txt")
+        for slo in tables.specs(tmp_path).values():
+            for at in (told.end - 10 * HOUR + 22 * 60, told.end - 23 * HOUR + 900, told.end - 60):
+                for tile in (errors_tile(slo.sli, 60_000, 30_000), total_tile(slo.sli, 300_000, 30_000)):
+                    [row] = other.query(str(tile), at)
+                    found.append(float(row["value"][1]))
+                    assert found[-1] == tables.value(server, str(tile), at)
+    assert sum(value > 0 for value in found) > 8
