@@ -26,7 +26,7 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --ignore tests/bench
 
 # The live test at full length: until rules of every interval have run on a server under load.
 live: $(VENV)/.installed-test
