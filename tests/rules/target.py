@@ -98,7 +98,7 @@ class Service(Web):
     def restart(self) -> None:
         """Drains, goes, and comes back as a new process with counters at 0."""
         self.busy = False
-        time.sleep(1.3)
+        time.sleep(2.3)
         self.stop()
         with self.lock:
             self.counts = {"200": 0, "500": 0}
