@@ -28,10 +28,9 @@ def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes
         return _choose(node.op, vector, list(groups.values()), param, notes)
     steps = vector.values.shape[1]
     quantiles = param if isinstance(param, np.ndarray) else np.zeros(steps)
-    if node.op == "quantile" and len(vector.labels):
-        for q in dict.fromkeys(quantiles.tolist()):
-            if math.isnan(q) or q < 0 or q > 1:
-                notes.warn(f"quantile value should be between 0 and 1, got {float_text(q, shortest=True)}")
+    if node.op == "quantile":
+        for q in _worst(quantiles, 0, 1):
+            notes.warn(f"quantile value should be between 0 and 1, got {float_text(q, shortest=True)}")
     values = np.zeros((len(groups), steps))
     present = np.zeros((len(groups), steps), dtype=bool)
     for index, rows in enumerate(groups.values()):
@@ -73,13 +72,20 @@ def _quantile(values: Floats, mask: Bools, q: Floats) -> Floats:
     return quantile_of_sorted(q, ordered, mask.sum(axis=0))
 
 
-def _int_params(param: Floats) -> Floats:
-    if np.isnan(param).any():
-        raise PromqlError("Parameter value is NaN")
-    if (param >= 2.0**63).any():
-        raise PromqlError(f"Scalar value {float_text(float(param.max()), shortest=True)} overflows int64")
-    if (param <= -(2.0**63)).any():
-        raise PromqlError(f"Scalar value {float_text(float(param.min()), shortest=True)} underflows int64")
+def _worst(params: Floats, least: float, most: float) -> list[float]:
+    """The parameters that a warning names: NaN alone, else the largest and the smallest where they are outside."""
+    if np.isnan(params).any():
+        return [math.nan]
+    largest, smallest = float(params.max()), float(params.min())
+    return [largest] * (largest > most) + [smallest] * (smallest < least)
+
+
+def _int_params(param: Floats, needed: Bools) -> Floats:
+    for value in param[needed].tolist():
+        if not value < 2.0**63:
+            raise PromqlError(f"Scalar value {float_text(value, shortest=True)} overflows int64")
+        if value <= -(2.0**63):
+            raise PromqlError(f"Scalar value {float_text(value, shortest=True)} underflows int64")
     return np.trunc(param)
 
 
@@ -87,21 +93,21 @@ def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, not
     """topk, bottomk, limitk and limit_ratio keep whole elements."""
     present = np.zeros_like(vector.present)
     order: list[int] = []
+    needed = np.asarray(vector.present.any(axis=0))
     if op == "limit_ratio":
-        if np.isnan(param).any():
-            raise PromqlError("Ratio value is NaN")
-        for ratio in dict.fromkeys(param[(param > 1) | (param < -1)].tolist()):
-            capped = 1 if ratio > 1 else -1
-            notes.warn(
-                f"ratio value should be between -1 and 1, got {float_text(ratio, shortest=True)}, capping to {capped}"
-            )
+        if (np.isnan(param) & needed).any():
+            raise PromqlError("Ratio value NaN is NaN")
+        for ratio in dict.fromkeys(_worst(param, -1, 1)):
+            if not math.isnan(ratio):
+                shown = float_text(ratio, shortest=True)
+                notes.warn(f"ratio value should be between -1 and 1, got {shown}, capping to {1 if ratio > 1 else -1}")
         param = np.clip(param, -1, 1)
         for row, labels in enumerate(vector.labels):
             offset = labels_hash(labels) / float(2**64 - 1)
             present[row] = vector.present[row] & np.where(param >= 0, offset < param, offset >= 1 + param)
         order = list(range(len(vector.labels)))
     else:
-        k = _int_params(param)
+        k = _int_params(param, needed)
         for rows in groups:
             mask = vector.present[rows]
             if op == "limitk":

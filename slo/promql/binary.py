@@ -57,12 +57,13 @@ def set_operator(node: Binary, left: Vector, right: Vector) -> Vector:
     kept = Vector(mine.labels, mine.values, mine.present & (mask if node.op == "and" else ~mask), mine.drop)
     if node.op != "or":
         return kept
-    return Vector(
+    both = Vector(
         left.labels + right.labels,
         np.concatenate([left.values, right.values]),
         np.concatenate([left.present, kept.present]),
         left.drop + right.drop,
     )
+    return merge_same(both)
 
 
 def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:

@@ -92,7 +92,7 @@ def fraction(lower: Floats, upper: Floats, bounds: Floats, counts: Floats) -> tu
         found = np.zeros(steps, dtype=bool)
         before = np.zeros(steps)
         for i, top in enumerate(bounds):
-            low = bounds[i - 1] if i else (0.0 if top > 0 else -np.inf)
+            low = bounds[i - 1] if i else -np.inf
             at_edge = ~found & (low >= x)
             result = np.where(at_edge, before, result)
             found |= at_edge

@@ -71,6 +71,9 @@ class Evaluator:
                 return self.binary(node)
             case Aggregate(param=param, expr=expr):
                 held = None if param is None else self.eval(param)
+                if isinstance(held, np.ndarray) and is_fixed(expr):
+                    # a server evaluates the whole aggregation once where its expression is the same at every step
+                    held = np.full_like(held, held[0])
                 return aggregate(node, self.vector(expr), held, self.notes)  # type: ignore[arg-type]
             case Call():
                 return self.call(node)
@@ -224,8 +227,7 @@ class Evaluator:
             case "histogram_quantile":
                 q = self.scalar(args[0])
                 vector = self.vector(args[1])
-                for wrong in dict.fromkeys(q[np.isnan(q) | (q < 0) | (q > 1)].tolist()):
-                    self.notes.warn(f"quantile value should be between 0 and 1, got {float_text(wrong, shortest=True)}")
+                self.check_quantile(q)
                 return self.unnamed(buckets.by_histogram(vector, [q], self.notes, name))
             case "histogram_fraction":
                 edges = [self.scalar(args[0]), self.scalar(args[1])]
@@ -277,12 +279,12 @@ class Evaluator:
         match name:
             case "clamp":
                 low, high = params
-                result = self.mapped(vector, lambda v: np.maximum(low, np.minimum(high, v)))
-                return _compact(replace(result, present=result.present & ~(high < low)))
+                vector = _compact(replace(vector, present=vector.present & ~(high < low)))
+                return self.mapped(vector, lambda v: functions.larger(low, functions.smaller(high, v)))
             case "clamp_min":
-                return self.mapped(vector, lambda v: np.maximum(params[0], v))
+                return self.mapped(vector, lambda v: functions.larger(params[0], v))
             case "clamp_max":
-                return self.mapped(vector, lambda v: np.minimum(params[0], v))
+                return self.mapped(vector, lambda v: functions.smaller(params[0], v))
             case _:
                 nearest = params[0] if params else np.ones(len(self.times))
                 return self.mapped(vector, lambda v: functions.round_to(v, nearest))
@@ -330,10 +332,7 @@ class Evaluator:
             case "quantile_over_time":
                 q = others[0]
                 if present.any():
-                    for wrong in dict.fromkeys(q[np.isnan(q) | (q < 0) | (q > 1)].tolist()):
-                        self.notes.warn(
-                            f"quantile value should be between 0 and 1, got {float_text(wrong, shortest=True)}"
-                        )
+                    self.check_quantile(q)
                 values = rangefns.quantile_over_time(r, q)
             case "mad_over_time":
                 values = rangefns.mad_over_time(r)
@@ -354,7 +353,14 @@ class Evaluator:
             case _:
                 raise PromqlError(f"{name}() is not supported: {node}")
         vector = _compact(Vector(r.labels, np.asarray(values, dtype=np.float64), present, r.drop))
-        return vector if keeps_name else binary.renamed(vector, self.settings.delayed)
+        if keeps_name:
+            return replace(vector, drop=[False] * len(vector.labels))
+        return binary.renamed(vector, self.settings.delayed)
+
+    def check_quantile(self, q: Floats) -> None:
+        """For quantile_over_time and histogram_quantile: every wrong parameter."""
+        for wrong in dict.fromkeys(q[np.isnan(q) | (q < 0) | (q > 1)].tolist()):
+            self.notes.warn(f"quantile value should be between 0 and 1, got {float_text(wrong, shortest=True)}")
 
     def hint_counters(self, r: Ranges, present: Any) -> None:
         for row, labels in enumerate(r.labels):
@@ -363,6 +369,24 @@ class Evaluator:
                 self.notes.info(
                     "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + f'"{metric}"'
                 )
+
+
+def is_fixed(node: Node) -> bool:
+    """Whether `@` makes the expression the same at every step."""
+    match node:
+        case VectorSelector(at=at) | Subquery(at=at):
+            return at is not None
+        case MatrixSelector(selector=selector):
+            return selector.at is not None
+        case Number() | String():
+            return True
+        case Aggregate(expr=expr) | Unary(expr=expr):
+            return is_fixed(expr)
+        case Binary(left=left, right=right):
+            return is_fixed(left) and is_fixed(right)
+        case Call(func=func, args=args):
+            moving = func in ("time", "timestamp", "predict_linear") or func in functions.DATES
+            return not moving and all(is_fixed(arg) for arg in args)
 
 
 def _compact(vector: Vector) -> Vector:

@@ -27,8 +27,19 @@ MATH: dict[str, Callable[[Floats], Floats]] = {
 }  # fmt: skip
 
 
+# 2**63 seconds after the epoch, to which a server wraps NaN, infinities and whatever else is no int64
+_END_OF_TIME = {
+    "minute": 30.0, "hour": 15.0, "day_of_week": 0.0, "day_of_month": 4.0, "day_of_year": 339.0, "days_in_month": 31.0,
+    "month": 12.0, "year": 292277026596.0,
+}  # fmt: skip
+
+
+def _in_time(v: Floats) -> Any:
+    return np.abs(v) < 9.2e18
+
+
 def _days(v: Floats) -> Any:
-    whole = np.where(np.isfinite(v) & (np.abs(v) < 1e11), v, 0)
+    whole = np.where(_in_time(v), v, 0)
     return np.trunc(whole).astype(np.int64).astype("datetime64[s]")
 
 
@@ -55,8 +66,18 @@ DATES: dict[str, Callable[[Any], Floats]] = {
 
 
 def date(name: str, values: Floats) -> Floats:
-    """A part of the UTC date of seconds since the epoch."""
-    return DATES[name](_days(values))
+    """A part of the UTC date of seconds since the epoch; what is no such number is the end of the server's time."""
+    return np.where(_in_time(values), DATES[name](_days(values)), _END_OF_TIME[name])
+
+
+def larger(a: Floats, b: Floats) -> Floats:
+    """The maximum; +Inf beats NaN, NaN all else."""
+    return np.where(np.isposinf(a) | np.isposinf(b), np.inf, np.maximum(a, b))
+
+
+def smaller(a: Floats, b: Floats) -> Floats:
+    """The minimum; -Inf beats NaN, NaN all else."""
+    return np.where(np.isneginf(a) | np.isneginf(b), -np.inf, np.minimum(a, b))
 
 
 def round_to(values: Floats, nearest: Floats) -> Floats:

@@ -322,7 +322,7 @@ class _Parser:
         token = self.take()
         if token.kind == "word" and token.text.lower() in ("inf", "nan"):
             self.fail(token, f"timestamp out of bounds for @ modifier: {token.text}")
-        if token.kind != "number":
+        if token.kind not in ("number", "duration"):
             self.fail(token, f"unexpected {token.shown()} in @ modifier, expected a timestamp, start() or end()")
         milliseconds = float(token.value) * 1000
         if not milliseconds < 2**63:

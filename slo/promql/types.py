@@ -111,6 +111,6 @@ def _check_binary(node: Binary) -> TypeProblem | None:
         return TypeProblem(node, f"comparisons between scalars must use BOOL modifier: {node}")
     if node.op in SET_OPERATORS and "scalar" in (left, right):
         return TypeProblem(node, f"set operator {node.op!r} not allowed in binary scalar expression: {node}")
-    if node.matching is not None and "scalar" in (left, right) and (node.matching.labels or node.matching.on):
+    if node.matching is not None and "scalar" in (left, right) and node.matching.labels:
         return TypeProblem(node, f"vector matching only allowed between instant vectors: {node}")
     return None
