@@ -78,8 +78,70 @@ SELECTORS = [
     "c_total", 'c_total{code="200"}', 'c_total{code=~"5.."}', 'c_total{code!~"2.."}', "g", 'g{instance="x"}', "w", "one",
     'h_bucket{job="a"}', "h_bucket", 'one{job="b"}', "nothing", '{__name__=~"g|one"}', 'w{job!="a"}',
 ]  # fmt: skip
-RANGE_FUNCTIONS = ["rate", "increase", "delta", "irate", "idelta", "resets", "changes", "sum_over_time", "avg_over_time", "count_over_time", "last_over_time", "min_over_time", "max_over_time", "present_over_time", "stddev_over_time", "stdvar_over_time", "deriv", "absent_over_time", "mad_over_time", "ts_of_max_over_time", "ts_of_min_over_time", "ts_of_last_over_time"]
-FUNCTIONS = ["abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "sgn", "deg", "rad", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year", "timestamp", "absent", "sort", "sort_desc", "round", "histogram_avg", "histogram_count"]
+RANGE_FUNCTIONS = [
+    "rate",
+    "increase",
+    "delta",
+    "irate",
+    "idelta",
+    "resets",
+    "changes",
+    "sum_over_time",
+    "avg_over_time",
+    "count_over_time",
+    "last_over_time",
+    "min_over_time",
+    "max_over_time",
+    "present_over_time",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "deriv",
+    "absent_over_time",
+    "mad_over_time",
+    "ts_of_max_over_time",
+    "ts_of_min_over_time",
+    "ts_of_last_over_time",
+]
+FUNCTIONS = [
+    "abs",
+    "ceil",
+    "floor",
+    "exp",
+    "sqrt",
+    "ln",
+    "log2",
+    "log10",
+    "sgn",
+    "deg",
+    "rad",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "minute",
+    "hour",
+    "day_of_week",
+    "day_of_month",
+    "day_of_year",
+    "days_in_month",
+    "month",
+    "year",
+    "timestamp",
+    "absent",
+    "sort",
+    "sort_desc",
+    "round",
+    "histogram_avg",
+    "histogram_count",
+]
 
 
 class Grammar:
@@ -149,7 +211,9 @@ class Grammar:
                 maybe = " bool" if op in ("==", "!=", ">", "<", ">=", "<=") and self.rng.random() < 0.4 else ""
                 return f"({sides[0]} {op}{maybe} {sides[1]})"
             case 9 | 10:
-                op = self.pick(["+", "-", "*", "/", "%", "^", "==", ">", "<=", "and", "or", "unless", "and", "or", "unless"])
+                op = self.pick(
+                    ["+", "-", "*", "/", "%", "^", "==", ">", "<=", "and", "or", "unless", "and", "or", "unless"]
+                )
                 match_ = self.pick(["", "", " on " + self.labels(), " ignoring " + self.labels()])
                 if match_ and op not in ("and", "or", "unless") and self.rng.random() < 0.6:
                     match_ += self.pick([" group_left ()", " group_right ()"])

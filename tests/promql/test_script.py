@@ -1,0 +1,46 @@
+"""Scripts in the grammar of promqltest, run by the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slo.promql.notation import values_of
+from slo.promql.script import main, run
+
+SCRIPTS = sorted(Path(__file__).parent.glob("*.test"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_eval_of_a_script_holds(script: Path) -> None:
+    report = run([str(script)])
+    assert not report.failed and not report.skipped
+    assert report.passed > 0
+
+
+def test_a_wrong_expectation_is_told_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "wrong.test"
+    script.write_text("load 1m\n  x 1 2 3\n\neval instant at 1m x\n  x 3\n")
+    assert main([str(script)]) == 1
+    assert f"{script}:4: x" in capsys.readouterr().out
+
+
+def test_an_eval_of_a_native_histogram_is_skipped_by_name(tmp_path: Path) -> None:
+    script = tmp_path / "native.test"
+    script.write_text(
+        "load 1m\n  h {{schema:0 count:1}}x3\n  x 1\n\neval instant at 0 sum(h)\n  {} 1\n\neval instant at 0 x\n  x 1\n"
+    )
+    report = run([str(script)])
+    assert (report.passed, len(report.skipped), report.failed) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1+2x3", [1, 3, 5, 7]), ("5-1x2", [5, 4, 3]), ("7x2", [7, 7, 7]), ("_x2 1", [None, None, 1]), ("-3+1x1", [-3, -2]),
+        ("1 _ 0x1F -Inf", [1, None, 31, float("-inf")]), ("1e2+1e1x1", [100, 110]),
+    ],
+)  # fmt: skip
+def test_series_notation(text: str, values: list[float | None]) -> None:
+    assert values_of(text) == values
