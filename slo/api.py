@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from slo.budget.evaluate import evaluate as _evaluate
+from slo.budget.evaluate import evaluate_all as _evaluate_all
 from slo.budget.model import Budget
 from slo.source import Source
 from slo.source import open as _open
@@ -47,7 +48,7 @@ def evaluate(slo: Slo, source: Source, *, end: datetime | int | None = None) -> 
 def evaluate_all(slos: Specs | Iterable[Slo], source: Source, *, end: datetime | int | None = None) -> list[Budget]:
     """The error budgets of many SLOs, all at the same moment, in their order. Raises SourceError."""
     at = source.latest_ms() if end is None else end
-    return [_evaluate(one, source, at) for one in (slos.values() if isinstance(slos, Specs) else slos)]
+    return _evaluate_all(slos.values() if isinstance(slos, Specs) else slos, source, at)
 
 
 def simulate(specs: Specs, path: PathLike, *, end: datetime, days: float = 40, seed: int = 1) -> Recording:

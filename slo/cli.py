@@ -376,15 +376,11 @@ def _open(source: str, config: Path | None) -> Source:
 
 
 def _evaluate(specs: Specs, source: Source, end: str | None) -> list[Budget]:
-    from slo.budget.evaluate import evaluate
+    from slo.budget.evaluate import evaluate_all
 
     end_ms = source.latest_ms() if end is None else _time(end, "--end")
-    budgets = []
     with _progress("evaluating", len(specs)) as advance:
-        for slo in specs.values():
-            budgets.append(evaluate(slo, source, end_ms))
-            advance()
-    return budgets
+        return evaluate_all(specs.values(), source, end_ms, advance)
 
 
 def _verdict(budgets: Sequence[Budget], gate: bool) -> int:

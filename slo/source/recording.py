@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,7 +130,8 @@ class Recording:
         self._path = path
         self._file = file
         self.header = header
-        self._cache: OrderedDict[int, Samples] = OrderedDict()
+        self._cache: dict[int, Samples] = {}
+        self._locks = [Lock() for _ in range(file.metadata.num_row_groups)]
 
     @property
     def name(self) -> str:
@@ -234,10 +235,14 @@ class Recording:
         )
 
     def _group(self, index: int) -> Samples:
+        with self._locks[index]:
+            if index not in self._cache:
+                self._cache[index] = self._read(index)
+            return self._cache[index]
+
+    def _read(self, index: int) -> Samples:
         import pyarrow as pa
 
-        if index in self._cache:
-            return self._cache[index]
         try:
             table = self._file.read_row_group(index)
         except (pa.ArrowException, OSError) as error:
@@ -258,5 +263,4 @@ class Recording:
                         values[v_offsets[row] : v_offsets[row + 1]],
                     )
                 )
-        self._cache[index] = samples = Samples.from_series(rows)
-        return samples
+        return Samples.from_series(rows)

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import numpy as np
 
-from slo.promql.ast import VectorSelector
+from slo.promql.ast import Aggregate, VectorSelector
+from slo.promql.parse import parse
 from slo.source.simulation.counters import Counter, Row, Truth, counter, lose, split
 from slo.source.simulation.labels import instances, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, Stage, added, background, incidents, traffic
@@ -264,13 +265,18 @@ def gauge(
     job = job_of([slo])
     interval = slo.scrape_interval_ms
     well, beyond = (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
+    root = parse(sli.expr)
+    spread = 1
+    if isinstance(root, Aggregate) and root.op == "sum":
+        spread = sum(len(instances(selectors, labels.get("job", ""))) for labels in label_sets(selectors, job))
     for labels in label_sets(selectors, job):
         for instance in instances(selectors, labels.get("job", "")):
             random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
-            wrong = added(clock.times, 0, [span for span in world.planned(slo) if span.kind != "slow burn"], 0.0) > 0
+            wrong = added(clock.times, 0, _whole(world.planned(slo)), 0.0) > 0
             noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
-            values = (float(sli.bound) * np.where(wrong, beyond, well) * noise).astype(np.float64)
+            values = (float(sli.bound) / spread * np.where(wrong, beyond, well) * noise).astype(np.float64)
+            values = np.round(values, 0 if sli.bound > 100 else 4)
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], values[clock.present]
 
@@ -283,11 +289,28 @@ def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, 
     for labels, instance in series:
         random = world.stage.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
         clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-        wrong = added(clock.times, 0, [span for span in world.planned(slo) if span.kind != "slow burn"], 0.0) > 0
+        wrong = added(clock.times, 0, _whole(world.planned(slo)), 0.0) > 0
         rate = float(sli.bound) / len(series) * np.where(wrong, beyond, well)
         happened = random.poisson(rate * slo.scrape_interval_ms / 1000).astype(np.int64)
         full = {"__name__": metric, **labels, "instance": instance}
         yield counter(full, happened, lose(random, happened, clock), clock, 1_000_000, lazy=False).row
+
+
+def _whole(spans: Sequence[Span]) -> list[Span]:
+    """The incidents in which everything is wrong: a value keeps to its bound or does not."""
+    return [span for span in spans if span.ratio >= 0.9 or span.kind == "burning"]
+
+
+def _runs(world: World, slo: Slo, max_age_ms: int) -> Iterable[int]:
+    """When something succeeded: well within its age, but once in each incident too late by the incident's length."""
+    late = [(span.start_ms, span.end_ms - span.start_ms) for span in _whole(world.planned(slo))]
+    at = world.stage.start_ms - max_age_ms // 4
+    while at <= world.stage.end_ms:
+        yield at
+        following = at + max_age_ms * 4 // 5
+        if late and late[0][0] < following:
+            following = at + max_age_ms + late.pop(0)[1]
+        at = following
 
 
 def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World) -> Iterable[Row]:
@@ -297,11 +320,7 @@ def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World)
     for labels in label_sets([s.metric for _, s in slos], job):
         for instance in instances([s.metric for _, s in slos], labels.get("job", ""))[:1]:
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-            runs = np.arange(world.stage.start_ms - sli.max_age_ms, world.stage.end_ms, sli.max_age_ms // 2)
-            missed = np.zeros(len(runs), dtype=bool)
-            for span in world.planned(slo)[:2]:
-                missed |= (runs >= span.start_ms) & (runs < span.start_ms + 2 * sli.max_age_ms)
-            kept = runs[~missed]
+            kept = np.array(list(_runs(world, slo, sli.max_age_ms)), dtype=np.int64)
             last = kept[np.maximum(np.searchsorted(kept, clock.times, side="right") - 1, 0)] / 1000
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], last[clock.present].astype(np.float64)
