@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test live check bench format servers clean
+.PHONY: report test slow check bench format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -28,9 +28,10 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --ignore tests/bench
 
-# The live test at full length: until rules of every interval have run on a server under load.
-live: $(VENV)/.installed-test
-	SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest tests/e2e/test_live.py
+# What takes minutes: rules of every interval on a live server under load, and the rules' own tests of all definitions.
+slow: $(VENV)/.installed-test
+	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
+	  -k "own_tests or live"
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ scrape_configs:
   - job_name: prometheus
     static_configs: [{targets: [$ADDRESS]}]
 """
-# Rules of long windows are evaluated every 5 m: `make live` waits for all of them.
+# Rules of long windows are evaluated every 5 m: `make slow` waits for all of them.
 SECONDS_UNDER_LOAD = int(os.environ.get("SLO_LIVE_SECONDS", "150"))
 
 
