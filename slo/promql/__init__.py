@@ -11,12 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slo.promql.alerts import AlertInterval
     from slo.promql.engine import Engine
     from slo.promql.result import Result, ResultSeries
+    from slo.promql.rules import RulesResult, run_rules
     from slo.promql.samples import STALE, Samples, Series, is_stale
 
 _HOMES = {
     "Engine": "engine",
+    "AlertInterval": "alerts",
+    "RulesResult": "rules",
+    "run_rules": "rules",
     "Result": "result",
     "ResultSeries": "result",
     "STALE": "samples",
@@ -25,7 +30,10 @@ _HOMES = {
     "is_stale": "samples",
 }
 
-__all__ = ["STALE", "Engine", "Result", "ResultSeries", "Samples", "Series", "is_stale"]
+__all__ = [
+    "STALE", "AlertInterval", "Engine", "Result", "ResultSeries", "RulesResult", "Samples", "Series", "is_stale",
+    "run_rules",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -82,6 +82,20 @@ class Engine:
             series = (ResultSeries({}, times, np.asarray(value, dtype=np.float64)),)
         return Result("matrix", series, tuple(notes.warnings), tuple(notes.infos))
 
+    def vector_at(self, expr: Node, times: Ints) -> Vector:
+        """The expression at each of `times` (ms, ascending), each as a query of its own; a scalar becomes a vector.
+
+        Raises PromqlError. For rules: `@ start()` and `@ end()` mean the first and the last of `times`.
+        """
+        evaluator = self._evaluator(times, int(times[0]), int(times[-1]), instant=False)
+        with np.errstate(all="ignore"):
+            value = evaluator.eval(expr)
+        if isinstance(value, np.ndarray):
+            return evaluator.constant(value)
+        if isinstance(value, str):
+            raise PromqlError(f"rule result is not a vector or scalar: {expr}")
+        return finished(value)
+
     def _evaluator(self, times: Ints, start_ms: int, end_ms: int, instant: bool) -> Evaluator:
         settings = Settings(self._lookback_ms, self._interval_ms, self._delayed, start_ms, end_ms, instant)
         return Evaluator(self.samples, times, settings, Notes())

@@ -1,0 +1,325 @@
+"""Rule groups over history: what recording rules would have recorded, and when alerts would have been pending and firing.
+
+A rule that only reads the metrics and earlier rules is evaluated over all steps at once; one that reads itself or a
+later rule sees what was recorded before its step, and is evaluated step by step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slo.errors import PromqlError
+from slo.promql import alerts
+from slo.promql.alerts import AlertInterval
+from slo.promql.ast import VectorSelector, walk
+from slo.promql.engine import Engine
+from slo.promql.groups import Group, Rule, read_groups
+from slo.promql.samples import STALE, Samples, Series
+from slo.promql.values import NAME, SAME_LABELSET, Bools, Floats, Ints, Labels, Vector, make, merge_same, nameless
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEMPLATE = re.compile(r"\{\{\s*\$labels\.([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
+
+
+@dataclass(frozen=True)
+class RulesResult:
+    """`recorded` holds all that the rules wrote (ALERTS and ALERTS_FOR_STATE too, with staleness markers).
+
+    `alerts` are in the order of rules, labels and time; `problems` say which rule failed, and at how many evaluations.
+    """
+
+    recorded: Samples
+    alerts: tuple[AlertInterval, ...]
+    problems: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per alert interval: alert, labels, state, start and end (UTC), open."""
+        import pandas as pd
+
+        rows = [
+            (one.name, dict(one.labels), one.state, pd.Timestamp(one.start_ms, unit="ms", tz="UTC"),
+             pd.Timestamp(one.end_ms, unit="ms", tz="UTC"), one.open)
+            for one in self.alerts
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["alert", "labels", "state", "start", "end", "open"])
+
+
+@dataclass
+class _Placed:
+    """A rule with its place, its evaluations, and the rules that it reads."""
+
+    index: int
+    rule: Rule
+    group: Group
+    times: Ints  # the moments at which its expression is evaluated: those of the group, less the query offset
+    reads: frozenset[int] = frozenset()
+
+
+def run_rules(
+    groups: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    samples: Samples,
+    start: float,
+    end: float,
+    *,
+    offset: float = 0.0,
+    lookback: str | float = "5m",
+) -> RulesResult:
+    """Evaluates rule groups at the multiples of their intervals (plus `offset` seconds) in [start, end] (seconds).
+
+    At one moment groups are evaluated in their order. Raises PromqlError for groups or expressions that do not parse; a
+    rule that fails at an evaluation records nothing there, and is told in `problems`.
+    """
+    placed = _placed(read_groups(groups), start, end, offset)
+    _link(placed)
+    run = _Run(samples, lookback)
+    done: set[int] = set()
+    stepwise = _stepwise(placed)
+    waiting = list(placed)
+    while waiting:
+        for one in waiting:
+            cluster = next((group for group in stepwise if one.index in group), None)
+            members = cluster or {one.index}
+            needed = {read for index in members for read in placed[index].reads} - members
+            if needed <= done:
+                break
+        else:
+            raise PromqlError("the rules read each other in a way that has no order")
+        if cluster:
+            run.together([placed[index] for index in sorted(members)])
+        else:
+            run.alone(one)
+        done |= members
+        waiting = [left for left in waiting if left.index not in done]
+    order = {one.rule.alert: one.index for one in reversed(placed)}
+    found = sorted(run.intervals, key=lambda i: (order.get(i.name, 0), i.labels, i.start_ms))
+    return RulesResult(Samples(run.written), tuple(found), tuple(run.problems))
+
+
+def _placed(groups: Sequence[Group], start: float, end: float, offset: float) -> list[_Placed]:
+    placed: list[_Placed] = []
+    for group in groups:
+        shift = round(offset * 1000)
+        first = -(-(round(start * 1000) - shift) // group.interval_ms) * group.interval_ms + shift
+        times = np.arange(first, round(end * 1000) + 1, group.interval_ms, dtype=np.int64) - group.query_offset_ms
+        placed += [_Placed(len(placed) + i, rule, group, times) for i, rule in enumerate(group.rules)]
+    return placed
+
+
+def _link(placed: list[_Placed]) -> None:
+    by_name: dict[str, set[int]] = {}
+    for one in placed:
+        for name in (one.rule.record,) if one.rule.record else ("ALERTS", "ALERTS_FOR_STATE"):
+            by_name.setdefault(name, set()).add(one.index)
+    names = Samples(Series({NAME: name}, np.zeros(0, dtype=np.int64), np.zeros(0)) for name in by_name)
+    for one in placed:
+        reads: set[int] = set()
+        for node in walk(one.rule.expr):
+            if not isinstance(node, VectorSelector):
+                continue
+            if node.name is not None:
+                reads |= by_name.get(node.name, set())
+            else:
+                on_name = tuple(matcher for matcher in node.matchers if matcher.label == NAME)
+                for series in names.select(VectorSelector(None, on_name)):
+                    reads |= by_name[series.labels[NAME]]
+        one.reads = frozenset(reads)
+
+
+def _stepwise(placed: list[_Placed]) -> list[set[int]]:
+    """The sets of rules that must go step by step together: those that read themselves or a later rule."""
+    reach: list[set[int]] = []
+    for one in placed:
+        seen: set[int] = set()
+        todo = list(one.reads)
+        while todo:
+            index = todo.pop()
+            if index not in seen:
+                seen.add(index)
+                todo.extend(placed[index].reads)
+        reach.append(seen)
+    clusters: list[set[int]] = []
+    for one in placed:
+        if not any(read >= one.index for read in one.reads):
+            continue
+        cluster = {one.index} | {index for index in reach[one.index] if one.index in reach[index]}
+        cluster |= {read for read in one.reads if read >= one.index}  # seen only up to the step before
+        touching = [other for other in clusters if other & cluster]
+        clusters = [other for other in clusters if not other & cluster] + [cluster.union(*touching)]
+    return clusters
+
+
+class _Run:
+    """What has been recorded so far."""
+
+    def __init__(self, samples: Samples, lookback: str | float) -> None:
+        self.lookback = lookback
+        self.raw = samples
+        self.written: list[Series] = []
+        self.writers: list[int] = []
+        self.intervals: list[AlertInterval] = []
+        self.problems: list[str] = []
+        self._engine: Engine | None = None
+
+    def engine(self) -> Engine:
+        if self._engine is None:
+            everything = Samples((*self.raw.series, *self.written))
+            self._engine = Engine(everything, self.lookback, delayed_name_removal=False)
+        return self._engine
+
+    def alone(self, one: _Placed) -> None:
+        """All steps at once; step by step where a step fails, or `@ start()` makes each its own query."""
+        if not len(one.times):
+            return
+        moving = any(isinstance(getattr(node, "at", None), str) for node in walk(one.rule.expr))
+        ok = np.ones(len(one.times), dtype=bool)
+        vector: Vector | None = None
+        if not moving:
+            try:
+                vector = self.named(one, self.engine().vector_at(one.rule.expr, one.times))
+            except PromqlError:
+                vector = None
+        if vector is None:
+            parts, ok = [], np.ones(len(one.times), dtype=bool)
+            for step in range(len(one.times)):
+                try:
+                    parts.append(self.named(one, self.engine().vector_at(one.rule.expr, one.times[step : step + 1])))
+                except PromqlError as error:
+                    parts.append(Vector.empty(1))
+                    if ok.all():
+                        self.problems.append(f"{one.group.name}: {one.rule.name}: {error}")
+                    ok[step] = False
+            vector = _joined(parts)
+        self.write(one, vector, ok)
+
+    def named(self, one: _Placed, vector: Vector) -> Vector:
+        """The result's labels as the rule writes them. Raises PromqlError where two become one, or above the limit."""
+        labels: list[Labels] = []
+        for held in vector.labels:
+            own = dict(nameless(held))
+            filled = {key: _TEMPLATE.sub(lambda m, own=own: own.get(m[1], ""), text) for key, text in one.rule.labels}  # type: ignore[misc]
+            if one.rule.record:
+                labels.append(make({**own, **filled, NAME: one.rule.record}))
+            else:
+                labels.append(make({**own, **filled, "alertname": one.rule.alert}))
+        rows: dict[Labels, int] = {}
+        for row, held in enumerate(labels):
+            first = rows.setdefault(held, row)
+            if first != row and bool((vector.present[first] & vector.present[row]).any()):
+                raise PromqlError(f"{SAME_LABELSET} after applying rule labels")
+        limit = one.group.limit
+        if limit and len(labels) and int(vector.present.sum(axis=0).max()) > limit:
+            raise PromqlError(f"exceeded limit of {limit}")
+        return merge_same(Vector(labels, vector.values, vector.present, vector.drop))
+
+    def together(self, members: list[_Placed]) -> None:
+        """Rules that read each other, step by step in their order."""
+        before = Samples((*self.raw.series, *self.written))
+        history: dict[Labels, tuple[list[int], list[float]]] = {}
+        parts: dict[int, list[Vector]] = {one.index: [] for one in members}
+        last: dict[int, set[Labels]] = {one.index: set() for one in members}
+        marks: dict[int, Bools] = {one.index: np.ones(len(one.times), dtype=bool) for one in members}
+        steps = sorted(
+            (int(at) + one.group.query_offset_ms, one.index, step)
+            for one in members
+            for step, at in enumerate(one.times)
+        )
+        by_index = {one.index: one for one in members}
+        for _, index, step in steps:
+            one = by_index[index]
+            at = int(one.times[step])
+            earlier = Samples.from_series((dict(k), t, v) for k, (t, v) in history.items())
+            engine = Engine(Samples((*before.series, *earlier.series)), self.lookback, delayed_name_removal=False)
+            try:
+                vector = self.named(one, engine.vector_at(one.rule.expr, one.times[step : step + 1]))
+            except PromqlError as error:
+                if marks[index].all():
+                    self.problems.append(f"{one.group.name}: {one.rule.name}: {error}")
+                marks[index][step] = False
+                parts[index].append(Vector.empty(1))
+                continue
+            parts[index].append(vector)
+            rows = self.rows(one, _joined(parts[index]), marks[index][: step + 1]) if one.rule.alert else None
+            now = (
+                {labels: float(values[0]) for labels, values in zip(vector.labels, vector.values, strict=True)}
+                if rows is None
+                else {labels: float(values[-1]) for labels, values, present in rows if present[-1]}
+            )
+            for labels in last[index] - set(now):
+                _append(history, labels, at, float(STALE))
+            for labels, value in now.items():
+                _append(history, labels, at, value)
+            last[index] = set(now)
+        for one in members:
+            if len(one.times):
+                self.write(one, _joined(parts[one.index]), marks[one.index])
+
+    def rows(self, one: _Placed, vector: Vector, ok: Bools) -> list[tuple[Labels, Floats, Bools]]:
+        """The series that the rule writes: its own, or ALERTS and ALERTS_FOR_STATE."""
+        if one.rule.record:
+            return list(zip(vector.labels, vector.values, vector.present, strict=True))
+        times = (one.times + one.group.query_offset_ms)[: vector.values.shape[1]]
+        out: list[tuple[Labels, Floats, Bools]] = []
+        for labels, present in zip(vector.labels, vector.present, strict=True):
+            held = self.lives(one, present, ok)
+            pending, firing, since = alerts.states(held, times)
+            ones = np.ones(len(times))
+            for state, mask in (("pending", pending), ("firing", firing)):
+                if mask.any():
+                    out.append((make({**dict(labels), NAME: "ALERTS", "alertstate": state}), ones, mask & ok))
+            out.append((make({**dict(labels), NAME: "ALERTS_FOR_STATE"}), since, (pending | firing) & ok))
+        return out
+
+    def lives(self, one: _Placed, present: Bools, ok: Bools) -> list[alerts.Life]:
+        times = (one.times + one.group.query_offset_ms)[: len(present)]
+        if ok.all():
+            return alerts.lives(present, times, one.rule.for_ms, one.rule.keep_firing_for_ms)
+        good = np.flatnonzero(ok)  # a failed evaluation changes no state
+        found = alerts.lives(present[good], times[good], one.rule.for_ms, one.rule.keep_firing_for_ms)
+        places = np.append(good, len(present))
+        return [alerts.Life(*(int(places[step]) for step in (life.start, life.fired, life.end))) for life in found]
+
+    def write(self, one: _Placed, vector: Vector, ok: Bools) -> None:
+        for labels, values, present in self.rows(one, vector, ok):
+            times, mask, held = one.times, present, values
+            if not ok.all():
+                times, mask, held = times[ok], present[ok], values[ok]
+            ended = np.zeros(len(mask), dtype=bool)
+            ended[1:] = mask[:-1] & ~mask[1:]
+            keep = mask | ended
+            if keep.any():
+                written = np.where(ended, STALE, held)[keep]
+                self.written.append(Series(dict(labels), times[keep], written))
+        if one.rule.alert:
+            moments = one.times + one.group.query_offset_ms
+            for labels, present in zip(vector.labels, vector.present, strict=True):
+                self.intervals += alerts.intervals(one.rule.alert, labels, self.lives(one, present, ok), moments)
+        self._engine = None
+
+
+def _append(history: dict[Labels, tuple[list[int], list[float]]], labels: Labels, at: int, value: float) -> None:
+    times, values = history.setdefault(labels, ([], []))
+    times.append(at)
+    values.append(value)
+
+
+def _joined(parts: list[Vector]) -> Vector:
+    """Vectors of one step each as one over all steps."""
+    rows: dict[Labels, int] = {}
+    for part in parts:
+        for labels in part.labels:
+            rows.setdefault(labels, len(rows))
+    values = np.zeros((len(rows), len(parts)))
+    present = np.zeros((len(rows), len(parts)), dtype=bool)
+    for step, part in enumerate(parts):
+        for labels, value, there in zip(part.labels, part.values, part.present, strict=True):
+            values[rows[labels], step] = value[0]
+            present[rows[labels], step] = there[0]
+    return Vector(list(rows), values, present, [False] * len(rows))
