@@ -8,7 +8,19 @@ import numpy as np
 
 from slo.errors import PromqlError
 from slo.promql.ast import COMPARISONS, Binary, VectorMatching
-from slo.promql.values import NAME, Bools, Floats, Labels, Vector, make, merge_same, nameless, only, without
+from slo.promql.values import (
+    NAME,
+    Bools,
+    Floats,
+    Labels,
+    Vector,
+    make,
+    merge_same,
+    nameless,
+    only,
+    refuse_same,
+    without,
+)
 
 ARITHMETIC: dict[str, Callable[[Floats, Floats], Floats]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.fmod, "^": np.power, "atan2": np.arctan2,
@@ -29,12 +41,17 @@ def vector_scalar(node: Binary, vector: Vector, scalar: Floats, swapped: bool, d
     return renamed(Vector(vector.labels, np.asarray(found, dtype=np.float64), vector.present, vector.drop), delayed)
 
 
-def renamed(vector: Vector, delayed: bool) -> Vector:
-    """The vector without its metric names, or with them marked to go at the end."""
+def renamed(vector: Vector, delayed: bool, strict: bool = False) -> Vector:
+    """The vector without its metric names, or with them marked to go at the end.
+
+    `strict` refuses series that become one even if they never stand at one step, as a server does after functions of
+    ranges and the unary minus.
+    """
     if delayed:
         return Vector(vector.labels, vector.values, vector.present, [True] * len(vector.labels), vector.ordered)
     labels = [nameless(labels) for labels in vector.labels]
-    return merge_same(Vector(labels, vector.values, vector.present, vector.drop, vector.ordered))
+    bare = Vector(labels, vector.values, vector.present, vector.drop, vector.ordered)
+    return refuse_same(bare) if strict else merge_same(bare)
 
 
 def _signature(matching: VectorMatching) -> Callable[[Labels], Labels]:
@@ -77,14 +94,17 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
     ones: dict[Labels, list[int]] = {}
     for row, labels in enumerate(one.labels):
         ones.setdefault(signature(labels), []).append(row)
+    faults: list[tuple[int, int, str]] = []  # the server meets the first step's fault first
     for key, rows in ones.items():
-        if len(rows) > 1 and bool(((one.present[rows].sum(axis=0) > 1) & some_many).any()):
+        twice = (one.present[rows].sum(axis=0) > 1) & some_many
+        if len(rows) > 1 and bool(twice.any()):
             side = "left" if swapped else "right"
             shown = ", ".join(labels_text(one.labels[row]) for row in rows[:2])
-            raise PromqlError(
+            text = (
                 f"found duplicate series for the match group {labels_text(key)} on the {side} hand-side of the "
                 f"operation: [{shown}];many-to-many matching not allowed: matching labels must be unique on one side"
             )
+            faults.append((int(twice.argmax()), 0, text))
     labels_out: list[Labels] = []
     values_out: list[Floats] = []
     present_out: list[Bools] = []
@@ -104,15 +124,18 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
             claim = (key, None if matching.card == "one-to-one" else metric)
             before = taken.get(claim)
             if before is not None and bool((before & mask).any()):
-                raise PromqlError(
+                text = (
                     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
                     if matching.card == "one-to-one"
                     else "multiple matches for labels: grouping labels must ensure unique matches"
                 )
+                faults.append((int((before & mask).argmax()), 1, text))
             taken[claim] = mask if before is None else before | mask
             labels_out.append(metric)
             values_out.append(np.asarray(found, dtype=np.float64))
             present_out.append(mask)
+    if faults:
+        raise PromqlError(min(faults)[2])
     if not labels_out:
         return Vector.empty(steps)
     drop = [node.return_bool] * len(labels_out)

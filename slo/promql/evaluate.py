@@ -26,7 +26,20 @@ from slo.promql.ast import (
 )
 from slo.promql.samples import Samples
 from slo.promql.text import float_text
-from slo.promql.values import NAME, Flat, Floats, Ints, Labels, Notes, Ranges, Vector, make, merge_same, nameless
+from slo.promql.values import (
+    NAME,
+    Flat,
+    Floats,
+    Ints,
+    Labels,
+    Notes,
+    Ranges,
+    Vector,
+    make,
+    merge_same,
+    nameless,
+    refuse_same,
+)
 
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 _IGNORES_FLOATS = frozenset(
@@ -158,7 +171,7 @@ class Evaluator:
             if op == "+":
                 return value
             negative = Vector(value.labels, -value.values, value.present, value.drop, value.ordered)
-            return binary.renamed(negative, self.settings.delayed)
+            return binary.renamed(negative, self.settings.delayed, strict=True)
         assert isinstance(value, np.ndarray)
         return -value if op == "-" else value
 
@@ -355,7 +368,7 @@ class Evaluator:
         vector = _compact(Vector(r.labels, np.asarray(values, dtype=np.float64), present, r.drop))
         if keeps_name:
             return replace(vector, drop=[False] * len(vector.labels))
-        return binary.renamed(vector, self.settings.delayed)
+        return binary.renamed(vector, self.settings.delayed, strict=True)
 
     def check_quantile(self, q: Floats) -> None:
         """For quantile_over_time and histogram_quantile: every wrong parameter."""
@@ -402,4 +415,4 @@ def _compact(vector: Vector) -> Vector:
 def finished(value: Vector) -> Vector:
     """Metric names that were marked are dropped, and equal label sets refused."""
     labels = [nameless(held) if gone else held for held, gone in zip(value.labels, value.drop, strict=True)]
-    return merge_same(Vector(labels, value.values, value.present, value.drop, value.ordered))
+    return refuse_same(Vector(labels, value.values, value.present, value.drop, value.ordered))

@@ -185,6 +185,7 @@ class _Parser:
 
     def selector(self, name: str | None, start: int) -> Node:
         matchers: list[Matcher] = []
+        names: list[Matcher] = []  # written in quotes between the braces
         if self.accept("{"):
             while not self.peek("}"):
                 token = self.take()
@@ -193,17 +194,20 @@ class _Parser:
                 quoted = token.kind == "string"
                 label = str(token.value) if quoted else token.text
                 if quoted and self.token.kind in (",", "}"):
-                    if name is not None:
+                    if name is not None and not names:
                         self.fail(token, f"metric name must not be set twice: {name!r} or {label!r}")
                     if not label:
                         self.fail(token, "the metric name must not be empty")
                     name = label
+                    names.append(Matcher("__name__", "=", label))
                 else:
                     matchers.append(self.matcher(label))
                 if not self.peek("}") and not self.accept(","):
                     self.fail(self.token, f"unexpected {self.token.shown()} in label matching, expected ',' or '}}'")
             self.take()
-        if name is not None and any(matcher.label == "__name__" for matcher in matchers):
+        if names and (len(names) > 1 or any(matcher.label == "__name__" for matcher in matchers)):
+            name, matchers = None, [*names, *matchers]
+        elif name is not None and any(matcher.label == "__name__" for matcher in matchers):
             self.fail(
                 self.tokens[self.at - 1], f"metric name must not be set twice: {name!r} and a matcher on __name__"
             )

@@ -114,8 +114,8 @@ def changes(r: Ranges, kind: str) -> Floats:
     return np.where(counts(r) > 1, found, 0).astype(np.float64)
 
 
-def _lost_at_resets(r: Ranges) -> Floats | None:
-    """The sum of the values that stood before each reset in the window; None where there is none at all."""
+def _with_resets(r: Ranges, result: Floats) -> Floats:
+    """The change from first to last sample, plus the values that stood before each reset in the window."""
     flat = r.flat
     if "resets at" not in flat.cache:
         v = flat.values
@@ -127,17 +127,16 @@ def _lost_at_resets(r: Ranges) -> Floats | None:
         flat.cache["resets sums"] = prefixes(v[found - 1]) if len(found) else None
     places: Ints = flat.cache["resets at"]  # type: ignore[assignment]
     if len(places) == 0:
-        return None
+        return result
     folds: list[Floats] | None = flat.cache["resets sums"]  # type: ignore[assignment]
     first = np.searchsorted(places, r.lo, "right")
     last = np.maximum(np.searchsorted(places, r.hi, "left"), first)
-    if folds is not None:
-        return window_sums(folds, first, last)
-    lost = np.zeros(r.lo.shape)
+    if folds is not None and not is_short(r):
+        return result + window_sums(folds, first, last)
     for j in range(int((last - first).max(initial=0))):
         held = flat.values[places[np.minimum(first + j, len(places) - 1)] - 1]
-        lost = np.where(first + j < last, lost + held, lost)
-    return lost
+        result = np.where(first + j < last, result + held, result)
+    return result
 
 
 def extrapolated(r: Ranges, counter: bool, per_second: bool) -> tuple[Floats, Bools]:
@@ -150,8 +149,8 @@ def extrapolated(r: Ranges, counter: bool, per_second: bool) -> tuple[Floats, Bo
     present = n >= 2
     first, last = at(r, r.lo), at(r, r.hi - 1)
     result = last - first
-    if counter and (lost := _lost_at_resets(r)) is not None:
-        result = result + lost
+    if counter:
+        result = _with_resets(r, result)
     first_time, last_time = times_at(r, r.lo), times_at(r, r.hi - 1)
     to_start = (first_time - (r.ends - r.range_ms)[None, :]) / 1000
     to_end = (r.ends[None, :] - last_time) / 1000

@@ -94,7 +94,7 @@ def _check_call(node: Call) -> TypeProblem | None:
         wanted = signature.args[min(index, most - 1)]
         if problem := _wrong(arg, wanted, f"call to function {node.func!r}"):
             return problem
-    if node.func == "info" and got == 2 and not isinstance(node.args[1], VectorSelector):
+    if node.func == "info" and got == 2 and (not isinstance(node.args[1], VectorSelector) or node.args[1].name):
         return TypeProblem(node.args[1], f"expected label selectors only, got vector selector instead: {node.args[1]}")
     return None
 

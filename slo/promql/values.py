@@ -114,6 +114,13 @@ class Notes:
         self.infos[f"PromQL info: {text}"] = None
 
 
+def refuse_same(vector: Vector) -> Vector:
+    """The vector itself. Raises PromqlError where two series have equal labels, be it at different steps."""
+    if len(set(vector.labels)) != len(vector.labels):
+        raise PromqlError(SAME_LABELSET)
+    return vector
+
+
 def merge_same(vector: Vector) -> Vector:
     """Series of equal labels joined where they never stand at one step. Raises PromqlError where they do."""
     if len(set(vector.labels)) == len(vector.labels):

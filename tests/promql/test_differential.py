@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from slo.errors import PromqlError
-from slo.promql import Engine
+from slo.promql import Engine, rangefns
 from tests.promql.grammar import BASE, LENGTH, Grammar, openmetrics, samples, series
 from tests.servers import Prometheus, load_openmetrics
 
@@ -128,14 +128,18 @@ def cases(seed: int, count: int) -> Iterator[tuple[str, float, float | None, int
             yield expr, at, at + rng.randrange(0, 3000), rng.choice([15, 60, 61, 300])
 
 
-@pytest.mark.parametrize("mode", ["delayed", "plain"])
-def test_random_expressions_answer_as_the_server_does(mode: str, blocks: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["delayed", "plain", "long windows"])
+def test_random_expressions_answer_as_the_server_does(
+    mode: str, blocks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mode == "long windows":  # by prefix sums, whatever the length
+        monkeypatch.setattr(rangefns, "DIRECT", -1)
     features = EXPERIMENTAL + (",promql-delayed-name-removal" if mode == "delayed" else "")
     engine = Engine(samples(series(SEED)), interval="15s", delayed_name_removal=mode == "delayed")
     found = []
     with Prometheus(tmp_path, data=blocks, flags=[f"--enable-feature={features}"]) as server, np.errstate(all="ignore"):
         real = Real(server.address)
-        for expr, at, until, step in cases(SEED * 1000 + (mode == "plain"), CASES // 2):
+        for expr, at, until, step in cases(SEED * 1000 + ["delayed", "plain", "long windows"].index(mode), CASES // 3):
             try:
                 problem = difference(engine, real, expr, at, until, step)
             except Exception as error:  # noqa: BLE001 - a crash is a finding like any other
