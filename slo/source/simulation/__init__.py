@@ -95,7 +95,7 @@ def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
         yield from flows.probe(metric, checked, world)
     for metric, aged in ages.items():
         yield from flows.timestamps(metric, aged, world)
-    known = {*ratios, *latencies, *probes, *ages, *(f"{m}{end}" for m in latencies for end in ("_bucket", "_count"))}
+    known = {*ratios, *latencies, *probes, *ages, *(f"{metric}_bucket" for metric in latencies)}
     for metric, held in gauges.items():
         if metric not in known:
             selectors = [s for _, sli in held for s in raw_selectors(sli) if s.name == metric]

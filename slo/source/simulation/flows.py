@@ -154,7 +154,7 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
     interval = min(slo.scrape_interval_ms for slo, _ in slos)
     thresholds = sorted({sli.bound for _, sli in slos})
     first = {bound: next(slo for slo, sli in slos if sli.bound == bound) for bound in thresholds}
-    below = [(thresholds[0] * Decimal(f)).normalize() for f in ("0.1", "0.25", "0.5", "0.75")]
+    below = [(thresholds[0] * Decimal(f)).normalize() for f in ("0.1", "0.25", "0.5")]
     above = [(thresholds[-1] * Decimal(f)).normalize() for f in ("2", "5")]
     bounds = sorted({*below, *thresholds, *above})
     for labels in label_sets(own, job):
@@ -181,7 +181,6 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
             whole = counter({**named, "le": "+Inf"}, all_events, lost, clock, base, False)
             yield from (one.row for one in counters.values())
             yield whole.row
-            yield {**whole.row[0], "__name__": f"{metric}_count"} | {"le": ""}, whole.row[1], whole.row[2]
             for slo, sli in slos:
                 if selects(sli.histogram, labels):
                     good = counters[sli.bound]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from slo.errors import SloError
 from slo.promql.ast import Matcher, VectorSelector
@@ -76,8 +77,10 @@ def _values(name: str, selectors: Sequence[VectorSelector], job: str) -> list[st
         if not fits:
             told = ",".join(map(str, matchers))
             raise SloError(f"cannot simulate {selector}: no value was found for {told}; use a simpler pattern")
-        # A free label gets one value more than the others name; a constrained one a few that fit.
-        wanted = 3 if name in _COMMON or any(m.op == "=~" for m in matchers) else 1
+        if name == "job" and not matchers and any(others for _, others in own):
+            continue  # it takes the jobs that the others name
+        patterned = any(matcher.op == "=~" for matcher in matchers)
+        wanted = 3 if name in _COMMON else 8 if patterned else 1
         kept |= dict.fromkeys(list(dict.fromkeys(fits))[:wanted])
     constrained = [matchers for _, matchers in own if matchers]
     if name != "job" and len(constrained) < len(own):
@@ -91,15 +94,28 @@ def _expanded(matcher: Matcher) -> list[str]:
     """Values that a matcher might be made for."""
     if matcher.op in ("=", "!="):
         return [matcher.value]
-    parts = re.sub(r"[()^$]|\?:", "", matcher.value).split("|")
     found: list[str] = []
-    for part in parts:
-        for dot in ("0", "00", "a", "x1"):
-            text = re.sub(r"\\(.)", "\x00\\1", part)
-            text = re.sub(r"(?<!\x00)\[(.)[^\]]*\]", r"\1", text)
-            text = re.sub(r"(?<!\x00)\.[*+]", dot, text)
-            text = re.sub(r"(?<!\x00)\.", dot[0], text)
-            text = re.sub(r"(?<!\x00)[*+?]|(?<!\x00)\{[0-9,]*\}", "", text)
-            text = text.replace("\x00d", "1").replace("\x00w", "a").replace("\x00", "")
-            found.append(text)
-    return [value for value in dict.fromkeys(found) if matches(matcher, {matcher.label: value})] or found
+    for part in _alternatives(matcher.value.strip("^$")):
+        candidates = [_filled(part, fill) for fill in ("0", "00", "a", "x1")]
+        fits = [value for value in candidates if matches(replace(matcher, op="=~"), {matcher.label: value})]
+        found += fits[:1] or candidates[:1]
+    return list(dict.fromkeys(found))
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """A pattern without groups and alternatives, once for each: `a(b|c)` is `ab` and `ac`."""
+    group = re.search(r"(?<!\\)\((?:\?:)?([^()]*)\)", pattern)
+    if group is None:
+        return pattern.split("|")
+    inner = [pattern[: group.start()] + part + pattern[group.end() :] for part in group[1].split("|")[:8]]
+    return [one for part in inner for one in _alternatives(part)][:32]
+
+
+def _filled(pattern: str, fill: str) -> str:
+    """A pattern without alternatives as a text: wildcards become `fill`, repetition goes."""
+    text = re.sub(r"\\(.)", "\x00\\1", pattern)
+    text = re.sub(r"(?<!\x00)\[(.)[^\]]*\]", r"\1", text)
+    text = re.sub(r"(?<!\x00)\.[*+]", fill, text)
+    text = re.sub(r"(?<!\x00)\.", fill[0], text)
+    text = re.sub(r"(?<!\x00)[*+?]|(?<!\x00)\{[0-9,]*\}", "", text)
+    return text.replace("\x00d", "1").replace("\x00w", "a").replace("\x00", "")
