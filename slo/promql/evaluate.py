@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +42,7 @@ from slo.promql.values import (
     refuse_same,
 )
 
+PER_BLOCK = 20_000_000  # samples that are laid side by side at once
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 _IGNORES_FLOATS = frozenset(
     {"histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"}
@@ -306,10 +308,30 @@ class Evaluator:
         name = node.func
         position = 1 if name == "quantile_over_time" else 0
         others = [self.scalar(arg) for index, arg in enumerate(node.args) if index != position]
-        r = self.ranges(node.args[position])
+        parts = [self.over_block(node, others, r) for r in self.blocks(node.args[position])]
+        vector = parts[0] if len(parts) == 1 else _stacked(parts)
+        if name in ("last_over_time", "first_over_time"):
+            return replace(vector, drop=[False] * len(vector.labels))
+        return binary.renamed(vector, self.settings.delayed, strict=True)
+
+    def blocks(self, node: Node) -> Iterator[Ranges]:
+        """The windows of all series; of some series at a time where their samples are many."""
+        if isinstance(node, MatrixSelector):
+            chosen = self.samples.select(node.selector)
+            held = sum(len(one.times) for one in chosen)
+            if held > PER_BLOCK and len(chosen) > 1:
+                rows = max(1, len(chosen) * PER_BLOCK // held)
+                chosen.sort(key=lambda one: make(dict(one.labels)))
+                for row in range(0, len(chosen), rows):
+                    some = replace(self, samples=Samples(chosen[row : row + rows]), flats={})
+                    yield some.ranges(node)
+                return
+        yield self.ranges(node)
+
+    def over_block(self, node: Call, others: list[Floats], r: Ranges) -> Vector:
+        name = node.func
         counted = rangefns.counts(r)
         present = counted > 0
-        keeps_name = name in ("last_over_time", "first_over_time")
         match name:
             case "rate" | "increase" | "delta":
                 values, present = rangefns.extrapolated(r, name != "delta", name == "rate")
@@ -365,10 +387,7 @@ class Evaluator:
                 values, present = rangefns.double_exponential(r, others[0], others[1])
             case _:
                 raise PromqlError(f"{name}() is not supported: {node}")
-        vector = _compact(Vector(r.labels, np.asarray(values, dtype=np.float64), present, r.drop))
-        if keeps_name:
-            return replace(vector, drop=[False] * len(vector.labels))
-        return binary.renamed(vector, self.settings.delayed, strict=True)
+        return _compact(Vector(r.labels, np.asarray(values, dtype=np.float64), present, r.drop))
 
     def check_quantile(self, q: Floats) -> None:
         """For quantile_over_time and histogram_quantile: every wrong parameter."""
@@ -400,6 +419,21 @@ def is_fixed(node: Node) -> bool:
         case Call(func=func, args=args):
             moving = func in ("time", "timestamp", "predict_linear") or func in functions.DATES
             return not moving and all(is_fixed(arg) for arg in args)
+
+
+def _stacked(parts: list[Vector]) -> Vector:
+    """The series of several vectors; the parts are let go one by one, so that memory holds the series but once more."""
+    labels = [held for part in parts for held in part.labels]
+    drop = [gone for part in parts for gone in part.drop]
+    steps = parts[0].values.shape[1]
+    values, present = np.empty((len(labels), steps)), np.empty((len(labels), steps), dtype=bool)
+    row = 0
+    parts.reverse()
+    while parts:
+        part = parts.pop()
+        values[row : row + len(part.labels)], present[row : row + len(part.labels)] = part.values, part.present
+        row += len(part.labels)
+    return Vector(labels, values, present, drop)
 
 
 def _compact(vector: Vector) -> Vector:

@@ -16,6 +16,7 @@ from slo.promql.values import Bools, Flat, Floats, Ints, Ranges
 
 DIRECT = 3_000_000  # samples in all windows together, below which windows are gone through side by side
 _CHUNK = 4_000_000
+_IN_CACHE = 16_000  # values
 
 
 def counts(r: Ranges) -> Ints:
@@ -27,13 +28,13 @@ def at(r: Ranges, index: Ints) -> Floats:
     """Values by index; any value where the index is out of bounds, for windows that are masked anyway."""
     if len(r.flat.values) == 0:
         return np.full(index.shape, np.nan)
-    return r.flat.values[np.clip(index, 0, len(r.flat.values) - 1)]
+    return r.flat.values.take(index, mode="clip")
 
 
 def times_at(r: Ranges, index: Ints) -> Ints:
     if len(r.flat.times) == 0:
         return np.zeros(index.shape, dtype=np.int64)
-    return r.flat.times[np.clip(index, 0, len(r.flat.times) - 1)]
+    return r.flat.times.take(index, mode="clip")
 
 
 def stream(r: Ranges) -> Iterator[tuple[Floats, Bools]]:
@@ -140,7 +141,19 @@ def _with_resets(r: Ranges, result: Floats) -> Floats:
 
 
 def extrapolated(r: Ranges, counter: bool, per_second: bool) -> tuple[Floats, Bools]:
-    """delta, increase and rate: the change between first and last sample, extrapolated towards the window's edges.
+    """delta, increase and rate, some series at a time so that what is at work stays in the processor's cache."""
+    series, steps = r.lo.shape
+    values, present = np.empty(r.lo.shape), np.empty(r.lo.shape, dtype=bool)
+    rows = max(1, _IN_CACHE // max(steps, 1))
+    for row in range(0, series, rows):
+        part = slice(row, row + rows)
+        some = Ranges([], [], r.flat, r.lo[part], r.hi[part], r.ends, r.range_ms)
+        values[part], present[part] = _extrapolated(some, counter, per_second)
+    return values, present
+
+
+def _extrapolated(r: Ranges, counter: bool, per_second: bool) -> tuple[Floats, Bools]:
+    """The change between first and last sample, extrapolated towards the window's edges.
 
     Source: Prometheus 3's documented behaviour: to a boundary nearer than 1.1 average intervals in full, else by half an
     interval, and for counters never below zero.
