@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.model import Note
-from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node
-from slo.promql.parse import parse
+from slo.promql.ast import Aggregate, Call, MatrixSelector, Node
 from slo.sli.counting import Counts, Gap, Grid, Seen, count, count_buckets
+from slo.sli.promql import errors_tile, total_tile
 from slo.sli.selectors import buckets, raw_selectors
 from slo.sli.slices import bad_slice, continued, stretches, too_long
-from slo.spec.build_sli import WINDOW_VARIABLE
 from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Slo, Threshold
 from slo.window import HOUR, format_duration
 
@@ -50,7 +49,7 @@ def measure(slo: Slo, source: Source, grid: Grid) -> Measured:
 def _measure(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> Measured:
     match sli:
         case Raw():
-            return _ask_raw(sli, source, grid)
+            return _ask_steps(sli, source, grid)
         case Threshold() | Freshness():
             return _ask_slices(sli, source, grid)
         case Outage():
@@ -119,41 +118,25 @@ def _raw_samples(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> float:
     return found * every / scrape_ms
 
 
-def _ask_steps(sli: Ratio | Latency | Probe, source: Source, grid: Grid) -> Measured:
-    """Each step added up by the server, in the form in which the generated rules count."""
-    from slo.sli.promql import errors_tile, total_tile
-
+def _ask_steps(sli: Ratio | Latency | Probe | Raw, source: Source, grid: Grid) -> Measured:
+    """Each step added up where the samples are, in the form in which the generated rules count."""
     first, step = int(grid.ends[0]), grid.step_ms
     errors = source.query_range(errors_tile(sli, step), first, grid.end_ms, step)
     total = source.query_range(total_tile(sli, step), first, grid.end_ms, step)
     counts, has_data = _counts(errors, total, grid)
-    text = f"counted by the server in steps of {format_duration(step)}, as there are many series"
-    notes = (Note("stepwise", text), *_remarks(errors, total))
+    notes = _remarks(errors, total)
+    if not isinstance(sli, Raw):
+        text = f"counted by the server in steps of {format_duration(step)}, as there are many series"
+        notes.insert(0, Note("stepwise", text))
     if not isinstance(sli, Latency):
-        return Measured(counts, notes=notes, has_data=has_data)
+        return Measured(counts, notes=tuple(notes), has_data=has_data)
     by_bound: Node = Aggregate("sum", Call("increase", (MatrixSelector(buckets(sli), step),)), grouping=("le",))
     answer = source.query_range(by_bound, first, grid.end_ms, step)
     rows = sorted((float(labels.get("le", "nan").replace("Inf", "inf")), values) for labels, values in answer.series)
     if not rows:
-        return Measured(counts, notes=notes, has_data=has_data)
+        return Measured(counts, notes=tuple(notes), has_data=has_data)
     bounds = np.array([bound for bound, _ in rows]) * float(sli.unit_seconds)
-    return Measured(counts, bounds, np.nan_to_num(np.column_stack([v for _, v in rows])), notes, has_data)
-
-
-def _ask_raw(sli: Raw, source: Source, grid: Grid) -> Measured:
-    """Expressions as they are, asked over each step."""
-    first, step = int(grid.ends[0]), grid.step_ms
-    answers = [
-        source.query_range(parse(text.replace(WINDOW_VARIABLE, format_duration(step))), first, grid.end_ms, step)
-        for text in (sli.errors, sli.total)
-    ]
-    notes = list(_remarks(*answers))
-    for name, answer in zip(("errors", "total"), answers, strict=True):
-        if len(answer.series) > 1:
-            text = f"`{name}` gives {len(answer.series)} series, which were added up; write sum(…)"
-            notes.append(Note("many-series", text))
-    counts, has_data = _counts(answers[0], answers[1], grid)
-    return Measured(counts, notes=tuple(notes), has_data=has_data)
+    return Measured(counts, bounds, np.nan_to_num(np.column_stack([v for _, v in rows])), tuple(notes), has_data)
 
 
 def _counts(errors: Matrix, total: Matrix, grid: Grid) -> tuple[Counts, bool]:
@@ -179,10 +162,3 @@ def _summed(answer: Matrix, grid: Grid) -> Floats:
 
 def _remarks(*answers: Matrix) -> list[Note]:
     return [Note("source", text) for text in dict.fromkeys(text for answer in answers for text in answer.notes)]
-
-
-def ratio_query(slo: Slo, window_ms: int) -> Node:
-    """PromQL that gives about the same error ratio on any server, in one query over raw series."""
-    from slo.sli.promql import errors_tile, total_tile
-
-    return Binary("/", errors_tile(slo.sli, window_ms), total_tile(slo.sli, window_ms))

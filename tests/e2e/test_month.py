@@ -117,3 +117,25 @@ def test_the_planted_incidents_that_cost_budget_are_found(month: Month, slo: str
         # A slow burn of sparse errors has quiet hours that nothing tells from its end.
         least = 0.7 if incident["kind"] == "slow burn" else 0.9
         assert met >= least * (incident["end_ms"] - incident["start_ms"]), incident
+
+
+RAW = """\
+service: raw
+slos:
+  - name: availability
+    objective: 99.9
+    sli:
+      raw:
+        errors: sum(increase(hitl_http_requests_total{job="hitl-api",status=~"5.."}[$window]))
+        total: sum(increase(hitl_http_requests_total{job="hitl-api"}[$window]))
+"""
+
+
+@pytest.mark.server
+def test_raw_promql_counts_the_same_on_the_engine_and_on_the_server(month: Month, tmp_path: Path) -> None:
+    (tmp_path / "raw.yaml").write_text(RAW)
+    spec = load(tmp_path)["raw/availability"]
+    here = evaluate(spec, month.recording, END)
+    there = evaluate(spec, open_source(month.server.url), END)
+    assert (here.errors, here.total) == (there.errors, there.total)
+    assert share_off(here, *revealed(month, "hitl-api/availability", 30)) < 0.001
