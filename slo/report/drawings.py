@@ -141,7 +141,7 @@ def _burn_rates(budget: Budget) -> Sequence[Chart]:
     return found
 
 
-def _times(budget: Budget, most: int = 10) -> list[tuple[float, str]]:
+def _times(budget: Budget, most: int = 6) -> list[tuple[float, str]]:
     return axis.time_ticks(budget.start.timestamp() * 1000, charts.period_end_ms(budget), most)
 
 
