@@ -28,7 +28,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     check_labels(model.labels, ("labels",), report)
     base_labels = dict(model.labels)
     base_annotations: dict[str, str] = {}
-    base_alerting: tuple[AlertingModel | Literal["off"] | None, ...] = ()
+    base_alerting: tuple[AlertingModel | Literal["off", False] | None, ...] = ()
     if defaults:
         check_labels(defaults.labels, ("defaults", "labels"), report)
         base_labels |= defaults.labels

@@ -13,7 +13,7 @@ from slo.window import MINUTE, BurnWindow, Window, burn_factor, format_duration
 
 
 def build_alerting(
-    layers: tuple[AlertingModel | Literal["off"] | None, ...],
+    layers: tuple[AlertingModel | Literal["off", False] | None, ...],
     objective: Objective,
     window: Window,
     at: Path,
@@ -27,8 +27,10 @@ def build_alerting(
         if layer is None:
             continue
         for severity, alert in severities.items():
-            own: AlertModel | Literal["off"] | None = "off" if layer == "off" else getattr(layer, severity)
-            if own == "off":
+            own: AlertModel | Literal["off", False] | None = (
+                "off" if layer in ("off", False) else getattr(layer, severity)
+            )
+            if own in ("off", False):
                 severities[severity] = Alert(False, alert.labels, alert.annotations)
             elif isinstance(own, AlertModel):
                 severities[severity] = Alert(

@@ -43,6 +43,10 @@ _Window = Annotated[
 ]
 
 
+# `off` is text here and in YAML 1.2, and False to editors that read YAML 1.1.
+_Off = Annotated[Literal["off", False], Field(json_schema_extra={"enum": ["off", False]})]
+
+
 class Model(BaseModel):
     """A mapping in the YAML: unknown keys are errors, nothing is coerced."""
 
@@ -161,8 +165,8 @@ class WindowModel(Model):
 class AlertingModel(Model):
     """Burn-rate alerts: what pages and what opens a ticket. `off` for none."""
 
-    page: AlertModel | Literal["off"] | None = None
-    ticket: AlertModel | Literal["off"] | None = None
+    page: AlertModel | _Off | None = None
+    ticket: AlertModel | _Off | None = None
     windows: Annotated[
         list[WindowModel] | None, Field(description="instead of the catalogue of the SRE workbook", min_length=1)
     ] = None
@@ -187,7 +191,7 @@ class SloModel(Model):
     description: _Text = ""
     labels: _Labels
     annotations: _Labels
-    alerting: AlertingModel | Literal["off"] | None = None
+    alerting: AlertingModel | _Off | None = None
 
 
 class DefaultsModel(Model):
@@ -196,7 +200,7 @@ class DefaultsModel(Model):
     window: _Window | None = None
     labels: _Labels
     annotations: _Labels
-    alerting: AlertingModel | Literal["off"] | None = None
+    alerting: AlertingModel | _Off | None = None
     scrape_interval: Annotated[
         str | None, Field(description="how often Prometheus scrapes these metrics; 30s if not given")
     ] = None

@@ -304,6 +304,16 @@ def test_any_text_in_any_place_is_a_message_never_a_crash(text: str) -> None:
     read(one_slo(sli=f"{{latency: {{histogram: {quoted}, threshold: {quoted}}}}}"))
 
 
+@pytest.mark.parametrize("off", ["off", "false", "'off'"])
+def test_off_is_off_in_every_spelling(off: str) -> None:
+    [slo], problems = read(one_slo(alerting=f"{{page: {off}}}"))
+    assert problems == []
+    assert not slo.alerting.page.enabled
+    assert slo.alerting.ticket.enabled
+    [none], _ = read(one_slo(alerting=off))
+    assert not none.alerting.ticket.enabled
+
+
 def test_the_schema_knows_every_key_and_only_those() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
