@@ -12,8 +12,10 @@ from slo.promql import streams
 from slo.promql.ast import Aggregate
 from slo.promql.rangefns import quantile_of_sorted
 from slo.promql.text import float_text
-from slo.promql.values import NAME, Bools, Floats, Labels, Notes, Vector, make, merge_same, only, without
+from slo.promql.values import NAME, Bools, Floats, Ints, Labels, Notes, Vector, make, merge_same, only, without
 from slo.promql.xxhash import labels_hash
+
+_IN_CACHE = 16_000  # values
 
 
 def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes: Notes) -> Vector:
@@ -33,19 +35,35 @@ def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes
             notes.warn(f"quantile value should be between 0 and 1, got {float_text(q, shortest=True)}")
     values = np.zeros((len(groups), steps))
     present = np.zeros((len(groups), steps), dtype=bool)
-    for index, rows in enumerate(groups.values()):
-        held, mask = vector.values[rows], vector.present[rows]
-        present[index] = mask.any(axis=0)
-        values[index] = _reduce(node.op, held, mask, quantiles)
+    for places, rows in _alike(list(groups.values()), steps):
+        if node.op == "quantile":
+            for place, members in zip(places, rows, strict=True):
+                values[place] = _quantile(vector.values[members], vector.present[members], quantiles)
+                present[place] = vector.present[members].any(axis=0)
+            continue
+        values[places] = _reduce(node.op, vector, rows)
+        present[places] = vector.present[rows].any(axis=1)
     drop = [vector.drop[rows[0]] for rows in groups.values()]
     return Vector(list(groups), values, present, drop)
 
 
-def _reduce(op: str, values: Floats, mask: Bools, q: Floats) -> Floats:
-    shape = (values.shape[1],)
+def _alike(groups: list[list[int]], steps: int) -> Iterator[tuple[Ints, Ints]]:
+    """Groups of one size side by side, some at a time: their places, and their members (groups, size)."""
+    sizes: dict[int, list[int]] = {}
+    for place, rows in enumerate(groups):
+        sizes.setdefault(len(rows), []).append(place)
+    at_once = max(1, _IN_CACHE // max(steps, 1))
+    for places in sizes.values():
+        for start in range(0, len(places), at_once):
+            some = places[start : start + at_once]
+            yield np.array(some, dtype=np.int64), np.array([groups[place] for place in some], dtype=np.int64)
+
+
+def _reduce(op: str, vector: Vector, rows: Ints) -> Floats:
+    shape = (len(rows), vector.values.shape[1])
 
     def stream() -> Iterator[tuple[Floats, Bools]]:
-        return zip(values, mask, strict=True)
+        return ((vector.values[members], vector.present[members]) for members in rows.T)
 
     match op:
         case "sum":
@@ -53,16 +71,14 @@ def _reduce(op: str, values: Floats, mask: Bools, q: Floats) -> Floats:
         case "avg":
             return streams.mean(stream, shape)
         case "count":
-            return np.asarray(mask.sum(axis=0), dtype=np.float64)
+            return np.asarray(vector.present[rows].sum(axis=1), dtype=np.float64)
         case "group":
             return np.ones(shape)
         case "min" | "max":
             return streams.extreme(stream(), shape, largest=op == "max")
-        case "stddev" | "stdvar":
+        case _:
             spread = streams.variance(stream(), shape, compensated=False)
             return np.sqrt(spread) if op == "stddev" else spread
-        case _:
-            return _quantile(values, mask, q)
 
 
 def _quantile(values: Floats, mask: Bools, q: Floats) -> Floats:

@@ -128,7 +128,10 @@ def by_histogram(vector: Vector, params: list[Floats], notes: Notes, name: str) 
         rows = [row for row, _ in members]
         tops = np.array([top for _, top in members])
         mask = vector.present[rows]
-        patterns, which = np.unique(mask, axis=1, return_inverse=True)
+        if mask.all():  # the usual case, without the sort
+            patterns, which = mask[:, :1], np.zeros(steps, dtype=np.int64)
+        else:
+            patterns, which = np.unique(mask, axis=1, return_inverse=True)
         for pattern in range(patterns.shape[1]):
             used = patterns[:, pattern]
             if not used.any():
