@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from slo.errors import PromqlError
-from slo.promql.ast import COMPARISONS, Binary, VectorMatching
+from slo.promql.ast import COMPARISONS, Binary, VectorMatching, quote
 from slo.promql.values import (
     NAME,
     Bools,
@@ -99,7 +99,9 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
         twice = (one.present[rows].sum(axis=0) > 1) & some_many
         if len(rows) > 1 and bool(twice.any()):
             side = "left" if swapped else "right"
-            shown = ", ".join(labels_text(one.labels[row]) for row in rows[:2])
+            # The one that is met second, then the one that was there.
+            there = [row for row in rows if one.present[row, twice.argmax()]]
+            shown = ", ".join(labels_text(one.labels[row]) for row in (there[1], there[0]))
             text = (
                 f"found duplicate series for the match group {labels_text(key)} on the {side} hand-side of the "
                 f"operation: [{shown}];many-to-many matching not allowed: matching labels must be unique on one side"
@@ -155,7 +157,5 @@ def _result_labels(many: Labels, one: Labels, node: Binary, matching: VectorMatc
 
 
 def labels_text(labels: Labels) -> str:
-    """Labels as errors show them."""
-    name = dict(labels).get(NAME, "")
-    inner = ", ".join(f'{key}="{value}"' for key, value in labels if key != NAME)
-    return f"{name}{{{inner}}}"
+    """Labels as errors show them: the name is one of them."""
+    return "{" + ", ".join(f"{key}={quote(value)}" for key, value in sorted(labels)) + "}"

@@ -88,11 +88,11 @@ def round_to(values: Floats, nearest: Floats) -> Floats:
 
 def label_replace(vector: Vector, target: str, template: str, source: str, pattern: str) -> Vector:
     if not target:
-        raise PromqlError(f"invalid destination label name in label_replace(): {target!r}")
+        raise PromqlError(f"invalid destination label name in label_replace(): {target}")
     try:
         compiled = compile_re2(pattern)
     except PromqlError:
-        raise PromqlError(f"invalid regular expression in label_replace(): {pattern!r}") from None
+        raise PromqlError(f"invalid regular expression in label_replace(): {pattern}") from None
     labels: list[Labels] = []
     drop = list(vector.drop)
     for row, held in enumerate(vector.labels):

@@ -13,7 +13,7 @@ from slo.promql.ast import Matcher, Node, VectorSelector, pretty, transform
 from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup, Shape
 from slo.window import format_duration
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_:]*(?:[/.-][A-Za-z0-9_:]+)*")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_:]*(?:[/.-][A-Za-z0-9_:]+)*(?<!:)")
 _KEYWORDS = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|nan|inf|infinity")
 # What YAML does not let stand in a text, or takes for a line's end; JSON lets some of it stand.
 _UNPRINTABLE = re.compile("[^\x0a\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")

@@ -1,0 +1,91 @@
+"""The documentation holds: links lead somewhere, examples run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slo.source.recording import write
+from slo.source.simulation import simulate
+from slo.spec.load import load, loads
+from slo.window import DAY
+from tests.cli.test_cli import COMMANDS, slo
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, heading = target.partition("#")
+        place = (page.parent / path) if path else page
+        assert place.exists(), f"{page.name}: {target}"
+        if heading:
+            slugs = [
+                re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-")
+                for h in re.findall(r"^#+ (.*)$", place.read_text(), re.M)
+            ]
+            assert heading in slugs, f"{page.name}: {target}"
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert f"docs/{page.name}" in readme, f"the README does not link {page.name}"
+
+
+def test_definitions_in_the_documentation_are_valid() -> None:
+    found = 0
+    for page in (ROOT / "README.md", ROOT / "docs" / "definitions.md"):
+        for text in blocks(page, "yaml"):
+            if text.startswith("service:"):
+                problems: list[object] = []
+                loads(text, page.name, problems)  # type: ignore[arg-type]
+                assert problems == []
+                found += 1
+    assert found >= 2
+
+
+def test_commands_in_the_readme_exist() -> None:
+    named = {
+        line.split()[1]
+        for text in blocks(ROOT / "README.md", "sh")
+        for line in text.splitlines()
+        if line.startswith("slo ")
+    }
+    assert named
+    assert named <= set(COMMANDS)
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"(?:`|^)make ([a-z]+)", (ROOT / "README.md").read_text(), re.M)
+    assert {"report", "test"} <= set(targets)
+    for target in targets:
+        assert f"\n{target}:" in makefile
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = 1_790_000_000_000 // DAY * DAY
+    specs = load(ROOT / "definitions" / "faciliauto.yaml")
+    samples, header = simulate(specs, days=2, seed=1, end_ms=end)
+    write(tmp_path / "reports" / "out" / "recording.parquet", samples, header)
+    (tmp_path / "definitions").symlink_to(ROOT / "definitions")
+    monkeypatch.chdir(tmp_path)
+    for text in blocks(ROOT / "README.md", "python"):
+        exec(compile(text, "README.md", "exec"), {})  # noqa: S102
+
+
+def test_the_readmes_first_commands_run(tmp_path: Path) -> None:
+    for command in ("check", "rules"):
+        done = slo(
+            command, "definitions/", *(["-o", str(tmp_path / "rules.yml")] if command == "rules" else []), cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rules.yml").stat().st_size > 10_000
