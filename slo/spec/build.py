@@ -10,6 +10,7 @@ from slo.spec.build_sli import build_objective_and_sli
 from slo.spec.document import AlertingModel, ServiceModel
 from slo.spec.model import Service, Sli, Slo
 from slo.spec.read import Fault, Path, Report, check_labels, read_scrape_interval, read_window
+from slo.spec.split import split
 from slo.window import DAY, Rolling, Window
 
 _DEFAULT_WINDOW: Window = Rolling(30 * DAY)
@@ -41,6 +42,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     for index in order:
         entry, path = model.slos[index], ("slos", index)
         check_labels(entry.labels, (*path, "labels"), report)
+        check_labels(entry.by, (*path, "by"), report)
         own_window = window if entry.window is None else read_window(entry.window, (*path, "window"), report)
         try:
             objective, sli = build_objective_and_sli(entry, path, report, scrape_ms, built)
@@ -56,23 +58,25 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
             )
         except Fault:
             continue
-        slos.append(
-            Slo(
-                service=model.service,
-                name=entry.name,
-                objective=objective,
-                window=own_window,
-                sli=sli,
-                description=entry.description,
-                owner=model.owner,
-                labels=base_labels | entry.labels,
-                annotations=base_annotations | entry.annotations,
-                alerting=alerting,
-                scrape_interval_ms=scrape_ms,
-                file=file,
-                line=lines(path),
-            )
+        slo = Slo(
+            service=model.service,
+            name=entry.name,
+            objective=objective,
+            window=own_window,
+            sli=sli,
+            description=entry.description,
+            owner=model.owner,
+            labels=base_labels | entry.labels,
+            annotations=base_annotations | entry.annotations,
+            alerting=alerting,
+            scrape_interval_ms=scrape_ms,
+            file=file,
+            line=lines(path),
         )
+        try:
+            slos += split(slo, entry.by, (*path, "by"), report) if entry.by else (slo,)
+        except Fault:
+            continue
     slos.sort(key=lambda slo: slo.line)
     alerts = build_plain_alerts(model.alerts, base_labels, base_annotations, report)
     return Service(model.service, model.owner, dict(model.labels), tuple(slos), file, model.description, alerts)

@@ -187,6 +187,14 @@ class SloModel(Model):
         ),
     ]
     sli: SliModel
+    by: Annotated[
+        dict[_LabelName, Annotated[list[_Text], Field(min_length=1)]],
+        Field(
+            default_factory=dict,
+            description="one SLO with a budget of its own for each of these label values",
+            examples=[{"route": ["/", "/search"]}],
+        ),
+    ]
     window: _Window | None = None
     description: _Text = ""
     labels: _Labels

@@ -121,7 +121,7 @@ def check_promql(text: str, at: Path, report: Report) -> None:
         raise Fault from None
 
 
-def check_labels(labels: Mapping[str, str], at: Path, report: Report) -> None:
+def check_labels(labels: Mapping[str, object], at: Path, report: Report) -> None:
     """Reports labels that the rules set themselves."""
     for name in labels:
         if name in RESERVED_LABELS or name.startswith("__"):

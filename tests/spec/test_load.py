@@ -182,6 +182,19 @@ def test_a_team_sets_its_own_windows() -> None:
     assert (ticket.long_ms, ticket.short_ms, ticket.budget_share) == (86_400_000, 3_600_000, Fraction(1, 10))
 
 
+def test_by_makes_one_slo_for_each_value() -> None:
+    text = one_slo(
+        sli='{ratio: {total: \'t{job="j"}\', errors: \'t{job="j",code=~"5.."}\'}}', by="{route: [/, /a b, /a-b]}"
+    )
+    slos, problems = read(text)
+    assert problems == []
+    assert [slo.name for slo in slos] == ["a.root", "a.a-b", "a.a-b-2"]
+    assert [slo.labels for slo in slos] == [{"route": "/"}, {"route": "/a b"}, {"route": "/a-b"}]
+    sli = slos[1].sli
+    assert isinstance(sli, Ratio)
+    assert sli.total.matchers[-1] == sli.part.matchers[-1] == Matcher("route", "=", "/a b")
+
+
 def test_plain_alerts_stand_beside_the_slos() -> None:
     [service] = loads(MORE, "x.yaml", [])
     [alert] = service.alerts
@@ -193,6 +206,12 @@ def test_plain_alerts_stand_beside_the_slos() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"by": "{job: [a]}", "sli": "{probe: {metric: 'up{job=\"x\"}'}}"}, "a selector already fixes job"),
+        ({"by": "{x: [a, a]}"}, "names a value of x twice"),
+        ({"by": "{x: []}"}, "must hold at least one entry"),
+        ({"by": "{slo: [a]}"}, "label `slo` is set by the rules themselves"),
+        ({"by": "{x: [a]}", "sli": "{threshold: {value: x, above: 1}}"}, "works with ratio, latency and probe"),
+        ({"by": "{x: [1,2,3,4,5,6,7,8,9,10,11], y: [1,2,3,4,5,6,7,8,9,10]}"}, "makes 110 SLOs; up to 100"),
         ({"sli": "{threshold: {value: x}}"}, "exactly one of at_least, at_most, above, below; found none"),
         ({"sli": "{threshold: {value: x, above: 1, below: 2}}"}, "found above and below"),
         ({"sli": "{threshold: {value: 'x{', above: 1}}"}, "slos[0].sli.threshold.value: not valid PromQL"),

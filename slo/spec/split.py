@@ -1,0 +1,86 @@
+"""`by`: one SLO for each of the label values that a definition lists, each with a budget of its own."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from slo.promql.ast import Matcher, VectorSelector
+from slo.spec.model import Latency, Probe, Ratio, Sli, Slo
+from slo.spec.read import Fault, Path, Report
+
+MOST = 100  # each is an SLO with rules of its own
+
+
+def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -> tuple[Slo, ...]:
+    """The SLO for every combination of the listed values: named `name.value`, labelled, its selectors narrowed.
+
+    Raises Fault once reported.
+    """
+    combinations = list(itertools.product(*by.values()))
+    problem = None
+    if not isinstance(slo.sli, Ratio | Latency | Probe):
+        problem = "works with ratio, latency and probe; write one SLO for each value instead"
+    elif len(combinations) > MOST:
+        problem = f"makes {len(combinations)} SLOs; up to {MOST} are accepted"
+    else:
+        bound = {
+            matcher.label for selector in _selectors(slo.sli) for matcher in selector.matchers if matcher.op == "="
+        }
+        taken = [label for label in by if label in bound]
+        if taken:
+            problem = f"a selector already fixes {taken[0]}"
+        for label, values in by.items():
+            if len(set(values)) < len(values):
+                problem = f"names a value of {label} twice"
+    if problem is not None:
+        report(at, f"`by` {problem}", "error")
+        raise Fault
+    names = _names(slo.name, combinations)
+    return tuple(
+        replace(
+            slo,
+            name=name,
+            labels={**slo.labels, **dict(zip(by, values, strict=True))},
+            sli=_narrowed(slo.sli, tuple(Matcher(label, "=", value) for label, value in zip(by, values, strict=True))),
+        )
+        for name, values in zip(names, combinations, strict=True)
+    )
+
+
+def _names(name: str, combinations: Sequence[Sequence[str]]) -> Iterator[str]:
+    """`name.value`, with what no name may hold as `-`; numbered where two values would read the same."""
+    used: set[str] = set()
+    for values in combinations:
+        tail = "-".join(re.sub(r"[^A-Za-z0-9_]+", "-", value).strip("-_") or "root" for value in values)
+        found = next(
+            one for one in itertools.chain([tail], (f"{tail}-{n}" for n in itertools.count(2))) if one not in used
+        )
+        used.add(found)
+        yield f"{name}.{found}"
+
+
+def _selectors(sli: Ratio | Latency | Probe) -> tuple[VectorSelector, ...]:
+    match sli:
+        case Ratio(total=total, part=part):
+            return total, part
+        case Latency(histogram=histogram):
+            return (histogram,)
+        case Probe(metric=metric):
+            return (metric,)
+
+
+def _narrowed(sli: Sli, matchers: tuple[Matcher, ...]) -> Sli:
+    def more(selector: VectorSelector) -> VectorSelector:
+        return replace(selector, matchers=(*selector.matchers, *matchers))
+
+    match sli:
+        case Ratio():
+            return replace(sli, total=more(sli.total), part=more(sli.part))
+        case Latency():
+            return replace(sli, histogram=more(sli.histogram))
+        case Probe():
+            return replace(sli, metric=more(sli.metric))
+    return sli
