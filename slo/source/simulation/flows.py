@@ -48,17 +48,18 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
         group = [labels for labels in sets if labels.get("job", "") == job_name]
         here = [(slo, sli) for slo, sli in slos if any(selects(sli.total, labels) for labels in group)]
         # One class of bad events per way of telling them apart.
-        classes: dict[tuple[VectorSelector, str], Slo] = {}
+        classes: dict[Ratio, Slo] = {}
         for slo, sli in here:
-            classes.setdefault((sli.part, sli.part_is), slo)
+            classes.setdefault(sli, slo)
+        weights = _weights(group, list(classes))
         for instance in instances(own, job_name):
             random = world.stage.random("events", metric, job_name, instance)
             clock = world.clock(job_name, instance, interval)
             left = random.poisson(traffic(clock.times, interval, 6.0)).astype(np.int64)
             lost = lose(random, left, clock)
             bad: list[tuple[Ints, Ints]] = []
-            for slo in classes.values():
-                chance = added(clock.times, interval, world.planned(slo), background(slo, world.stage))
+            for slo, weight in zip(classes.values(), weights, strict=True):
+                chance = weight * added(clock.times, interval, world.planned(slo), background(slo, world.stage))
                 events = random.binomial(left - lost, chance).astype(np.int64)
                 gone = random.binomial(lost, chance).astype(np.int64)
                 bad.append((events + gone, gone))
@@ -82,11 +83,36 @@ def _bad_and_all(whole: Ints, part: Ints, part_is: str) -> tuple[Ints, Ints]:
     return (part if part_is == "errors" else whole - part), whole
 
 
+def _class_of(labels: dict[str, str], classes: Sequence[Ratio]) -> int:
+    """Which class's bad events a label set of the total counts; the last one is that of the good."""
+    for number, sli in enumerate(classes):
+        named = sli.part.name == sli.total.name
+        if named and selects(sli.total, labels) and selects(sli.part, labels) == (sli.part_is == "errors"):
+            return number
+    return len(classes)
+
+
+def _weights(sets: Sequence[dict[str, str]], classes: Sequence[Ratio]) -> list[float]:
+    """The share of all events that each class's total selects: what its error ratio is a ratio of."""
+    good = [labels for labels in sets if _class_of(labels, classes) == len(classes)] or list(sets)
+    shares = _shares(good)
+    whole = sum(shares)
+    return [
+        sum(share for labels, share in zip(good, shares, strict=True) if selects(sli.total, labels)) / whole
+        for sli in classes
+    ]
+
+
+def _shares(members: Sequence[dict[str, str]]) -> list[float]:
+    """How events fall to label sets: most to the first."""
+    return [0.9] + [0.1 / len(members)] * (len(members) - 1)
+
+
 def _dealt(
     random: np.random.Generator,
     metric: str,
     sets: Sequence[dict[str, str]],
-    classes: Sequence[tuple[VectorSelector, str]],
+    classes: Sequence[Ratio],
     pools: Sequence[tuple[Ints, Ints]],
     clock: Clock,
     instance: str,
@@ -94,23 +120,15 @@ def _dealt(
     """The total's own series: each pool of events dealt out to the label sets of its class."""
     by_class: dict[int, list[dict[str, str]]] = {}
     for labels in sets:
-        kind = next(
-            (
-                i
-                for i, (part, how) in enumerate(classes)
-                if part.name == metric and selects(part, labels) == (how == "errors")
-            ),
-            len(classes),
-        )
-        by_class.setdefault(kind, []).append(labels)
+        by_class.setdefault(_class_of(labels, classes), []).append(labels)
     for kind, (events, lost) in enumerate(pools):
         members = by_class.get(kind, [])
-        if not members and kind < len(classes) and classes[kind][0].name != metric:
+        if not members and kind < len(classes) and classes[kind].part.name != metric:
             members = by_class.get(len(classes), [])[:1]
         if not members:
             continue
         usual = kind == len(classes)
-        shares = [0.9] + [0.1 / len(members)] * (len(members) - 1)
+        shares = _shares(members)
         parts = zip(members, split(random, events - lost, shares), split(random, lost, shares), strict=True)
         for position, (labels, kept, gone) in enumerate(parts):
             full = {"__name__": metric, **labels, "instance": instance}
@@ -121,14 +139,15 @@ def _dealt(
 def _parts(
     random: np.random.Generator,
     metric: str,
-    classes: Sequence[tuple[VectorSelector, str]],
+    classes: Sequence[Ratio],
     pools: Sequence[tuple[Ints, Ints]],
     clock: Clock,
     instance: str,
     job: str,
 ) -> Iterable[tuple[dict[str, str], Counter]]:
     """Parts that are metrics of their own: bad events, or all but those."""
-    for (part, how), (events, lost) in zip(classes, pools, strict=False):
+    for sli, (events, lost) in zip(classes, pools, strict=False):
+        part, how = sli.part, sli.part_is
         if part.name == metric:
             continue
         everything = (sum(pool[0] for pool in pools), sum(pool[1] for pool in pools))
