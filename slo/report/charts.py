@@ -88,7 +88,8 @@ def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
     _steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
     _steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
     axes.axhline(allowed, gid="limit", label="error budget", **LOOKS["limit"])
-    axes.set_yscale("log")
+    if axes.get_yscale() != "log":
+        axes.set_yscale("log")
     axes.set_xlim(start, period_end_ms(budget))
     axes.set_ylim(floor * 0.85, top * 1.1)
     return width * step, step
@@ -108,7 +109,8 @@ def burn_rate(axes: Axes, budget: Budget, burn: Burn) -> None:
         index = keep(values, COLUMNS // 2)
         _line(axes, times[index], np.maximum(values[index], floor), name, label)
     axes.axhline(factor, gid="limit", label="fires above", **LOOKS["limit"])
-    axes.set_yscale("log")
+    if axes.get_yscale() != "log":
+        axes.set_yscale("log")
     axes.set_xlim(start, period_end_ms(budget))
     axes.set_ylim(floor * 0.85, max(highest, factor) * 1.6)
 
@@ -132,7 +134,8 @@ def latency(axes: Axes, budget: Budget, threshold_seconds: float) -> int:
             most = max(most, float(np.nanmax(found)))
         _line(axes, (edges[1:] + edges[:-1]) / 2, np.where(found > 0, found, np.nan), name, name)
     axes.axhline(threshold_seconds, gid="limit", label="threshold", **LOOKS["limit"])
-    axes.set_yscale("log")
+    if axes.get_yscale() != "log":
+        axes.set_yscale("log")
     axes.set_xlim(start, period_end_ms(budget))
     axes.set_ylim(least / 1.3, most * 1.3)
     return width * step

@@ -74,7 +74,7 @@ def _burn_down(budget: Budget) -> Chart:
 
 
 def _error_ratio(budget: Budget) -> Chart:
-    axes = canvas()
+    axes = canvas("log")
     column, step = charts.error_ratio(axes, budget)
     worst = f"worst {format_duration(step)} in it"
     drawn = plot(axes, _times(budget), axis.percent_ticks(*axes.get_ylim()))
@@ -90,7 +90,7 @@ def _error_ratio(budget: Budget) -> Chart:
 
 
 def _latency(budget: Budget, sli: Latency) -> list[Chart]:
-    axes = canvas()
+    axes = canvas("log")
     column = charts.latency(axes, budget, float(sli.threshold_seconds))
     drawn = plot(axes, _times(budget), axis.latency_ticks(*axes.get_ylim()))
     shown = ", ".join(f"{name} {show_latency(value)}" for name, value in budget.quantiles.items())
@@ -115,7 +115,7 @@ def _latency(budget: Budget, sli: Latency) -> list[Chart]:
 def _burn_rates(budget: Budget) -> Sequence[Chart]:
     found = []
     for burn in budget.burns:
-        axes = canvas()
+        axes = canvas("log")
         charts.burn_rate(axes, budget, burn)
         long, short = format_duration(burn.window.long_ms), format_duration(burn.window.short_ms)
         factor = show_rate(float(burn.window.factor))

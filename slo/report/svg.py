@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -42,11 +43,24 @@ class Plot:
     legend: Sequence[tuple[str, str]]
 
 
-def canvas() -> Axes:
-    """Axes that fill a figure of WIDTH by HEIGHT."""
+def canvas(scale: Literal["linear", "log"] = "linear") -> Axes:
+    """Empty axes that fill a figure of WIDTH by HEIGHT; the same ones again once `plot` has read the last drawing.
+
+    Making axes takes matplotlib longer than drawing in them, and a report has hundreds.
+    """
+    axes = _axes(scale)
+    for artist in (*axes.lines, *axes.patches):
+        artist.remove()
+    return axes
+
+
+@cache
+def _axes(scale: Literal["linear", "log"]) -> Axes:
     figure = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100)
     FigureCanvasBase(figure)
-    return figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_yscale(scale)
+    return axes
 
 
 def plot(axes: Axes, x: Sequence[tuple[float, str]], y: Sequence[tuple[float, str]]) -> Plot:
