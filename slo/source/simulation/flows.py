@@ -332,11 +332,12 @@ def _runs(world: World, slo: Slo, max_age_ms: int) -> Iterable[int]:
 
 
 def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World) -> Iterable[Row]:
-    """The time of a last success, renewed twice as often as it must be, but for the incidents."""
-    slo, sli = slos[0]
-    job = job_of([slo])
-    for labels in label_sets([s.metric for _, s in slos], job):
-        for instance in instances([s.metric for _, s in slos], labels.get("job", ""))[:1]:
+    """The time of a last success, renewed well within the least age that an SLO allows it, but for its incidents."""
+    job = job_of([slo for slo, _ in slos])
+    selectors = [sli.metric for _, sli in slos]
+    for labels in label_sets(selectors, job):
+        slo, sli = min(((s, i) for s, i in slos if selects(i.metric, labels)), key=lambda user: user[1].max_age_ms)
+        for instance in instances(selectors, labels.get("job", ""))[:1]:
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
             kept = np.array(list(_runs(world, slo, sli.max_age_ms)), dtype=np.int64)
             last = kept[np.maximum(np.searchsorted(kept, clock.times, side="right") - 1, 0)] / 1000
