@@ -22,7 +22,19 @@ from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
 from slo.sli.promql import down_slice, errors_tile, every_request, good_requests, long_down, total_tile
 from slo.spec.model import Latency, Outage, Probe, Ratio, Service, Slo, Specs
-from slo.window import HOUR, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, tile_length
+from slo.window import (
+    CATALOGUE,
+    HOUR,
+    MINUTE,
+    WEEK,
+    BurnWindow,
+    Calendar,
+    burn_factor,
+    burn_windows,
+    dead_windows,
+    format_duration,
+    tile_length,
+)
 
 COARSE_MS = 5 * MINUTE
 # A period up to here is summed over fine tiles, so that it is never 5 m behind.
@@ -99,9 +111,28 @@ def check_alerts(slo: Slo) -> list[Problem]:
                 "error",
             )
         )
+    if slo.alerting.windows is None:
+        found += [_problem(slo, text, "warning") for text in _unreachable(slo)]
     for severity in ("page", "ticket"):
         if slo.alerting.of(severity).enabled and not any(burn.severity == severity for burn in windows):
             found.append(_problem(slo, f"has no {severity} alert: no burn-rate window fits {slo.window}", "warning"))
+    return found
+
+
+def _unreachable(slo: Slo) -> list[str]:
+    """Alerts of the catalogue that no error ratio could set off at this objective, and what they became."""
+    period, budget = slo.window.nominal_ms, Fraction(slo.objective.error_budget)
+    found = []
+    for severity, catalogue_ms, share in CATALOGUE if period >= WEEK else ():
+        factor = burn_factor(share, period, catalogue_ms)
+        if factor * budget < 1 or not slo.alerting.of(severity).enabled:
+            continue
+        instead = [burn for burn in alert_windows(slo) if burn.budget_share == share and burn.severity == severity]
+        became = f"it watches {format_duration(instead[0].long_ms)} instead" if instead else "another one covers it"
+        found.append(
+            f"the {severity} over {format_duration(catalogue_ms)} could never fire at {slo.objective}: a burn rate of "
+            f"{float(factor):g} is an error ratio of {float(factor * budget):.0%}; {became}"
+        )
     return found
 
 
