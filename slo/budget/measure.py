@@ -14,7 +14,7 @@ from slo.sli.counting import Counts, Gap, Grid, Seen, count, count_buckets
 from slo.sli.promql import errors_tile, total_tile
 from slo.sli.selectors import buckets, raw_selectors
 from slo.sli.slices import bad_slice, continued, stretches, too_long
-from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Slo, Threshold
+from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Sli, Slo, Threshold
 from slo.window import HOUR, format_duration
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def measure(slo: Slo, source: Source, grid: Grid) -> Measured:
 
 def _measure(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> Measured:
     match sli:
-        case Raw():
+        case Raw() | NativeLatency():
             return _ask_steps(sli, source, grid)
         case Threshold() | Freshness():
             return _ask_slices(sli, source, grid)
@@ -118,14 +118,14 @@ def _raw_samples(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> float:
     return found * every / scrape_ms
 
 
-def _ask_steps(sli: Ratio | Latency | Probe | Raw, source: Source, grid: Grid) -> Measured:
+def _ask_steps(sli: Ratio | Latency | NativeLatency | Probe | Raw, source: Source, grid: Grid) -> Measured:
     """Each step added up where the samples are, in the form in which the generated rules count."""
     first, step = int(grid.ends[0]), grid.step_ms
     errors = source.query_range(errors_tile(sli, step), first, grid.end_ms, step)
     total = source.query_range(total_tile(sli, step), first, grid.end_ms, step)
     counts, has_data = _counts(errors, total, grid)
     notes = _remarks(errors, total)
-    if not isinstance(sli, Raw):
+    if not isinstance(sli, Raw | NativeLatency):
         text = f"counted by the server in steps of {format_duration(step)}, as there are many series"
         notes.insert(0, Note("stepwise", text))
     if not isinstance(sli, Latency):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from slo.budget.model import Budget, Incident, State
 from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
-from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Threshold
+from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Threshold
 from slo.window import DAY, Calendar, format_duration
 
 STATE_WORDS = {
@@ -57,7 +57,7 @@ def what_is_counted(budget: Budget) -> str:
             return "requests, bad where they fail"
         case Ratio():
             return "events, bad where they are not counted as good"
-        case Latency(threshold_seconds=threshold):
+        case Latency(threshold_seconds=threshold) | NativeLatency(threshold_seconds=threshold):
             return f"requests, bad where they took longer than {show_latency(float(threshold))}"
         case Probe():
             return "checks, bad where the answer is not 1"

@@ -34,7 +34,7 @@ from slo.promql.parse import parse
 from slo.sli.selectors import buckets
 from slo.sli.slices import bad_slice
 from slo.spec.build_sli import WINDOW_VARIABLE
-from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Threshold
+from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Sli, Threshold
 from slo.window import MINUTE
 
 # How far back a series' last value may lie: longer pauses start from a new baseline.
@@ -64,6 +64,13 @@ def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
             every = every_request(sli)
             good = good_requests(sli)
             return Binary("-", counted(every, tile_ms, lag_ms), counted(good, tile_ms, lag_ms, (every,)))
+        case NativeLatency(histogram=histogram):
+            observed = _observed(histogram, tile_ms, lag_ms)
+            count = Call("histogram_count", (observed,))
+            within = Call("histogram_fraction", (Number(float("-inf")), Number(float(sli.bound)), observed))
+            slow = Binary("*", count, Binary("-", Number(1.0), within))
+            # Of no requests no share is within: that is NaN, and none of them was slow.
+            return Binary("or", Binary(">=", slow, _ZERO), Binary("*", _ZERO, count))
         case Probe(metric=metric):
             window = _matrix(metric, tile_ms, lag_ms)
             failed = Binary("-", Call("count_over_time", (window,)), Call("sum_over_time", (window,)))
@@ -86,6 +93,8 @@ def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
             return counted(total, tile_ms, lag_ms)
         case Latency():
             return counted(every_request(sli), tile_ms, lag_ms)
+        case NativeLatency(histogram=histogram):
+            return Call("histogram_count", (_observed(histogram, tile_ms, lag_ms),))
         case Probe(metric=metric):
             return Aggregate("sum", Call("count_over_time", (_matrix(metric, tile_ms, lag_ms),)))
         case Raw(total=total_text):
@@ -97,7 +106,13 @@ def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
             return Aggregate("sum", Call("count_over_time", (judged,)))
 
 
-def down_slice(of: Ratio | Latency | Probe | Raw, down_ratio: Decimal, slice_ms: int, lag_ms: int = 0) -> Node:
+def _observed(histogram: VectorSelector, tile_ms: int, lag_ms: int) -> Node:
+    return Aggregate("sum", Call("increase", (_matrix(histogram, tile_ms, lag_ms),)))
+
+
+def down_slice(
+    of: Ratio | Latency | NativeLatency | Probe | Raw, down_ratio: Decimal, slice_ms: int, lag_ms: int = 0
+) -> Node:
     """1 where the share of bad events in a slice is at least `down_ratio`, 0 where it is less, absent without traffic."""
     traffic = Binary(">", total_tile(of, slice_ms, lag_ms), _ZERO)
     share = Binary("/", errors_tile(of, slice_ms, lag_ms), traffic)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from slo.promql.ast import VectorSelector, walk
 from slo.promql.parse import parse
 from slo.spec.build_sli import WINDOW_VARIABLE
-from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Sli, Threshold
+from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Sli, Threshold
 
 
 def raw_selectors(sli: Sli) -> tuple[VectorSelector, ...]:
@@ -17,6 +17,8 @@ def raw_selectors(sli: Sli) -> tuple[VectorSelector, ...]:
             found = [total, part]
         case Latency():
             found = [buckets(sli)]
+        case NativeLatency(histogram=histogram):
+            found = [histogram]
         case Probe(metric=metric):
             found = [metric]
         case Freshness(metric=metric):

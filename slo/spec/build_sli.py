@@ -17,7 +17,19 @@ from slo.spec.document import (
     SloModel,
     ThresholdModel,
 )
-from slo.spec.model import Comparison, Freshness, Latency, Objective, Outage, Probe, Ratio, Raw, Sli, Threshold
+from slo.spec.model import (
+    Comparison,
+    Freshness,
+    Latency,
+    NativeLatency,
+    Objective,
+    Outage,
+    Probe,
+    Ratio,
+    Raw,
+    Sli,
+    Threshold,
+)
 from slo.spec.read import (
     Fault,
     Path,
@@ -134,7 +146,9 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
             report(at, f"`{part_is}` may count events outside `total`: it lacks the matcher {matcher}", "warning")
 
 
-def _latency(model: LatencyModel, percentile_threshold: str | None, path: Path, at: Path, report: Report) -> Latency:
+def _latency(
+    model: LatencyModel, percentile_threshold: str | None, path: Path, at: Path, report: Report
+) -> Latency | NativeLatency:
     histogram = read_selector(model.histogram, (*at, "histogram"), report)
     name = histogram.name or ""
     for suffix in ("_bucket", "_count", "_sum"):
@@ -160,7 +174,8 @@ def _latency(model: LatencyModel, percentile_threshold: str | None, path: Path, 
     )
     threshold = Decimal(read_duration(text or "", where, report)) / 1000
     unit = model.unit or ("milliseconds" if name.endswith(("_milliseconds", "_ms")) else "seconds")
-    return Latency(histogram, threshold, Decimal(1) if unit == "seconds" else Decimal("0.001"))
+    kind = NativeLatency if model.native else Latency
+    return kind(histogram, threshold, Decimal(1) if unit == "seconds" else Decimal("0.001"))
 
 
 def _check_raw(text: str, at: Path, report: Report) -> None:
@@ -200,7 +215,7 @@ def _outage(model: OutageModel, at: Path, report: Report, built: Mapping[str, Sl
     of = built[model.of]
     if of is None:
         raise Fault  # its own fault has been told
-    if not isinstance(of, Ratio | Latency | Probe | Raw):
+    if not isinstance(of, Ratio | Latency | NativeLatency | Probe | Raw):
         report((*at, "of"), f"`{model.of}` is judged per slice itself; name an SLO that counts events", "error")
         raise Fault
     try:

@@ -66,7 +66,7 @@ class RatioModel(Model):
 
 
 class LatencyModel(Model):
-    """Requests within a threshold, from a classic histogram."""
+    """Requests within a threshold, from a histogram."""
 
     histogram: Annotated[
         str,
@@ -76,6 +76,7 @@ class LatencyModel(Model):
         ),
     ]
     threshold: _Duration | None = None
+    native: Annotated[bool, Field(description="a native histogram, which has no buckets of its own")] = False
     unit: Annotated[
         Literal["seconds", "milliseconds"] | None,
         Field(description="the histogram's unit; read from its name (`_milliseconds`, `_ms`) if not given"),

@@ -65,6 +65,24 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class NativeLatency:
+    """Requests of a native histogram that took longer than `threshold_seconds` are bad.
+
+    Only a server can count them: recordings hold no histograms. They are counted by `increase`, which extrapolates, and
+    the share within the threshold is interpolated inside a bucket.
+    """
+
+    histogram: VectorSelector
+    threshold_seconds: Decimal
+    unit_seconds: Decimal = Decimal(1)
+
+    @property
+    def bound(self) -> Decimal:
+        """The threshold in the histogram's own unit."""
+        return self.threshold_seconds / self.unit_seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A gauge of 0 or 1, such as `up`: every sample is one check, bad when it is not 1."""
 
@@ -112,14 +130,14 @@ class Outage:
     down for `longest_ms`. A slice without traffic continues what was before it.
     """
 
-    of: Ratio | Latency | Probe | Raw
+    of: Ratio | Latency | NativeLatency | Probe | Raw
     of_name: str
     longest_ms: int
     down_ratio: Decimal
     slice_ms: int
 
 
-Sli = Ratio | Latency | Probe | Raw | Threshold | Freshness | Outage
+Sli = Ratio | Latency | NativeLatency | Probe | Raw | Threshold | Freshness | Outage
 
 
 @dataclass(frozen=True, slots=True)

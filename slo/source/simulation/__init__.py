@@ -16,7 +16,7 @@ from slo.source.recording import Header
 from slo.source.simulation import flows
 from slo.source.simulation.counters import Row, Truth
 from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
-from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
+from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
 from slo.window import DAY, HOUR
 
 _SHADOW = " events"
@@ -85,6 +85,8 @@ def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
                         free.setdefault(metric, []).append((slo, sli, selectors))
                     else:
                         gauges.setdefault(metric, []).append((slo, sli))
+            case NativeLatency():
+                raise SloError(f"cannot simulate {slo.id}: recordings hold no native histograms")
             case Outage():
                 pass  # its series are those of the SLO that it is of
     for metric, users in ratios.items():
