@@ -3,49 +3,86 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slo.files import replaced
 from slo.promql.samples import Samples, Series, is_stale
 
-_BLOCK = 200_000
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Lines that are made at once: a few hundred bytes each, and the result of a join must stay below 2 GiB.
+_BLOCK = 250_000
+# Beyond this, whole numbers are written as floats are.
+_MOST_WHOLE = 2**53
+_METRIC_NAME = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
+# Milliseconds of 13 digits, 2001 to 2286: the point's place is fixed there.
+_LEAST_STAMP, _MOST_STAMP = 10**12, 10**13 - 1
 
 
 def write_openmetrics(path: str | os.PathLike[str], samples: Samples) -> None:
     """Writes all samples but stale markers, which this format cannot carry. Raises OSError.
 
-    Every family is of type `unknown`, so that names need no suffix of a type.
+    Every family is of type `unknown`, so that names need no suffix of a type. Names of any text are quoted, as
+    Prometheus 3 reads them.
     """
     families: dict[str, list[Series]] = {}
     for series in samples.series:
         families.setdefault(series.labels.get("__name__", ""), []).append(series)
-    with replaced(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+    with replaced(path) as temporary, temporary.open("wb") as out:
         for name, members in sorted(families.items()):
-            out.write(f"# TYPE {name} unknown\n")
+            shown = name if _METRIC_NAME.fullmatch(name) else f'"{_escape(name)}"'
+            out.write(f"# TYPE {shown} unknown\n".encode())
             for series in members:
-                out.writelines(_lines(name, series))
-        out.write("# EOF\n")
+                out.writelines(_lines(series))
+        out.write(b"# EOF\n")
 
 
-def _lines(name: str, series: Series) -> Iterator[str]:
-    labels = ",".join(
-        f'{label}="{_escape(value)}"' for label, value in sorted(series.labels.items()) if label != "__name__"
-    )
-    head = f"{name}{{{labels}}} " if labels else f"{name} "
+def _lines(series: Series) -> Iterator[Any]:
+    """The lines of a series in blocks of text, each a buffer of bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    head, nothing = pa.scalar(_head(series) + " "), pa.scalar("")
     held = ~is_stale(series.values)
     times, values = series.times[held], series.values[held]
-    whole = bool(np.isfinite(values).all() and (np.abs(values) < 2**53).all() and (values == np.floor(values)).all())
     for low in range(0, len(times), _BLOCK):
-        stamps = times[low : low + _BLOCK].tolist()
-        part = values[low : low + _BLOCK]
-        texts = map(str, part.astype(np.int64).tolist()) if whole else map(_number, part.tolist())
-        yield "".join([f"{head}{text} {at // 1000}.{at % 1000:03d}\n" for text, at in zip(texts, stamps, strict=True)])
+        numbers, stamps = _numbers(values[low : low + _BLOCK]), _stamps(times[low : low + _BLOCK])
+        text = pc.binary_join_element_wise(head, numbers, " ", stamps, "\n", nothing)
+        # The strings of an array lie end to end in one buffer: that is the text.
+        _, offsets, characters = text.buffers()
+        yield memoryview(characters)[: np.frombuffer(offsets, dtype=np.int32)[len(text)]]
+
+
+def _head(series: Series) -> str:
+    """A series' name and labels as a line begins with them."""
+    labels = dict(series.labels)
+    name = labels.pop("__name__", "")
+    plain = bool(_METRIC_NAME.fullmatch(name))
+    pairs = [] if plain else [f'"{_escape(name)}"']
+    for label, value in sorted(labels.items()):
+        shown = label if _LABEL_NAME.fullmatch(label) else f'"{_escape(label)}"'
+        pairs.append(f'{shown}="{_escape(value)}"')
+    return (name if plain else "") + (f"{{{','.join(pairs)}}}" if pairs else "")
 
 
 def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _numbers(values: NDArray[np.float64]) -> pa.Array:
+    """Values as the shortest text that reads back as the same float64."""
+    import pyarrow as pa
+
+    if bool((np.abs(values) < _MOST_WHOLE).all() and (values == np.floor(values)).all()):
+        return pa.array(values.astype(np.int64)).cast(pa.string())
+    return pa.array([_number(value) for value in values.tolist()], type=pa.string())
 
 
 def _number(value: float) -> str:
@@ -54,3 +91,18 @@ def _number(value: float) -> str:
     if value in (float("inf"), float("-inf")):
         return "+Inf" if value > 0 else "-Inf"
     return repr(value)
+
+
+def _stamps(times: NDArray[np.int64]) -> pa.Array:
+    """Milliseconds as seconds with three decimals."""
+    import pyarrow as pa
+
+    if not len(times) or int(times[0]) < _LEAST_STAMP or int(times[-1]) > _MOST_STAMP:
+        signs = np.where(times < 0, "-", "").tolist()
+        parts = zip(signs, np.abs(times).tolist(), strict=True)
+        return pa.array([f"{sign}{at // 1000}.{at % 1000:03d}" for sign, at in parts], type=pa.string())
+    digits = np.frombuffer(pa.array(times).cast(pa.string()).buffers()[2], dtype=np.uint8, count=13 * len(times))
+    text = np.full((len(times), 14), ord("."), dtype=np.uint8)
+    text[:, :10], text[:, 11:] = digits.reshape(-1, 13)[:, :10], digits.reshape(-1, 13)[:, 10:]
+    offsets = np.arange(0, 14 * len(times) + 1, 14, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(times), pa.py_buffer(offsets), pa.py_buffer(text.ravel()))
