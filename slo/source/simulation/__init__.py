@@ -13,9 +13,11 @@ from slo.promql.ast import VectorSelector
 from slo.promql.samples import Samples
 from slo.sli.selectors import raw_selectors
 from slo.source.recording import Header
-from slo.source.simulation import flows
+from slo.source.simulation import flows, histograms
 from slo.source.simulation.counters import Row, Truth
+from slo.source.simulation.forms import form
 from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
+from slo.source.simulation.world import Histogram, World
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
 from slo.window import DAY, HOUR
 
@@ -32,7 +34,12 @@ def simulate(specs: Specs, *, days: float, seed: int, end_ms: int, incidents: bo
     slos = sorted(specs.values(), key=lambda slo: slo.id)
     clocks: dict[tuple[str, str, int], Clock] = {}
     truth = {slo.id: Truth() for slo in slos}
-    world = flows.World(stage, lambda *key: clocks[key], truth)
+    world = World(stage, lambda *key: clocks[key], truth)
+    asked = [selector for slo in slos for selector in raw_selectors(slo.sli)]
+    world.asked = frozenset(selector.name for selector in asked if selector.name is not None)
+    for selector in asked:
+        own = [matcher for matcher in selector.matchers if matcher.label == "le"]
+        world.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
     planned = [span for slo in slos if not isinstance(slo.sli, Outage) for span in world.planned(slo)]
     set_gaps(stage, planned)
 
@@ -54,7 +61,7 @@ def simulate(specs: Specs, *, days: float, seed: int, end_ms: int, incidents: bo
     return Samples.from_series(rows[key] for key in sorted(rows)), header
 
 
-def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
+def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     ratios: dict[str, list[tuple[Slo, Ratio]]] = {}
     latencies: dict[str, list[tuple[Slo, Latency]]] = {}
     probes: dict[str, list[tuple[Slo, Probe]]] = {}
@@ -63,17 +70,20 @@ def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
     free: dict[str, list[tuple[Slo, Threshold, list[VectorSelector]]]] = {}
     for slo in slos:
         match slo.sli:
-            case Ratio() as sli:
-                ratios.setdefault(_name(sli.total, slo), []).append((slo, sli))
+            case Ratio() | Raw() as sli:
+                match form(slo, sli):
+                    case Ratio() as ratio:
+                        ratios.setdefault(_name(ratio.total, slo), []).append((slo, ratio))
+                    case Latency() as timed:
+                        latencies.setdefault(_name(timed.histogram, slo), []).append((slo, timed))
+                    case Probe() as checked:
+                        probes.setdefault(_name(checked.metric, slo), []).append((slo, checked))
             case Latency() as sli:
                 latencies.setdefault(_name(sli.histogram, slo), []).append((slo, sli))
             case Probe() as sli:
                 probes.setdefault(_name(sli.metric, slo), []).append((slo, sli))
             case Freshness() as sli:
                 ages.setdefault(_name(sli.metric, slo), []).append((slo, sli))
-            case Raw() as sli:
-                ratio = _as_ratio(slo, sli)
-                ratios.setdefault(_name(ratio.total, slo), []).append((slo, ratio))
             case Threshold() as sli:
                 for metric, selectors in _by_metric(slo, sli).items():
                     if metric.endswith("_bucket"):
@@ -89,21 +99,30 @@ def _rows(slos: Sequence[Slo], world: flows.World) -> Iterable[Row]:
                 raise SloError(f"cannot simulate {slo.id}: recordings hold no native histograms")
             case Outage():
                 pass  # its series are those of the SLO that it is of
-    for metric, users in ratios.items():
-        yield from flows.count_events(metric, users, world)
-    for metric, timed in latencies.items():
-        yield from flows.time_requests(metric, timed, world)
-    for metric, checked in probes.items():
-        yield from flows.probe(metric, checked, world)
+    for metric, users in latencies.items():
+        interval = min(slo.scrape_interval_ms for slo, _ in users)
+        world.histograms[metric] = Histogram(tuple(sli.histogram for _, sli in users), interval)
+    for metric, counted in ratios.items():
+        yield from flows.count_events(metric, counted, world)
+    for metric, users in latencies.items():
+        yield from histograms.time_requests(metric, users, world)
+    for metric, probed in probes.items():
+        yield from flows.probe(metric, probed, world)
     for metric, aged in ages.items():
         yield from flows.timestamps(metric, aged, world)
-    known = {*ratios, *latencies, *probes, *ages, *(f"{metric}_bucket" for metric in latencies)}
+    known = {
+        *ratios,
+        *latencies,
+        *probes,
+        *ages,
+        *(f"{metric}_{part}" for metric in latencies for part in ("bucket", "count", "sum")),
+    }
     for metric, held in gauges.items():
         if metric not in known:
             selectors = [s for _, sli in held for s in raw_selectors(sli) if s.name == metric]
             yield from flows.gauge(metric, held, selectors, world)
-    for metric, counted in free.items():
-        slo, sli, selectors = counted[0]
+    for metric, judged in free.items():
+        slo, sli, selectors = judged[0]
         if metric in known:
             continue
         if len(selectors) == 1:
@@ -121,7 +140,7 @@ def _by_metric(slo: Slo, sli: Threshold) -> dict[str, list[VectorSelector]]:
     return found
 
 
-def _shadow(slo: Slo, world: flows.World) -> Slo:
+def _shadow(slo: Slo, world: World) -> Slo:
     """Stands for an SLO that is judged per slice where its events are counted: the same incidents, no truth told."""
     shadow = replace(slo, name=f"{slo.name}{_SHADOW}")
     world.spans[shadow.id] = world.planned(slo)
@@ -135,23 +154,12 @@ def _name(selector: VectorSelector, slo: Slo) -> str:
     return selector.name
 
 
-def _as_ratio(slo: Slo, sli: Raw) -> Ratio:
-    """The counters that a raw SLI most likely reads: the first selector of each side."""
-    errors = raw_selectors(Raw(sli.errors, sli.errors))
-    total = raw_selectors(Raw(sli.total, sli.total))
-    if not errors or not total:
-        raise SloError(f"cannot simulate {slo.id}: its expressions select no series")
-    return Ratio(total[0], errors[0], "errors")
-
-
 def _unique(times: Ints, values: Any) -> tuple[Ints, Any]:
     keep = np.concatenate([[True], np.diff(times) > 0]) if len(times) else np.empty(0, dtype=bool)
     return times[keep], values[keep]
 
 
-def _told(
-    stage: Stage, slos: Sequence[Slo], world: flows.World, clocks: dict[tuple[str, str, int], Clock]
-) -> dict[str, Any]:
+def _told(stage: Stage, slos: Sequence[Slo], world: World, clocks: dict[tuple[str, str, int], Clock]) -> dict[str, Any]:
     """The truth as plain data."""
     hours = -(-stage.length_ms // HOUR)
     first_hour = stage.end_ms - hours * HOUR
@@ -191,13 +199,16 @@ def _told(
             for span in spans
         ]
         if known.happened_total:
+            errors, total = hourly(known.revealed_errors), hourly(known.revealed_total)
             told["slos"][slo.id] = {
                 "errors": known.errors,
                 "total": known.total,
                 "revealed": {
+                    "errors": sum(errors),
+                    "total": sum(total),
                     "hour_start_ms": first_hour,
-                    "hourly_errors": hourly(known.revealed_errors),
-                    "hourly_total": hourly(known.revealed_total),
+                    "hourly_errors": errors,
+                    "hourly_total": total,
                 },
             }
     return told

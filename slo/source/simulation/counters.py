@@ -14,11 +14,17 @@ Row = tuple[dict[str, str], Ints, Floats]
 
 @dataclass(frozen=True, eq=False)
 class Counter:
-    """One simulated counter: what happened per scrape interval, what scrapes reveal, and the samples."""
+    """One simulated counter: what happened per scrape interval, what scrapes reveal, and the samples.
+
+    `lost` are the events just before each restart; `base` is where it began; it is `visible` at some scrapes.
+    """
 
     row: Row
     happened: Ints
     revealed: Ints
+    lost: Ints
+    base: int
+    visible: Flags
 
 
 @dataclass
@@ -32,12 +38,16 @@ class Truth:
     happened_errors: list[tuple[Ints, Ints]] = field(default_factory=list)
     happened_total: list[tuple[Ints, Ints]] = field(default_factory=list)
 
-    def add(self, times: Ints, happened: tuple[Ints, Ints], revealed: tuple[Ints, Ints]) -> None:
-        """One target's (bad, all) events, per scrape interval that ends at `times`."""
+    def add(self, times: Ints, interval_ms: int, happened: tuple[Ints, Ints], revealed: tuple[Ints, Ints]) -> None:
+        """One target's (bad, all) events, per scrape interval that ends at `times`.
+
+        They happened in its middle, as incidents see it (`plan.added`); a check, of no interval, at its time.
+        """
         self.errors += int(happened[0].sum())
         self.total += int(happened[1].sum())
-        self.happened_errors.append((times, happened[0]))
-        self.happened_total.append((times, happened[1]))
+        middle = times - interval_ms // 2
+        self.happened_errors.append((middle, happened[0]))
+        self.happened_total.append((middle, happened[1]))
         self.revealed_errors.append((times, revealed[0]))
         self.revealed_total.append((times, revealed[1]))
 
@@ -49,16 +59,18 @@ def counter(
     clock: Clock,
     base: int,
     lazy: bool,
+    like: Counter | None = None,
 ) -> Counter:
     """A counter that starts at `base` and counts `happened` but for `lost`, the events just before each restart.
 
-    A lazy one is there only once it has counted something since its process began.
+    A lazy one is there only once it has counted something since its process began; one that is `like` another is there
+    where that is.
     """
     kept = happened - lost
     value = base + np.cumsum(kept)
     for index in clock.restarts:
         value[index:] -= value[index - 1]
-    visible = clock.present & ((value > 0) | (not lazy))
+    visible = clock.present & ((value > 0) | (not lazy)) if like is None else like.visible
     seen = np.flatnonzero(visible)
     revealed = np.zeros(len(value), dtype=np.int64)
     if len(seen):
@@ -70,7 +82,7 @@ def counter(
     ended = _endings(visible, clock)
     held = visible | ended
     values = np.where(ended, STALE, value.astype(np.float64))[held]
-    return Counter((labels, clock.times[held], values), happened, revealed)
+    return Counter((labels, clock.times[held], values), happened, revealed, lost, base, visible)
 
 
 def _endings(visible: Flags, clock: Clock) -> Flags:

@@ -1,49 +1,33 @@
-"""The metrics of a service, simulated: event counters, histograms, probes, gauges and timestamps."""
+"""The metrics of a service, simulated: event counters, probes, gauges and timestamps."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from slo.promql.ast import Aggregate, VectorSelector
 from slo.promql.parse import parse
-from slo.source.simulation.counters import Counter, Row, Truth, counter, lose, split
+from slo.source.simulation.counters import Counter, Row, counter, lose, split
+from slo.source.simulation.forms import Apart
 from slo.source.simulation.labels import instances, label_sets, selects
-from slo.source.simulation.plan import Clock, Floats, Ints, Span, Stage, added, background, incidents, traffic
-from slo.spec.model import Freshness, Latency, Probe, Ratio, Slo, Threshold
-
-MakeClock = Callable[[str, str, int], Clock]
-
-
-@dataclass
-class World:
-    """What the flows of one simulation share."""
-
-    stage: Stage
-    clock: MakeClock
-    truth: dict[str, Truth]
-    spans: dict[str, list[Span]] = field(default_factory=dict)
-
-    def planned(self, slo: Slo) -> list[Span]:
-        """The incidents of an SLO."""
-        return self.spans.setdefault(slo.id, incidents(slo, self.stage))
-
-
-def job_of(slos: Sequence[Slo]) -> str:
-    """The job of series whose selectors name none."""
-    return slos[0].service
+from slo.source.simulation.plan import Clock, Ints, Span, added, background, traffic
+from slo.source.simulation.world import World, job_of
+from slo.spec.model import Freshness, Probe, Ratio, Slo, Threshold
 
 
 def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -> Iterable[Row]:
     """Counters that share the metric `metric` as their total, with the parts that are metrics of their own."""
     job = job_of([slo for slo, _ in slos])
     own = [s for _, sli in slos for s in (sli.total, sli.part) if s.name == metric]
-    sets = label_sets(own, job)
     interval = min(slo.scrape_interval_ms for slo, _ in slos)
+    timed = world.histograms.get(metric.removesuffix("_count")) if metric.endswith("_count") else None
+    if timed is not None:
+        own += [replace(selector, name=metric) for selector in timed.selectors]
+        interval = min(interval, timed.interval_ms)
+    sets = label_sets(own, job)
     for job_name in sorted({labels.get("job", "") for labels in sets}):
         group = [labels for labels in sets if labels.get("job", "") == job_name]
         here = [(slo, sli) for slo, sli in slos if any(selects(sli.total, labels) for labels in group)]
@@ -69,25 +53,32 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
             foreign = list(_parts(random, metric, list(classes), pools, clock, instance, job_name))
             yield from (one.row for _, one in counters)
             yield from (one.row for _, one in foreign)
+            if timed is not None:
+                world.requests.setdefault(metric, []).extend(one for _, one in counters)
             for slo, sli in here:
                 whole = _picked(counters, sli.total)
                 counted = _picked(counters if sli.part.name == metric else foreign, sli.part)
                 world.truth[slo.id].add(
                     clock.times,
-                    _bad_and_all(whole[0], counted[0], sli.part_is),
-                    _bad_and_all(whole[1], counted[1], sli.part_is),
+                    interval,
+                    _bad_and_all(whole[0], counted[0], sli),
+                    _bad_and_all(whole[1], counted[1], sli),
                 )
 
 
-def _bad_and_all(whole: Ints, part: Ints, part_is: str) -> tuple[Ints, Ints]:
-    return (part if part_is == "errors" else whole - part), whole
+def _bad_and_all(whole: Ints, part: Ints, sli: Ratio) -> tuple[Ints, Ints]:
+    if isinstance(sli, Apart):
+        return part, whole + part
+    return (part if sli.part_is == "errors" else whole - part), whole
 
 
 def _class_of(labels: dict[str, str], classes: Sequence[Ratio]) -> int:
     """Which class's bad events a label set of the total counts; the last one is that of the good."""
     for number, sli in enumerate(classes):
-        named = sli.part.name == sli.total.name
-        if named and selects(sli.total, labels) and selects(sli.part, labels) == (sli.part_is == "errors"):
+        if sli.part.name != sli.total.name:
+            continue
+        within = isinstance(sli, Apart) or selects(sli.total, labels)
+        if within and selects(sli.part, labels) == (sli.part_is == "errors"):
             return number
     return len(classes)
 
@@ -103,7 +94,7 @@ def _weights(sets: Sequence[dict[str, str]], classes: Sequence[Ratio]) -> list[f
     ]
 
 
-def _shares(members: Sequence[dict[str, str]]) -> list[float]:
+def _shares(members: Sequence[object]) -> list[float]:
     """How events fall to label sets: most to the first."""
     return [0.9] + [0.1 / len(members)] * (len(members) - 1)
 
@@ -117,23 +108,33 @@ def _dealt(
     clock: Clock,
     instance: str,
 ) -> Iterable[tuple[dict[str, str], Counter]]:
-    """The total's own series: each pool of events dealt out to the label sets of its class."""
-    by_class: dict[int, list[dict[str, str]]] = {}
-    for labels in sets:
-        by_class.setdefault(_class_of(labels, classes), []).append(labels)
+    """The total's own series: each pool of events dealt out to the label sets of its class.
+
+    Bad events that another metric counts are events of the total like all others.
+    """
+    by_class: dict[int, list[int]] = {}
+    for number, labels in enumerate(sets):
+        by_class.setdefault(_class_of(labels, classes), []).append(number)
+    usual = by_class.get(len(classes), [])
+    nothing = np.zeros(len(clock.times), dtype=np.int64)
+    dealt = {number: (nothing, nothing) for members in by_class.values() for number in members}
     for kind, (events, lost) in enumerate(pools):
         members = by_class.get(kind, [])
-        if not members and kind < len(classes) and classes[kind].part.name != metric:
-            members = by_class.get(len(classes), [])[:1]
+        if kind < len(classes) and classes[kind].part.name != metric and not isinstance(classes[kind], Apart):
+            members = [number for number in usual if selects(classes[kind].total, sets[number])]
         if not members:
             continue
-        usual = kind == len(classes)
         shares = _shares(members)
         parts = zip(members, split(random, events - lost, shares), split(random, lost, shares), strict=True)
-        for position, (labels, kept, gone) in enumerate(parts):
-            full = {"__name__": metric, **labels, "instance": instance}
-            base = int(random.integers(10_000, 1_000_000)) if usual and position == 0 else 0
-            yield full, counter(full, kept + gone, gone, clock, base, lazy=not (usual and position == 0))
+        for number, kept, gone in parts:
+            before = dealt[number]
+            dealt[number] = (before[0] + kept, before[1] + gone)
+    # Each total has a series that was there before the first scrape: its target is known from then on.
+    old = {next((n for n in usual if selects(sli.total, sets[n])), None) for sli in classes}
+    for number, (kept, gone) in dealt.items():
+        base = int(random.integers(10_000, 1_000_000)) if number in old else 0
+        full = {"__name__": metric, **sets[number], "instance": instance}
+        yield full, counter(full, kept + gone, gone, clock, base, lazy=number not in old)
 
 
 def _parts(
@@ -166,86 +167,6 @@ def _picked(counters: Sequence[tuple[dict[str, str], Counter]], selector: Vector
     return happened, revealed
 
 
-def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World) -> Iterable[Row]:
-    """A classic histogram; the thresholds of its SLOs are bounds."""
-    job = job_of([slo for slo, _ in slos])
-    own = [sli.histogram for _, sli in slos]
-    interval = min(slo.scrape_interval_ms for slo, _ in slos)
-    thresholds = sorted({sli.bound for _, sli in slos})
-    first = {bound: next(slo for slo, sli in slos if sli.bound == bound) for bound in thresholds}
-    below = [(thresholds[0] * Decimal(f)).normalize() for f in ("0.1", "0.25", "0.5")]
-    above = [(thresholds[-1] * Decimal(f)).normalize() for f in ("2", "5")]
-    bounds = sorted({*below, *thresholds, *above})
-    for labels in label_sets(own, job):
-        for instance in instances(own, labels.get("job", "")):
-            random = world.stage.random("latency", metric, *itertools.chain(*sorted(labels.items())), instance)
-            clock = world.clock(labels.get("job", ""), instance, interval)
-            all_events = random.poisson(traffic(clock.times, interval, 6.0)).astype(np.int64)
-            lost = lose(random, all_events, clock)
-            chances = [
-                added(clock.times, interval, world.planned(first[t]), background(first[t], world.stage))
-                for t in thresholds
-            ]
-            kept_below = _below(random, all_events - lost, bounds, thresholds, chances)
-            lost_below = _below(random, lost, bounds, thresholds, chances)
-            base = int(random.integers(10_000, 500_000))
-            counters: dict[Decimal, Counter] = {}
-            named = {"__name__": f"{metric}_bucket", **labels, "instance": instance}
-            for position, bound in enumerate(bounds):
-                start = round(base * (1 - 0.5 ** (position + 1)))
-                events = kept_below[bound] + lost_below[bound]
-                counters[bound] = counter(
-                    {**named, "le": show_bound(bound)}, events, lost_below[bound], clock, start, False
-                )
-            whole = counter({**named, "le": "+Inf"}, all_events, lost, clock, base, False)
-            yield from (one.row for one in counters.values())
-            yield whole.row
-            for slo, sli in slos:
-                if selects(sli.histogram, labels):
-                    good = counters[sli.bound]
-                    world.truth[slo.id].add(
-                        clock.times,
-                        (whole.happened - good.happened, whole.happened),
-                        (whole.revealed - good.revealed, whole.revealed),
-                    )
-
-
-def _below(
-    random: np.random.Generator,
-    events: Ints,
-    bounds: Sequence[Decimal],
-    thresholds: Sequence[Decimal],
-    chances: Sequence[Floats],
-) -> dict[Decimal, Ints]:
-    """How many events are within each bound: thresholds by their chances, the others by fixed shares between."""
-    within: dict[Decimal, Ints] = {}
-    over, before = events, np.ones(len(events))
-    for threshold, chance in zip(thresholds, chances, strict=True):
-        over = random.binomial(over, np.clip(chance / np.maximum(before, 1e-12), 0, 1)).astype(np.int64)
-        before = np.minimum(chance, before)
-        within[threshold] = events - over
-    # From the top down: of what is within one bound, a share is within the next lower one.
-    upper: Ints = events
-    for bound in reversed(bounds):
-        if bound in within:
-            upper = within[bound]
-        elif bound > thresholds[-1]:
-            slow = events - within[thresholds[-1]]
-            upper = within[bound] = within[thresholds[-1]] + random.binomial(slow, 0.8 if bound == bounds[-1] else 0.6)
-        else:
-            upper = within[bound] = random.binomial(upper, 0.7).astype(np.int64)
-    # Draws above the last threshold are independent: a higher bound holds no less than a lower one.
-    held = np.zeros_like(events)
-    for bound in bounds:
-        held = within[bound] = np.maximum(held, within[bound])
-    return within
-
-
-def show_bound(bound: Decimal) -> str:
-    """A bucket's bound as Prometheus 3 writes it: always a float."""
-    return str(float(bound))
-
-
 def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Iterable[Row]:
     """A gauge of 0 and 1. `up` is 0 where a scrape fails; others come with every scrape of their own target."""
     job = job_of([slo for slo, _ in slos])
@@ -272,7 +193,7 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
             yield row, clock.times[seen], np.where(down[seen], 0.0, 1.0)
             for slo, _ in users:
                 events = ((down & seen).astype(np.int64), seen.astype(np.int64))
-                world.truth[slo.id].add(clock.times, events, events)
+                world.truth[slo.id].add(clock.times, 0, events, events)
 
 
 def gauge(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from slo.errors import SloError
 from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.samples import matches
+from slo.source.simulation.patterns import examples
 
 Labels = Mapping[str, str]
 
@@ -94,28 +94,8 @@ def _expanded(matcher: Matcher) -> list[str]:
     """Values that a matcher might be made for."""
     if matcher.op in ("=", "!="):
         return [matcher.value]
-    found: list[str] = []
-    for part in _alternatives(matcher.value.strip("^$")):
-        candidates = [_filled(part, fill) for fill in ("0", "00", "a", "x1")]
-        fits = [value for value in candidates if matches(replace(matcher, op="=~"), {matcher.label: value})]
-        found += fits[:1] or candidates[:1]
-    return list(dict.fromkeys(found))
-
-
-def _alternatives(pattern: str) -> list[str]:
-    """A pattern without groups and alternatives, once for each: `a(b|c)` is `ab` and `ac`."""
-    group = re.search(r"(?<!\\)\((?:\?:)?([^()]*)\)", pattern)
-    if group is None:
-        return pattern.split("|")
-    inner = [pattern[: group.start()] + part + pattern[group.end() :] for part in group[1].split("|")[:8]]
-    return [one for part in inner for one in _alternatives(part)][:32]
-
-
-def _filled(pattern: str, fill: str) -> str:
-    """A pattern without alternatives as a text: wildcards become `fill`, repetition goes."""
-    text = re.sub(r"\\(.)", "\x00\\1", pattern)
-    text = re.sub(r"(?<!\x00)\[(.)[^\]]*\]", r"\1", text)
-    text = re.sub(r"(?<!\x00)\.[*+]", fill, text)
-    text = re.sub(r"(?<!\x00)\.", fill[0], text)
-    text = re.sub(r"(?<!\x00)[*+?]|(?<!\x00)\{[0-9,]*\}", "", text)
-    return text.replace("\x00d", "1").replace("\x00w", "a").replace("\x00", "")
+    for fill in ("0", "a", "x1"):
+        fits = [v for v in examples(matcher.value, fill) if matches(replace(matcher, op="=~"), {matcher.label: v})]
+        if fits:
+            return fits
+    return []

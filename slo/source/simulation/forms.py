@@ -1,0 +1,142 @@
+"""Which of the simulated kinds an SLI is: raw PromQL and ratios of buckets say the same as a ratio, latency or probe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+
+from slo.errors import SloError
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Unary, VectorSelector, children
+from slo.promql.parse import parse
+from slo.spec.build_sli import WINDOW_VARIABLE
+from slo.spec.model import Latency, Probe, Ratio, Raw, Slo
+
+# What a function over a range counts: a counter's events, a gauge's samples, or those that are 1.
+_MEASURES = {"increase": "events", "rate": "events", "count_over_time": "samples", "sum_over_time": "ones"}
+Terms = Counter[tuple[str, VectorSelector]]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart(Ratio):
+    """Errors that stand beside what `total` selects, not within: all events are both, added up."""
+
+
+def form(slo: Slo, sli: Ratio | Raw) -> Ratio | Latency | Probe:
+    """The counters, histogram or gauge that an SLI counts. Raises SloError where it is none of those forms."""
+    found = sli if isinstance(sli, Ratio) else _from_terms(slo, _terms_of(slo, sli.errors), _terms_of(slo, sli.total))
+    if isinstance(found, Probe):
+        return found
+    if not (_is_bucket(found.part) or _is_bucket(found.total)):
+        return found
+    return _as_latency(slo, found)
+
+
+def _from_terms(slo: Slo, errors: Terms, total: Terms) -> Ratio | Probe:
+    rest = Counter(total)
+    rest.subtract(errors)
+    rest = Counter({term: weight for term, weight in rest.items() if weight})
+    match (list(total), list(errors), list(rest)):
+        case [(("samples", whole),), _, (("ones", ones),)] if whole == ones and _units(total, rest):
+            return Probe(whole)
+        case [(("events", whole),), (("events", part),), _] if whole != part and _units(total, errors):
+            return Ratio(whole, part, "errors")
+        case [(("events", whole),), _, (("events", good),)] if _units(total, rest):
+            return Ratio(whole, good, "good")
+        case [(_, _), (("events", part),), (("events", good),)] if _units(total, errors, rest):
+            return Apart(good, part, "errors")
+    raise SloError(
+        f"cannot simulate {slo.id}: its raw expressions are no errors of one total; "
+        "write sum(increase(…[$window])) of one selector on each side, or total minus good"
+    )
+
+
+def _units(*sides: Terms) -> bool:
+    return all(weight == 1 for side in sides for weight in side.values())
+
+
+def _terms_of(slo: Slo, text: str) -> Terms:
+    """The sums and differences of an expression, by what is counted."""
+    try:
+        return Counter(
+            {term: weight for term, weight in _terms(parse(text.replace(WINDOW_VARIABLE, "5m"))).items() if weight}
+        )
+    except _Unknown as error:
+        raise SloError(
+            f"cannot simulate {slo.id}: the events of {error.node} cannot be told; "
+            "use increase, rate, count_over_time or sum_over_time of selectors, added or subtracted"
+        ) from None
+
+
+class _Unknown(Exception):  # noqa: N818
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        super().__init__(str(node))
+
+
+def _terms(node: Node) -> Terms:
+    match node:
+        case Call(func=func, args=(MatrixSelector(selector=selector),)) if func in _MEASURES:
+            return Counter({(_MEASURES[func], replace(selector, offset_ms=0, at=None)): 1})
+        case Aggregate(op="sum", expr=expr, param=None):
+            return _terms(expr)
+        case Unary(op=sign, expr=expr):
+            return _scaled(_terms(expr), -1 if sign == "-" else 1)
+        case Binary(op="+", left=left, right=right):
+            return _added(_terms(left), _terms(right), 1)
+        case Binary(op="-", left=left, right=right):
+            return _added(_terms(left), _terms(right), -1)
+        case Binary(op="or", left=left, right=right) if _is_nothing(right):
+            return _terms(left)
+    raise _Unknown(node)
+
+
+def _is_nothing(node: Node) -> bool:
+    """What stands in where there are no errors yet: `vector(0)`, or a series times 0."""
+    match node:
+        case Call(func="vector", args=(Number(value=0.0),)):
+            return True
+        case Binary(op="*", left=left, right=right):
+            return Number(0.0) in (left, right) or _is_nothing(left) or _is_nothing(right)
+        case Aggregate() | Call():
+            return any(_is_nothing(child) for child in children(node))
+    return False
+
+
+def _scaled(terms: Terms, factor: int) -> Terms:
+    return Counter({term: factor * weight for term, weight in terms.items()})
+
+
+def _added(one: Terms, other: Terms, sign: int) -> Terms:
+    found = Counter(one)
+    for term, weight in other.items():
+        found[term] += sign * weight
+    return found
+
+
+def _is_bucket(selector: VectorSelector) -> bool:
+    return (selector.name or "").endswith("_bucket") and any(m.label == "le" for m in selector.matchers)
+
+
+def _as_latency(slo: Slo, sli: Ratio) -> Latency:
+    """A bucket out of all of its histogram."""
+    total, part = sli.total, sli.part
+    base = (part.name or "").removesuffix("_bucket")
+    own = tuple(m for m in part.matchers if m.label != "le")
+    everything = (f"{base}_count", own), (f"{base}_bucket", own)
+    bare = (total.name, tuple(m for m in total.matchers if m.label != "le"))
+    bounds = [bound for m in part.matchers if m.label == "le" and (bound := bound_of(m.value)) is not None]
+    if sli.part_is != "good" or bare not in everything or len(bounds) != 1 or not bounds[0].is_finite():
+        raise SloError(
+            f"cannot simulate {slo.id}: {part} is no bucket of what {total} counts; "
+            "good events are one bucket of a histogram, all of them its _count with the same matchers"
+        )
+    return Latency(VectorSelector(base, own), bounds[0])
+
+
+def bound_of(text: str) -> Decimal | None:
+    """The bound that a matcher on `le` names, also as the first of a pattern's spellings."""
+    try:
+        return Decimal(text.split("|")[0].replace("\\", ""))
+    except InvalidOperation:
+        return None

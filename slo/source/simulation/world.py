@@ -1,0 +1,49 @@
+"""What the metrics of one simulation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from slo.promql.ast import Matcher, VectorSelector
+from slo.source.simulation.counters import Counter, Truth
+from slo.source.simulation.plan import Clock, Span, Stage, incidents
+from slo.spec.model import Slo
+
+MakeClock = Callable[[str, str, int], Clock]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Who reads a classic histogram: its selectors, without `_bucket`, and the least of their scrape intervals."""
+
+    selectors: tuple[VectorSelector, ...]
+    interval_ms: int
+
+
+@dataclass
+class World:
+    """Targets' clocks, incidents and truth by SLO, and what one metric's flow leaves for another's.
+
+    `histograms` are known by their base name before anything flows; `requests` holds the counters of a histogram's
+    `_count` where an SLO reads that too, with the job and instance that each belongs to; `asked` names every metric
+    that a selector names, `bounds` the matchers on `le` by histogram.
+    """
+
+    stage: Stage
+    clock: MakeClock
+    truth: dict[str, Truth]
+    spans: dict[str, list[Span]] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    requests: dict[str, list[Counter]] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
+    bounds: dict[str, list[Matcher]] = field(default_factory=dict)
+
+    def planned(self, slo: Slo) -> list[Span]:
+        """The incidents of an SLO."""
+        return self.spans.setdefault(slo.id, incidents(slo, self.stage))
+
+
+def job_of(slos: Sequence[Slo]) -> str:
+    """The job of series whose selectors name none."""
+    return slos[0].service
