@@ -83,7 +83,9 @@ def own_count(server: Prometheus, selector: str, end_ms: int) -> float:
     """What the server's counters say happened between its first and its last scrape, by its raw samples."""
     total = 0.0
     rows = server.query(f"{selector}[1h]", end_ms / 1000)
-    first = min(row["values"][0][0] for row in rows)
+    # A series that was not there at the first scrape was born at zero: its first value is part of what happened.
+    [up] = server.query("up[1h]", end_ms / 1000)
+    first = up["values"][0][0]
     for row in rows:
         values = [float(value) for _, value in row["values"]]
         total += values[-1] - (values[0] if row["values"][0][0] == first else 0.0)
