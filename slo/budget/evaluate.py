@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slo.budget.incidents import find_incidents
 from slo.budget.measure import Measured, measure
-from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, moment
+from slo.budget.model import Budget, Burn, Downtime, Incident, Note, moment
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Grid, coverage
 from slo.spec.model import Freshness, Latency, Outage, Slo, Threshold
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
 
 # Shown for every SLO, whatever its alerts watch.
 SHOWN_BURN_WINDOWS_MS = (60 * MINUTE, 6 * 60 * MINUTE, 3 * DAY)
-# An incident spends at least this share of the period's budget, at no less than this burn rate; pauses shorter than
-# the join do not end it.
-INCIDENT_SHARE = 0.01
-INCIDENT_BURN = 2.0
-INCIDENT_JOIN_MS = 30 * MINUTE
-INCIDENT_WIDEST_MS = 12 * 60 * MINUTE
-_TELLING_ERRORS = 5
 # The notes on gaps name the longest ones.
 _NAMED_GAPS = 3
 
@@ -148,49 +142,20 @@ def _exhaustion(budget: Budget) -> datetime | None:
 
 
 def _incidents(budget: Budget) -> tuple[Incident, ...]:
-    """Stretches of the period that spent the budget at twice its pace or more, and a hundredth of it or more.
-
-    The pace is taken over as many steps around each as hold five errors at that pace: one where traffic is dense, hours
-    where it is sparse and a single error says little.
-    """
-    part = budget._period
-    step = budget.counts.grid.step_ms
-    errors, total = budget.counts.errors[part], budget.counts.total[part]
-    if budget.allowed_errors <= 0:
-        return ()
-    expected = INCIDENT_BURN * budget.error_budget * budget.total / len(total)
-    width = int(min(max(1, np.ceil(_TELLING_ERRORS / expected)), INCIDENT_WIDEST_MS // step, len(total)))
-    around_errors, around_total = _around(errors, width), _around(total, width)
-    steps = np.flatnonzero((errors > 0) & (around_errors >= INCIDENT_BURN * budget.error_budget * around_total))
-    if not len(steps):
-        return ()
-    breaks = np.flatnonzero(np.diff(steps) > max(1, INCIDENT_JOIN_MS // step, width))
-    firsts = np.concatenate([[steps[0]], steps[breaks + 1]])
-    lasts = np.concatenate([steps[breaks], [steps[-1]]])
-    spent = np.concatenate([[0.0], np.cumsum(errors)])
-    served = np.concatenate([[0.0], np.cumsum(total)])
-    found = []
-    for low, high in zip(firsts, lasts + 1, strict=True):
-        share = (spent[high] - spent[low]) / budget.allowed_errors
-        if share >= INCIDENT_SHARE:
-            found.append(
-                Incident(
-                    start=budget.start + timedelta(milliseconds=int(low) * step),
-                    end=budget.start + timedelta(milliseconds=int(high) * step),
-                    errors=float(spent[high] - spent[low]),
-                    total=float(served[high] - served[low]),
-                    budget_share=float(share),
-                )
-            )
-    return tuple(found)
-
-
-def _around(amounts: Floats, width: int) -> Floats:
-    """The sum over the `width` steps around each step, fewer at the ends."""
-    sums = np.concatenate([[0.0], np.cumsum(amounts)])
-    index = np.arange(len(amounts))
-    low, high = np.maximum(index - width // 2, 0), np.minimum(index + (width + 1) // 2, len(amounts))
-    return np.asarray(sums[high] - sums[low])
+    part, step = budget._period, budget.counts.grid.step_ms
+    found = find_incidents(
+        budget.counts.errors[part], budget.counts.total[part], budget.error_budget, budget.allowed_errors, step
+    )
+    return tuple(
+        Incident(
+            start=budget.start + timedelta(milliseconds=one.low * step),
+            end=budget.start + timedelta(milliseconds=one.high * step),
+            errors=one.errors,
+            total=one.total,
+            budget_share=one.share,
+        )
+        for one in found
+    )
 
 
 def _bound_note(slo: Slo, measured: Measured) -> Note:

@@ -42,7 +42,9 @@ class Group:
     limit: int = 0
 
 
-def read_groups(groups: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> tuple[Group, ...]:
+def read_groups(
+    groups: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any] | Group],
+) -> tuple[Group, ...]:
     """The groups of a rules file, of its parsed content, or of a list of groups. Raises PromqlError."""
     if isinstance(groups, str | Path):
         import yaml
@@ -54,21 +56,21 @@ def read_groups(groups: str | Path | Mapping[str, Any] | Sequence[Mapping[str, A
         return read_groups(content or {})
     if isinstance(groups, Mapping):
         groups = groups.get("groups") or ()
-    return tuple(_group(group) for group in groups)
+    return tuple(group if isinstance(group, Group) else _group(group) for group in groups)
 
 
 def _group(raw: Mapping[str, Any]) -> Group:
     name = str(raw.get("name", ""))
     return Group(
         name,
-        tuple(_rule(rule, name) for rule in raw.get("rules") or ()),
+        tuple(_rule(rule, name, raw.get("labels") or {}) for rule in raw.get("rules") or ()),
         _duration(raw.get("interval")) or DEFAULT_INTERVAL_MS,
         _duration(raw.get("query_offset")),
         int(raw.get("limit") or 0),
     )
 
 
-def _rule(raw: Mapping[str, Any], group: str) -> Rule:
+def _rule(raw: Mapping[str, Any], group: str, labels: Mapping[str, Any]) -> Rule:
     record, alert = str(raw.get("record") or ""), str(raw.get("alert") or "")
     if bool(record) == bool(alert):
         raise PromqlError(f"group {group!r}: a rule needs either record or alert: {dict(raw)}")
@@ -80,7 +82,7 @@ def _rule(raw: Mapping[str, Any], group: str) -> Rule:
         expr,
         record,
         alert,
-        tuple((str(key), str(value)) for key, value in (raw.get("labels") or {}).items()),
+        tuple((str(key), str(value)) for key, value in {**labels, **(raw.get("labels") or {})}.items()),
         tuple((str(key), str(value)) for key, value in (raw.get("annotations") or {}).items()),
         _duration(raw.get("for")),
         _duration(raw.get("keep_firing_for")),

@@ -18,6 +18,7 @@ from slo.errors import PromqlError
 from slo.promql import alerts
 from slo.promql.alerts import AlertInterval
 from slo.promql.ast import VectorSelector, walk
+from slo.promql.dependencies import components, links
 from slo.promql.engine import Engine
 from slo.promql.groups import Group, Rule, read_groups
 from slo.promql.samples import STALE, Samples, Series
@@ -64,7 +65,7 @@ class _Placed:
 
 
 def run_rules(
-    groups: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    groups: str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any] | Group],
     samples: Samples,
     start: float,
     end: float,
@@ -77,30 +78,30 @@ def run_rules(
     At one moment groups are evaluated in their order. Raises PromqlError for groups or expressions that do not parse; a
     rule that fails at an evaluation records nothing there, and is told in `problems`.
     """
-    placed = _placed(read_groups(groups), start, end, offset)
-    _link(placed)
-    run = _Run(samples, lookback)
-    done: set[int] = set()
-    stepwise = _stepwise(placed)
-    waiting = list(placed)
-    while waiting:
-        for one in waiting:
-            cluster = next((group for group in stepwise if one.index in group), None)
-            members = cluster or {one.index}
-            needed = {read for index in members for read in placed[index].reads} - members
-            if needed <= done:
-                break
-        else:
-            raise PromqlError("the rules read each other in a way that has no order")
-        if cluster:
-            run.together([placed[index] for index in sorted(members)])
-        else:
-            run.alone(one)
-        done |= members
-        waiting = [left for left in waiting if left.index not in done]
-    order = {one.rule.alert: one.index for one in reversed(placed)}
-    found = sorted(run.intervals, key=lambda i: (order.get(i.name, 0), i.labels, i.start_ms))
-    return RulesResult(Samples(run.written), tuple(found), tuple(run.problems))
+    parts: list[_Run] = []
+    read = read_groups(groups)
+    for part in components(read):
+        asked = dict.fromkeys(
+            node
+            for group in part
+            for rule in group.rules
+            for node in walk(rule.expr)
+            if isinstance(node, VectorSelector)
+        )
+        found = {id(series): series for selector in asked for series in samples.select(selector)}
+        run = _Run(Samples(found.values()), lookback)
+        run.all(_placed(part, start, end, offset))
+        parts.append(run)
+    order: dict[str, int] = {}
+    for group in read:
+        for rule in group.rules:
+            order.setdefault(rule.alert, len(order))
+    intervals = (interval for run in parts for interval in run.intervals)
+    return RulesResult(
+        Samples(series for run in parts for series in run.written),
+        tuple(sorted(intervals, key=lambda i: (order[i.name], i.labels, i.start_ms))),
+        tuple(problem for run in parts for problem in run.problems),
+    )
 
 
 def _placed(groups: Sequence[Group], start: float, end: float, offset: float) -> list[_Placed]:
@@ -110,27 +111,9 @@ def _placed(groups: Sequence[Group], start: float, end: float, offset: float) ->
         first = -(-(round(start * 1000) - shift) // group.interval_ms) * group.interval_ms + shift
         times = np.arange(first, round(end * 1000) + 1, group.interval_ms, dtype=np.int64) - group.query_offset_ms
         placed += [_Placed(len(placed) + i, rule, group, times) for i, rule in enumerate(group.rules)]
+    for one, read in zip(placed, links([one.rule for one in placed]), strict=True):
+        one.reads = read
     return placed
-
-
-def _link(placed: list[_Placed]) -> None:
-    by_name: dict[str, set[int]] = {}
-    for one in placed:
-        for name in (one.rule.record,) if one.rule.record else ("ALERTS", "ALERTS_FOR_STATE"):
-            by_name.setdefault(name, set()).add(one.index)
-    names = Samples(Series({NAME: name}, np.zeros(0, dtype=np.int64), np.zeros(0)) for name in by_name)
-    for one in placed:
-        reads: set[int] = set()
-        for node in walk(one.rule.expr):
-            if not isinstance(node, VectorSelector):
-                continue
-            if node.name is not None:
-                reads |= by_name.get(node.name, set())
-            else:
-                on_name = tuple(matcher for matcher in node.matchers if matcher.label == NAME)
-                for series in names.select(VectorSelector(None, on_name)):
-                    reads |= by_name[series.labels[NAME]]
-        one.reads = frozenset(reads)
 
 
 def _stepwise(placed: list[_Placed]) -> list[set[int]]:
@@ -167,6 +150,27 @@ class _Run:
         self.intervals: list[AlertInterval] = []
         self.problems: list[str] = []
         self._engine: Engine | None = None
+
+    def all(self, placed: list[_Placed]) -> None:
+        """Rules in an order in which each finds what it reads."""
+        done: set[int] = set()
+        stepwise = _stepwise(placed)
+        waiting = list(placed)
+        while waiting:
+            for one in waiting:
+                cluster = next((group for group in stepwise if one.index in group), None)
+                members = cluster or {one.index}
+                needed = {read for index in members for read in placed[index].reads} - members
+                if needed <= done:
+                    break
+            else:
+                raise PromqlError("the rules read each other in a way that has no order")
+            if cluster:
+                self.together([placed[index] for index in sorted(members)])
+            else:
+                self.alone(one)
+            done |= members
+            waiting = [left for left in waiting if left.index not in done]
 
     def engine(self) -> Engine:
         if self._engine is None:

@@ -304,6 +304,7 @@ class _Compiler:
             expr,
             alert_labels(slo, burn, self.names),
             alert_annotations(slo, burn, self.names),
+            slo.alerting.of(burn.severity).for_ms,
             burn=burn,
         )
 

@@ -70,7 +70,8 @@ def _case(slo: Slo, burn: BurnWindow, step_ms: int) -> _Case:
     clean = _steps(Fraction(burn.long_ms if burn.long_ms < 12 * HOUR else HOUR), step_ms)
     below = _steps(Fraction(2 * burn.short_ms), step_ms)
     fires = _steps(burn.long_ms * threshold / ratio, step_ms)
-    lasts = fires + _steps(Fraction(burn.short_ms), step_ms) + 4
+    held = _steps(Fraction(slo.alerting.of(burn.severity).for_ms), step_ms)
+    lasts = fires + held + _steps(Fraction(burn.short_ms), step_ms) + 4
     resets = _steps(burn.short_ms * (ratio - threshold) / ratio, step_ms)
     # The quiet stretch burns at nine tenths of the factor, which counts towards the long window.
     quiet = threshold * Fraction(9, 10)
@@ -80,7 +81,7 @@ def _case(slo: Slo, burn: BurnWindow, step_ms: int) -> _Case:
     checks = [(start, False, "is silent below its threshold")]
     if fires - head_start > 3:
         checks.append((start + fires - head_start - 2, False, "is silent until its share of the budget is spent"))
-    checks += [(start + fires + 3, True, "fires"), (end + resets + 5, False, "resolves")]
+    checks += [(start + fires + held + 3, True, "fires"), (end + resets + 5, False, "resolves")]
     parts = ((clean, Fraction(0)), (below, quiet), (lasts, ratio), (resets + 8, Fraction(0)))
     return _Case(slo, burn, parts, tuple(checks))
 

@@ -31,10 +31,13 @@ def build_alerting(
                 "off" if layer in ("off", False) else getattr(layer, severity)
             )
             if own in ("off", False):
-                severities[severity] = Alert(False, alert.labels, alert.annotations)
+                severities[severity] = Alert(False, alert.labels, alert.annotations, alert.for_ms)
             elif isinstance(own, AlertModel):
                 severities[severity] = Alert(
-                    True, {**alert.labels, **own.labels}, {**alert.annotations, **own.annotations}
+                    True,
+                    {**alert.labels, **own.labels},
+                    {**alert.annotations, **own.annotations},
+                    alert.for_ms if own.for_ is None else read_duration(own.for_, (*at, severity, "for"), report),
                 )
         if isinstance(layer, AlertingModel):
             if layer.windows is not None:

@@ -147,8 +147,13 @@ class SliModel(Model):
 
 
 class AlertModel(Model):
-    """Labels and annotations of one severity's alerts."""
+    """How one severity's alerts fire: after which time, with which labels and annotations."""
 
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
+
+    for_: Annotated[
+        str | None, Field(alias="for", description="how long both windows must burn; at once if not given")
+    ] = None
     labels: _Labels
     annotations: _Labels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any
@@ -75,7 +75,7 @@ def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
         try:
             model = ServiceModel.model_validate(document.data)
         except ValidationError as error:
-            for path, message in _messages(error):
+            for path, message in validation_messages(error):
                 report(path, message, "error")
             # What is of the right shape is looked into all the same, so that all faults show at once.
             if isinstance(document.data.get("slos"), list):
@@ -107,7 +107,10 @@ def _files(paths: list[PathLike], problems: list[Problem]) -> list[FilePath]:
     return list(files)
 
 
-def _messages(error: ValidationError) -> list[tuple[strict_yaml.Path, str]]:
+def validation_messages(
+    error: ValidationError, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
+) -> list[tuple[strict_yaml.Path, str]]:
+    """What a shape's faults are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
     found: dict[tuple[strict_yaml.Path, str], None] = {}
     details = error.errors(include_url=False)
     for detail in details:
@@ -121,7 +124,7 @@ def _messages(error: ValidationError) -> list[tuple[strict_yaml.Path, str]]:
         match kind:
             case "extra_forbidden":
                 key = str(path[-1])
-                message = f"unknown key `{key}`{suggest(key, accepted_keys(path[:-1]))}"
+                message = f"unknown key `{key}`{suggest(key, accepted(path[:-1]))}"
             case "missing":
                 message = f"`{path[-1]}` is missing"
                 path = path[:-1]
@@ -138,7 +141,7 @@ def _messages(error: ValidationError) -> list[tuple[strict_yaml.Path, str]]:
             case "too_short":
                 message = "must hold at least one entry"
             case "model_type" | "dict_type" | "model_attributes_type":
-                keys = accepted_keys(path)
+                keys = accepted(path)
                 message = f"must be a mapping{' with ' + ', '.join(keys) if keys else ''}, found {_kind(value)}"
                 if path and path[-1] in ("page", "ticket", "alerting"):
                     message += "; or write `off`"

@@ -142,11 +142,12 @@ Sli = Ratio | Latency | NativeLatency | Probe | Raw | Threshold | Freshness | Ou
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """How one severity of burn-rate alerts is labelled; `enabled` is False where the definition says `off`."""
+    """How one severity of burn-rate alerts fires: it must hold for `for_ms`; `enabled` is False where a definition says `off`."""
 
     enabled: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    for_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,24 @@
+"""What alerts would have done on history: caught incidents, delays, pages, and budget spent unseen."""
+
+from slo.backtest.incidents import Told, planted, read_incidents
+from slo.backtest.model import Backtest, Caught, Firing, Incident, Outcome, Played, Score
+from slo.backtest.policy import Policy, of_definitions, of_file, of_rules
+from slo.backtest.replay import backtest
+
+__all__ = [
+    "Backtest",
+    "Caught",
+    "Firing",
+    "Incident",
+    "Outcome",
+    "Played",
+    "Policy",
+    "Score",
+    "Told",
+    "backtest",
+    "of_definitions",
+    "of_file",
+    "of_rules",
+    "planted",
+    "read_incidents",
+]

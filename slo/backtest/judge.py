@@ -1,0 +1,158 @@
+"""What alerts were worth: which incidents they told of, how late, and how often they fired for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slo.backtest.incidents import allowed, budget_share
+from slo.backtest.model import WEEK_MS, Caught, Firing, Incident, Score
+from slo.promql.alerts import AlertInterval
+from slo.sli.counting import Counts
+from slo.spec.model import Slo
+from slo.window import MINUTE
+
+# An alert that begins this late after an incident still tells of it: a scrape, a tile and an evaluation lie between.
+SLACK_MS = 5 * MINUTE
+# Alerts of one SLO and severity with no longer pause between them are one message: what Alertmanager groups by default.
+JOIN_MS = 5 * MINUTE
+# Severities that wake somebody, where an alert is not one of our own, which know whether they page.
+PAGING = ("page", "critical", "p0", "p1", "sev0", "sev1", "emergency")
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A firing interval with what is known of its alert."""
+
+    interval: AlertInterval
+    severity: str
+    page: bool
+
+    @property
+    def alert(self) -> str:
+        """Its name, and its window where it has one."""
+        window = dict(self.interval.labels).get("window") or dict(self.interval.labels).get("sloth_window")
+        return f"{self.interval.name} {window}" if window else self.interval.name
+
+
+def catch(incident: Incident, fired: Sequence[Fired], slo: Slo | None, counts: Counts | None) -> Caught:
+    """The first alert that fired in an incident, or was firing already, and what the incident had spent by then."""
+    telling = [
+        one
+        for one in fired
+        if one.interval.start_ms <= incident.end_ms + SLACK_MS and one.interval.end_ms > incident.start_ms
+    ]
+    known = slo is not None and counts is not None
+    if not telling:
+        return Caught(incident, spent=incident.budget_share)
+    first = min(telling, key=lambda one: (max(one.interval.start_ms, incident.start_ms), not one.page))
+    at = max(first.interval.start_ms, incident.start_ms)
+    pages = [max(one.interval.start_ms, incident.start_ms) for one in telling if one.page]
+    spent = budget_share(slo, counts, incident.start_ms, min(at, incident.end_ms)) if known else None  # type: ignore[arg-type]
+    return Caught(incident, at, first.alert, first.severity, min(pages, default=None), spent)
+
+
+def messages(fired: Iterable[Fired], incidents: Sequence[Incident]) -> tuple[Firing, ...]:
+    """Firing intervals as somebody gets them: those of one severity that overlap or nearly touch are one.
+
+    One is right if an incident was on when it began, or ended no longer than the slack before, or began within it.
+    """
+    by_severity: dict[tuple[str, bool], list[Fired]] = {}
+    for one in fired:
+        by_severity.setdefault((one.severity, one.page), []).append(one)
+    found: list[Firing] = []
+    for (severity, page), own in by_severity.items():
+        together: list[Fired] = []
+        end = 0
+        for one in sorted(own, key=lambda one: one.interval.start_ms):
+            if together and one.interval.start_ms > end + JOIN_MS:
+                found.append(_message(severity, page, together, incidents))
+                together = []
+            end = max(end, one.interval.end_ms) if together else one.interval.end_ms
+            together.append(one)
+        found.append(_message(severity, page, together, incidents))
+    return tuple(sorted(found, key=lambda one: (one.start_ms, not one.page)))
+
+
+def _message(severity: str, page: bool, together: Sequence[Fired], incidents: Sequence[Incident]) -> Firing:
+    start = min(one.interval.start_ms for one in together)
+    end = max(one.interval.end_ms for one in together)
+    right = any(start <= one.end_ms + SLACK_MS and end > one.start_ms for one in incidents)
+    return Firing(severity, page, start, end, tuple(dict.fromkeys(one.alert for one in together)), right)
+
+
+def score(
+    caught: Sequence[Caught],
+    firings: Sequence[Firing],
+    span: tuple[int, int],
+    slo: Slo | None = None,
+    counts: Counts | None = None,
+) -> Score:
+    """The figures of one policy on one SLO."""
+    delays = [one.delay_seconds for one in caught if one.delay_seconds is not None]
+    on = union([(one.start_ms, one.end_ms) for one in firings])
+    unalerted = spent = None
+    if slo is not None and counts is not None and allowed(slo, counts) > 0:
+        grid = counts.grid
+        middles = grid.ends - grid.step_ms // 2
+        quiet = np.ones(grid.steps, dtype=bool)
+        for low, high in on:
+            quiet &= (middles < low) | (middles >= high)
+        spent = float(counts.errors.sum()) / allowed(slo, counts)
+        unalerted = float(counts.errors[quiet].sum()) / allowed(slo, counts)
+    return Score(
+        incidents=len(caught),
+        caught=sum(one.at_ms is not None for one in caught),
+        firings=len(firings),
+        right=sum(one.right for one in firings),
+        pages=sum(one.page for one in firings),
+        weeks=(span[1] - span[0]) / WEEK_MS,
+        firing_seconds=sum(high - low for low, high in on) / 1000,
+        delay_seconds=float(np.median(delays)) if delays else None,
+        unalerted=unalerted,
+        spent=spent,
+    )
+
+
+def total(scores: Sequence[Score], delays: Sequence[float], weeks: float) -> Score:
+    """One policy over all SLOs."""
+    spent = [one.spent for one in scores if one.spent is not None]
+    unalerted = [one.unalerted for one in scores if one.unalerted is not None]
+    return Score(
+        incidents=sum(one.incidents for one in scores),
+        caught=sum(one.caught for one in scores),
+        firings=sum(one.firings for one in scores),
+        right=sum(one.right for one in scores),
+        pages=sum(one.pages for one in scores),
+        weeks=weeks,
+        firing_seconds=sum(one.firing_seconds for one in scores),
+        delay_seconds=float(np.median(delays)) if delays else None,
+        unalerted=float(np.mean(unalerted)) if unalerted else None,
+        spent=float(np.mean(spent)) if spent else None,
+    )
+
+
+def union(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans joined where they overlap."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(spans):
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], high))
+        else:
+            found.append((low, high))
+    return found
+
+
+def severity_of(
+    interval: AlertInterval, severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str]
+) -> tuple[str, bool]:
+    """(the label `severity`, whether it pages)."""
+    labels = dict(interval.labels)
+    shown = labels.get("severity") or labels.get("sloth_severity") or "none"
+    held = frozenset(interval.labels)
+    for (name, fixed), own in severities.items():
+        if name == interval.name and fixed <= held:
+            return shown, own == "page"
+    return shown, shown.lower() in PAGING

@@ -1,0 +1,246 @@
+"""What a backtest gives: when each alert would have fired, and what it would have been worth. Times are milliseconds UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slo.promql.alerts import AlertInterval
+from slo.sli.counting import Counts
+from slo.spec.model import Slo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Origin = Literal["given", "planted", "found"]
+WEEK_MS = 7 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A stretch that an alert should have told of: from a file, planted by a simulation, or found in the SLI.
+
+    `budget_share` is the share of the SLO's whole error budget (a ratio) that was spent in it; None where the SLI
+    isn't known.
+    """
+
+    name: str
+    start_ms: int
+    end_ms: int
+    origin: Origin
+    budget_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """What became of an incident under one policy; `at_ms` is None where no alert fired for it.
+
+    `paged_ms` is when the first page fired. `spent` is the share of the SLO's whole error budget that was gone when
+    the first alert fired, since the incident began; where none did, it is all that the incident spent.
+    """
+
+    incident: Incident
+    at_ms: int | None = None
+    alert: str = ""
+    severity: str = ""
+    paged_ms: int | None = None
+    spent: float | None = None
+
+    @property
+    def delay_seconds(self) -> float | None:
+        """From the incident's start to the first alert; 0 where one was firing already."""
+        return None if self.at_ms is None else max(0, self.at_ms - self.incident.start_ms) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """Alerts of one severity that fired without a pause: one message to somebody. `right` is: an incident was on."""
+
+    severity: str
+    page: bool
+    start_ms: int
+    end_ms: int
+    alerts: tuple[str, ...]
+    right: bool
+
+    @property
+    def seconds(self) -> float:
+        """How long."""
+        return (self.end_ms - self.start_ms) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One policy on one SLO, or on all of them. Ratios are 0..1, and None where there was nothing to judge.
+
+    `unalerted` is the share of the whole error budget that was spent while no alert fired, `spent` the share that was
+    spent in all; over several SLOs they are means.
+    """
+
+    incidents: int
+    caught: int
+    firings: int
+    right: int
+    pages: int
+    weeks: float
+    firing_seconds: float
+    delay_seconds: float | None = None  # the median of the incidents that were caught
+    unalerted: float | None = None
+    spent: float | None = None
+
+    @property
+    def recall(self) -> float | None:
+        """Incidents caught, of all incidents."""
+        return self.caught / self.incidents if self.incidents else None
+
+    @property
+    def precision(self) -> float | None:
+        """Firings during an incident, of all firings."""
+        return self.right / self.firings if self.firings else None
+
+    @property
+    def pages_per_week(self) -> float:
+        """Messages that wake somebody."""
+        return self.pages / self.weeks
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One policy on one SLO. `intervals` are the alerts' states as Prometheus would have had them."""
+
+    slo: str
+    policy: str
+    caught: tuple[Caught, ...]
+    firings: tuple[Firing, ...]
+    intervals: tuple[AlertInterval, ...]
+    score: Score
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """A policy over the whole history: its outcome for each SLO, alerts that belong to none, and what went wrong."""
+
+    name: str
+    outcomes: Mapping[str, Outcome]
+    others: tuple[AlertInterval, ...]
+    score: Score
+    problems: tuple[str, ...] = ()
+    rules: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """What alert policies would have done from `start_ms` to `end_ms`.
+
+    `timelines` holds each SLO's bad and all events per step.
+    """
+
+    start_ms: int
+    end_ms: int
+    slos: Mapping[str, Slo]
+    timelines: Mapping[str, Counts]
+    incidents: Mapping[str, tuple[Incident, ...]]
+    policies: tuple[Played, ...]
+    source: str = ""
+    samples: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Played | None:
+        """Of the policies that catch the most incidents the one with the fewest pages, then firings, then the quickest.
+
+        None with only one policy, or where nothing tells them apart.
+        """
+        if len(self.policies) < 2:
+            return None
+        ranked = sorted(self.policies, key=lambda one: _rank(one.score))
+        return ranked[0] if _rank(ranked[0].score) < _rank(ranked[1].score) else None
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row per policy and SLO: incidents, caught, recall, firings, precision, pages_per_week, firing_hours,
+        median_delay_seconds, budget_spent, budget_unalerted (shares of the whole error budget)."""
+        import pandas as pd
+
+        rows = [
+            {
+                "policy": played.name,
+                "slo": name,
+                "incidents": score.incidents,
+                "caught": score.caught,
+                "recall": score.recall,
+                "firings": score.firings,
+                "precision": score.precision,
+                "pages_per_week": score.pages_per_week,
+                "firing_hours": score.firing_seconds / 3600,
+                "median_delay_seconds": score.delay_seconds,
+                "budget_spent": score.spent,
+                "budget_unalerted": score.unalerted,
+            }
+            for played in self.policies
+            for name, score in ((outcome.slo, outcome.score) for outcome in played.outcomes.values())
+        ]
+        columns = list(rows[0]) if rows else ["policy", "slo"]
+        return pd.DataFrame(rows, columns=columns).set_index(["policy", "slo"])
+
+    @cached_property
+    def caught(self) -> pd.DataFrame:
+        """A row per policy, SLO and incident: its start, end and origin, the alert that told of it, and when."""
+        import pandas as pd
+
+        rows = [
+            {
+                "policy": played.name,
+                "slo": outcome.slo,
+                "incident": one.incident.name,
+                "start": _moment(one.incident.start_ms),
+                "end": _moment(one.incident.end_ms),
+                "origin": one.incident.origin,
+                "budget_share": one.incident.budget_share,
+                "alert": one.alert or None,
+                "severity": one.severity or None,
+                "fired": _moment(one.at_ms),
+                "delay_seconds": one.delay_seconds,
+                "budget_spent_by_then": one.spent,
+            }
+            for played in self.policies
+            for outcome in played.outcomes.values()
+            for one in outcome.caught
+        ]
+        return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["policy", "slo", "incident"])
+
+    @cached_property
+    def alerts(self) -> pd.DataFrame:
+        """A row per alert interval: policy, slo, alert, labels, state, start, end (UTC), open."""
+        import pandas as pd
+
+        rows = [
+            (played.name, name, one.name, dict(one.labels), one.state, _moment(one.start_ms), _moment(one.end_ms), one.open)
+            for played in self.policies
+            for name, intervals in (
+                *((outcome.slo, outcome.intervals) for outcome in played.outcomes.values()),
+                ("", played.others),
+            )
+            for one in intervals
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["policy", "slo", "alert", "labels", "state", "start", "end", "open"])
+
+    def _repr_html_(self) -> str:
+        return str(self.summary.to_html(float_format=lambda value: f"{value:.4g}"))
+
+
+def _rank(score: Score) -> tuple[float, ...]:
+    delay = score.delay_seconds
+    return (-score.caught, score.pages, score.firings, float("inf") if delay is None else delay)
+
+
+def _moment(at_ms: int | None) -> pd.Timestamp | None:
+    import pandas as pd
+
+    return None if at_ms is None else pd.Timestamp(at_ms, unit="ms", tz="UTC")

@@ -1,0 +1,170 @@
+"""Alert policies: the definitions' own, changes to them from a YAML file, or any rules file."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from slo.errors import DefinitionError, Problem, PromqlError
+from slo.promql.groups import Group, Rule, read_groups
+from slo.rules import AlertRule, RuleGroup, compile_specs
+from slo.spec import yaml as strict_yaml
+from slo.spec.build_alerting import build_alerting
+from slo.spec.document import AlertingModel, Model
+from slo.spec.load import validation_messages
+from slo.spec.model import Service, Slo, Specs
+from slo.spec.read import Fault, parse_objective, read_window
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Rules under a name. `burns` says of our own alerts which are pages: by alert name and labels."""
+
+    name: str
+    groups: tuple[Group, ...]
+    severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class _PolicyModel(Model):
+    """Changes to definitions: what is not named stays as it is."""
+
+    policy: Annotated[str, Field(description="its name", min_length=1, max_length=60)]
+    slos: Annotated[
+        list[str], Field(default_factory=lambda: ["*"], description="ids it changes, with `*`", min_length=1)
+    ]
+    objective: str | None = None
+    window: str | None = None
+    alerting: AlertingModel | None = None
+
+
+def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
+    """The policy that the definitions hold: their burn-rate alerts and plain alerts. Raises DefinitionError."""
+    groups, problems = compile_specs(specs)
+    severities = {
+        (rule.name, frozenset(rule.labels.items())): rule.burn.severity
+        for group in groups
+        for rule in group.rules
+        if isinstance(rule, AlertRule) and rule.burn is not None
+    }
+    return Policy(name, tuple(_group(group) for group in groups), severities, tuple(map(str, problems)))
+
+
+def of_rules(path: str | os.PathLike[str]) -> Policy:
+    """A rules file of Prometheus, of anybody's making. Raises DefinitionError."""
+    try:
+        groups = read_groups(Path(path))
+    except PromqlError as error:
+        raise DefinitionError([Problem(str(path), 0, 0, "", str(error).removeprefix(f"{path}: "))]) from None
+    if not any(rule.alert for group in groups for rule in group.rules):
+        raise DefinitionError([Problem(str(path), 0, 0, "", "holds no alert; a rules file has groups with rules")])
+    return Policy(Path(path).stem, groups)
+
+
+def of_file(path: str | os.PathLike[str], specs: Specs) -> Policy:
+    """The definitions with the changes that a policy file names. Raises DefinitionError."""
+    file = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8"
+        raise DefinitionError([Problem(file, 0, 0, "", f"cannot be read: {reason}")]) from None
+    parsed = strict_yaml.parse(text, file)
+    problems = list(parsed.problems)
+    if not problems and (len(parsed.documents) != 1 or not isinstance(parsed.documents[0].data, dict)):
+        problems.append(Problem(file, 0, 0, "", "a policy is one mapping with `policy:` (its name)"))
+    if problems:
+        raise DefinitionError(problems)
+    document = parsed.documents[0]
+
+    def report(at: strict_yaml.Path, message: str, severity: str) -> None:
+        line, column = document.place(at)
+        problems.append(Problem(file, line, column, strict_yaml.show_path(at), message, severity))
+
+    try:
+        model = _PolicyModel.model_validate(document.data)
+    except ValidationError as error:
+        for at, message in validation_messages(error, _accepted):
+            report(at, message, "error")
+        raise DefinitionError(problems) from None
+    changed = _changed(model, specs, report)
+    if any(problem.severity == "error" for problem in problems):
+        raise DefinitionError(problems)
+    try:
+        return of_definitions(changed, model.policy)
+    except DefinitionError as error:
+        raise DefinitionError([replace(one, file=f"{file} with {one.file}") for one in error.problems]) from None
+
+
+def _accepted(path: strict_yaml.Path) -> list[str]:
+    from slo.spec.document import accepted_keys
+
+    return list(_PolicyModel.model_fields) if not path else accepted_keys(("defaults", *path))
+
+
+def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
+    objective = None
+    if model.objective is not None:
+        try:
+            objective = parse_objective(model.objective)
+        except ValueError as error:
+            report(("objective",), str(error), "error")
+    window = None if model.window is None else read_window(model.window, ("window",), report)
+    for index, pattern in enumerate(model.slos):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in specs):
+            report(("slos", index), f"{pattern!r} is the id of no SLO; they are {', '.join(list(specs)[:5])}…", "error")
+
+    def change(slo: Slo) -> Slo:
+        if not any(fnmatch.fnmatchcase(slo.id, pattern) for pattern in model.slos):
+            return slo
+        new = replace(slo, objective=objective or slo.objective, window=window or slo.window)
+        if model.alerting is None:
+            return new
+        try:
+            own = build_alerting((model.alerting,), new.objective, new.window, ("alerting",), report)
+        except Fault:
+            return slo
+        old = slo.alerting
+        return replace(
+            new,
+            alerting=replace(
+                own,
+                page=replace(own.page, labels={**old.page.labels, **own.page.labels}, annotations=old.page.annotations),
+                ticket=replace(
+                    own.ticket, labels={**old.ticket.labels, **own.ticket.labels}, annotations=old.ticket.annotations
+                ),
+            ),
+        )
+
+    services: list[Service] = []
+    for service in specs.services:
+        services.append(replace(service, slos=tuple(change(slo) for slo in service.slos)))
+    return Specs(services)
+
+
+def _group(group: RuleGroup) -> Group:
+    rules = tuple(
+        Rule(rule.expr, alert=rule.name, labels=tuple(rule.labels.items()), for_ms=rule.for_ms,
+             keep_firing_for_ms=rule.keep_firing_ms)
+        if isinstance(rule, AlertRule)
+        else Rule(rule.expr, record=rule.name, labels=tuple(rule.labels.items()))
+        for rule in group.rules
+    )  # fmt: skip
+    return Group(group.name, rules, group.interval_ms)
+
+
+def distinct(policies: Sequence[Policy]) -> tuple[Policy, ...]:
+    """The same, numbered where two have one name."""
+    seen: dict[str, int] = {}
+    found = []
+    for policy in policies:
+        seen[policy.name] = seen.get(policy.name, 0) + 1
+        number = seen[policy.name]
+        found.append(policy if number == 1 else replace(policy, name=f"{policy.name} ({number})"))
+    return tuple(found)

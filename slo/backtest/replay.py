@@ -1,0 +1,220 @@
+"""Policies over a source's history: the rules run on the embedded engine, and what they did is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from slo.backtest import judge
+from slo.backtest.incidents import Told, found_in, of_slo
+from slo.backtest.judge import Fired
+from slo.backtest.model import WEEK_MS, Backtest, Incident, Outcome, Played
+from slo.backtest.policy import Policy, distinct
+from slo.budget.incidents import INCIDENT_BURN
+from slo.budget.measure import measure
+from slo.promql.alerts import AlertInterval
+from slo.promql.ast import VectorSelector
+from slo.promql.dependencies import components, links, needed_by_alerts, raw_selectors, reach_ms
+from slo.promql.groups import Group, Rule
+from slo.promql.rules import run_rules
+from slo.sli.counting import Counts, Grid
+from slo.sli.selectors import raw_selectors as sli_selectors
+from slo.spec.model import Freshness, NativeLatency, Outage, Raw, Slo, Specs, Threshold
+from slo.window import MINUTE
+
+if TYPE_CHECKING:
+    from slo.source import Source
+
+_LOOKBACK_MS = 5 * MINUTE
+_SERVICE_LABELS = ("service", "sloth_service")
+_SLO_LABELS = ("slo", "sloth_slo")
+
+
+def backtest(
+    specs: Specs,
+    source: Source,
+    policies: Sequence[Policy],
+    start_ms: int,
+    end_ms: int,
+    told: Sequence[Told] | None = None,
+    planted: bool = False,
+    burn: float = INCIDENT_BURN,
+    done: Callable[[], None] = lambda: None,
+) -> Backtest:
+    """What `policies` would have done from `start_ms` to `end_ms` (milliseconds UTC).
+
+    `told` are the incidents, `planted` says that a simulation told of them; without any (None) they are found in each
+    SLI, where the budget was spent `burn` times too fast. `done` is called after each SLO and each part of a policy's
+    rules. Alerts see the history before `start_ms` as far as it is there. Raises SourceError.
+    """
+    span = (start_ms, end_ms)
+    timelines: dict[str, Counts] = {}
+    incidents: dict[str, tuple[Incident, ...]] = {}
+    for slo in specs.values():
+        counts = timelines[slo.id] = _timeline(slo, source, start_ms, end_ms)
+        incidents[slo.id] = (
+            found_in(slo, counts, burn)
+            if told is None
+            else of_slo(told, slo, counts, span, "planted" if planted else "given")
+        )
+        done()
+    if not specs and told is not None:
+        incidents[""] = tuple(Incident(one.name, one.start_ms, one.end_ms, "given") for one in told)
+    played, samples = [], 0
+    for policy in distinct(policies):
+        intervals, problems, read = _run(policy, source, start_ms, end_ms, done)
+        samples = max(samples, read)
+        played.append(_played(policy, intervals, problems, specs, timelines, incidents, span))
+    return Backtest(
+        start_ms, end_ms, dict(specs), timelines, incidents, tuple(played), source.name, samples, tuple(source.notes)
+    )
+
+
+def step_of(slo: Slo) -> int:
+    """The steps of a timeline, milliseconds: 1 m, or 5 m where events are counted by an expression or in longer slices."""
+    match slo.sli:
+        case Raw() | NativeLatency():
+            return 5 * MINUTE
+        case Threshold(slice_ms=slice_ms) | Freshness(slice_ms=slice_ms) | Outage(slice_ms=slice_ms):
+            return MINUTE if MINUTE % slice_ms == 0 else 5 * MINUTE
+    return MINUTE
+
+
+def _timeline(slo: Slo, source: Source, start_ms: int, end_ms: int) -> Counts:
+    step = step_of(slo)
+    counts = measure(slo, source, Grid(end_ms, step, -(-(end_ms - start_ms) // step))).counts
+    # A latency whose threshold is no bucket's bound has nothing to count.
+    return counts if counts.errors.sum() >= 0 else replace(counts, errors=0 * counts.total, total=0 * counts.total)
+
+
+def _run(
+    policy: Policy, source: Source, start_ms: int, end_ms: int, done: Callable[[], None]
+) -> tuple[list[tuple[Group, AlertInterval]], list[str], int]:
+    """The alerts' intervals with the part of the rules that they came from; problems; samples read."""
+    found: list[tuple[Group, AlertInterval]] = []
+    problems: list[str] = list(policy.warnings)
+    samples_read = 0
+    for part in components(needed_by_alerts(policy.groups)):
+        # Where recorded series begin, rules see as little as a server that has just loaded them.
+        warm_ms = reach_ms(part, _LOOKBACK_MS)
+        samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
+        samples_read += sum(len(series.times) for series in samples.series)
+        result = run_rules(part, samples, (start_ms - warm_ms) / 1000, end_ms / 1000)
+        problems += result.problems
+        by_name = {rule.alert: group for group in part for rule in group.rules if rule.alert}
+        for one in result.alerts:
+            if one.end_ms > start_ms:
+                cut = replace(one, start_ms=max(one.start_ms, start_ms))
+                found.append((by_name[one.name], cut))
+        done()
+    return found, problems, samples_read
+
+
+def _played(
+    policy: Policy,
+    intervals: Sequence[tuple[Group, AlertInterval]],
+    problems: Sequence[str],
+    specs: Specs,
+    timelines: Mapping[str, Counts],
+    incidents: Mapping[str, tuple[Incident, ...]],
+    span: tuple[int, int],
+) -> Played:
+    about = _About(policy, specs)
+    own: dict[str, list[AlertInterval]] = {name: [] for name in specs}
+    others: list[AlertInterval] = []
+    for _, interval in intervals:
+        names = about.slos(interval)
+        for name in names:
+            own[name].append(interval)
+        if not names:
+            others.append(interval)
+    metrics = {name: _metrics(slo) for name, slo in specs.items()}
+    outcomes: dict[str, Outcome] = {}
+    cases: list[tuple[str, Slo | None, Sequence[AlertInterval]]] = [(n, slo, own[n]) for n, slo in specs.items()]
+    if not specs:
+        cases, others = [("", None, others)], []
+    for name, slo, mine in cases:
+        counts = timelines.get(name)
+        fired = [
+            Fired(one, *judge.severity_of(one, policy.severities)) for one in mine if one.state == "firing"
+        ]  # fmt: skip
+        caught = tuple(judge.catch(one, fired, slo, counts) for one in incidents.get(name, ()))
+        # What another SLO suffers on the same metrics is no false alarm here, though nobody has to tell of it twice.
+        near = [one for other in specs if slo and metrics[other] & metrics[name] for one in incidents[other]]
+        firings = judge.messages(fired, near if slo else list(incidents.get(name, ())))
+        outcomes[name] = Outcome(
+            name, policy.name, caught, firings, tuple(mine), judge.score(caught, firings, span, slo, counts)
+        )
+    delays = [
+        one.delay_seconds for outcome in outcomes.values() for one in outcome.caught if one.delay_seconds is not None
+    ]
+    overall = judge.total([outcome.score for outcome in outcomes.values()], delays, (span[1] - span[0]) / WEEK_MS)
+    rules = sum(len(group.rules) for group in policy.groups)
+    return Played(policy.name, outcomes, tuple(others), overall, tuple(problems), rules)
+
+
+class _About:
+    """Which SLOs an alert is about: those that its labels name, or those whose metrics it reads."""
+
+    def __init__(self, policy: Policy, specs: Specs) -> None:
+        self.specs = specs
+        self.rules = [rule for group in policy.groups for rule in group.rules]
+        self.reads = links(self.rules)
+        self.by_name: dict[str, list[int]] = {}
+        for place, rule in enumerate(self.rules):
+            if rule.alert:
+                self.by_name.setdefault(rule.alert, []).append(place)
+        self.metrics = {name: _metrics(slo) for name, slo in specs.items()}
+        self.known: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, ...]] = {}
+
+    def slos(self, interval: AlertInterval) -> tuple[str, ...]:
+        key = (interval.name, interval.labels)
+        if key not in self.known:
+            self.known[key] = self._slos(interval)
+        return self.known[key]
+
+    def _slos(self, interval: AlertInterval) -> tuple[str, ...]:
+        labels = dict(interval.labels)
+        service = next((labels[label] for label in _SERVICE_LABELS if label in labels), None)
+        name = next((labels[label] for label in _SLO_LABELS if label in labels), None)
+        if name is not None:
+            exact = f"{service}/{name}" if service is not None else name
+            if exact in self.specs:
+                return (exact,)
+            if service is None:
+                named = tuple(slo.id for slo in self.specs.values() if slo.name == name)
+                if named:
+                    return named
+        held = frozenset(interval.labels)
+        read: set[str] = set()
+        for place in self.by_name.get(interval.name, ()):
+            if {(k, v) for k, v in self.rules[place].labels if "{{" not in v} <= held:
+                read |= self._reads(place)
+        return tuple(
+            slo.id
+            for slo in self.specs.values()
+            if self.metrics[slo.id] & read
+            and (service is None or service == slo.service or service not in self._services)
+        )
+
+    @property
+    def _services(self) -> set[str]:
+        return {slo.service for slo in self.specs.values()}
+
+    def _reads(self, place: int) -> set[str]:
+        """The names of the raw metrics that a rule reads, through recordings too."""
+        seen: set[int] = set()
+        todo = [place]
+        while todo:
+            one = todo.pop()
+            if one not in seen:
+                seen.add(one)
+                todo.extend(self.reads[one])
+        rules: list[Rule] = [self.rules[one] for one in sorted(seen)]
+        selectors: tuple[VectorSelector, ...] = raw_selectors([Group("", tuple(rules))])
+        return {selector.name for selector in selectors if selector.name is not None}
+
+
+def _metrics(slo: Slo) -> set[str]:
+    return {selector.name for selector in sli_selectors(slo.sli) if selector.name is not None}
