@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
 import re
-import urllib.parse
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +19,17 @@ import pytest
 from slo.errors import PromqlError
 from slo.promql import Engine, rangefns
 from tests.promql.grammar import BASE, LENGTH, Grammar, openmetrics, samples, series
+from tests.promql.remote import EXPERIMENTAL, Real
 from tests.servers import Prometheus, load_openmetrics
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("promql-differential")]
 
 SEED = int(os.environ.get("SLO_SEED", "1"))
 CASES = int(os.environ.get("SLO_DIFFERENTIAL", "2000"))
-EXPERIMENTAL = "promql-experimental-functions"
 CAUSES = (
     "labelset", "many-to-many matching not allowed", "multiple matches for labels", "NaN", "overflows", "underflows",
     "ratio", "invalid",
 )  # fmt: skip
-
-
-class Real:
-    """Queries of one server over one connection."""
-
-    def __init__(self, address: str) -> None:
-        self.connection = HTTPConnection(address)
-
-    def ask(self, path: str, **params: Any) -> dict[str, Any]:
-        body = urllib.parse.urlencode(params)
-        self.connection.request("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
-        answer: dict[str, Any] = json.loads(self.connection.getresponse().read())
-        return answer
 
 
 @pytest.fixture(scope="module")

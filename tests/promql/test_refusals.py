@@ -8,7 +8,7 @@ import pytest
 
 from slo.errors import PromqlError
 from slo.promql.parse import parse
-from tests.promql.test_differential import EXPERIMENTAL, Real
+from tests.promql.remote import EXPERIMENTAL, Real
 from tests.servers import Prometheus
 
 EXPRESSIONS = Path(__file__).with_name("expressions.txt").read_text(encoding="utf-8").splitlines()

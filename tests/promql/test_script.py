@@ -8,6 +8,7 @@ import pytest
 
 from slo.promql.notation import values_of
 from slo.promql.script import main, run
+from tests.promql.confirm import Servers
 
 SCRIPTS = sorted(Path(__file__).parent.glob("*.test"))
 
@@ -16,6 +17,14 @@ SCRIPTS = sorted(Path(__file__).parent.glob("*.test"))
 def test_every_eval_of_a_script_holds(script: Path) -> None:
     report = run([str(script)])
     assert not report.failed and not report.skipped
+    assert report.passed > 0
+
+
+@pytest.mark.server
+def test_a_real_server_holds_to_every_eval_of_our_scripts(tmp_path: Path) -> None:
+    with Servers(tmp_path) as servers:
+        report = run([str(script) for script in SCRIPTS], servers)
+    assert not report.failed, "\n".join(report.failed)
     assert report.passed > 0
 
 
@@ -33,6 +42,36 @@ def test_an_eval_of_a_native_histogram_is_skipped_by_name(tmp_path: Path) -> Non
     )
     report = run([str(script)])
     assert (report.passed, len(report.skipped), report.failed) == (1, 1, [])
+
+
+def test_a_command_that_cannot_be_read_is_told_and_the_rest_is_run(tmp_path: Path) -> None:
+    script = tmp_path / "faulty.test"
+    script.write_text(
+        "load 1m\n  x 1 y 3\n\nnonsense\n\neval instant at 0 1\n  expect nothing\n\neval instant at 0 1\n  1\n"
+    )
+    report = run([str(script), str(tmp_path / "missing.test")])
+    assert report.passed == 1
+    places = [line.removeprefix(f"{script}:") for line in report.failed]
+    assert [line.split(": ")[0] for line in places[:3]] == ["2", "4", "7"]
+    assert "No such file" in places[3]
+
+
+def test_an_answer_that_has_other_notes_than_those_expected_fails(tmp_path: Path) -> None:
+    head = 'load 1m\n  x{a="1"} 1x5\n\neval instant at 5m '
+    cases = {
+        'rate(x[5m])\n  expect no_info\n  {a="1"} 0': "expected no info",
+        'rate(x[5m])\n  expect info msg: other\n  {a="1"} 0': "expected info 'other'",
+        'rate(x[5m])\n  expect info regex: metric.*not.*counter.*"x"\n  {a="1"} 0': "",
+        'x\n  expect warn\n  x{a="1"} 1': "expected warn",
+        "x + on() x\n  expect fail": "expected an error",
+        'x + x{a="2"} + on(a) group_left(a) x\n  expect fail regex: must not occur': "",
+        "x\n  expect fail msg: nothing": "expected an error",
+    }
+    for index, (text, wrong) in enumerate(cases.items()):
+        script = tmp_path / f"{index}.test"
+        script.write_text(head + text + "\n")
+        failed = run([str(script)]).failed
+        assert bool(failed) == bool(wrong) and wrong in "".join(failed), text
 
 
 @pytest.mark.parametrize(
