@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slo import backtest
     from slo.api import evaluate, evaluate_all, load, open, simulate
     from slo.budget.model import Budget, Incident, Note, State
     from slo.errors import DefinitionError, SloError, SourceError
@@ -27,6 +28,7 @@ __all__ = [
     "SourceError",
     "Specs",
     "State",
+    "backtest",
     "evaluate",
     "evaluate_all",
     "load",
@@ -44,10 +46,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'slo' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "backtest":
+        return import_module("slo.backtest")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'slo' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -3,7 +3,7 @@
 from slo.backtest.incidents import Told, planted, read_incidents
 from slo.backtest.model import Backtest, Caught, Firing, Incident, Outcome, Played, Score
 from slo.backtest.policy import Policy, of_definitions, of_file, of_rules
-from slo.backtest.replay import backtest
+from slo.backtest.run import run
 
 __all__ = [
     "Backtest",
@@ -15,10 +15,10 @@ __all__ = [
     "Policy",
     "Score",
     "Told",
-    "backtest",
     "of_definitions",
     "of_file",
     "of_rules",
     "planted",
     "read_incidents",
+    "run",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from slo.backtest.incidents import allowed, budget_share
-from slo.backtest.model import WEEK_MS, Caught, Firing, Incident, Score
+from slo.backtest.model import WEEK_MS, Caught, Firing, Incident, Outcome, Score
 from slo.promql.alerts import AlertInterval
 from slo.sli.counting import Counts
 from slo.spec.model import Slo
@@ -116,18 +116,26 @@ def score(
     )
 
 
-def total(scores: Sequence[Score], delays: Sequence[float], weeks: float) -> Score:
-    """One policy over all SLOs."""
+def total(outcomes: Sequence[Outcome], span: tuple[int, int]) -> Score:
+    """One policy over all SLOs. What fired for several SLOs at once is one message, right if it was for one of them."""
+    scores = [outcome.score for outcome in outcomes]
     spent = [one.spent for one in scores if one.spent is not None]
     unalerted = [one.unalerted for one in scores if one.unalerted is not None]
+    delays = [one.delay_seconds for outcome in outcomes for one in outcome.caught if one.delay_seconds is not None]
+    messages: dict[Firing, bool] = {}
+    for outcome in outcomes:
+        for one in outcome.firings:
+            key = replace(one, right=True)
+            messages[key] = messages.get(key, False) or one.right
+    on = union([(one.start_ms, one.end_ms) for one in messages])
     return Score(
         incidents=sum(one.incidents for one in scores),
         caught=sum(one.caught for one in scores),
-        firings=sum(one.firings for one in scores),
-        right=sum(one.right for one in scores),
-        pages=sum(one.pages for one in scores),
-        weeks=weeks,
-        firing_seconds=sum(one.firing_seconds for one in scores),
+        firings=len(messages),
+        right=sum(messages.values()),
+        pages=sum(one.page for one in messages),
+        weeks=(span[1] - span[0]) / WEEK_MS,
+        firing_seconds=sum(high - low for low, high in on) / 1000,
         delay_seconds=float(np.median(delays)) if delays else None,
         unalerted=float(np.mean(unalerted)) if unalerted else None,
         spent=float(np.mean(spent)) if spent else None,

@@ -126,8 +126,12 @@ def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
         new = replace(slo, objective=objective or slo.objective, window=window or slo.window)
         if model.alerting is None:
             return new
+
+        def named(at: strict_yaml.Path, message: str, severity: str) -> None:
+            report(at, f"for {slo.id} {message}", severity)
+
         try:
-            own = build_alerting((model.alerting,), new.objective, new.window, ("alerting",), report)
+            own = build_alerting((model.alerting,), new.objective, new.window, ("alerting",), named)
         except Fault:
             return slo
         old = slo.alerting

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slo.backtest import judge
 from slo.backtest.incidents import Told, found_in, of_slo
 from slo.backtest.judge import Fired
-from slo.backtest.model import WEEK_MS, Backtest, Incident, Outcome, Played
+from slo.backtest.model import Backtest, Incident, Outcome, Played
 from slo.backtest.policy import Policy, distinct
 from slo.budget.incidents import INCIDENT_BURN
 from slo.budget.measure import measure
@@ -62,8 +62,9 @@ def backtest(
     if not specs and told is not None:
         incidents[""] = tuple(Incident(one.name, one.start_ms, one.end_ms, "given") for one in told)
     played, samples = [], 0
+    known: dict[tuple[Group, ...], _Part] = {}  # policies often share most of their rules
     for policy in distinct(policies):
-        intervals, problems, read = _run(policy, source, start_ms, end_ms, done)
+        intervals, problems, read = _run(policy, source, start_ms, end_ms, known, done)
         samples = max(samples, read)
         played.append(_played(policy, intervals, problems, specs, timelines, incidents, span))
     return Backtest(
@@ -88,32 +89,50 @@ def _timeline(slo: Slo, source: Source, start_ms: int, end_ms: int) -> Counts:
     return counts if counts.errors.sum() >= 0 else replace(counts, errors=0 * counts.total, total=0 * counts.total)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What rules that belong together did."""
+
+    intervals: tuple[AlertInterval, ...]
+    problems: tuple[str, ...]
+    samples: int
+
+
 def _run(
-    policy: Policy, source: Source, start_ms: int, end_ms: int, done: Callable[[], None]
-) -> tuple[list[tuple[Group, AlertInterval]], list[str], int]:
-    """The alerts' intervals with the part of the rules that they came from; problems; samples read."""
-    found: list[tuple[Group, AlertInterval]] = []
+    policy: Policy,
+    source: Source,
+    start_ms: int,
+    end_ms: int,
+    known: dict[tuple[Group, ...], _Part],
+    done: Callable[[], None],
+) -> tuple[list[AlertInterval], list[str], int]:
+    """The alerts' intervals in the span; problems; samples read."""
+    found: list[AlertInterval] = []
     problems: list[str] = list(policy.warnings)
     samples_read = 0
     for part in components(needed_by_alerts(policy.groups)):
-        # Where recorded series begin, rules see as little as a server that has just loaded them.
-        warm_ms = reach_ms(part, _LOOKBACK_MS)
-        samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
-        samples_read += sum(len(series.times) for series in samples.series)
-        result = run_rules(part, samples, (start_ms - warm_ms) / 1000, end_ms / 1000)
-        problems += result.problems
-        by_name = {rule.alert: group for group in part for rule in group.rules if rule.alert}
-        for one in result.alerts:
-            if one.end_ms > start_ms:
-                cut = replace(one, start_ms=max(one.start_ms, start_ms))
-                found.append((by_name[one.name], cut))
+        if part not in known:
+            known[part] = _run_part(part, source, start_ms, end_ms)
+        ran = known[part]
+        found += ran.intervals
+        problems += ran.problems
+        samples_read += ran.samples
         done()
     return found, problems, samples_read
 
 
+def _run_part(part: tuple[Group, ...], source: Source, start_ms: int, end_ms: int) -> _Part:
+    # Where recorded series begin, rules see as little as a server that has just loaded them.
+    warm_ms = reach_ms(part, _LOOKBACK_MS)
+    samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
+    result = run_rules(part, samples, (start_ms - warm_ms) / 1000, end_ms / 1000)
+    cut = (replace(one, start_ms=max(one.start_ms, start_ms)) for one in result.alerts if one.end_ms > start_ms)
+    return _Part(tuple(cut), result.problems, sum(len(series.times) for series in samples.series))
+
+
 def _played(
     policy: Policy,
-    intervals: Sequence[tuple[Group, AlertInterval]],
+    intervals: Sequence[AlertInterval],
     problems: Sequence[str],
     specs: Specs,
     timelines: Mapping[str, Counts],
@@ -123,7 +142,7 @@ def _played(
     about = _About(policy, specs)
     own: dict[str, list[AlertInterval]] = {name: [] for name in specs}
     others: list[AlertInterval] = []
-    for _, interval in intervals:
+    for interval in intervals:
         names = about.slos(interval)
         for name in names:
             own[name].append(interval)
@@ -146,10 +165,7 @@ def _played(
         outcomes[name] = Outcome(
             name, policy.name, caught, firings, tuple(mine), judge.score(caught, firings, span, slo, counts)
         )
-    delays = [
-        one.delay_seconds for outcome in outcomes.values() for one in outcome.caught if one.delay_seconds is not None
-    ]
-    overall = judge.total([outcome.score for outcome in outcomes.values()], delays, (span[1] - span[0]) / WEEK_MS)
+    overall = judge.total(list(outcomes.values()), span)
     rules = sum(len(group.rules) for group in policy.groups)
     return Played(policy.name, outcomes, tuple(others), overall, tuple(problems), rules)
 

@@ -56,10 +56,14 @@ def read_groups(
         return read_groups(content or {})
     if isinstance(groups, Mapping):
         groups = groups.get("groups") or ()
+    if not isinstance(groups, Sequence) or isinstance(groups, str):
+        raise PromqlError(f"`groups` must be a list; found {_shown(groups)}")
     return tuple(group if isinstance(group, Group) else _group(group) for group in groups)
 
 
-def _group(raw: Mapping[str, Any]) -> Group:
+def _group(raw: Any) -> Group:
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("rules") or [], list):
+        raise PromqlError(f"a group is a mapping with name and a list of rules; found {_shown(raw)}")
     name = str(raw.get("name", ""))
     return Group(
         name,
@@ -70,7 +74,13 @@ def _group(raw: Mapping[str, Any]) -> Group:
     )
 
 
-def _rule(raw: Mapping[str, Any], group: str, labels: Mapping[str, Any]) -> Rule:
+def _rule(raw: Any, group: str, labels: Mapping[str, Any]) -> Rule:
+    if not isinstance(raw, Mapping) or not all(
+        isinstance(raw.get(key) or {}, Mapping) for key in ("labels", "annotations")
+    ):
+        raise PromqlError(
+            f"group {group!r}: a rule is a mapping, and so are its labels and annotations; found {_shown(raw)}"
+        )
     record, alert = str(raw.get("record") or ""), str(raw.get("alert") or "")
     if bool(record) == bool(alert):
         raise PromqlError(f"group {group!r}: a rule needs either record or alert: {dict(raw)}")
@@ -87,6 +97,11 @@ def _rule(raw: Mapping[str, Any], group: str, labels: Mapping[str, Any]) -> Rule
         _duration(raw.get("for")),
         _duration(raw.get("keep_firing_for")),
     )
+
+
+def _shown(raw: Any) -> str:
+    text = repr(raw)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _duration(raw: Any) -> int:

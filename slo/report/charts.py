@@ -85,8 +85,8 @@ def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
     highest = float(np.nanmax(worst)) if np.isfinite(worst).any() else allowed
     floor, top = allowed / 30, min(1.0, max(highest * 1.5, allowed * 4))
     # A logarithm has no zero: columns without an error stay empty.
-    _steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
-    _steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
+    steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
+    steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
     axes.axhline(allowed, gid="limit", label="error budget", **LOOKS["limit"])
     if axes.get_yscale() != "log":
         axes.set_yscale("log")
@@ -160,6 +160,6 @@ def _line(axes: Axes, x: Any, y: Any, name: str, label: str) -> None:
     axes.plot(x, y, gid=name, label=label, **LOOKS[name])
 
 
-def _steps(axes: Axes, edges: Floats, values: Floats, name: str, label: str) -> None:
+def steps(axes: Axes, edges: Floats, values: Floats, name: str, label: str) -> None:
     """A line that stays level from each edge to the next."""
     axes.plot(np.repeat(edges, 2)[1:-1], np.repeat(values, 2), gid=name, label=label, **LOOKS[name])

@@ -44,6 +44,16 @@ def render(budgets: Sequence[Budget], *, title: str, generated: datetime, warnin
     )
 
 
+def page_of(template: str, *styles: str, **values: object) -> str:
+    """Another page in the same style: a template of this package with the report's style sheet and more beside it."""
+    style = "\n".join(_asset(name) for name in ("style.css", *styles))
+    return (
+        _environment()
+        .get_template(template)
+        .render(box=f"0 0 {WIDTH} {HEIGHT}", style=Markup(style), style_hash=_hash(style), **values)  # noqa: S704
+    )
+
+
 @cache
 def _environment() -> Environment:
     return Environment(

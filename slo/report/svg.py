@@ -60,6 +60,7 @@ def _axes(scale: Literal["linear", "log"]) -> Axes:
     FigureCanvasBase(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_yscale(scale)
+    axes.set_autoscale_on(False)  # every chart sets its own limits
     return axes
 
 

@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-COMMANDS = ["check", "rules", "status", "report", "record", "simulate", "schema"]
+COMMANDS = ["check", "rules", "status", "report", "record", "simulate", "backtest", "schema"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -85,6 +85,12 @@ def test_every_command_has_a_page_in_the_docs() -> None:
         ("record", "shop.yaml", "--source", "http://127.0.0.1:9", "--start", "1h", "--end", "1790000000", "-o", "out"),
         ("simulate", "shop.yaml", "--days", "many", "-o", "out"),
         ("simulate", "nowhere", "-o", "out"),
+        ("backtest", "-s", "r.parquet"),
+        ("backtest", "nowhere", "-s", "r.parquet"),
+        ("backtest", "shop.yaml", "-s", "r.parquet", "--policy", "shop.yaml", "-o", "out"),
+        ("backtest", "shop.yaml", "-s", "r.parquet", "--rules", "shop.yaml", "-o", "out"),
+        ("backtest", "shop.yaml", "-s", "r.parquet", "--incidents", "shop.yaml"),
+        ("backtest", "shop.yaml", "-s", "r.parquet", "--start", "2030-01-01", "-o", "out"),
         ("rules", "shop.yaml", "--tests", "t.yml"),
         ("rules", "shop.yaml", "--format", "operator", "--label", "x"),
         ("rules", "shop.yaml", "--format", "word", "-o", "out"),

@@ -1,0 +1,81 @@
+"""A backtest from what a person names: paths of policies, rules and incidents."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from slo.backtest.incidents import Told, planted, read_incidents
+from slo.backtest.model import Backtest
+from slo.backtest.policy import Policy, of_definitions, of_file, of_rules
+from slo.backtest.replay import backtest
+from slo.budget.incidents import INCIDENT_BURN
+from slo.errors import ConfigError
+from slo.spec.model import Specs
+from slo.window import DAY
+
+if TYPE_CHECKING:
+    from slo.source import Source
+
+PathLike = str | os.PathLike[str]
+# How far back a server is asked where no start is given.
+DEFAULT_DAYS = 30
+
+
+def run(
+    specs: Specs,
+    source: Source,
+    *,
+    policies: Iterable[PathLike | Policy] = (),
+    rules: Iterable[PathLike] = (),
+    start: datetime | int | None = None,
+    end: datetime | int | None = None,
+    incidents: PathLike | None = None,
+    burn_rate: float = INCIDENT_BURN,
+    done: Callable[[], None] = lambda: None,
+) -> Backtest:
+    """What the definitions' alerts, and those of other policies and rules files, would have done from `start` to `end`.
+
+    `start` and `end` are datetimes with a time zone or milliseconds UTC: without them all of a recording, or the last
+    30 d of a server. `incidents` is a YAML or CSV file, or "planted" or "found"; without it they are those that a
+    simulation planted, or else found where the budget was spent `burn_rate` times too fast. Raises DefinitionError,
+    ConfigError, SourceError.
+    """
+    end_ms = source.latest_ms() if end is None else _milliseconds(end)
+    header = getattr(source, "header", None)
+    earliest = end_ms - DEFAULT_DAYS * DAY if header is None else int(header.start_ms)
+    start_ms = earliest if start is None else _milliseconds(start)
+    if start_ms >= end_ms:
+        raise ConfigError("the backtest's start is not before its end")
+    chosen = [of_definitions(specs)] if len(specs) else []
+    chosen += [one if isinstance(one, Policy) else of_file(one, specs) for one in policies]
+    chosen += [of_rules(one) for one in rules]
+    if not chosen:
+        raise ConfigError("nothing to backtest: name definitions, or a rules file with --rules")
+    told, is_planted = _incidents(incidents, {} if header is None else header.truth)
+    return backtest(specs, source, chosen, start_ms, end_ms, told, is_planted, burn_rate, done)
+
+
+def _incidents(named: PathLike | None, truth: Mapping[str, Any]) -> tuple[tuple[Told, ...] | None, bool]:
+    """(what somebody told of, whether a simulation did)."""
+    known = planted(truth)
+    match named:
+        case None:
+            return (known, True) if known else (None, False)
+        case "found":
+            return None, False
+        case "planted":
+            if not known:
+                raise ConfigError("the source knows of no planted incidents; only a simulated recording does")
+            return known, True
+    return read_incidents(named), False
+
+
+def _milliseconds(at: datetime | int) -> int:
+    if isinstance(at, int):
+        return at
+    if at.tzinfo is None:
+        raise ConfigError("a time needs its time zone: datetime(…, tzinfo=UTC)")
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,259 @@
+"""A backtest as one HTML page: policies side by side, and each SLO's history with what fired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup
+
+from slo.display import NOTHING, show_count, show_duration, show_percent
+from slo.report import axis, charts
+from slo.report.drawings import Chart
+from slo.report.svg import canvas, plot, rectangle
+from slo.report.thin import column_most, column_steps, column_sums
+from slo.report.words import say_moment
+from slo.window import format_duration
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from slo.backtest.model import Backtest, Caught, Firing, Outcome, Score
+    from slo.sli.counting import Counts
+    from slo.spec.model import Slo
+
+_COLUMNS = 480
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one policy's alerts of one kind did over time."""
+
+    policy: str
+    kind: str
+    bars: Markup
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class SloView:
+    """One SLO: its history as a picture, its incidents, what fired for nothing."""
+
+    name: str
+    anchor: str
+    description: str
+    chart: Chart | None
+    lanes: tuple[Lane, ...]
+    scores: tuple[tuple[str, ...], ...]
+    incidents: tuple[tuple[str, ...], ...]
+    false_alarms: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The page."""
+
+    title: str
+    verdict: str
+    period: str
+    source: str
+    policies: tuple[str, ...]
+    columns: tuple[str, ...]
+    scores: tuple[tuple[str, ...], ...]
+    slos: tuple[SloView, ...]
+    quiet: tuple[str, ...]
+    notes: tuple[str, ...]
+    generated: str
+
+
+SCORE_COLUMNS = (
+    "policy", "incidents caught", "median delay", "pages a week", "firings", "during incidents", "time firing",
+    "budget spent unalerted",
+)  # fmt: skip
+
+
+def render_backtest(result: Backtest, *, title: str, generated: datetime) -> str:
+    """One self-contained HTML page, as safe and as quiet as the report: no network, no script."""
+    from slo.report.page import page_of
+
+    return page_of("backtest.html", "backtest.css", view=backtest_view(result, title=title, generated=generated))
+
+
+def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
+    """What the page shows, as text and drawings."""
+    from slo.backtest.export import verdict
+
+    shown, quiet = [], []
+    for name in result.policies[0].outcomes if result.policies else ():
+        outcomes = [played.outcomes[name] for played in result.policies]
+        if any(outcome.caught or outcome.firings for outcome in outcomes):
+            shown.append((name, outcomes))
+        else:
+            quiet.append(name)
+    worst = sorted(shown, key=lambda one: -max(outcome.score.incidents + outcome.score.firings for outcome in one[1]))
+    problems = [f"{played.name}: {problem}" for played in result.policies for problem in played.problems]
+    days = (result.end_ms - result.start_ms) / 86_400_000
+    return View(
+        title=title,
+        verdict=verdict(result),
+        period=f"{_moment(result.start_ms)} to {_moment(result.end_ms)} ({days:.3g} days)",
+        source=result.source,
+        policies=tuple(played.name for played in result.policies),
+        columns=SCORE_COLUMNS,
+        scores=tuple(score_row(played.name, played.score) for played in result.policies),
+        slos=tuple(_slo(result, name, outcomes, number) for number, (name, outcomes) in enumerate(worst)),
+        quiet=tuple(quiet),
+        notes=(*result.notes, *problems),
+        generated=f"{say_moment(generated)} UTC",
+    )
+
+
+def score_row(name: str, score: Score) -> tuple[str, ...]:
+    """One policy's figures as text, in the order of SCORE_COLUMNS."""
+    return (
+        name,
+        f"{score.caught} of {score.incidents}" if score.incidents else NOTHING,
+        show_duration(score.delay_seconds),
+        f"{score.pages_per_week:.1f}",
+        show_count(score.firings),
+        show_percent(score.precision, 0),
+        show_duration(score.firing_seconds) if score.firing_seconds else "none",
+        show_percent(score.unalerted),
+    )
+
+
+def missed(result: Backtest) -> list[str]:
+    """A line for each incident that a policy let pass."""
+    several = len(result.policies) > 1
+    return [
+        f"{played.name + ': ' if several else ''}{outcome.slo or 'alerts'}: nothing fired in {one.incident.name} of "
+        f"{_moment(one.incident.start_ms)}, which lasted "
+        f"{show_duration((one.incident.end_ms - one.incident.start_ms) / 1000)}"
+        + (
+            ""
+            if one.incident.budget_share is None
+            else f" and spent {show_percent(one.incident.budget_share)} of the budget"
+        )
+        for played in result.policies
+        for outcome in played.outcomes.values()
+        for one in outcome.caught
+        if one.at_ms is None
+    ]
+
+
+def _slo(result: Backtest, name: str, outcomes: Sequence[Outcome], number: int) -> SloView:
+    slo = result.slos.get(name)
+    span = (result.start_ms, result.end_ms)
+    several = len(result.policies) > 1
+    lanes = [lane for outcome in outcomes for lane in _lanes(outcome, span)]
+    incidents = []
+    for place, incident in enumerate(result.incidents.get(name, ())):
+        head = (incident.name, _moment(incident.start_ms), show_duration((incident.end_ms - incident.start_ms) / 1000),
+                show_percent(incident.budget_share))  # fmt: skip
+        for row, outcome in enumerate(outcomes):
+            one = outcome.caught[place]
+            incidents.append(
+                (*(head if row == 0 else ("", "", "", "")), outcome.policy if several else "", *_caught(one))
+            )
+    false = tuple(
+        (outcome.policy if several else "", ", ".join(one.alerts), one.severity, _moment(one.start_ms), show_duration(one.seconds))
+        for outcome in outcomes
+        for one in outcome.firings
+        if not one.right
+    )  # fmt: skip
+    return SloView(
+        name=name or "Alerts",
+        anchor=f"slo-{number}",
+        description=" ".join(slo.description.split()) if slo else "",
+        chart=_timeline(slo, result.timelines[name], result) if slo else None,
+        lanes=tuple(lanes),
+        scores=tuple(score_row(outcome.policy, outcome.score) for outcome in outcomes),
+        incidents=tuple(incidents),
+        false_alarms=false,
+    )
+
+
+def _caught(one: Caught) -> tuple[str, str, str]:
+    if one.at_ms is None:
+        return "missed", NOTHING, NOTHING
+    alert = f"{one.alert} ({one.severity})" if one.severity else one.alert
+    delay = show_duration(one.delay_seconds) if one.delay_seconds else "already firing"
+    return alert, delay, show_percent(one.spent)
+
+
+def _lanes(outcome: Outcome, span: tuple[int, int]) -> list[Lane]:
+    found = []
+    for page, kind in ((True, "pages"), (False, "tickets")):
+        own = [one for one in outcome.firings if one.page is page]
+        length = span[1] - span[0]
+        bars = Markup("").join(
+            rectangle(
+                ("page" if page else "ticket") + ("" if one.right else " idle"),
+                (one.start_ms - span[0]) / length,
+                (one.end_ms - span[0]) / length,
+                _told(one),
+            )
+            for one in own
+        )
+        wrong = sum(not one.right for one in own)
+        summary = f"{outcome.policy}: {len(own)} {kind}, {wrong} of them outside incidents"
+        found.append(Lane(outcome.policy, f"{len(own)} {kind if len(own) != 1 else kind[:-1]}", bars, summary))
+    return found
+
+
+def _told(one: Firing) -> str:
+    when = f"{_moment(one.start_ms)} for {show_duration(one.seconds)}"
+    return f"{', '.join(one.alerts)} ({one.severity}), {when}{'' if one.right else ', outside any incident'}"
+
+
+def error_ratio(axes: Axes, counts: Counts, error_budget: float, span: tuple[int, int]) -> int:
+    """The error ratio on a logarithmic axis; returns the milliseconds of a column. For notebooks too."""
+    grid = counts.grid
+    width = column_steps(grid.steps, grid.step_ms, _COLUMNS)
+    bad, whole = column_sums(counts.errors, width), column_sums(counts.total, width)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(whole > 0, bad / whole, np.nan)
+        worst = column_most(np.where(counts.total > 0, counts.errors / counts.total, np.nan), width)
+    edges = np.minimum(grid.start_ms + width * grid.step_ms * np.arange(len(ratio) + 1), grid.end_ms).astype(float)
+    floor = error_budget / 30
+    highest = float(np.nanmax(worst)) if np.isfinite(worst).any() else error_budget
+    charts.steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
+    charts.steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
+    axes.axhline(error_budget, gid="limit", label="error budget", **charts.LOOKS["limit"])
+    if axes.get_yscale() != "log":
+        axes.set_yscale("log")
+    axes.set_ylim(floor * 0.85, max(min(1.0, highest * 1.5), error_budget * 4) * 1.1)
+    axes.set_xlim(*span)
+    return width * grid.step_ms
+
+
+def _timeline(slo: Slo, counts: Counts, result: Backtest) -> Chart | None:
+    if not counts.total.sum() > 0:
+        return None
+    span = (result.start_ms, result.end_ms)
+    axes = canvas("log")
+    column = error_ratio(axes, counts, float(slo.objective.error_budget), span)
+    incidents = result.incidents.get(slo.id, ())
+    bands = Markup("").join(
+        rectangle(
+            "incident",
+            (one.start_ms - span[0]) / (span[1] - span[0]),
+            (one.end_ms - span[0]) / (span[1] - span[0]),
+            f"{one.name}, {_moment(one.start_ms)}",
+        )
+        for one in incidents
+    )
+    return Chart(
+        title="Error ratio",
+        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic; empty where there is none",
+        summary=f"Error ratio over time with {len(incidents)} incidents shaded; below it, what fired.",
+        plot=plot(axes, axis.time_ticks(*span), axis.percent_ticks(*axes.get_ylim())),
+        bands=bands,
+    )
+
+
+def _moment(at_ms: int) -> str:
+    return say_moment(datetime.fromtimestamp(at_ms / 1000, UTC))
