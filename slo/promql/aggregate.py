@@ -9,7 +9,7 @@ import numpy as np
 
 from slo.errors import PromqlError
 from slo.promql import streams
-from slo.promql.ast import Aggregate
+from slo.promql.ast import Aggregate, quote
 from slo.promql.rangefns import quantile_of_sorted
 from slo.promql.text import float_text
 from slo.promql.values import NAME, Bools, Floats, Ints, Labels, Notes, Vector, make, merge_same, only, without
@@ -123,6 +123,8 @@ def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, not
             present[row] = vector.present[row] & np.where(param >= 0, offset < param, offset >= 1 + param)
         order = list(range(len(vector.labels)))
     else:
+        if not len(param) or float(np.nan_to_num(param, nan=math.inf, posinf=math.inf).max()) < 1:
+            return Vector.empty(vector.values.shape[1])
         k = _int_params(param, needed)
         for rows in groups:
             mask = vector.present[rows]
@@ -145,7 +147,7 @@ def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, not
 
 def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], node: Aggregate) -> Vector:
     if not label:
-        raise PromqlError(f"invalid label name {label!r}")
+        raise PromqlError(f"invalid label name {quote(label)}")
     steps = vector.values.shape[1]
     counted: dict[Labels, Floats] = {}
     for key, rows in groups.items():
@@ -153,7 +155,7 @@ def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], n
         bits = np.where(np.isnan(values), np.nan, values).view(np.uint64)
         for bit in np.unique(bits[mask]):
             text = float_text(float(np.array([bit], dtype=np.uint64).view(np.float64)[0]))
-            labels = make({**dict(key), label: text})
+            labels = key if node.without and label in node.grouping else make({**dict(key), label: text})
             count = ((bits == bit) & mask).sum(axis=0).astype(np.float64)
             counted[labels] = counted.get(labels, np.zeros(steps)) + count
     if not counted:

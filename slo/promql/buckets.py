@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from slo.promql.text import parse_float
 from slo.promql.values import NAME, Floats, Labels, Notes, Vector, without
 
 _SMALL = 1e-12
@@ -15,10 +16,7 @@ _MONOTONIC = (
 
 def bound(text: str) -> float | None:
     """The upper bound of an `le` label; None where it is none."""
-    try:
-        return float(text) if text and "_" not in text and text == text.strip() else None
-    except ValueError:
-        return None
+    return parse_float(text)
 
 
 def _coalesced(bounds: Floats, counts: Floats) -> tuple[Floats, Floats]:
@@ -56,9 +54,9 @@ def quantile(q: Floats, bounds: Floats, counts: Floats) -> tuple[Floats, bool]:
     outside = np.where(np.isnan(q), np.nan, np.where(q < 0, -np.inf, np.inf))
     plain = (q >= 0) & (q <= 1)
     nothing = np.full(len(q), np.nan)
-    if not len(bounds) or not np.isposinf(bounds.max()):
-        return np.where(plain, nothing, outside), False
     bounds, counts = _coalesced(bounds, counts)
+    if not len(bounds) or not np.isposinf(bounds[-1]):
+        return np.where(plain, nothing, outside), False
     counts, forced = _monotonic(counts)
     if len(bounds) < 2:
         return np.where(plain, nothing, outside), forced
@@ -79,13 +77,11 @@ def quantile(q: Floats, bounds: Floats, counts: Floats) -> tuple[Floats, bool]:
 def fraction(lower: Floats, upper: Floats, bounds: Floats, counts: Floats) -> tuple[Floats, bool]:
     """The share of observations between lower and upper, by linear interpolation in buckets."""
     steps = counts.shape[1]
-    if not len(bounds) or not np.isposinf(bounds.max()):
-        return np.full(steps, np.nan), False
     bounds, counts = _coalesced(bounds, counts)
+    if not len(bounds) or not np.isposinf(bounds[-1]):
+        return np.full(steps, np.nan), False
     counts, _ = _monotonic(counts)
     total = counts[-1]
-    if len(bounds) < 2:
-        return np.full(steps, np.nan), False
 
     def rank(x: Floats) -> Floats:
         result = np.full(steps, np.nan)

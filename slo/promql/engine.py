@@ -61,9 +61,7 @@ class Engine:
         kind = value_type(node)
         if kind in ("string", "matrix"):
             shown = "range vector" if kind == "matrix" else kind
-            raise PromqlError(
-                f"invalid expression type {shown!r} for range query, must be Scalar or instant Vector: {node}"
-            )
+            raise PromqlError(f'invalid expression type "{shown}" for range query, must be Scalar or instant Vector')
         start_ms, end_ms, step_ms = round(start * 1000), round(end * 1000), _length_ms(step)
         if step_ms <= 0:
             raise PromqlError(f"the step must be above zero, got {step}")

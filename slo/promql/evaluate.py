@@ -37,7 +37,6 @@ from slo.promql.values import (
     Ranges,
     Vector,
     make,
-    merge_same,
     nameless,
     refuse_same,
 )
@@ -235,10 +234,10 @@ class Evaluator:
                 return functions.by_label(vector, names, name.endswith("_desc")) if self.settings.instant else vector
             case "label_replace":
                 texts = [self.string(arg) for arg in args[1:]]
-                return merge_same(functions.label_replace(self.vector(args[0]), *texts))
+                return refuse_same(functions.label_replace(self.vector(args[0]), *texts))
             case "label_join":
                 target, separator, *sources = [self.string(arg) for arg in args[1:]]
-                return merge_same(functions.label_join(self.vector(args[0]), target, separator, sources))
+                return refuse_same(functions.label_join(self.vector(args[0]), target, separator, sources))
             case "histogram_quantile":
                 q = self.scalar(args[0])
                 vector = self.vector(args[1])
@@ -275,15 +274,10 @@ class Evaluator:
         selector = node.selector if isinstance(node, MatrixSelector) else node
         labels: dict[str, str] = {}
         if isinstance(selector, VectorSelector):
-            seen: set[str] = set()
+            named = [matcher.label for matcher in selector.matchers]
             for matcher in selector.matchers:
-                if matcher.label == NAME:
-                    continue
-                if matcher.op == "=" and matcher.label not in seen:
+                if matcher.label != NAME and matcher.op == "=" and named.count(matcher.label) == 1:
                     labels[matcher.label] = matcher.value
-                    seen.add(matcher.label)
-                else:
-                    labels.pop(matcher.label, None)
         steps = len(self.times)
         absent = ~np.broadcast_to(np.asarray(there, dtype=bool), (steps,))
         return _compact(Vector([make(labels)], np.ones((1, steps)), absent.reshape(1, steps), [False]))
@@ -310,7 +304,7 @@ class Evaluator:
         others = [self.scalar(arg) for index, arg in enumerate(node.args) if index != position]
         parts = [self.over_block(node, others, r) for r in self.blocks(node.args[position])]
         vector = parts[0] if len(parts) == 1 else _stacked(parts)
-        if name in ("last_over_time", "first_over_time"):
+        if name == "last_over_time":
             return replace(vector, drop=[False] * len(vector.labels))
         return binary.renamed(vector, self.settings.delayed, strict=True)
 
@@ -353,12 +347,8 @@ class Evaluator:
                 values = rangefns.extreme_over_time(r, name.startswith("max"))
             case "last_over_time":
                 values = rangefns.at(r, r.hi - 1)
-            case "first_over_time":
-                values = rangefns.at(r, r.lo)
             case "ts_of_last_over_time":
                 values = rangefns.times_at(r, r.hi - 1) / 1000
-            case "ts_of_first_over_time":
-                values = rangefns.times_at(r, r.lo) / 1000
             case "ts_of_max_over_time" | "ts_of_min_over_time":
                 values = rangefns.extreme_time(r, "max" in name)
             case "stddev_over_time" | "stdvar_over_time":
@@ -379,11 +369,11 @@ class Evaluator:
                 slope, intercept = rangefns.regression(r, at)
                 values, present = slope * others[0] + intercept, counted >= 2
             case "double_exponential_smoothing":
+                used = present.any(axis=0)
                 for text, held in (("smoothing", others[0]), ("trend", others[1])):
-                    bad = held[~((held > 0) & (held < 1))]
+                    bad = held[used & ((held <= 0) | (held >= 1))]
                     if len(bad):
-                        shown = float_text(float(bad[0]), shortest=True)
-                        raise PromqlError(f"invalid {text} factor. Expected: 0 < {text[0]}f < 1, got: {shown}")
+                        raise PromqlError(f"invalid {text} factor. Expected: 0 < {text[0]}f < 1, got: {bad[0]:.6f}")
                 values, present = rangefns.double_exponential(r, others[0], others[1])
             case _:
                 raise PromqlError(f"{name}() is not supported: {node}")

@@ -43,7 +43,7 @@ def _error_problem(expect: Expectation, error: str) -> str:
     if not expect.fail:
         return f"expected an answer, got the error: {error}"
     for kind, text in expect.fail_texts:
-        if not (re.search(text, error) if kind == "regex" else text == error):
+        if not (re.search(text, error) if kind == "regex" else text == error.strip()):
             return f"expected the error {text!r}, got: {error}"
     return ""
 

@@ -86,13 +86,18 @@ def round_to(values: Floats, nearest: Floats) -> Floats:
     return np.floor(values * inverse + 0.5) / inverse
 
 
+def _is_label_name(text: str) -> bool:
+    """Any valid UTF-8 is a name; bytes that are none came in as lone surrogates."""
+    return bool(text) and not re.search("[\ud800-\udfff]", text)
+
+
 def label_replace(vector: Vector, target: str, template: str, source: str, pattern: str) -> Vector:
-    if not target:
-        raise PromqlError(f"invalid destination label name in label_replace(): {target}")
     try:
-        compiled = compile_re2(pattern)
+        compiled = compile_re2(pattern, alone=False)
     except PromqlError:
         raise PromqlError(f"invalid regular expression in label_replace(): {pattern}") from None
+    if not _is_label_name(target):
+        raise PromqlError(f"invalid destination label name in label_replace(): {target}")
     labels: list[Labels] = []
     drop = list(vector.drop)
     for row, held in enumerate(vector.labels):
@@ -106,7 +111,7 @@ def label_replace(vector: Vector, target: str, template: str, source: str, patte
     return Vector(labels, vector.values, vector.present, drop, vector.ordered)
 
 
-_REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))?", re.ASCII)
+_REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")  # any other dollar stands for itself
 
 
 def _expand(template: str, found: Any) -> str:
@@ -114,9 +119,7 @@ def _expand(template: str, found: Any) -> str:
         if reference[1]:
             return "$"
         name = reference[2] or reference[3]
-        if name is None:
-            return ""
-        if name.isdigit():
+        if name.isascii() and name.isdigit():
             return (found.group(int(name)) or "") if int(name) <= found.re.groups else ""
         return (found.group(name) or "") if name in found.re.groupindex else ""
 
@@ -124,9 +127,11 @@ def _expand(template: str, found: Any) -> str:
 
 
 def label_join(vector: Vector, target: str, separator: str, sources: Sequence[str]) -> Vector:
-    if not target or not all(sources):
-        what = target if not target else ""
-        raise PromqlError(f"invalid label name in label_join(): {what!r}")
+    for name in sources:
+        if not _is_label_name(name):
+            raise PromqlError(f"invalid source label name in label_join(): {name}")
+    if not _is_label_name(target):
+        raise PromqlError(f"invalid destination label name in label_join(): {target}")
     labels, drop = [], list(vector.drop)
     for row, held in enumerate(vector.labels):
         from_held = dict(held)
@@ -148,14 +153,39 @@ def by_value(vector: Vector, descending: bool) -> Vector:
 def by_label(vector: Vector, names: Sequence[str], descending: bool) -> Vector:
     """An instant answer by labels in natural order, then by all labels."""
 
-    def key(row: int) -> tuple[Any, ...]:
-        held = dict(vector.labels[row])
-        return (*(_natural(held.get(name, "")) for name in names), vector.labels[row])
+    def before(a: int, b: int) -> bool:
+        first, second = dict(vector.labels[a]), dict(vector.labels[b])
+        for name in names:
+            one, other = first.get(name, ""), second.get(name, "")
+            if one != other:
+                return _natural_before(one, other) != descending
+        return (vector.labels[a] > vector.labels[b]) if descending else (vector.labels[a] < vector.labels[b])
 
-    result = vector.take(sorted(range(len(vector.labels)), key=key, reverse=descending))
+    # a missing label is neither before nor behind another, so that the way of sorting shows: by insertion, as a server
+    order: list[int] = []
+    for row in range(len(vector.labels)):
+        place = len(order)
+        while place and before(row, order[place - 1]):
+            place -= 1
+        order.insert(place, row)
+    result = vector.take(order)
     result.ordered = True
     return result
 
 
-def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
+def _natural_before(one: str, other: str) -> bool:
+    """Runs of digits compare as numbers, all else as text, run by run."""
+    left, right = re.findall(r"[0-9]+|[^0-9]+", one), re.findall(r"[0-9]+|[^0-9]+", other)
+    for index, a in enumerate(left):
+        if index >= len(right):
+            return False
+        b = right[index]
+        numbers = a[0].isdigit() and b[0].isdigit()
+        if (int(a) == int(b)) if numbers else (a == b):
+            if index == len(left) - 1:
+                return True
+            if index == len(right) - 1:
+                return False
+            continue
+        return int(a) < int(b) if numbers else a < b
+    return False

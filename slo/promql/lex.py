@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -29,28 +31,72 @@ _NUMERIC = re.compile(
 _FLOAT = re.compile(r"(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?\Z")
 _UNDERSCORES = re.compile(r"__|_\Z|_[.eE+-]|[.eE+-]_")
 _OPERATOR = re.compile(r"==|=~|!=|!~|<=|>=|[-+*/%^<>=(){}\[\],:@]")
+_IN_BRACES = re.compile(r"=~|!=|!~|[={},]")
 _SIMPLE_ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92}
+
+
+_KEYWORDS = frozenset({"offset", "by", "without", "on", "ignoring", "group_left", "group_right", "bool"})
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is word, number, duration, string, the operator itself, or eof; `value` is the decoded content."""
+    """`kind` is word, number, duration, string, the operator itself, eof, or error, after which none follows.
+
+    `value` is the decoded content, or an error's message; `nested` says that braces or brackets were open.
+    """
 
     kind: str
     text: str
     start: int
     end: int
     value: float | str = ""
+    nested: bool = False
 
-    def shown(self) -> str:
-        return "end of input" if self.kind == "eof" else repr(self.text)
+    def shown(self, aggregations: Container[str] = ()) -> str:
+        """As the server names a token that it did not expect."""
+        word = self.text.lower()
+        match self.kind:
+            case "eof":
+                return "end of input"
+            case "word" if self.nested:
+                return f"identifier {quote(self.text)}"
+            case "word" if word in PRECEDENCE:
+                return f"<op:{word}>"
+            case "word" if word in _KEYWORDS:
+                return f"<{word}>"
+            case "word" if word in aggregations:
+                return f"<aggr:{word}>"
+            case "word" if word in ("inf", "nan"):
+                return f"number {quote(self.text)}"
+            case "word" if word in ("start", "end"):
+                return quote(self.text)
+            case "word":
+                return f"{'metric ' if ':' in self.text else ''}identifier {quote(self.text)}"
+            case "number" | "duration" | "string":
+                shown = quote(self.text) if len(self.text) <= 10 else quote(self.text[:10]) + "..."
+                return f"{self.kind} {shown}"
+            case "@":
+                return '"<Item 57400>" <op:@>'
+            case kind if kind in PRECEDENCE or kind in ("=~", "!~"):
+                return f"<op:{kind}>"
+            case kind:
+                return quote(kind)
+
+
+def quote(text: str) -> str:
+    """In double quotes, as Go's %q."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t") + '"'
 
 
 def fail(text: str, at: int, message: str) -> NoReturn:
-    """Raise a parse error that points at the character."""
+    """Raise a parse error that points at the character, in the server's words."""
     line = text.count("\n", 0, at) + 1
     column = at - (text.rfind("\n", 0, at) + 1) + 1
-    raise PromqlError(f"not valid PromQL: {line}:{column}: parse error: {message}")
+    raise PromqlError(f"{line}:{column}: parse error: {message}")
+
+
+class _LexError(Exception):
+    """A character that starts no token."""
 
 
 def duration_ms(text: str) -> int | None:
@@ -77,43 +123,72 @@ def _number(literal: str) -> float | None:
 
 
 def tokenize(text: str) -> list[Token]:
-    """All tokens, the last one eof. Raises PromqlError at the first character that starts none."""
+    """All tokens; the last one is eof, or an error at the first character that starts none."""
     tokens: list[Token] = []
     at, depth = 0, {"{": 0, "(": 0, "[": 0}
     closers = {"}": "{", ")": "(", "]": "["}
-    while True:
-        space = _SPACE.match(text, at)
-        if space:
-            at = space.end()
-        if at >= len(text):
-            break
-        char = text[at]
-        if char in "\"'`":
-            end, value = _string(text, at)
-            tokens.append(Token("string", text[at:end], at, end, value))
-        elif char.isascii() and (char.isdigit() or (char == "." and text[at + 1 : at + 2].isdigit())):
-            tokens.append(_numeric(text, at))
-        elif word := _WORD.match(text, at):
-            end = word.end()
-            # inside brackets and braces a colon is a separator, never part of a name
-            if (depth["["] or depth["{"]) and ":" in word[0]:
-                end = at + word[0].index(":") if word[0][0] != ":" else at + 1
-            kind = ":" if text[at:end] == ":" and (depth["["] or depth["{"]) else "word"
-            tokens.append(Token(kind, text[at:end], at, end))
-        elif operator := _OPERATOR.match(text, at):
-            symbol = operator[0]
+    try:
+        while True:
+            if space := _SPACE.match(text, at):
+                at = space.end()
+            if at >= len(text):
+                break
+            tokens.append(_token(text, at, bool(depth["["]), bool(depth["{"]), tokens))
+            symbol = tokens[-1].kind
             if symbol in depth:
                 depth[symbol] += 1
             elif symbol in closers:
                 if depth[closers[symbol]] == 0:
-                    fail(text, at, f"unexpected {symbol!r}: nothing was opened")
+                    name = {")": "parenthesis", "]": "bracket", "}": "brace"}[symbol]
+                    tokens.pop()
+                    raise _LexError(f"unexpected right {name} '{symbol}'")
                 depth[closers[symbol]] -= 1
-            tokens.append(Token(symbol, symbol, at, operator.end()))
-        else:
-            fail(text, at, f"unexpected character: {char!r}")
-        at = tokens[-1].end
-    tokens.append(Token("eof", "", len(text), len(text)))
+            at = tokens[-1].end
+        tokens.append(_end(text, depth, tokens))
+    except _LexError as error:
+        # a stray parenthesis or colon is found behind it
+        behind = ("parenthesis" in str(error) and text[at] == ")") or "colon before" in str(error)
+        tokens.append(Token("error", "", at + behind, len(text), str(error)))
     return tokens
+
+
+def _end(text: str, depth: dict[str, int], tokens: list[Token]) -> Token:
+    end = len(text)
+    if depth["{"]:
+        return Token("error", "", end, end, "unexpected end of input inside braces")
+    if depth["["]:
+        bare = tokens[-1].kind == "["
+        message = "unexpected end of input in duration expression" if bare else "unclosed left bracket"
+        return Token("error", "", end, end, message)
+    if depth["("]:
+        return Token("error", "", end, end, "unclosed left parenthesis")
+    return Token("eof", "", end, end)
+
+
+def _token(text: str, at: int, bracket: bool, brace: bool, before: list[Token]) -> Token:
+    char = text[at]
+    where = " inside braces" if brace else " in duration expression" if bracket else ""
+    if char in "\"'`":
+        end, value = _string(text, at)
+        return Token("string", text[at:end], at, end, value)
+    if not brace and char.isascii() and (char.isdigit() or (char == "." and text[at + 1 : at + 2].isdigit())):
+        return _numeric(text, at)
+    if (word := _WORD.match(text, at)) and not (bracket and char != ":"):
+        end = word.end()
+        # inside brackets and braces a colon is a separator, never part of a name
+        if (bracket or brace) and ":" in word[0]:
+            end = at + word[0].index(":") if word[0][0] != ":" else at + 1
+        if bracket and any(token.kind == ":" for token in before[-2:]):
+            raise _LexError("unexpected colon ':'")
+        if bracket and before[-1].kind == "[":
+            raise _LexError("unexpected colon before duration in duration expression")
+        kind = ":" if text[at:end] == ":" and (bracket or brace) else "word"
+        return Token(kind, text[at:end], at, end, nested=bracket or brace)
+    if operator := (_IN_BRACES if brace else _OPERATOR).match(text, at):
+        return Token(operator[0], operator[0], at, operator.end())
+    if char == "!" and at + 1 < len(text):
+        raise _LexError(f"unexpected character after '!'{where}: '{text[at + 1]}'")
+    raise _LexError(f"unexpected character{where}: '{char}'")
 
 
 def _numeric(text: str, at: int) -> Token:
@@ -121,13 +196,33 @@ def _numeric(text: str, at: int) -> Token:
     literal = found[0] if found else text[at]
     # in brackets a range may be followed by the colon of a subquery; the pattern never takes one
     end = at + len(literal)
+    if text[end : end + 1] == "." or (literal[-1] in "eE" and text[end : end + 1] in ("+", "-")):
+        raise _LexError(f"bad number or duration syntax: {quote(literal + text[end])}")
     value = _number(literal)
     if value is not None:
+        if math.isinf(value):
+            text_ = f'error parsing number: strconv.ParseFloat: parsing "{literal}": value out of range'
+            raise _LexError(text_)
         return Token("number", literal, at, end, value)
     length = duration_ms(literal)
-    if length is None:
-        fail(text, at, f"bad number or duration syntax: {literal!r}")
-    return Token("duration", literal, at, end, length / 1000)
+    if length is not None:
+        return Token("duration", literal, at, end, length / 1000)
+    if re.fullmatch(r"0[xX]_?", literal):
+        raise _LexError(f'error parsing number: strconv.ParseFloat: parsing "{literal}": invalid syntax')
+    if re.fullmatch(_DURATION, literal, re.ASCII):
+        raise _LexError("duration out of range")
+    if re.fullmatch(r"(?:[0-9]+(?:ms|[smhdwy]))+", literal):
+        raise _LexError(f"not a valid duration string: {quote(literal)}")
+    raise _LexError(f"bad number or duration syntax: {quote(_taken(literal))}")
+
+
+def _taken(literal: str) -> str:
+    """As much of a malformed number as the server's lexer takes before it gives up."""
+    if re.match(r"[0-9]+[smhdwy]", literal):
+        return literal
+    found = re.match(r"[0-9]*(?:\.[0-9]+\.|\.\.|[0-9_]*_[_.eE]|\.?[0-9]*[eE][+-]?[0-9]*[_.eE]?)", literal)
+    digits = re.match(r"[0-9_.]+", literal)
+    return found[0] if found else digits[0] if digits else literal
 
 
 def _string(text: str, at: int) -> tuple[int, str]:
@@ -135,14 +230,14 @@ def _string(text: str, at: int) -> tuple[int, str]:
     if delimiter == "`":
         end = text.find("`", at + 1)
         if end < 0:
-            fail(text, at, "unterminated raw string")
+            raise _LexError("unterminated raw string")
         return end + 1, text[at + 1 : end]
     out = bytearray()
     here = at + 1
     while True:
         char = text[here : here + 1]
         if char in ("", "\n"):
-            fail(text, at, "unterminated quoted string")
+            raise _LexError("unterminated quoted string")
         if char == delimiter:
             return here + 1, out.decode("utf-8", "surrogateescape")
         if char == "\\":
@@ -158,23 +253,26 @@ def _escape(text: str, at: int, delimiter: str, out: bytearray) -> int:
     if letter in _SIMPLE_ESCAPES:
         out.append(_SIMPLE_ESCAPES[letter])
         return at + 1
-    if letter and letter in "'\"":
-        if letter != delimiter:
-            fail(text, at, f"unknown escape sequence: \\{letter} in a string quoted by {delimiter}")
+    if letter and letter == delimiter:
         out += letter.encode()
         return at + 1
+    if not letter:
+        raise _LexError("escape sequence not terminated")
     width, base, first = {"x": (2, 16, 1), "u": (4, 16, 1), "U": (8, 16, 1)}.get(letter, (3, 8, 0))
+    if not first and letter not in "01234567":
+        raise _LexError(f"unknown escape sequence U+{ord(letter):04X} '{letter}'")
     digits = text[at + first : at + first + width]
     allowed = "0123456789abcdefABCDEF" if base == 16 else "01234567"
-    if not letter or len(digits) < width or any(digit not in allowed for digit in digits):
-        fail(text, at, f"unknown escape sequence: \\{letter}")
+    for digit in digits:
+        if digit not in allowed:
+            raise _LexError(f"illegal character U+{ord(digit):04X} '{digit}' in escape sequence")
+    if len(digits) < width:
+        raise _LexError("escape sequence not terminated")
     code = int(digits, base)
+    if (letter in "uU" and (code > 0x10FFFF or 0xD800 <= code <= 0xDFFF)) or (letter not in "uUx" and code > 255):
+        raise _LexError("escape sequence is an invalid Unicode code point")
     if letter in "uU":
-        if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            fail(text, at, f"escape sequence is an invalid Unicode code point: \\{letter}{digits}")
         out += chr(code).encode("utf-8")
-    elif code > 255:
-        fail(text, at, f"octal escape value {digits} is above 255")
     else:
         out.append(code)
     return at + first + width

@@ -21,7 +21,8 @@ Labels = tuple[tuple[str, str], ...]
 Value = float | Unsupported | None
 
 _WORD = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_NUM = r"(?:0[xX][0-9a-fA-F_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI][nN][fF]|[nN][aA][nN])"
+# hexadecimal only where it cannot be read as a run: 0x10 is zero, and ten more of it
+_NUM = r"(?:0[xX](?![0-9]+(?:\s|\Z))[0-9a-fA-F_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI][nN][fF]|[nN][aA][nN])"
 _ITEM = re.compile(rf"([+-]?{_NUM})(?:([+-])({_NUM}))?(?:x([0-9]+))?(?=\s|\Z)")
 _BLANK = re.compile(r"_(?:x([0-9]+))?(?=\s|\Z)")
 _STALE = re.compile(r"stale(?:x([0-9]+))?(?=\s|\Z)")
@@ -55,7 +56,10 @@ def parse_series(line: str) -> tuple[Labels, str]:
         at += 1
     if at < len(line) and line[at] == "{" and not line.startswith("{{", at):
         end = _closing(line, at)
-        tokens = tokenize(line[at:end])[1:-2]
+        tokens = tokenize(line[at:end])
+        if tokens[-1].kind == "error":
+            raise PromqlError(f"{tokens[-1].value} in {line!r}")
+        tokens = tokens[1:-2]
         i = 0
         while i < len(tokens):
             name = str(tokens[i].value) if tokens[i].kind == "string" else tokens[i].text

@@ -8,21 +8,32 @@ from typing import Any
 
 from slo.errors import PromqlError
 
+# what Go's regexp calls the faults that RE2 in C++ names otherwise
+_IN_GO = {
+    "missing ]": "missing closing ]", "missing )": "missing closing )",
+    "trailing \\": "trailing backslash at end of expression",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "invalid repetition size": "invalid repeat count", "bad repetition operator": "invalid nested repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax", "invalid named capture group": "invalid named capture",
+}  # fmt: skip
+
 
 @lru_cache(maxsize=1024)
-def compile_re2(pattern: str) -> Any:
-    """The RE2 object of `^(?s:pattern)$`. Raises PromqlError for a pattern that RE2 refuses."""
+def compile_re2(pattern: str, alone: bool = True) -> Any:
+    """The RE2 object of `^(?s:pattern)$`, which must be one `alone` too. Raises PromqlError for what RE2 refuses."""
     import re2
 
     options = re2.Options()
     options.log_errors = False
     options.never_nl = False
     try:
-        re2.compile(pattern, options=options)  # on its own first: a stray bracket must not close the group below
+        if alone:  # a stray bracket must not close the group below
+            re2.compile(pattern, options=options)
         return re2.compile(f"^(?s:{pattern})$", options=options)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise PromqlError(f"error parsing regexp: {reason}: {pattern!r}") from None
+        fault, _, part = reason.partition(": ")
+        raise PromqlError(f"error parsing regexp: {_IN_GO.get(fault, fault)}: `{part or pattern}`") from None
 
 
 @lru_cache(maxsize=1024)

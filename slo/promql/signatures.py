@@ -101,9 +101,7 @@ _OVER_TIME = [
 ]
 _DATES = ["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"]
 _EXPERIMENTAL_RANGE = [
-    "first_over_time",
     "mad_over_time",
-    "ts_of_first_over_time",
     "ts_of_last_over_time",
     "ts_of_max_over_time",
     "ts_of_min_over_time",

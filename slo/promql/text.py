@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
+
+_DECIMAL = re.compile(r"[+-]?(?:[0-9](?:_?[0-9])*\.?(?:[0-9](?:_?[0-9])*)?|\.[0-9](?:_?[0-9])*)(?:[eE][+-]?[0-9]+)?")
+_HEX = re.compile(r"[+-]?0[xX]_?(?:[0-9a-fA-F](?:_?[0-9a-fA-F])*\.?[0-9a-fA-F_]*|\.[0-9a-fA-F_]+)[pP][+-]?[0-9]+")
+_WORDS = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
+
+
+def parse_float(text: str) -> float | None:
+    """A float as Go's ParseFloat reads it; None where it reads none."""
+    if _WORDS.fullmatch(text) or _DECIMAL.fullmatch(text):
+        return float(text.replace("_", ""))
+    if _HEX.fullmatch(text):
+        return float.fromhex(text.replace("_", ""))
+    return None
 
 
 def float_text(value: float, shortest: bool = False) -> str:

@@ -104,7 +104,7 @@ def read_selector(text: str, at: Path, report: Report) -> VectorSelector:
     try:
         selector = parse_selector(text)
     except PromqlError as error:
-        report(at, str(error), "error")
+        report(at, _refusal(error), "error")
         raise Fault from None
     if selector.offset_ms or selector.at is not None:
         report(at, "leave `offset` and `@` out; a definition holds for every moment", "error")
@@ -112,12 +112,17 @@ def read_selector(text: str, at: Path, report: Report) -> VectorSelector:
     return selector
 
 
+def _refusal(error: PromqlError) -> str:
+    """The parser speaks as a server does, which takes it as known that it was given PromQL."""
+    return f"not valid PromQL: {error}" if "parse error: " in str(error) else str(error)
+
+
 def check_promql(text: str, at: Path, report: Report) -> None:
     """Raises Fault once reported where an expression does not parse."""
     try:
         parse_promql(text)
     except PromqlError as error:
-        report(at, str(error), "error")
+        report(at, _refusal(error), "error")
         raise Fault from None
 
 
