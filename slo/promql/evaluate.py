@@ -324,13 +324,14 @@ class Evaluator:
 
     def over_block(self, node: Call, others: list[Floats], r: Ranges) -> Vector:
         name = node.func
+        if name in ("rate", "increase", "delta"):
+            values, present = rangefns.extrapolated(r, name != "delta", name == "rate")
+            if name != "delta":
+                self.hint_counters(r, present)
+            return _compact(Vector(r.labels, values, present, r.drop))
         counted = rangefns.counts(r)
         present = counted > 0
         match name:
-            case "rate" | "increase" | "delta":
-                values, present = rangefns.extrapolated(r, name != "delta", name == "rate")
-                if name != "delta":
-                    self.hint_counters(r, present)
             case "irate" | "idelta":
                 values, present = rangefns.instant_change(r, name == "irate")
             case "resets" | "changes":

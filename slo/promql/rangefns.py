@@ -7,6 +7,7 @@ prefix sums, so that the cost grows with samples and steps, not with the window.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from slo.promql.values import Bools, Flat, Floats, Ints, Ranges
 DIRECT = 3_000_000  # samples in all windows together, below which windows are gone through side by side
 _CHUNK = 4_000_000
 _IN_CACHE = 16_000  # values
+_SPANS = 64  # targets whose windows' times are kept
 
 
 def counts(r: Ranges) -> Ints:
@@ -140,46 +142,75 @@ def _with_resets(r: Ranges, result: Floats) -> Floats:
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """What extrapolation needs of a window's times alone, seconds; the same for all series of a target."""
+
+    present: Bools
+    sampled: Floats
+    to_start: Floats
+    to_end: Floats
+
+
 def extrapolated(r: Ranges, counter: bool, per_second: bool) -> tuple[Floats, Bools]:
     """delta, increase and rate, some series at a time so that what is at work stays in the processor's cache."""
     series, steps = r.lo.shape
     values, present = np.empty(r.lo.shape), np.empty(r.lo.shape, dtype=bool)
     rows = max(1, _IN_CACHE // max(steps, 1))
-    for row in range(0, series, rows):
-        part = slice(row, row + rows)
-        some = Ranges([], [], r.flat, r.lo[part], r.hi[part], r.ends, r.range_ms)
-        values[part], present[part] = _extrapolated(some, counter, per_second)
+    if rows > 1:
+        for row in range(0, series, rows):
+            part = slice(row, row + rows)
+            some = Ranges([], [], r.flat, r.lo[part], r.hi[part], r.ends, r.range_ms)
+            spans = _spans(some)
+            values[part], present[part] = _extrapolated(some, spans, counter, per_second), spans.present
+        return values, present
+    twins = r.flat.twins()
+    known: dict[int, _Spans] = {}
+    for row in range(series):
+        some = Ranges([], [], r.flat, r.lo[row : row + 1], r.hi[row : row + 1], r.ends, r.range_ms)
+        if twins[row] not in known:
+            known = {twins[row]: _spans(some)} if len(known) > _SPANS else known | {twins[row]: _spans(some)}
+        spans = known[twins[row]]
+        values[row], present[row] = _extrapolated(some, spans, counter, per_second), spans.present
     return values, present
 
 
-def _extrapolated(r: Ranges, counter: bool, per_second: bool) -> tuple[Floats, Bools]:
-    """The change between first and last sample, extrapolated towards the window's edges.
-
-    Source: Prometheus 3's documented behaviour: to a boundary nearer than 1.1 average intervals in full, else by half an
-    interval, and for counters never below zero.
-    """
+def _spans(r: Ranges) -> _Spans:
     n = counts(r)
-    present = n >= 2
-    first, last = at(r, r.lo), at(r, r.hi - 1)
-    result = last - first
-    if counter:
-        result = _with_resets(r, result)
     first_time, last_time = times_at(r, r.lo), times_at(r, r.hi - 1)
     to_start = (first_time - (r.ends - r.range_ms)[None, :]) / 1000
     to_end = (r.ends[None, :] - last_time) / 1000
     sampled = (last_time - first_time) / 1000
     average = sampled / (n - 1)
     threshold = average * 1.1
-    to_start = np.where(to_start >= threshold, average / 2, to_start)
+    return _Spans(
+        n >= 2,
+        sampled,
+        np.where(to_start >= threshold, average / 2, to_start),
+        np.where(to_end >= threshold, average / 2, to_end),
+    )
+
+
+def _extrapolated(r: Ranges, spans: _Spans, counter: bool, per_second: bool) -> Floats:
+    """The change between first and last sample, extrapolated towards the window's edges.
+
+    Source: Prometheus 3's documented behaviour: to a boundary nearer than 1.1 average intervals in full, else by half an
+    interval, and for counters never below zero.
+    """
+    first, last = at(r, r.lo), at(r, r.hi - 1)
+    result = last - first
     if counter:
-        to_zero = sampled * (first / result)
+        result = _with_resets(r, result)
+    to_start = spans.to_start
+    if counter:
+        to_zero = spans.sampled * (first / result)
         clamp = (result > 0) & (first >= 0) & (to_zero < to_start)
-        to_start = np.where(clamp, to_zero, to_start)
-    to_end = np.where(to_end >= threshold, average / 2, to_end)
-    factor = (sampled + to_start + to_end) / sampled
+        if clamp.any():
+            to_start = np.where(clamp, to_zero, to_start)
+    factor = (spans.sampled + to_start + spans.to_end) / spans.sampled
     if per_second:
         factor = factor / (r.range_ms / 1000)
-    return result * factor, present
+    return np.asarray(result * factor)
 
 
 def instant_change(r: Ranges, rate: bool) -> tuple[Floats, Bools]:

@@ -33,24 +33,33 @@ def cut(series: Iterable[Series], after_ms: int, until_ms: int, keep_stale: bool
 def _edges(flat: Flat, at: Ints) -> Ints:
     """For each series and moment the index after the last sample that is not later."""
     out = np.empty((len(flat.bounds) - 1, len(at)), dtype=np.int64)
-    same: dict[bytes, Ints] = {}
-    for row in range(len(out)):
+    for row, twin in enumerate(flat.twins()):
         low, high = flat.bounds[row], flat.bounds[row + 1]
-        times = flat.times[low:high]
-        # series of one target share their timestamps: look up once
-        key = times.tobytes() if len(at) > 64 and len(times) < 50_000 else b""
-        found = same.get(key) if key else None
-        if found is None:
-            found = np.searchsorted(times, at, "right")
-            if key:
-                same[key] = found
-        out[row] = low + found
+        if twin == row:
+            out[row] = np.searchsorted(flat.times[low:high], at, "right")
+            out[row] += low
+        else:
+            np.add(out[twin], low - flat.bounds[twin], out=out[row])
     return out
 
 
 def ranges(flat: Flat, labels: list[Labels], drop: list[bool], ends: Ints, range_ms: int) -> Ranges:
     """Windows (end - range, end] of every series at every step."""
+    shift = _shift(ends, range_ms)
+    if shift:
+        # A window begins where an earlier one ended, so one look-up serves for both edges.
+        both = _edges(flat, np.concatenate([ends[:shift] - range_ms, ends]))
+        return Ranges(labels, drop, flat, both[:, : len(ends)], both[:, shift:], ends, range_ms)
     return Ranges(labels, drop, flat, _edges(flat, ends - range_ms), _edges(flat, ends), ends, range_ms)
+
+
+def _shift(ends: Ints, range_ms: int) -> int:
+    """How many steps a window is long; 0 where it is no whole number of them, or longer than all."""
+    step = int(ends[1] - ends[0]) if len(ends) > 1 else 0
+    if step <= 0:
+        return 0
+    shift, rest = divmod(range_ms, step)
+    return shift if not rest and shift < len(ends) and bool((np.diff(ends) == step).all()) else 0
 
 
 def latest(flat: Flat, at: Ints, lookback_ms: int) -> tuple[Floats, Bools, Ints]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -92,6 +93,22 @@ class Flat:
     values: Floats
     bounds: Ints
     cache: dict[str, object] = field(default_factory=dict)
+
+    def twins(self) -> list[int]:
+        """For each series the first one that has the same timestamps, as the series of one target have."""
+        if "twins" not in self.cache:
+            parts = [self.times[low:high] for low, high in itertools.pairwise(self.bounds.tolist())]
+            known: dict[tuple[int, int, int], list[int]] = {}
+            found = []
+            for row, times in enumerate(parts):
+                ends = (len(times), int(times[0]), int(times[-1])) if len(times) else (0, 0, 0)
+                alike = known.setdefault(ends, [])
+                twin = next((other for other in alike if np.array_equal(parts[other], times)), row)
+                if twin == row:
+                    alike.append(row)
+                found.append(twin)
+            self.cache["twins"] = found
+        return self.cache["twins"]  # type: ignore[return-value]
 
     def first_of_series(self) -> Bools:
         """Which samples open a series."""
