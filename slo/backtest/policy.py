@@ -69,12 +69,22 @@ def of_rules(path: str | os.PathLike[str]) -> Policy:
 
 def of_file(path: str | os.PathLike[str], specs: Specs) -> Policy:
     """The definitions with the changes that a policy file names. Raises DefinitionError."""
-    file = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise DefinitionError([Problem(file, 0, 0, "", f"cannot be read: {reason}")]) from None
+        raise DefinitionError([Problem(str(path), 0, 0, "", f"cannot be read: {reason}")]) from None
+    return _of_text(text, str(path), specs)
+
+
+def of_mapping(content: Mapping[str, Any], specs: Specs) -> Policy:
+    """The same from a mapping with a policy file's content, for notebooks. Raises DefinitionError."""
+    import yaml
+
+    return _of_text(yaml.safe_dump(dict(content), sort_keys=False), str(content.get("policy", "policy")), specs)
+
+
+def _of_text(text: str, file: str, specs: Specs) -> Policy:
     parsed = strict_yaml.parse(text, file)
     problems = list(parsed.problems)
     if not problems and (len(parsed.documents) != 1 or not isinstance(parsed.documents[0].data, dict)):

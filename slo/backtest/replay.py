@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from slo.promql.ast import VectorSelector
 from slo.promql.dependencies import components, links, needed_by_alerts, raw_selectors, reach_ms
 from slo.promql.groups import Group, Rule
 from slo.promql.rules import run_rules
+from slo.promql.samples import Samples
 from slo.sli.counting import Counts, Grid
 from slo.sli.selectors import raw_selectors as sli_selectors
 from slo.spec.model import Freshness, NativeLatency, Outage, Raw, Slo, Specs, Threshold
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from slo.source import Source
 
 _LOOKBACK_MS = 5 * MINUTE
+_THREADS = 2
 _SERVICE_LABELS = ("service", "sloth_service")
 _SLO_LABELS = ("slo", "sloth_slo")
 
@@ -110,22 +114,32 @@ def _run(
     found: list[AlertInterval] = []
     problems: list[str] = list(policy.warnings)
     samples_read = 0
-    for part in components(needed_by_alerts(policy.groups)):
-        if part not in known:
-            known[part] = _run_part(part, source, start_ms, end_ms)
+    parts = components(needed_by_alerts(policy.groups))
+    # Samples are read here, one part after the other; what runs beside each other is arithmetic on them.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[tuple[tuple[Group, ...], Future[_Part]]] = deque()
+        for part in parts:
+            if part not in known:
+                if len(waiting) >= _THREADS:  # no more samples in memory than are at work
+                    first, future = waiting.popleft()
+                    known[first] = future.result()
+                warm_ms = reach_ms(part, _LOOKBACK_MS)
+                samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
+                waiting.append((part, pool.submit(_run_part, part, samples, start_ms - warm_ms, start_ms, end_ms)))
+            done()
+        for part, future in waiting:
+            known[part] = future.result()
+    for part in parts:
         ran = known[part]
         found += ran.intervals
         problems += ran.problems
         samples_read += ran.samples
-        done()
     return found, problems, samples_read
 
 
-def _run_part(part: tuple[Group, ...], source: Source, start_ms: int, end_ms: int) -> _Part:
+def _run_part(part: tuple[Group, ...], samples: Samples, from_ms: int, start_ms: int, end_ms: int) -> _Part:
     # Where recorded series begin, rules see as little as a server that has just loaded them.
-    warm_ms = reach_ms(part, _LOOKBACK_MS)
-    samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
-    result = run_rules(part, samples, (start_ms - warm_ms) / 1000, end_ms / 1000)
+    result = run_rules(part, samples, from_ms / 1000, end_ms / 1000)
     cut = (replace(one, start_ms=max(one.start_ms, start_ms)) for one in result.alerts if one.end_ms > start_ms)
     return _Part(tuple(cut), result.problems, sum(len(series.times) for series in samples.series))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slo.backtest.incidents import Told, planted, read_incidents
 from slo.backtest.model import Backtest
-from slo.backtest.policy import Policy, of_definitions, of_file, of_rules
+from slo.backtest.policy import Policy, of_definitions, of_file, of_mapping, of_rules
 from slo.backtest.replay import backtest
 from slo.budget.incidents import INCIDENT_BURN
 from slo.errors import ConfigError
@@ -28,7 +28,7 @@ def run(
     specs: Specs,
     source: Source,
     *,
-    policies: Iterable[PathLike | Policy] = (),
+    policies: Iterable[PathLike | Mapping[str, Any] | Policy] = (),
     rules: Iterable[PathLike] = (),
     start: datetime | int | None = None,
     end: datetime | int | None = None,
@@ -38,7 +38,7 @@ def run(
 ) -> Backtest:
     """What the definitions' alerts, and those of other policies and rules files, would have done from `start` to `end`.
 
-    `start` and `end` are datetimes with a time zone or milliseconds UTC: without them all of a recording, or the last
+    `policies` are files, or mappings with a file's content. `start` and `end` are datetimes with a time zone or milliseconds UTC: without them all of a recording, or the last
     30 d of a server. `incidents` is a YAML or CSV file, or "planted" or "found"; without it they are those that a
     simulation planted, or else found where the budget was spent `burn_rate` times too fast. Raises DefinitionError,
     ConfigError, SourceError.
@@ -50,7 +50,14 @@ def run(
     if start_ms >= end_ms:
         raise ConfigError("the backtest's start is not before its end")
     chosen = [of_definitions(specs)] if len(specs) else []
-    chosen += [one if isinstance(one, Policy) else of_file(one, specs) for one in policies]
+    for one in policies:
+        match one:
+            case Policy():
+                chosen.append(one)
+            case Mapping():
+                chosen.append(of_mapping(one, specs))
+            case _:
+                chosen.append(of_file(one, specs))
     chosen += [of_rules(one) for one in rules]
     if not chosen:
         raise ConfigError("nothing to backtest: name definitions, or a rules file with --rules")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from slo.window import MINUTE, BurnWindow, format_duration, parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
@@ -285,6 +287,15 @@ class Budget:
 
         columns = ["start", "end", "seconds", "errors", "total", "error_ratio", "budget_share"]
         return pd.DataFrame([[getattr(i, c) for c in columns] for i in self.incidents], columns=columns)
+
+    def plot(
+        self, kind: Literal["burn_down", "error_ratio", "burn_rate", "latency"] = "burn_down", axes: Axes | None = None
+    ) -> Axes:
+        """One of the report's charts on matplotlib axes. Raises ValueError where there is nothing to draw."""
+        # As pandas names its plotting backend: drawing is looked up when it is asked for, counting does not need it.
+        drawing: Any = import_module("slo.report.plots")
+        drawn: Axes = drawing.plot_budget(self, kind, axes)
+        return drawn
 
     def _index(self, part: slice) -> pd.DatetimeIndex:
         import pandas as pd
