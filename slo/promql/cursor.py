@@ -15,12 +15,13 @@ _ARITHMETIC = ("+", "-", "*", "/", "%", "^", "(")
 
 @dataclass
 class Places:
-    """By a node's identity: where it begins, where it begins with its parentheses, its operator, and a fault of its own."""
+    """By a node's identity: where it begins, where it begins with its parentheses, its operator, a fault of its own."""
 
     own: dict[int, int] = field(default_factory=dict)
     outer: dict[int, int] = field(default_factory=dict)
     operator: dict[int, int] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
+    named: set[int] = field(default_factory=set)  # selectors with their name before the braces
     alive: list[Node] = field(default_factory=list)  # an identity is only one's own as long as the node lives
 
     def put(self, node: Node, start: int) -> Node:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from slo.errors import PromqlError
-from slo.promql import binary, buckets, functions, rangefns, select
+from slo.promql import binary, buckets, functions, info, rangefns, select
 from slo.promql.aggregate import aggregate
 from slo.promql.ast import (
     SET_OPERATORS,
@@ -24,6 +24,7 @@ from slo.promql.ast import (
     Subquery,
     Unary,
     VectorSelector,
+    walk,
 )
 from slo.promql.samples import Samples
 from slo.promql.text import float_text
@@ -247,9 +248,24 @@ class Evaluator:
                 edges = [self.scalar(args[0]), self.scalar(args[1])]
                 return self.unnamed(buckets.by_histogram(self.vector(args[2]), edges, self.notes, name))
             case "info":
-                raise PromqlError(f"info() is not supported yet; all other functions on floats are: {node}")
+                return self.info(args[0], args[1] if len(args) > 1 else None)
             case _:
                 return self.over_range(node)
+
+    def info(self, of: Node, selector: Node | None) -> Vector:
+        assert selector is None or isinstance(selector, VectorSelector)
+        base = self.vector(of)
+        names, data = info.matchers_of(selector)
+        infos = Vector.empty(len(self.times))
+        if (chosen := info.wanted(base, names, data)) is not None:
+            # as on a server, info series are read over the time that the first selector below covers
+            first = next((node for node in walk(of) if isinstance(node, VectorSelector)), VectorSelector())
+            span = self.times[[0, -1]] if first.at is None else np.unique(self.moments(replace(first, offset_ms=0)))
+            after, until = int(span[0]) - first.offset_ms - self.settings.lookback_ms, int(span[-1]) - first.offset_ms
+            labels, flat = self.flat(chosen, after, until, stale=True)
+            _, present, times = select.latest(flat, self.times, self.settings.lookback_ms)
+            infos = Vector(labels, times / 1000, present, [False] * len(labels))
+        return _compact(info.join(base, infos, names, data))
 
     def mapped(self, vector: Vector, fn: Any) -> Vector:
         changed = Vector(vector.labels, np.asarray(fn(vector.values)), vector.present, vector.drop, vector.ordered)

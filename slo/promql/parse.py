@@ -186,6 +186,8 @@ class _Parser(Cursor):
             fault = NO_MATCHER
         if fault:
             self.places.faults[id(node)] = fault
+        if outside is not None:
+            self.places.named.add(id(node))
         return node
 
     def matcher(self, label: str, name: Token) -> Matcher:

@@ -100,7 +100,7 @@ def _of_call(node: Call, places: Places) -> Iterator[Problem]:
         if not isinstance(chosen, VectorSelector):
             kind = value_type(chosen)
             yield start, f"expected type instant vector in call to function {name}, got {SHOWN[kind]}"
-        elif chosen.name:
+        elif id(chosen) in places.named:
             yield places.outer[id(chosen)], "expected label selectors only, got vector selector instead"
         elif places.faults.get(id(chosen)) == NO_MATCHER:
             del places.faults[id(chosen)]

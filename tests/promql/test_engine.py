@@ -60,8 +60,3 @@ def test_a_frame_has_a_column_per_series() -> None:
     frame = held.query_range("x", 0, 60, 60).to_frame()
     assert list(frame.columns) == ['x{a="1"}', 'x{a="2"}']
     assert np.isnan(frame['x{a="2"}'].iloc[0])
-
-
-def test_what_is_not_supported_is_named() -> None:
-    with pytest.raises(PromqlError, match=r"info\(\) is not supported.*info\(x\)"):
-        engine().query("1 + info(x)", at=0)
