@@ -43,7 +43,8 @@ def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes
             continue
         values[places] = _reduce(node.op, vector, rows)
         present[places] = vector.present[rows].any(axis=1)
-    drop = [vector.drop[rows[0]] for rows in groups.values()]
+    # as a server has it: the n-th group follows the n-th series, be it another group's
+    drop = vector.drop[: len(groups)]
     return Vector(list(groups), values, present, drop)
 
 

@@ -94,7 +94,7 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
     ones: dict[Labels, list[int]] = {}
     for row, labels in enumerate(one.labels):
         ones.setdefault(signature(labels), []).append(row)
-    faults: list[tuple[int, int, str]] = []  # the server meets the first step's fault first
+    faults: list[tuple[int, int, int, str]] = []  # the server meets the first step's fault first, row by row
     for key, rows in ones.items():
         twice = (one.present[rows].sum(axis=0) > 1) & some_many
         if len(rows) > 1 and bool(twice.any()):
@@ -106,7 +106,7 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
                 f"found duplicate series for the match group {labels_text(key)} on the {side} hand-side of the "
                 f"operation: [{shown}];many-to-many matching not allowed: matching labels must be unique on one side"
             )
-            faults.append((int(twice.argmax()), 0, text))
+            faults.append((int(twice.argmax()), 0, there[1], text))
     labels_out: list[Labels] = []
     values_out: list[Floats] = []
     present_out: list[Bools] = []
@@ -131,13 +131,13 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
                     if matching.card == "one-to-one"
                     else "multiple matches for labels: grouping labels must ensure unique matches"
                 )
-                faults.append((int((before & mask).argmax()), 1, text))
+                faults.append((int((before & mask).argmax()), 1, row, text))
             taken[claim] = mask if before is None else before | mask
             labels_out.append(metric)
             values_out.append(np.asarray(found, dtype=np.float64))
             present_out.append(mask)
     if faults:
-        raise PromqlError(min(faults)[2])
+        raise PromqlError(min(faults)[3])
     if not labels_out:
         return Vector.empty(steps)
     drop = [node.return_bool] * len(labels_out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from slo.promql.text import parse_float
-from slo.promql.values import NAME, Floats, Labels, Notes, Vector, without
+from slo.promql.values import NAME, Bools, Floats, Ints, Labels, Notes, Vector, without
 
 _SMALL = 1e-12
 _MONOTONIC = (
@@ -29,17 +29,17 @@ def _coalesced(bounds: Floats, counts: Floats) -> tuple[Floats, Floats]:
     return unique, counts
 
 
-def _monotonic(counts: Floats) -> tuple[Floats, bool]:
-    """Counts that never fall from bucket to bucket, and whether more than rounding was mended."""
+def _monotonic(counts: Floats) -> tuple[Floats, Bools]:
+    """Counts that never fall from bucket to bucket, and at which steps more than rounding was mended."""
     out = counts.copy()
     held = out[0].copy()
-    forced = False
+    forced = np.zeros(counts.shape[1], dtype=bool)
     for index in range(1, len(out)):
         now = out[index]
         size = np.abs(held) + np.abs(now)
         close = (held != now) & (np.abs(held - now) / np.minimum(size, np.finfo(float).max) < _SMALL)
         falls = (now < held) & ~close
-        forced |= bool(falls.any())
+        forced |= falls
         out[index] = np.where(close | falls, held, now)
         held = out[index]
     return out, forced
@@ -49,38 +49,47 @@ def _rows(counts: Floats, index: Floats) -> Floats:
     return np.asarray(np.take_along_axis(counts, np.maximum(index, 0)[None, :].astype(np.int64), axis=0)[0])
 
 
-def quantile(q: Floats, bounds: Floats, counts: Floats) -> tuple[Floats, bool]:
-    """The q-quantile of each step; counts are (buckets, steps). Also whether the counts had to be made monotonic."""
+def _first_reached(counts: Floats, rank: Floats) -> Ints:
+    """The first bucket of each step that reaches the rank, by halving as the server does: it shows where counts are NaN."""
+    low, high = np.zeros(len(rank), dtype=np.int64), np.full(len(rank), len(counts), dtype=np.int64)
+    for _ in range(len(counts).bit_length()):
+        middle = (low + high) // 2
+        short = ~(np.take_along_axis(counts, np.minimum(middle, len(counts) - 1)[None, :], axis=0)[0] >= rank)
+        open_ = low < high
+        low, high = np.where(open_ & short, middle + 1, low), np.where(open_ & ~short, middle, high)
+    return low
+
+
+def quantile(q: Floats, bounds: Floats, counts: Floats) -> tuple[Floats, Bools]:
+    """The q-quantile of each step; counts are (buckets, steps). Also where the counts had to be made monotonic."""
     outside = np.where(np.isnan(q), np.nan, np.where(q < 0, -np.inf, np.inf))
     plain = (q >= 0) & (q <= 1)
     nothing = np.full(len(q), np.nan)
     bounds, counts = _coalesced(bounds, counts)
     if not len(bounds) or not np.isposinf(bounds[-1]):
-        return np.where(plain, nothing, outside), False
+        return np.where(plain, nothing, outside), np.zeros(len(q), dtype=bool)
     counts, forced = _monotonic(counts)
     if len(bounds) < 2:
-        return np.where(plain, nothing, outside), forced
+        return np.where(plain, nothing, outside), forced & plain
     observations = counts[-1]
     rank = q * observations
-    reached = counts[:-1] >= rank
     last = len(bounds) - 1
-    b = np.where(reached.any(axis=0), reached.argmax(axis=0), last)
+    b = _first_reached(counts[:-1], rank)
     below = np.where(b > 0, _rows(counts, b - 1), 0.0)
     start = np.where(b > 0, bounds[np.maximum(b - 1, 0)], 0.0)
     result = start + (bounds[b] - start) * ((rank - below) / (_rows(counts, b) - below))
     result = np.where((b == 0) & (bounds[0] <= 0), bounds[0], result)
     result = np.where(b == last, bounds[last - 1], result)
     result = np.where(observations == 0, np.nan, result)
-    return np.where(plain, result, outside), forced and bool(plain.any())
+    return np.where(plain, result, outside), forced & plain
 
 
-def fraction(lower: Floats, upper: Floats, bounds: Floats, counts: Floats) -> tuple[Floats, bool]:
+def fraction(lower: Floats, upper: Floats, bounds: Floats, counts: Floats) -> Floats:
     """The share of observations between lower and upper, by linear interpolation in buckets."""
     steps = counts.shape[1]
     bounds, counts = _coalesced(bounds, counts)
     if not len(bounds) or not np.isposinf(bounds[-1]):
-        return np.full(steps, np.nan), False
-    counts, _ = _monotonic(counts)
+        return np.full(steps, np.nan)
     total = counts[-1]
 
     def rank(x: Floats) -> Floats:
@@ -100,10 +109,10 @@ def fraction(lower: Floats, upper: Floats, bounds: Floats, counts: Floats) -> tu
 
     share = (rank(upper) - rank(lower)) / total
     share = np.where(lower >= upper, 0.0, share)
-    return np.where((total == 0) | np.isnan(lower) | np.isnan(upper), np.nan, share), False
+    return np.where((total == 0) | np.isnan(lower) | np.isnan(upper), np.nan, share)
 
 
-def by_histogram(vector: Vector, params: list[Floats], notes: Notes, name: str) -> Vector:
+def by_histogram(vector: Vector, params: list[Floats], notes: Notes, name: str, delayed: bool) -> Vector:
     """histogram_quantile(q, vector) or histogram_fraction(lower, upper, vector)."""
     groups: dict[Labels, list[tuple[int, float]]] = {}
     for row, labels in enumerate(vector.labels):
@@ -128,6 +137,7 @@ def by_histogram(vector: Vector, params: list[Floats], notes: Notes, name: str) 
             patterns, which = mask[:, :1], np.zeros(steps, dtype=np.int64)
         else:
             patterns, which = np.unique(mask, axis=1, return_inverse=True)
+        forced = np.zeros(steps, dtype=bool)
         for pattern in range(patterns.shape[1]):
             used = patterns[:, pattern]
             if not used.any():
@@ -135,10 +145,12 @@ def by_histogram(vector: Vector, params: list[Floats], notes: Notes, name: str) 
             at = np.flatnonzero(which.reshape(-1) == pattern)
             counts = vector.values[np.ix_(np.asarray(rows)[used], at)]
             if name == "histogram_quantile":
-                values[index, at], forced = quantile(params[0][at], tops[used], counts)
-                if forced:
-                    notes.info(f'{_MONOTONIC}"{dict(labels).get(NAME, "")}"')
+                values[index, at], forced[at] = quantile(params[0][at], tops[used], counts)
             else:
-                values[index, at], _ = fraction(params[0][at], params[1][at], tops[used], counts)
+                values[index, at] = fraction(params[0][at], params[1][at], tops[used], counts)
             present[index, at] = True
+        first = present[index].argmax()
+        for step in np.flatnonzero(forced)[[0, -1]] if forced.any() else ():
+            # a server that drops names at once has lost it after the histogram's first step
+            notes.info(f'{_MONOTONIC}"{dict(labels).get(NAME, "") if delayed or step == first else ""}"')
     return Vector(list(groups), values, present, [True] * len(groups))

@@ -243,10 +243,12 @@ class Evaluator:
                 q = self.scalar(args[0])
                 vector = self.vector(args[1])
                 self.check_quantile(q)
-                return self.unnamed(buckets.by_histogram(vector, [q], self.notes, name))
+                return self.unnamed(buckets.by_histogram(vector, [q], self.notes, name, self.settings.delayed))
             case "histogram_fraction":
                 edges = [self.scalar(args[0]), self.scalar(args[1])]
-                return self.unnamed(buckets.by_histogram(self.vector(args[2]), edges, self.notes, name))
+                return self.unnamed(
+                    buckets.by_histogram(self.vector(args[2]), edges, self.notes, name, self.settings.delayed)
+                )
             case "info":
                 return self.info(args[0], args[1] if len(args) > 1 else None)
             case _:
@@ -373,8 +375,7 @@ class Evaluator:
                 values = np.sqrt(values) if name == "stddev_over_time" else values
             case "quantile_over_time":
                 q = others[0]
-                if present.any():
-                    self.check_quantile(q)
+                self.check_quantile(q[present.any(axis=0)])
                 values = rangefns.quantile_over_time(r, q)
             case "mad_over_time":
                 values = rangefns.mad_over_time(r)

@@ -144,6 +144,7 @@ def merge_same(vector: Vector) -> Vector:
         return vector
     rows: dict[Labels, int] = {}
     values, present = vector.values.copy(), vector.present.copy()
+    drop = list(vector.drop)
     kept = []
     for row, labels in enumerate(vector.labels):
         first = rows.setdefault(labels, row)
@@ -152,6 +153,8 @@ def merge_same(vector: Vector) -> Vector:
             continue
         if bool((present[first] & present[row]).any()):
             raise PromqlError(SAME_LABELSET)
+        if present[row].any() and (not present[first].any() or present[row].argmax() < present[first].argmax()):
+            drop[first] = drop[row]  # whoever comes first says what becomes of the name
         np.copyto(values[first], values[row], where=present[row])
         present[first] |= present[row]
-    return Vector(vector.labels, values, present, vector.drop, vector.ordered).take(kept)
+    return Vector(vector.labels, values, present, drop, vector.ordered).take(kept)

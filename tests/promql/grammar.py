@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from slo.promql.samples import Samples
+from slo.promql.samples import STALE, Samples
 
 BASE = 1_700_000_000_000  # ms
 LENGTH = 7_200_000
@@ -47,6 +47,19 @@ def series(seed: int) -> Rows:
             rows.append(({"__name__": "w", "job": job, "instance": instance}, at, [float(v) for v in mixed]))
         at = times()
         rows.append(({"__name__": "one", "job": job}, at, [float(rng.randrange(5)) for _ in at]))
+        at = times()
+        if at:  # ends and comes back
+            ends = [rng.random() < 0.05 for _ in at]
+            held_ = [float(STALE) if end else float(rng.randrange(9)) for end in ends]
+            rows.append(({"__name__": "ends", "job": job, "instance": "x"}, at, held_))
+        for le in ("0.5", "1", "1.0", "2.5e0", "many", "+Inf")[rng.randrange(2) :]:  # falls, repeats, misses
+            at = times()
+            counts_ = [rng.choice([float("nan"), 0.0, 1.0, 3.0, 3.0000000000001, 5.0]) for _ in at]
+            rows.append(({"__name__": "odd_bucket", "job": job, "le": le}, at, counts_))
+        at = times()
+        rows.append(
+            ({"__name__": "target_info", "job": job, "version": rng.choice("12"), "code": "200"}, at, [1.0] * len(at))
+        )
         at, counts = times(), np.zeros(5)
         table = []
         for _ in at:
@@ -61,21 +74,8 @@ def samples(rows: Rows) -> Samples:
     return Samples.from_series(rows)
 
 
-def openmetrics(rows: Rows) -> str:
-    lines = []
-    for name in dict.fromkeys(labels["__name__"] for labels, _, _ in rows):
-        lines.append(f"# TYPE {name} unknown")
-        for labels, times, values in rows:
-            if labels["__name__"] != name:
-                continue
-            inner = ",".join(f'{k}="{v}"' for k, v in labels.items() if k != "__name__")
-            for at, value in zip(times, values, strict=True):
-                lines.append(f"{name}{{{inner}}} {value!r} {at / 1000:.3f}".replace("inf", "Inf").replace("nan", "NaN"))
-    return "\n".join([*lines, "# EOF", ""])
-
-
 SELECTORS = [
-    "c_total", 'c_total{code="200"}', 'c_total{code=~"5.."}', 'c_total{code!~"2.."}', "g", 'g{instance="x"}', "w", "one",
+    "ends", "odd_bucket", "c_total", 'c_total{code="200"}', 'c_total{code=~"5.."}', 'c_total{code!~"2.."}', "g", 'g{instance="x"}', "w", "one",
     'h_bucket{job="a"}', "h_bucket", 'one{job="b"}', "nothing", '{__name__=~"g|one"}', 'w{job!="a"}',
 ]  # fmt: skip
 RANGE_FUNCTIONS = [
@@ -145,8 +145,13 @@ FUNCTIONS = [
 
 
 class Grammar:
-    def __init__(self, rng: random.Random) -> None:
+    """Expressions for instant queries, or for range queries, in which a server keeps series in no set order once they
+    went through an operator or a function of instant vectors: nothing is asked then that hangs on the order.
+    """
+
+    def __init__(self, rng: random.Random, instant: bool) -> None:
         self.rng = rng
+        self.instant = instant
 
     def pick(self, options: list[str]) -> str:
         return self.rng.choice(options)
@@ -179,7 +184,8 @@ class Grammar:
         )
 
     def labels(self) -> str:
-        names = self.rng.sample(["job", "code", "instance", "le", "__name__"], self.rng.choice([0, 1, 1, 2]))
+        all_names = ["job", "code", "instance", "le", *(["__name__"] if self.instant else [])]
+        names = self.rng.sample(all_names, self.rng.choice([0, 1, 1, 2]))
         return "(" + ", ".join(names) + ")"
 
     def grouping(self) -> str:
@@ -200,8 +206,10 @@ class Grammar:
                 return f"{op}{self.grouping()}({self.vector(depth - 1)})"
             case 6:
                 op = self.pick(["topk", "bottomk", "quantile", "limitk", "quantile", "limit_ratio"])
-                param = self.pick(["1", "2", "3", "0.5", "0.25", "-1", 'scalar(one{job="a"})'])
-                return f"{op}{self.grouping()}({param}, {self.vector(depth - 1)})"
+                param = self.pick(
+                    ["1", "2", "3", "0.5", "0.25", "-1", 'scalar(one{job="a"})', "time() / 1e9", "Inf", "NaN"]
+                )
+                return f"{op}{self.grouping()}({param}, {self.ranked(op, depth)})"
             case 7:
                 return self.special(depth)
             case 8:
@@ -222,6 +230,16 @@ class Grammar:
             case _:
                 return f"-{self.vector(depth - 1)}" if self.rng.random() < 0.5 else f"vector({self.scalar(depth - 1)})"
 
+    def ranked(self, op: str, depth: int) -> str:
+        """What elements are chosen from: no two of equal value where the value decides."""
+        if op in ("topk", "bottomk"):
+            plain = self.pick(["g", 'g{instance="x"}', "g offset 1m", "g @ end()"])
+            windows = f"g[{self.pick(['2m', '5m', '1h'])}]"
+            return self.pick([plain, f"{self.pick(['avg_over_time', 'sum_over_time', 'last_over_time'])}({windows})"])
+        if op == "limitk" and not self.instant:
+            return self.pick([self.selector(), f"{self.pick(RANGE_FUNCTIONS)}({self.pick(SELECTORS)}[5m])"])
+        return self.vector(depth - 1)
+
     def special(self, depth: int) -> str:
         inner, number = self.vector(depth - 1), self.scalar(depth - 1)
         return self.pick([
@@ -235,4 +253,10 @@ class Grammar:
             f'label_replace({inner}, "job", "$1", "instance", "(x)")',
             f'label_join({inner}, "z", "-", "job", "code", "instance")', f'count_values("v", {inner})',
             f"double_exponential_smoothing({self.matrix(depth - 1)}, 0.5, 0.3)", f"absent({inner})",
+            f"histogram_quantile({number}, odd_bucket)", f"histogram_fraction({self.scalar(0)}, {number}, odd_bucket)",
+f"scalar({inner}) + {inner}",
+            f'info({self.selector()}, {{version=~"{self.pick([".+", ".*", "1"])}"}})' if self.instant else inner,
+            f'sort_by_label({inner}, "job", "code")', f'sort_by_label_desc({inner}, "instance")',
+            f'count_values by (job) ("job", {inner})', f'count_values without (code) ("v", {inner})',
+            f'label_replace({inner}, "__name__", "$1", "job", "(.*)")', f"timestamp({self.selector()})",
         ])  # fmt: skip

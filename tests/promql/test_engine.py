@@ -55,6 +55,12 @@ def test_names_dropped_at_once_or_at_the_end() -> None:
         engine(*rows, delayed_name_removal=False).query(expr, at=60)
 
 
+def test_a_name_is_dropped_or_kept_as_the_first_of_merged_series_has_it() -> None:
+    held = engine(({"__name__": "x"}, [0, 60, 120], [1.0, 1.0, 2.0]))
+    found = held.query_range("(x offset 1m == bool x) or x", 0, 120, 60)
+    assert [one.labels for one in found.series] == [{"__name__": "x"}]
+
+
 def test_a_frame_has_a_column_per_series() -> None:
     held = engine(({"__name__": "x", "a": "1"}, [0, 60], [1.0, 2.0]), ({"__name__": "x", "a": "2"}, [60], [3.0]))
     frame = held.query_range("x", 0, 60, 60).to_frame()
