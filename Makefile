@@ -28,10 +28,11 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --ignore tests/bench
 
-# What takes minutes: rules of every interval on a live server under load, and the rules' own tests of all definitions.
+# What takes minutes: rules of every interval on a live server under load, the five systems end to end, and the rules'
+# own tests of all definitions.
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
-	  -k "own_tests or live"
+	  tests/systems -k "own_tests or live or systems"
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -332,6 +332,9 @@ def simulate(
     end: Annotated[
         str | None, typer.Option("--end", help="Where the samples end. [default: the last midnight UTC]")
     ] = None,
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", help="What goes wrong, from a file, instead of by chance.")
+    ] = None,
     openmetrics: Annotated[
         bool, typer.Option("--openmetrics", help="OpenMetrics text, for promtool tsdb create-blocks-from.")
     ] = False,
@@ -340,12 +343,14 @@ def simulate(
     from slo.source.openmetrics import write_openmetrics
     from slo.source.recording import write
     from slo.source.simulation import simulate as make
+    from slo.source.simulation.scenario import read_scenario
 
     specs = _load(paths)
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     end_ms = round(midnight.timestamp() * 1000) if end is None else _time(end, "--end")
     with _progress("simulating", 0):
-        samples, header = make(specs, days=days, seed=seed, end_ms=end_ms)
+        written = None if scenario is None else read_scenario(scenario, specs)
+        samples, header = make(specs, days=days, seed=seed, end_ms=end_ms, scenario=written)
         if openmetrics:
             write_openmetrics(output, samples)
         else:

@@ -18,6 +18,7 @@ from slo.errors import DefinitionError, Problem
 from slo.sli.counting import Counts
 from slo.spec import yaml as strict_yaml
 from slo.spec.model import Slo
+from slo.spec.single import read_text
 from slo.spec.suggest import suggest
 
 _KEYS = ("start", "end", "name", "slo")
@@ -40,11 +41,7 @@ def read_incidents(path: str | os.PathLike[str]) -> tuple[Told, ...]:
     `slo`. Raises DefinitionError with every fault.
     """
     file = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise DefinitionError([Problem(file, 0, 0, "", f"cannot be read: {reason}")]) from None
+    text = read_text(path)
     problems: list[Problem] = []
     rows = _csv_rows(text, file, problems) if Path(path).suffix == ".csv" else _yaml_rows(text, file, problems)
     found = []

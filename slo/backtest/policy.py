@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from slo.errors import DefinitionError, Problem, PromqlError
 from slo.promql.groups import Group, Rule, read_groups
@@ -17,9 +17,9 @@ from slo.rules import AlertRule, RuleGroup, compile_specs
 from slo.spec import yaml as strict_yaml
 from slo.spec.build_alerting import build_alerting
 from slo.spec.document import AlertingModel, Model
-from slo.spec.load import validation_messages
 from slo.spec.model import Service, Slo, Specs
 from slo.spec.read import Fault, parse_objective, read_window
+from slo.spec.single import parse_single, read_text
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,7 @@ def of_rules(path: str | os.PathLike[str]) -> Policy:
 
 def of_file(path: str | os.PathLike[str], specs: Specs) -> Policy:
     """The definitions with the changes that a policy file names. Raises DefinitionError."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise DefinitionError([Problem(str(path), 0, 0, "", f"cannot be read: {reason}")]) from None
-    return _of_text(text, str(path), specs)
+    return _of_text(read_text(path), str(path), specs)
 
 
 def of_mapping(content: Mapping[str, Any], specs: Specs) -> Policy:
@@ -85,24 +80,8 @@ def of_mapping(content: Mapping[str, Any], specs: Specs) -> Policy:
 
 
 def _of_text(text: str, file: str, specs: Specs) -> Policy:
-    parsed = strict_yaml.parse(text, file)
-    problems = list(parsed.problems)
-    if not problems and (len(parsed.documents) != 1 or not isinstance(parsed.documents[0].data, dict)):
-        problems.append(Problem(file, 0, 0, "", "a policy is one mapping with `policy:` (its name)"))
-    if problems:
-        raise DefinitionError(problems)
-    document = parsed.documents[0]
-
-    def report(at: strict_yaml.Path, message: str, severity: str) -> None:
-        line, column = document.place(at)
-        problems.append(Problem(file, line, column, strict_yaml.show_path(at), message, severity))
-
-    try:
-        model = _PolicyModel.model_validate(document.data)
-    except ValidationError as error:
-        for at, message in validation_messages(error, _accepted):
-            report(at, message, "error")
-        raise DefinitionError(problems) from None
+    what = "a policy is one mapping with `policy:` (its name)"
+    model, report, problems = parse_single(text, file, _PolicyModel, what, _accepted)
     changed = _changed(model, specs, report)
     if any(problem.severity == "error" for problem in problems):
         raise DefinitionError(problems)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from slo.errors import SloError
-from slo.promql.ast import VectorSelector
+from slo.promql.ast import VectorSelector, walk
+from slo.promql.parse import parse
 from slo.promql.samples import Samples
 from slo.sli.selectors import raw_selectors
 from slo.source.recording import Header
@@ -17,6 +18,7 @@ from slo.source.simulation import flows, histograms
 from slo.source.simulation.counters import Row, Truth
 from slo.source.simulation.forms import form
 from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
+from slo.source.simulation.scenario import Scenario
 from slo.source.simulation.world import Histogram, World
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
 from slo.window import DAY, HOUR
@@ -25,12 +27,27 @@ _SHADOW = " events"
 _COUNTER_ENDINGS = ("_total", "_count", "_sum", "_bucket", "_created")
 
 
-def simulate(specs: Specs, *, days: float, seed: int, end_ms: int, incidents: bool = True) -> tuple[Samples, Header]:
+def simulate(
+    specs: Specs, *, days: float, seed: int, end_ms: int, incidents: bool = True, scenario: Scenario | None = None
+) -> tuple[Samples, Header]:
     """Samples for all series that the definitions need, over (end − days, end], and a header with their truth.
 
-    The same seed gives the same samples. Raises SloError where a selector cannot be simulated.
+    The same seed gives the same samples. With a `scenario` nothing goes wrong but what it names. Raises SloError where a
+    selector cannot be simulated.
     """
-    stage = Stage(seed, end_ms - round(days * DAY), end_ms, incidents)
+    start_ms = end_ms - round(days * DAY)
+    stage = Stage(seed, start_ms, end_ms, incidents or scenario is not None)
+    written = Scenario()
+    if scenario is not None:
+        written = scenario.moved(start_ms)
+        stage = replace(
+            stage,
+            gaps=list(written.gaps),
+            written=written.slos,
+            per_second=written.per_second,
+            steady=written.steady,
+            steady_errors=written.steady_errors,
+        )
     slos = sorted(specs.values(), key=lambda slo: slo.id)
     clocks: dict[tuple[str, str, int], Clock] = {}
     truth = {slo.id: Truth() for slo in slos}
@@ -57,7 +74,9 @@ def simulate(specs: Specs, *, days: float, seed: int, end_ms: int, incidents: bo
         if key in rows:
             raise SloError(f"cannot simulate {named['__name__']}: two SLOs use it in ways that do not fit together")
         rows[key] = (named, *_unique(times, values))
-    header = Header(stage.start_ms, end_ms, f"simulation, seed {seed}", _told(stage, slos, world, clocks))
+    for labels, times, values in _beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written):
+        rows[tuple(sorted(labels.items()))] = (labels, *_unique(times, values))
+    header = Header(stage.start_ms, end_ms, f"simulation, seed {seed}", _told(stage, slos, world, clocks, written))
     return Samples.from_series(rows[key] for key in sorted(rows)), header
 
 
@@ -68,6 +87,10 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     gauges: dict[str, list[tuple[Slo, Threshold]]] = {}
     ages: dict[str, list[tuple[Slo, Freshness]]] = {}
     free: dict[str, list[tuple[Slo, Threshold, list[VectorSelector]]]] = {}
+    for slo in slos:
+        if isinstance(slo.sli, Threshold) and world.stage.written is not None:
+            for metric in _by_metric(slo, slo.sli):
+                world.drops.setdefault(metric, []).extend(span for span in world.planned(slo) if span.level)
     for slo in slos:
         match slo.sli:
             case Ratio() | Raw() as sli:
@@ -132,6 +155,19 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
             yield from flows.count_events(metric, [(_shadow(slo, world), ratio)], world)
 
 
+def _beside(specs: Specs, world: World, known: set[str], written: Scenario) -> Iterable[Row]:
+    """Counters that only plain alerts read."""
+    for service in specs.services:
+        for alert in service.alerts:
+            spans = written.alerts.get(f"{service.name}/{alert.name}", ())
+            nodes = [node for node in walk(parse(alert.expr)) if isinstance(node, VectorSelector)]
+            for metric in sorted({node.name for node in nodes if node.name and node.name not in known}):
+                if metric.endswith("_total"):
+                    selectors = [replace(node, offset_ms=0, at=None) for node in nodes if node.name == metric]
+                    known.add(metric)
+                    yield from flows.restarts(metric, selectors, spans, world, service.name)
+
+
 def _by_metric(slo: Slo, sli: Threshold) -> dict[str, list[VectorSelector]]:
     """The selectors of each metric in a threshold's expression, the widest first."""
     found: dict[str, list[VectorSelector]] = {}
@@ -159,7 +195,9 @@ def _unique(times: Ints, values: Any) -> tuple[Ints, Any]:
     return times[keep], values[keep]
 
 
-def _told(stage: Stage, slos: Sequence[Slo], world: World, clocks: dict[tuple[str, str, int], Clock]) -> dict[str, Any]:
+def _told(
+    stage: Stage, slos: Sequence[Slo], world: World, clocks: dict[tuple[str, str, int], Clock], written: Scenario
+) -> dict[str, Any]:
     """The truth as plain data."""
     hours = -(-stage.length_ms // HOUR)
     first_hour = stage.end_ms - hours * HOUR
@@ -184,6 +222,12 @@ def _told(stage: Stage, slos: Sequence[Slo], world: World, clocks: dict[tuple[st
         ],
         "slos": {},
     }
+    if written.alerts:
+        told["alerts"] = [
+            {"alert": name, "kind": span.kind, "start_ms": span.start_ms, "end_ms": span.end_ms}
+            for name, spans in sorted(written.alerts.items())
+            for span in spans
+        ]
     for slo in slos:
         known = world.truth[slo.id]
         spans = world.spans.get(slo.id, [])

@@ -13,9 +13,11 @@ from slo.promql.parse import parse
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.forms import Apart
 from slo.source.simulation.labels import instances, label_sets, selects
-from slo.source.simulation.plan import Clock, Ints, Span, added, background, traffic
-from slo.source.simulation.world import World, job_of
+from slo.source.simulation.plan import Clock, Floats, Ints, Span, added, background, traffic
+from slo.source.simulation.world import World, job_of, spans_of
 from slo.spec.model import Freshness, Probe, Ratio, Slo, Threshold
+
+_RESTART_EACH = 4  # scrapes
 
 
 def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -> Iterable[Row]:
@@ -35,15 +37,19 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
         classes: dict[Ratio, Slo] = {}
         for slo, sli in here:
             classes.setdefault(sli, slo)
+        classes_of = {slo.id: sli for sli, slo in classes.items()}
         weights = _weights(group, list(classes))
         for instance in instances(own, job_name):
             random = world.stage.random("events", metric, job_name, instance)
             clock = world.clock(job_name, instance, interval)
-            left = random.poisson(traffic(clock.times, interval, 6.0)).astype(np.int64)
+            left = random.poisson(
+                traffic(clock.times, interval, world.stage) * world.share(metric, clock.times)
+            ).astype(np.int64)
             lost = lose(random, left, clock)
             bad: list[tuple[Ints, Ints]] = []
             for slo, weight in zip(classes.values(), weights, strict=True):
-                chance = weight * added(clock.times, interval, world.planned(slo), background(slo, world.stage))
+                alike = [other for other, sli in here if sli == classes_of[slo.id]]
+                chance = weight * added(clock.times, interval, spans_of(alike, world), background(slo, world.stage))
                 events = random.binomial(left - lost, chance).astype(np.int64)
                 gone = random.binomial(lost, chance).astype(np.int64)
                 bad.append((events + gone, gone))
@@ -212,9 +218,9 @@ def gauge(
         for instance in instances(selectors, labels.get("job", "")):
             random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
-            wrong = added(clock.times, 0, _whole(world.planned(slo)), 0.0) > 0
+            level = _level(clock.times, world.planned(slo), well, beyond)
             noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
-            values = (float(sli.bound) / spread * np.where(wrong, beyond, well) * noise).astype(np.float64)
+            values = (float(sli.bound) / spread * level * noise).astype(np.float64)
             values = np.round(values, 0 if sli.bound > 100 else 4)
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], values[clock.present]
@@ -228,28 +234,53 @@ def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, 
     for labels, instance in series:
         random = world.stage.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
         clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-        wrong = added(clock.times, 0, _whole(world.planned(slo)), 0.0) > 0
-        rate = float(sli.bound) / len(series) * np.where(wrong, beyond, well)
+        rate = float(sli.bound) / len(series) * _level(clock.times, world.planned(slo), well, beyond)
         happened = random.poisson(rate * slo.scrape_interval_ms / 1000).astype(np.int64)
         full = {"__name__": metric, **labels, "instance": instance}
         yield counter(full, happened, lose(random, happened, clock), clock, 1_000_000, lazy=False).row
 
 
+def _level(times: Ints, spans: Sequence[Span], well: float, beyond: float) -> Floats:
+    """A value over time, in bounds: well within it, and in incidents beyond it."""
+    level = np.full(len(times), well)
+    for span in _whole(spans):
+        inside = (times > span.start_ms) & (times <= span.end_ms)
+        reached = span.level or beyond
+        way = (times[inside] - span.start_ms) / (span.end_ms - span.start_ms) if span.ramp else 1.0
+        level[inside] = well + (reached - well) * way
+    return level
+
+
 def _whole(spans: Sequence[Span]) -> list[Span]:
     """The incidents in which everything is wrong: a value keeps to its bound or does not."""
-    return [span for span in spans if span.ratio >= 0.9 or span.kind == "burning"]
+    return [span for span in spans if span.ratio >= 0.9 or span.level or span.kind == "burning"]
 
 
-def _runs(world: World, slo: Slo, max_age_ms: int) -> Iterable[int]:
-    """When something succeeded: well within its age, but once in each incident too late by the incident's length."""
-    late = [(span.start_ms, span.end_ms - span.start_ms) for span in _whole(world.planned(slo))]
+def _runs(world: World, slo: Slo, max_age_ms: int) -> list[int]:
+    """When something succeeded: well within its age, but in each incident too late: it is too old from start to end."""
+    spans = _whole(world.planned(slo))
     at = world.stage.start_ms - max_age_ms // 4
-    while at <= world.stage.end_ms:
-        yield at
-        following = at + max_age_ms * 4 // 5
-        if late and late[0][0] < following:
-            following = at + max_age_ms + late.pop(0)[1]
-        at = following
+    found = set(range(at, world.stage.end_ms + 1, max_age_ms * 4 // 5))
+    for span in spans:
+        found = {run for run in found if not span.start_ms - max_age_ms < run <= span.end_ms}
+        found |= {span.start_ms - max_age_ms, span.end_ms}
+    return sorted(found)
+
+
+def restarts(
+    metric: str, selectors: Sequence[VectorSelector], spans: Sequence[Span], world: World, job: str
+) -> Iterable[Row]:
+    """A counter that only a plain alert reads: it stands still, and counts one each two minutes in its incidents."""
+    for labels in label_sets(selectors, job):
+        for position, instance in enumerate(instances(selectors, labels.get("job", ""))):
+            clock = world.clock(labels.get("job", ""), instance, 30_000)
+            happened = np.zeros(len(clock.times), dtype=np.int64)
+            for span in spans if position == 0 else ():
+                inside = np.flatnonzero((clock.times > span.start_ms) & (clock.times <= span.end_ms))
+                happened[inside[::_RESTART_EACH]] = 1
+            full = {"__name__": metric, **labels, "instance": instance}
+            steady = replace(clock, restarts=())  # it is kept outside of what restarts
+            yield counter(full, happened, np.zeros_like(happened), steady, 3, lazy=False).row
 
 
 def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World) -> Iterable[Row]:
@@ -260,7 +291,7 @@ def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World)
         slo, sli = min(((s, i) for s, i in slos if selects(i.metric, labels)), key=lambda user: user[1].max_age_ms)
         for instance in instances(selectors, labels.get("job", ""))[:1]:
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-            kept = np.array(list(_runs(world, slo, sli.max_age_ms)), dtype=np.int64)
+            kept = np.array(_runs(world, slo, sli.max_age_ms), dtype=np.int64)
             last = kept[np.maximum(np.searchsorted(kept, clock.times, side="right") - 1, 0)] / 1000
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], last[clock.present].astype(np.float64)

@@ -13,7 +13,7 @@ from slo.source.simulation.counters import Counter, Row, counter, lose
 from slo.source.simulation.forms import bound_of
 from slo.source.simulation.labels import instances, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, added, background, traffic
-from slo.source.simulation.world import World, job_of
+from slo.source.simulation.world import World, job_of, spans_of
 from slo.spec.model import Latency, Slo
 
 
@@ -24,14 +24,15 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
     """
     interval = world.histograms[metric].interval_ms
     thresholds = sorted({sli.bound for _, sli in slos})
-    first = {bound: next(slo for slo, sli in slos if sli.bound == bound) for bound in thresholds}
+    alike = {bound: [slo for slo, sli in slos if sli.bound == bound] for bound in thresholds}
     below = [(thresholds[0] * Decimal(f)).normalize() for f in ("0.1", "0.25", "0.5")]
     above = [(thresholds[-1] * Decimal(f)).normalize() for f in ("2", "5")]
     bounds = sorted({*below, *thresholds, *above})
     shown = {bound: _shown(metric, bound, world) for bound in bounds}
     for labels, whole, clock, random in _all_requests(metric, slos, world, interval):
         chances = [
-            added(clock.times, interval, world.planned(first[t]), background(first[t], world.stage)) for t in thresholds
+            added(clock.times, interval, spans_of(alike[t], world), background(alike[t][0], world.stage))
+            for t in thresholds
         ]
         kept = _below(random, whole.happened - whole.lost, bounds, thresholds, chances)
         lost = _below(random, whole.lost, bounds, thresholds, chances)
@@ -79,7 +80,7 @@ def _all_requests(
         for instance in instances(own, labels.get("job", "")):
             drawn = random(labels, instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
-            happened = drawn.poisson(traffic(clock.times, interval, 6.0)).astype(np.int64)
+            happened = drawn.poisson(traffic(clock.times, interval, world.stage)).astype(np.int64)
             lost = lose(drawn, happened, clock)
             base = int(
                 world.stage.random("base", metric, *map(str, sorted(labels.items())), instance).integers(

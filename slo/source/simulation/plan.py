@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,23 +19,33 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time in milliseconds, and what it is."""
+    """A stretch of time in milliseconds, and what it is.
+
+    `ratio` is the share of bad events in it. A value that is judged against a bound reaches `level` times that bound
+    (0: clearly beyond it), at once or, with `ramp`, little by little.
+    """
 
     start_ms: int
     end_ms: int
     kind: str
     ratio: float = 0.0
+    level: float = 0.0
+    ramp: bool = False
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One simulation: its time, its seed, and the gaps in all scraping."""
+    """One simulation: its time, its seed, and the gaps in all scraping. `written` holds incidents that somebody chose."""
 
     seed: int
     start_ms: int
     end_ms: int
     incidents: bool
     gaps: list[Span] = field(default_factory=list)
+    written: Mapping[str, tuple[Span, ...]] | None = None
+    per_second: float = 6.0
+    steady: bool = False
+    steady_errors: float | None = None
 
     @property
     def length_ms(self) -> int:
@@ -68,11 +79,14 @@ _SPENT = {"healthy": (0.10, 0.25), "at risk": (0.15, 0.68), "exhausted": (0.20, 
 
 def background(slo: Slo, stage: Stage) -> float:
     """The steady error ratio of an SLO (0..1)."""
-    return _SPENT[_fate(slo, stage)][0] * float(slo.objective.error_budget)
+    share = _SPENT[_fate(slo, stage)][0] if stage.steady_errors is None else stage.steady_errors
+    return share * float(slo.objective.error_budget)
 
 
 def incidents(slo: Slo, stage: Stage) -> list[Span]:
     """What goes wrong with an SLO: each span has the error ratio that it adds."""
+    if stage.written is not None:
+        return sorted(stage.written.get(slo.id, ()), key=lambda span: span.start_ms)
     if not stage.incidents:
         return []
     random = stage.random("incidents", slo.id)
@@ -110,7 +124,9 @@ def _fate(slo: Slo, stage: Stage) -> str:
 
 
 def set_gaps(stage: Stage, planted: list[Span]) -> None:
-    """Two pauses of all scraping: one anywhere, one within an incident."""
+    """Two pauses of all scraping: one anywhere, one within an incident; or those that somebody chose."""
+    if stage.written is not None:
+        return
     random = stage.random("gaps")
     length = min(10 * MINUTE, stage.length_ms // 50)
     start = stage.start_ms + round(random.uniform(0.3, 0.9) * stage.length_ms / MINUTE) * MINUTE
@@ -136,7 +152,9 @@ def make_clock(stage: Stage, job: str, instance: str, interval_ms: int, planted:
     failed = np.zeros(count, dtype=bool)
     restarts = set(random.integers(2, max(3, count), max(1, round(stage.length_ms / (12 * DAY)))).tolist())
     lot = zlib.crc32(instance.encode()) % 4
-    if planted and lot == 0:
+    if stage.written is not None:
+        pass  # what fails is what somebody chose; only the plain restarts are left
+    elif planted and lot == 0:
         span = planted[int(random.integers(len(planted)))]
         restarts.add(int(np.searchsorted(times, (span.start_ms + span.end_ms) // 2)))
     elif lot == 1 and stage.incidents and count > 200:
@@ -147,12 +165,14 @@ def make_clock(stage: Stage, job: str, instance: str, interval_ms: int, planted:
     return Clock(times, present & ~failed, failed, tuple(sorted(restarts)))
 
 
-def traffic(times: Ints, interval_ms: int, per_second: float) -> Floats:
+def traffic(times: Ints, interval_ms: int, stage: Stage) -> Floats:
     """Expected events per scrape interval: busy afternoons, quiet nights, quieter weekends."""
+    if stage.steady:
+        return np.full(len(times), stage.per_second * interval_ms / 1000)
     hours = (times / HOUR) % 24
     day = 0.55 + 0.45 * np.sin((hours - 9) / 24 * 2 * np.pi)
     weekday = (times // DAY + 3) % 7
-    return np.maximum(0.02, day) * np.where(weekday >= 5, 0.55, 1.0) * per_second * interval_ms / 1000
+    return np.maximum(0.02, day) * np.where(weekday >= 5, 0.55, 1.0) * stage.per_second * interval_ms / 1000
 
 
 def added(times: Ints, interval_ms: int, spans: list[Span], base: float) -> Floats:

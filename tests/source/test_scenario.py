@@ -1,0 +1,111 @@
+"""Scenarios: what is written happens, and nothing else; faults are named with their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slo.errors import DefinitionError
+from slo.promql.parse import parse_selector
+from slo.promql.samples import Samples
+from slo.source.simulation import simulate
+from slo.source.simulation.scenario import read_scenario
+from slo.spec.load import load
+from slo.spec.model import Specs
+from slo.window import DAY, HOUR
+
+END = 1_790_000_000_000 // DAY * DAY
+START = END - 2 * DAY
+DEFINITION = """\
+service: shop
+slos:
+  - name: errors
+    objective: 99
+    sli: {ratio: {errors: 'r_total{code=~"5.."}', total: r_total}}
+  - name: memory
+    objective: 99
+    sli: {threshold: {value: memory_bytes, below: 1GiB}}
+  - name: traffic
+    objective: 99
+    sli: {threshold: {value: 'sum(rate(r_total[2m]))', at_least: '100'}}
+  - name: backup
+    objective: 99
+    sli: {freshness: {metric: backup_seconds, max_age: 6h}}
+alerts:
+  - {name: CrashLoop, expr: 'rate(restarts_total[15m]) > 0'}
+"""
+SCENARIO = """\
+traffic: {per_second: 50, steady: true}
+incidents:
+  - {slo: errors, kind: outage, at: 6h, lasts: 30m}
+  - {slo: shop/memory, kind: leak, at: 10h, lasts: 5h, level: 1.5, ramp: true}
+  - {slo: traffic, kind: drop, at: 20h, lasts: 1h, level: 0.4}
+  - {slo: backup, kind: missed backup, at: 30h, lasts: 3h}
+  - {alert: CrashLoop, kind: crash loop, at: 40h, lasts: 20m}
+  - {kind: gap, at: 42h, lasts: 10m}
+"""
+
+
+@pytest.fixture
+def specs(tmp_path: Path) -> Specs:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "shop.yaml").write_text(DEFINITION)
+    return load(tmp_path / "d")
+
+
+def within(samples: Samples, selector: str, start_h: float, end_h: float) -> list[tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
+    found = []
+    for one in samples.select(parse_selector(selector)):
+        inside = (one.times > START + start_h * HOUR) & (one.times <= START + end_h * HOUR)
+        found.append((one.times[inside], one.values[inside]))
+    return found
+
+
+def test_what_is_written_happens_and_nothing_else(tmp_path: Path, specs: Specs) -> None:
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    samples, header = simulate(specs, days=2, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))
+    [outage] = [i for i in header.truth["incidents"] if i["kind"] == "outage"]
+    assert outage["errors"] == outage["total"] > 4 * 50 * 1800 * 0.9
+    revealed = header.truth["slos"]["shop/errors"]["revealed"]
+    bad = [e / t for e, t in zip(revealed["hourly_errors"], revealed["hourly_total"], strict=True)]
+    assert [hour for hour, ratio in enumerate(bad) if ratio > 0.003] == [6]
+    for times, values in within(samples, "memory_bytes", 0, 48):
+        over = times[values > 2**30]
+        # From 0.7 to 1.5 bounds in 5 h: beyond the bound after three eighths of it, give or take its noise.
+        assert START + 10 * HOUR + 1.2 * HOUR < over[0] < START + 12.5 * HOUR
+        assert over[-1] <= START + 15 * HOUR
+    rates = [(values[-1] - values[0]) / 3600 for _, values in within(samples, 'r_total{code="200"}', 20, 21)]
+    assert 0.35 * 200 * 0.9 < sum(rates) < 0.45 * 200
+    [(times, last)] = within(samples, "backup_seconds", 0, 48)
+    stale = times[times / 1000 - last > 6 * 3600]
+    assert abs(int(stale[0]) - (START + 30 * HOUR)) <= 60_000 and abs(int(stale[-1]) - (START + 33 * HOUR)) <= 60_000
+    counted = [values[-1] - values[0] for _, values in within(samples, "restarts_total", 39, 41)]
+    assert sorted(counted) == [0, 0, 0, 10]
+    assert all(values[-1] == values[0] for _, values in within(samples, "restarts_total", 0, 39))
+    assert all(not len(times) for times, _ in within(samples, "r_total", 42.01, 42.16))
+    assert header.truth["alerts"][0]["alert"] == "shop/CrashLoop"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("incident: []\n", r"unknown key `incident`; did you mean `incidents`\?"),
+        ("incidents: [{slo: eror, kind: x, at: 1h, lasts: 1h}]\n", r"incidents\[0\]\.slo: 'eror' is no SLO"),
+        ("incidents: [{alert: Crash, kind: x, at: 1h, lasts: 1h}]\n", r"'Crash' is no alert"),
+        ("incidents: [{slo: errors, kind: x, at: soon, lasts: 1h}]\n", "'soon' is no duration"),
+        ("incidents: [{slo: errors, kind: x, at: 1h}]\n", "`lasts` is missing"),
+        ("incidents: [{slo: errors, kind: x, at: 1h, lasts: 1h, error_ratio: 300%}]\n", "300% is no share of events"),
+        (
+            "incidents: [{slo: errors, kind: x, at: 1h, lasts: 1h, levl: 2}]\n",
+            r"unknown key `levl`; did you mean `level`\?",
+        ),
+        ("traffic: {per_second: many}\n", "'many' is no quantity"),
+        ("- 1\n", "a scenario is one mapping"),
+    ],
+)
+def test_faults_say_where_and_what(tmp_path: Path, specs: Specs, text: str, message: str) -> None:
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(DefinitionError, match=message):
+        read_scenario(tmp_path / "s.yaml", specs)
