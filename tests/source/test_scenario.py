@@ -55,7 +55,7 @@ def specs(tmp_path: Path) -> Specs:
     return load(tmp_path / "d")
 
 
-def within(samples: Samples, selector: str, start_h: float, end_h: float) -> list[tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
+def within(samples: Samples, selector: str, start_h: float, end_h: float) -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for one in samples.select(parse_selector(selector)):
         inside = (one.times > START + start_h * HOUR) & (one.times <= START + end_h * HOUR)
