@@ -10,7 +10,7 @@ import numpy as np
 from slo.errors import PromqlError
 from slo.promql import streams
 from slo.promql.ast import Aggregate, quote
-from slo.promql.rangefns import quantile_of_sorted
+from slo.promql.quantiles import quantile_of_sorted
 from slo.promql.text import float_text
 from slo.promql.values import NAME, Bools, Floats, Ints, Labels, Notes, Vector, make, merge_same, only, without
 from slo.promql.xxhash import labels_hash

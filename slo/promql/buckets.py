@@ -45,8 +45,8 @@ def _monotonic(counts: Floats) -> tuple[Floats, Bools]:
     return out, forced
 
 
-def _rows(counts: Floats, index: Floats | Ints) -> Floats:
-    return np.asarray(np.take_along_axis(counts, np.maximum(index, 0)[None, :].astype(np.int64), axis=0)[0])
+def _rows(counts: Floats, index: Ints) -> Floats:
+    return np.asarray(np.take_along_axis(counts, np.maximum(index, 0)[None, :], axis=0)[0])
 
 
 def _first_reached(counts: Floats, rank: Floats) -> Ints:

@@ -74,6 +74,25 @@ class Cursor:
         message += f" in {context}" if context else ""
         self.fail(token.start, message + (f", expected {expected}" if expected else ""))
 
+    def grouping(self) -> tuple[str, ...]:
+        """The labels between parentheses."""
+        if not self.accept("("):
+            self.unexpected("grouping opts", '"("')
+        labels: list[str] = []
+        while not self.peek(")"):
+            token = self.token
+            if token.kind not in ("word", "string") or token.text.lower() in ("inf", "nan"):
+                self.unexpected("grouping opts", "label")
+            self.take()
+            label = str(token.value) if token.kind == "string" else token.text
+            if not label:
+                self.fail(token.start, 'invalid label name for grouping: ""')
+            labels.append(label)
+            if not self.peek(")") and not self.accept(","):
+                self.unexpected("grouping opts", '"," or ")"')
+        self.take()
+        return tuple(labels)
+
     # durations and timestamps
 
     def range_length(self) -> int:

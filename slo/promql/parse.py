@@ -292,24 +292,6 @@ class _Parser(Cursor):
             return return_bool, None, ""
         return return_bool, VectorMatching(card, labels, word == "on", include), fault
 
-    def grouping(self) -> tuple[str, ...]:
-        if not self.accept("("):
-            self.unexpected("grouping opts", '"("')
-        labels: list[str] = []
-        while not self.peek(")"):
-            token = self.token
-            if token.kind not in ("word", "string") or token.text.lower() in ("inf", "nan"):
-                self.unexpected("grouping opts", "label")
-            self.take()
-            label = str(token.value) if token.kind == "string" else token.text
-            if not label:
-                self.fail(token.start, 'invalid label name for grouping: ""')
-            labels.append(label)
-            if not self.peek(")") and not self.accept(","):
-                self.unexpected("grouping opts", '"," or ")"')
-        self.take()
-        return tuple(labels)
-
     def arguments(self) -> tuple[Node, ...]:
         self.take()
         args: list[Node] = []

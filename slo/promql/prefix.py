@@ -20,7 +20,7 @@ def prefixes(values: Floats) -> list[Floats] | None:
     if len(values) == 0:
         return [np.zeros(1)]
     largest = float(np.abs(values).max())
-    if not math.isfinite(largest):
+    if not math.isfinite(largest) or largest > 1e290:
         return None
     bits = 52 - math.ceil(math.log2(len(values) + 1))
     rest, folds = values, []

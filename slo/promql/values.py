@@ -158,3 +158,13 @@ def merge_same(vector: Vector) -> Vector:
         np.copyto(values[first], values[row], where=present[row])
         present[first] |= present[row]
     return Vector(vector.labels, values, present, drop, vector.ordered).take(kept)
+
+
+def compact(vector: Vector) -> Vector:
+    """Without the series that stand at no step."""
+    some = vector.present.any(axis=1)
+    if some.all():
+        return vector
+    kept = vector.take(np.flatnonzero(some).tolist())
+    kept.ordered = vector.ordered
+    return kept

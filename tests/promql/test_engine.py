@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from slo.errors import PromqlError
-from slo.promql import STALE, Engine, Samples, evaluate
+from slo.promql import STALE, Engine, Samples, rangecalls
 from tests.promql.grammar import BASE, samples, series
 
 
@@ -22,7 +22,7 @@ def test_series_in_blocks_answer_as_all_at_once(monkeypatch: pytest.MonkeyPatch)
     held = Engine(samples(series(3)))
     at = BASE / 1000 + 3000
     whole = held.query_range("sum by (job) (rate(c_total[10m]))", at, at + 1200, "1m")
-    monkeypatch.setattr(evaluate, "PER_BLOCK", 200)
+    monkeypatch.setattr(rangecalls, "PER_BLOCK", 200)
     blocks = held.query_range("sum by (job) (rate(c_total[10m]))", at, at + 1200, "1m")
     assert [(s.labels, s.values.tolist()) for s in whole.series] == [
         (s.labels, s.values.tolist()) for s in blocks.series
