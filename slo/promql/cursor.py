@@ -38,6 +38,7 @@ class Cursor:
         self.tokens = tokenize(text)
         self.at = 0
         self.places = Places()
+        self.aggregations = 0  # that are open
 
     @property
     def token(self) -> Token:
@@ -71,6 +72,7 @@ class Cursor:
         if token.kind == "error":
             self.fail(token.start, str(token.value))
         message = f"unexpected {token.shown(AGGREGATIONS)}"
+        context = context or ("aggregation" if self.aggregations else "")
         message += f" in {context}" if context else ""
         self.fail(token.start, message + (f", expected {expected}" if expected else ""))
 
@@ -81,7 +83,7 @@ class Cursor:
         labels: list[str] = []
         while not self.peek(")"):
             token = self.token
-            if token.kind not in ("word", "string") or token.text.lower() in ("inf", "nan"):
+            if token.kind not in ("word", "string") or token.text.lower() in ("inf", "nan", "without"):
                 self.unexpected("grouping opts", "label")
             self.take()
             label = str(token.value) if token.kind == "string" else token.text
@@ -124,8 +126,14 @@ class Cursor:
         length = self.milliseconds(token)
         return -length if sign == "-" else length
 
+    def number(self, token: Token) -> float:
+        """The value of a number or a duration (in seconds)."""
+        if isinstance(token.value, str):
+            self.fail(token.start, token.value)
+        return token.value
+
     def milliseconds(self, token: Token) -> int:
-        seconds = float(token.value)
+        seconds = self.number(token)
         if math.isnan(seconds) or abs(seconds) * 1000 >= LONGEST_MS:
             self.fail(token.start, "duration out of range")
         return round(seconds * 1000) if token.kind == "duration" else int(seconds * 1000 + 1e-6)
@@ -149,7 +157,7 @@ class Cursor:
             self.fail(start, f"timestamp out of bounds for @ modifier: {shown}")
         if self.token.kind not in ("number", "duration"):
             self.unexpected("@", "timestamp")
-        seconds = sign * float(self.take().value)
+        seconds = sign * self.number(self.take())
         if not abs(seconds) * 1000 < 2**63:
             self.fail(start, f"timestamp out of bounds for @ modifier: {seconds:f}")
         return sign * math.floor(abs(seconds) * 1000 + 0.5) / 1000

@@ -42,7 +42,8 @@ _KEYWORDS = frozenset({"offset", "by", "without", "on", "ignoring", "group_left"
 class Token:
     """`kind` is word, number, duration, string, the operator itself, eof, or error, after which none follows.
 
-    `value` is the decoded content, or an error's message; `nested` says that braces or brackets were open.
+    `value` is the decoded content, of a number seconds or a plain number; or the message of an error, or of a number
+    that is none, which is told where it is used. `nested` says that braces or brackets were open.
     """
 
     kind: str
@@ -61,11 +62,11 @@ class Token:
             case "word" if self.nested:
                 return f"identifier {quote(self.text)}"
             case "word" if word in PRECEDENCE:
-                return f"<op:{word}>"
+                return f"<op:{self.text}>"
             case "word" if word in _KEYWORDS:
-                return f"<{word}>"
+                return f"<{self.text}>"
             case "word" if word in aggregations:
-                return f"<aggr:{word}>"
+                return f"<aggr:{self.text}>"
             case "word" if word in ("inf", "nan"):
                 return f"number {quote(self.text)}"
             case "word" if word in ("start", "end"):
@@ -139,8 +140,10 @@ def tokenize(text: str) -> list[Token]:
                 depth[symbol] += 1
             elif symbol in closers:
                 if depth[closers[symbol]] == 0:
-                    name = {")": "parenthesis", "]": "bracket", "}": "brace"}[symbol]
                     tokens.pop()
+                    if symbol == "}":
+                        raise _LexError("unexpected character: '}'")
+                    name = "parenthesis" if symbol == ")" else "bracket"
                     raise _LexError(f"unexpected right {name} '{symbol}'")
                 depth[closers[symbol]] -= 1
             at = tokens[-1].end
@@ -173,7 +176,7 @@ def _token(text: str, at: int, bracket: bool, brace: bool, before: list[Token]) 
         return Token("string", text[at:end], at, end, value)
     if not brace and char.isascii() and (char.isdigit() or (char == "." and text[at + 1 : at + 2].isdigit())):
         return _numeric(text, at)
-    if (word := _WORD.match(text, at)) and not (bracket and char != ":"):
+    if (word := _WORD.match(text, at)) and not (bracket and char != ":") and not (brace and char == ":"):
         end = word.end()
         # inside brackets and braces a colon is a separator, never part of a name
         if (bracket or brace) and ":" in word[0]:
@@ -184,11 +187,18 @@ def _token(text: str, at: int, bracket: bool, brace: bool, before: list[Token]) 
             raise _LexError("unexpected colon before duration in duration expression")
         kind = ":" if text[at:end] == ":" and (bracket or brace) else "word"
         return Token(kind, text[at:end], at, end, nested=bracket or brace)
+    if brace and char == "{":
+        raise _LexError("unexpected left brace '{'")
+    if brace and char == ":":
+        raise _LexError("unexpected character inside braces: ':'")
+    if not brace and text[at : at + 2] in ("=~", "!~"):
+        raise _LexError(f"unexpected character after '{char}': '~'")
     if operator := (_IN_BRACES if brace else _OPERATOR).match(text, at):
         return Token(operator[0], operator[0], at, operator.end())
     if char == "!" and at + 1 < len(text):
         raise _LexError(f"unexpected character after '!'{where}: '{text[at + 1]}'")
-    raise _LexError(f"unexpected character{where}: '{char}'")
+    shown = {"\\": "\\\\", "'": "\\'"}.get(char, char)
+    raise _LexError(f"unexpected character{where}: '{shown}'")
 
 
 def _numeric(text: str, at: int) -> Token:
@@ -201,25 +211,30 @@ def _numeric(text: str, at: int) -> Token:
     value = _number(literal)
     if value is not None:
         if math.isinf(value):
-            text_ = f'error parsing number: strconv.ParseFloat: parsing "{literal}": value out of range'
-            raise _LexError(text_)
+            fault = f'error parsing number: strconv.ParseFloat: parsing "{literal}": value out of range'
+            return Token("number", literal, at, end, fault)
         return Token("number", literal, at, end, value)
     length = duration_ms(literal)
     if length is not None:
         return Token("duration", literal, at, end, length / 1000)
     if re.fullmatch(r"0[xX]_?", literal):
-        raise _LexError(f'error parsing number: strconv.ParseFloat: parsing "{literal}": invalid syntax')
+        fault = f'error parsing number: strconv.ParseFloat: parsing "{literal}": invalid syntax'
+        return Token("number", literal, at, end, fault)
     if re.fullmatch(_DURATION, literal, re.ASCII):
-        raise _LexError("duration out of range")
-    if re.fullmatch(r"(?:[0-9]+(?:ms|[smhdwy]))+", literal):
-        raise _LexError(f"not a valid duration string: {quote(literal)}")
+        return Token("duration", literal, at, end, "duration out of range")
+    if end < len(text) and re.fullmatch(r"[0-9.]+[eE]", literal):
+        fault = f'error parsing number: strconv.ParseFloat: parsing "{literal}": invalid syntax'
+        return Token("number", literal, at, end, fault)
+    if re.fullmatch(r"[0-9]*\.?[0-9]*[smhdwy]s?(?:[0-9]+[smhdw]s?)*", literal):
+        fault = f"not a valid duration string: {quote(literal)}"
+        return Token("duration", literal, at, end, fault)
     raise _LexError(f"bad number or duration syntax: {quote(_taken(literal))}")
 
 
 def _taken(literal: str) -> str:
     """As much of a malformed number as the server's lexer takes before it gives up."""
-    if re.match(r"[0-9]+[smhdwy]", literal):
-        return literal
+    if found := re.match(r"[0-9]*\.?[0-9]*[smhdwy]s?(?:[0-9]+[smhdw]s?)*(?:[0-9]+|\w)?", literal, re.ASCII):
+        return found[0]
     found = re.match(r"[0-9]*(?:\.[0-9]+\.|\.\.|[0-9_]*_[_.eE]|\.?[0-9]*[eE][+-]?[0-9]*[_.eE]?)", literal)
     digits = re.match(r"[0-9_.]+", literal)
     return found[0] if found else digits[0] if digits else literal

@@ -1,8 +1,4 @@
-"""PromQL text to nodes: a Pratt parser with the types checked, refusing what Prometheus refuses.
-
-Written by hand because errors shall point at the character, nodes shall know their place, and the language is
-taken as Prometheus 3 takes it (quoted names, durations as numbers, `@ start()`, underscores in numbers).
-"""
+"""PromQL text to nodes: a Pratt parser that refuses what Prometheus 3 refuses, in its words and at its places."""
 
 from __future__ import annotations
 
@@ -30,7 +26,7 @@ from slo.promql.ast import (
 )
 from slo.promql.cursor import Cursor
 from slo.promql.lex import PRECEDENCE, Token, duration_ms, quote
-from slo.promql.regex import compile_anchored
+from slo.promql.regex import compile_anchored, matches_empty
 from slo.promql.signatures import AGGREGATIONS, FUNCTIONS
 from slo.promql.types import NO_MATCHER, problems
 
@@ -76,7 +72,7 @@ def parse_duration(text: str) -> int:
 
 
 class _Parser(Cursor):
-    """Recursive descent, the operators by precedence. What a node's types are is checked once all is read."""
+    """Recursive descent, the operators by precedence."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -107,6 +103,13 @@ class _Parser(Cursor):
         self.depth -= 1
         return left
 
+    def starts_expression(self) -> bool:
+        """Whether the token may begin an operand; what is no token at all is told by itself."""
+        kind = self.token.kind
+        return kind in ("number", "duration", "string", "(", "{", "+", "-", "error") or (
+            kind == "word" and self.keyword() not in _NEVER_A_METRIC
+        )
+
     def unary(self) -> Node:
         op = self.take()
         operand = self.expression(PRECEDENCE["*"] + 1)
@@ -119,7 +122,7 @@ class _Parser(Cursor):
         match token.kind:
             case "number" | "duration":
                 self.take()
-                return self.places.put(Number(float(token.value)), token.start)
+                return self.places.put(Number(self.number(token)), token.start)
             case "string":
                 self.take()
                 return self.places.put(String(str(token.value)), token.start)
@@ -147,7 +150,7 @@ class _Parser(Cursor):
             return self.aggregate(word, token)
         if word in _NEVER_A_METRIC:
             self.unexpected(token=token)
-        if self.peek("(") and word not in _NEVER_A_FUNCTION:
+        if self.peek("(") and word not in _NEVER_A_FUNCTION and ":" not in word:
             return self.call(token)
         return self.selector(token.text, token.start)
 
@@ -287,7 +290,7 @@ class _Parser(Cursor):
                 fault = f"no grouping allowed for {quote(op)} operation"
             card = "many-to-one" if side == "group_left" else "one-to-many"
             self.take()
-            include = self.grouping() if self.peek("(") else ()
+            include = () if self.starts_expression() and not self.peek("(") else self.grouping()
         elif word == "ignoring" and not labels:
             return return_bool, None, ""
         return return_bool, VectorMatching(card, labels, word == "on", include), fault
@@ -299,7 +302,7 @@ class _Parser(Cursor):
             args.append(self.expression())
             comma = self.token
             if self.accept(","):
-                if self.peek(")"):
+                if not self.starts_expression():
                     self.fail(comma.start, "trailing commas not allowed in function call args")
             elif not self.peek(")"):
                 self.unexpected()
@@ -320,10 +323,14 @@ class _Parser(Cursor):
             grouping = self.grouping()
         if not self.peek("("):
             self.unexpected("aggregation")
+        self.aggregations += 1
         args = self.arguments()
+        self.aggregations -= 1
         if not modified and self.keyword() in ("by", "without"):
             without = self.take().text.lower() == "without"
             grouping = self.grouping()
+        if self.peek("error"):
+            self.unexpected()
         wanted = 2 if AGGREGATIONS[op] else 1
         if not args:
             self.fail(token.start, "no arguments for aggregate expression provided")
@@ -334,15 +341,3 @@ class _Parser(Cursor):
             )
         node = Aggregate(op, args[-1], args[0] if wanted == 2 else None, grouping, without)
         return self.places.put(node, token.start)
-
-
-def matches_empty(matcher: Matcher) -> bool:
-    """Whether the matcher holds for a label that is not there."""
-    match matcher.op:
-        case "=":
-            return matcher.value == ""
-        case "!=":
-            return matcher.value != ""
-        case op:
-            found = compile_anchored(matcher.value)("")
-            return found if op == "=~" else not found

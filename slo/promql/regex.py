@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from slo.errors import PromqlError
+from slo.promql.ast import Matcher
 
 # what Go's regexp calls the faults that RE2 in C++ names otherwise
 _IN_GO = {
@@ -46,3 +47,15 @@ def compile_anchored(pattern: str) -> Callable[[str], bool]:
 
     # patterns of bytes: label values may hold bytes that are no UTF-8
     return matches
+
+
+def matches_empty(matcher: Matcher) -> bool:
+    """Whether the matcher holds for a label that is not there."""
+    match matcher.op:
+        case "=":
+            return matcher.value == ""
+        case "!=":
+            return matcher.value != ""
+        case op:
+            found = compile_anchored(matcher.value)("")
+            return found if op == "=~" else not found
