@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slo.budget.groups import expand
 from slo.budget.incidents import find_incidents
 from slo.budget.measure import Measured, measure
 from slo.budget.model import Budget, Burn, Downtime, Incident, Note, moment
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Grid, coverage
 from slo.spec.model import Freshness, Latency, Outage, Slo, Threshold
+from slo.spec.split import MOST
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def step_of(slo: Slo) -> int:
 def evaluate(slo: Slo, source: Source, end: datetime | int) -> Budget:
     """The error budget of one SLO at `end` (a datetime with a time zone, or milliseconds UTC).
 
-    A rolling window ends there; of a calendar window it is the part up to there that counts. Raises SourceError.
+    A rolling window ends there; of a calendar window it is the part up to there that counts. With `by` it is the budget
+    of all values together. Raises SourceError.
     """
     end_ms = end if isinstance(end, int) else _milliseconds(end)
     step = step_of(slo)
@@ -62,11 +65,21 @@ def evaluate_all(
 ) -> list[Budget]:
     """The error budgets of many SLOs, all at the same moment, in their order; `done` is called after each.
 
+    An SLO with `by` gives one for each value of its labels.
+
     One after the other: threads that import and decode at the same time have locked each other out. Raises SourceError.
     """
     budgets = []
+    end_ms = end if isinstance(end, int) else _milliseconds(end)
     for slo in slos:
-        budgets.append(evaluate(slo, source, end))
+        parts, values = expand(slo, source, end_ms)
+        for part in parts:
+            budget = evaluate(part, source, end_ms)
+            if part.by and values:
+                labels = " and ".join(part.by)
+                text = f"{values} values of {labels}, more than the {MOST} that have a budget each: this is all of them together"
+                budget = replace(budget, notes=(*budget.notes, Note("many-values", text)))
+            budgets.append(budget)
         done()
     return budgets
 

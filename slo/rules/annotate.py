@@ -7,9 +7,10 @@ templates, as is the custom; every other text of a definition is plain text, and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
-from slo.promql.ast import Binary, Call, Node, Number, VectorMatching
+from slo.promql.ast import Binary, Call, Matcher, Node, Number, VectorMatching, VectorSelector, transform
 from slo.rules import names as n
 from slo.rules.names import Names
 from slo.spec.model import Slo
@@ -35,16 +36,17 @@ def alert_annotations(slo: Slo, burn: BurnWindow, names: Names) -> dict[str, str
     """What burns, how fast, what is left, until when, and whatever the definition gives: runbook, dashboard."""
     long, short = format_duration(burn.long_ms), format_duration(burn.short_ms)
     remaining = names.series(slo, n.BUDGET_REMAINING)
+    which = "".join(f" ({label} {{{{ $labels.{label} }}}})" for label in slo.by)
     own = {
-        "summary": f"{slo.service}: {slo.name} burns its error budget {{{{ $value | humanize }}}} times too fast",
+        "summary": f"{slo.service}: {slo.name}{which} burns its error budget {{{{ $value | humanize }}}} times too fast",
         "description": (
             (f"{plain(' '.join(slo.description.split()))} " if slo.description else "")
             + f"Objective {slo.objective} over {_window_text(slo)}; over the last {long} and the last {short} the budget "
             f"burned more than {_factor(burn)} times as fast as it lasts, which spends {_share(burn)} of it in {long}."
         ),
         "burn_rate": "{{ $value | humanize }}",
-        "budget_remaining": _asked(remaining, "humanizePercentage"),
-        "time_to_exhaustion": _asked(_seconds_left(slo, burn, names), "humanizeDuration"),
+        "budget_remaining": _asked(remaining, "humanizePercentage", slo.by),
+        "time_to_exhaustion": _asked(_seconds_left(slo, burn, names), "humanizeDuration", slo.by),
     }
     given: Mapping[str, str] = {**slo.annotations, **slo.alerting.of(burn.severity).annotations}
     return {**own, **given}
@@ -77,13 +79,27 @@ def _seconds_left(slo: Slo, burn: BurnWindow, names: Names) -> Node:
     left = Call("clamp_min", (names.series(slo, n.BUDGET_REMAINING), Number(0.0)))
     per_ratio = Number(float(slo.objective.error_budget * slo.window.nominal_ms / 1000))
     ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
-    matching = VectorMatching("one-to-one", names.labels, on=True)
+    matching = VectorMatching("one-to-one", (*names.labels, *slo.by), on=True)
     return Binary("/", Binary("*", left, per_ratio), ratio, matching=matching)
 
 
-def _asked(expr: Node, shown: str) -> str:
+def _asked(expr: Node, shown: str, by: tuple[str, ...]) -> str:
     # A service's and an SLO's name have no character that a raw string could end at.
-    return f"{{{{ with query `{expr}` }}}}{{{{ . | first | value | {shown} }}}}{{{{ else }}}}not known yet{{{{ end }}}}"
+    query = f"`{expr}`"
+    if by:
+        # Of the series that the alert is about; `%q` quotes a label's value as PromQL does.
+        own = tuple(Matcher(label, "=", "\0") for label in by)
+        text = str(transform(expr, lambda node: _with(node, own))).replace("%", "%%").replace('"\\x00"', "%q")
+        values = " ".join(f"$labels.{label}" for label in by)
+        count = text.count("%q") // len(by)
+        query = f"(printf `{text}` {' '.join([values] * count)})"
+    return f"{{{{ with query {query} }}}}{{{{ . | first | value | {shown} }}}}{{{{ else }}}}not known yet{{{{ end }}}}"
+
+
+def _with(node: Node, matchers: tuple[Matcher, ...]) -> Node:
+    if isinstance(node, VectorSelector):
+        return replace(node, matchers=(*node.matchers, *matchers))
+    return node
 
 
 def _factor(burn: BurnWindow) -> str:

@@ -22,6 +22,7 @@ from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
 from slo.sli.promql import down_slice, errors_tile, every_request, good_requests, long_down, total_tile
 from slo.spec.model import Latency, Outage, Probe, Ratio, Service, Slo, Specs
+from slo.spec.split import MOST
 from slo.window import (
     CATALOGUE,
     HOUR,
@@ -148,14 +149,14 @@ class _Compiler:
         self.identity: Mapping[str, str] = names.identity(slo)
         self.tile_ms = tile_length(slo.scrape_interval_ms)
         self.windows = alert_windows(slo)
-        self.matching = VectorMatching("one-to-one", names.labels, on=True)
+        self.labels = (*names.labels, *slo.by)
 
     def groups(self) -> tuple[RuleGroup, ...]:
         """All groups; what reads recorded series only is marked as such, so that it is printed once for all SLOs."""
         raw = {n.events_tile_name(self.tile_ms), n.errors_tile_name(self.tile_ms), n.down_name(self.tile_ms)}
         matchers = self.names.matchers(self.slo.service, self.slo.name)
         budget, least = self.slo.objective.error_budget, self.slo.alerting.least_errors
-        same = (self.names, self.tile_ms, self.slo.window, str(budget), self.slo.scrape_interval_ms, least)
+        same = (self.names, self.tile_ms, self.slo.window, str(budget), self.slo.scrape_interval_ms, least, self.slo.by)
 
         def marked(rule: Rule, interval_ms: int) -> Rule:
             if rule.name in raw:
@@ -171,7 +172,7 @@ class _Compiler:
 
     def _raw_shape(self, name: str) -> Shape | None:
         """Of the kinds of SLI that most are of."""
-        how = (name, self.tile_ms, lag_of(self.slo))
+        how = (name, self.tile_ms, lag_of(self.slo), self.slo.by)
         match self.slo.sli:
             case Ratio(total=total, part=part, part_is=part_is) if part != total:
                 return Shape(("ratio", part_is, part.name == total.name, *how), (total, part))
@@ -225,7 +226,8 @@ class _Compiler:
             errors = long_down(down, tile)
             total: Node = Binary("+", Binary("*", Number(0.0), errors), Number(1.0))
         else:
-            errors, total = errors_tile(sli, tile, lag), total_tile(sli, tile, lag)
+            by = self.slo.by
+            errors, total = errors_tile(sli, tile, lag, by), total_tile(sli, tile, lag, by)
         found.append(self._record(n.events_tile_name(tile), total))
         found.append(self._record(n.errors_tile_name(tile), errors))
         return found
@@ -236,7 +238,8 @@ class _Compiler:
 
     def _group(self, rules: list[Rule], interval_ms: int, lines: tuple[str, ...]) -> RuleGroup:
         name = f"slo/{self.slo.id}/{format_duration(interval_ms)}"
-        return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines)
+        limit = MOST if self.slo.by else 0
+        return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines, limit)
 
     def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:
         return Recording(name, expr, self.identity if labels is None else labels)
@@ -290,13 +293,13 @@ class _Compiler:
             "and",
             Binary(">", self._ratio_series(burn.long_ms), threshold),
             Binary(">", self._ratio_series(burn.short_ms), threshold),
-            matching=VectorMatching("many-to-many", self.names.labels, on=True),
+            matching=VectorMatching("many-to-many", self.labels, on=True),
         )
         if slo.alerting.least_errors:
             tile_ms = COARSE_MS if self._is_slow(burn) else self.tile_ms
             errors = Call("sum_over_time", (self._matrix(n.errors_tile_name(tile_ms), burn.long_ms),))
             enough = Binary(">=", errors, Number(float(slo.alerting.least_errors)))
-            both = Binary("and", both, enough, matching=VectorMatching("many-to-many", self.names.labels, on=True))
+            both = Binary("and", both, enough, matching=VectorMatching("many-to-many", self.labels, on=True))
         # Compared as an error ratio, which is exact; told as a burn rate, which people read.
         expr = Binary("/", both, _number(slo.objective.error_budget))
         return AlertRule(

@@ -67,7 +67,9 @@ def _escaped(character: str) -> str:
 def _groups(groups: Iterable[RuleGroup], pad: str) -> Iterable[str]:
     for group in groups:
         yield "".join(f"{pad}# {_one_line(line)}\n" for line in group.comment)
-        yield f"{pad}- name: {scalar(group.name)}\n{pad}  interval: {format_duration(group.interval_ms)}\n{pad}  rules:\n"
+        yield f"{pad}- name: {scalar(group.name)}\n{pad}  interval: {format_duration(group.interval_ms)}\n"
+        yield f"{pad}  limit: {group.limit}\n" if group.limit else ""
+        yield f"{pad}  rules:\n"
         for rule in group.rules:
             yield _rule(rule, pad + "    ")
 

@@ -59,3 +59,4 @@ class RuleGroup:
     service: str
     slo: str  # empty for a service's plain alerts
     comment: tuple[str, ...] = field(default=())
+    limit: int = 0  # series that a rule may give: a label with more values fails loudly instead of flooding the server

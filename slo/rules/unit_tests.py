@@ -92,7 +92,9 @@ def _test(cases: Sequence[_Case], number: int, step_ms: int, names: Names) -> st
     for case in cases:
         slo, burn = case.slo, case.burn
         tile = format_duration(tile_length(slo.scrape_interval_ms))
-        identity = ",".join(f"{label}={quote(value)}" for label, value in names.identity(slo).items())
+        # Of the values of `by`, one stands for all.
+        own = {**names.identity(slo), **dict.fromkeys(slo.by, "any")}
+        identity = ",".join(f"{label}={quote(value)}" for label, value in own.items())
         steps = sum(count for count, _ in case.parts)
         series += [
             f"      - series: {scalar(f'slo:events:increase{tile}{{{identity}}}')}",

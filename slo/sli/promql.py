@@ -48,22 +48,24 @@ _ZERO = Number(0.0)
 _MARK_MS = 86_399_989
 
 
-def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
+def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0, by: tuple[str, ...] = ()) -> Node:
     """The number of bad events in (t − lag − tile, t − lag]: 0 where there was only good traffic, absent without data.
+
+    With `by` it is one series for each value of these labels (ratios, latencies and probes).
 
     A latency whose threshold is no bucket bound has no such number, ever: absent, not "all bad".
     """
     match sli:
         case Ratio(total=total, part=part, part_is=part_is):
             known = (total,) if part.name == total.name else (total, part)
-            part_sum = _or_zero(counted(part, tile_ms, lag_ms, known), total, tile_ms, lag_ms)
+            part_sum = _or_zero(counted(part, tile_ms, lag_ms, known, by), total, tile_ms, lag_ms, by)
             if part_is == "errors":
                 return part_sum
-            return Binary("-", total_tile(sli, tile_ms, lag_ms), part_sum)
+            return Binary("-", total_tile(sli, tile_ms, lag_ms, by), part_sum)
         case Latency():
             every = every_request(sli)
             good = good_requests(sli)
-            return Binary("-", counted(every, tile_ms, lag_ms), counted(good, tile_ms, lag_ms, (every,)))
+            return Binary("-", counted(every, tile_ms, lag_ms, (), by), counted(good, tile_ms, lag_ms, (every,), by))
         case NativeLatency(histogram=histogram):
             observed = _observed(histogram, tile_ms, lag_ms)
             count = Call("histogram_count", (observed,))
@@ -74,7 +76,7 @@ def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
         case Probe(metric=metric):
             window = _matrix(metric, tile_ms, lag_ms)
             failed = Binary("-", Call("count_over_time", (window,)), Call("sum_over_time", (window,)))
-            return Aggregate("sum", Binary(">=", failed, _ZERO))
+            return Aggregate("sum", Binary(">=", failed, _ZERO), grouping=by)
         case Raw(errors=errors, total=total_text):
             nothing = Binary("*", _ZERO, raw_tile(total_text, tile_ms, lag_ms))
             return Binary("or", raw_tile(errors, tile_ms, lag_ms), nothing, matching=_ON_NOTHING)
@@ -86,17 +88,17 @@ def errors_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
             return Aggregate("sum", Call("sum_over_time", (bad,)))
 
 
-def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0) -> Node:
-    """The number of all events in (t − lag − tile, t − lag]; absent without data."""
+def total_tile(sli: Sli, tile_ms: int, lag_ms: int = 0, by: tuple[str, ...] = ()) -> Node:
+    """The number of all events in (t − lag − tile, t − lag]; absent without data. `by` as in `errors_tile`."""
     match sli:
         case Ratio(total=total):
-            return counted(total, tile_ms, lag_ms)
+            return counted(total, tile_ms, lag_ms, (), by)
         case Latency():
-            return counted(every_request(sli), tile_ms, lag_ms)
+            return counted(every_request(sli), tile_ms, lag_ms, (), by)
         case NativeLatency(histogram=histogram):
             return Call("histogram_count", (_observed(histogram, tile_ms, lag_ms),))
         case Probe(metric=metric):
-            return Aggregate("sum", Call("count_over_time", (_matrix(metric, tile_ms, lag_ms),)))
+            return Aggregate("sum", Call("count_over_time", (_matrix(metric, tile_ms, lag_ms),)), grouping=by)
         case Raw(total=total_text):
             return raw_tile(total_text, tile_ms, lag_ms)
         case Threshold() | Freshness():
@@ -138,8 +140,14 @@ def _slices(sli: Threshold | Freshness, tile_ms: int, lag_ms: int) -> Subquery:
     return Subquery(bad_slice(sli), tile_ms, sli.slice_ms, lag_ms)
 
 
-def counted(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple[VectorSelector, ...] = ()) -> Node:
-    """The events of all series of a counter in the tile, added up; absent where none has a sample in it.
+def counted(
+    counter: VectorSelector,
+    tile_ms: int,
+    lag_ms: int = 0,
+    known: tuple[VectorSelector, ...] = (),
+    by: tuple[str, ...] = (),
+) -> Node:
+    """The events of all series of a counter in the tile, added up (`by` labels); absent where none has a sample in it.
 
     `known` selects the series that tell which targets were seen before; the counter itself if empty. Sums are taken
     before the difference: it is the same, and a server matches series half as often. A reset or a birth starts from
@@ -151,9 +159,12 @@ def counted(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple
     # last value before the tile is recent then; a plain selector would not find it after a failed scrape.
     recent = Call("last_over_time", (_matrix(counter, 5 * MINUTE, lag_ms + tile_ms),))
     crashed = Binary("-", Binary(">", most, last), recent)
-    grown = Binary("-", _summed(last), _or_nothing(_summed(start)))
-    both = Binary("+", grown, _or_nothing(_summed(Binary(">", crashed, _ZERO))))
-    return Binary(">=", both, _ZERO)
+    whole = Aggregate("sum", last, grouping=by)
+    # Where there is nothing to add or to take away it is 0: of everything, or of each group.
+    nothing: Node = Binary("*", _ZERO, whole) if by else Call("vector", (_ZERO,))
+    grown = Binary("-", whole, Binary("or", Aggregate("sum", start, grouping=by), nothing))
+    older = Aggregate("sum", Binary(">", crashed, _ZERO), grouping=by)
+    return Binary(">=", Binary("+", grown, Binary("or", older, nothing)), _ZERO)
 
 
 def increments(counter: VectorSelector, tile_ms: int, lag_ms: int = 0, known: tuple[VectorSelector, ...] = ()) -> Node:
@@ -249,18 +260,10 @@ def every_request(sli: Latency) -> VectorSelector:
     return replace(buckets(sli), matchers=(*sli.histogram.matchers, Matcher("le", "=", "+Inf")))
 
 
-def _summed(by_series: Node) -> Node:
-    return Aggregate("sum", by_series)
-
-
-def _or_nothing(part: Node) -> Node:
-    return Binary("or", part, Call("vector", (_ZERO,)))
-
-
-def _or_zero(part: Node, total: VectorSelector, tile_ms: int, lag_ms: int) -> Node:
+def _or_zero(part: Node, total: VectorSelector, tile_ms: int, lag_ms: int, by: tuple[str, ...]) -> Node:
     """0 where the total was scraped and the part has no series."""
-    scraped = Aggregate("group", Call("last_over_time", (_matrix(total, tile_ms, lag_ms),)))
-    return Binary("or", part, Binary("*", _ZERO, scraped), matching=_ON_NOTHING)
+    scraped = Aggregate("group", Call("last_over_time", (_matrix(total, tile_ms, lag_ms),)), grouping=by)
+    return Binary("or", part, Binary("*", _ZERO, scraped), matching=VectorMatching("many-to-many", by, on=True))
 
 
 def _before(selector: VectorSelector, tile_ms: int, lag_ms: int) -> Node:

@@ -10,7 +10,7 @@ from slo.spec.build_sli import build_objective_and_sli
 from slo.spec.document import AlertingModel, ServiceModel
 from slo.spec.model import Service, Sli, Slo
 from slo.spec.read import Fault, Path, Report, check_labels, read_scrape_interval, read_window
-from slo.spec.split import split
+from slo.spec.split import grouped, split
 from slo.window import DAY, Rolling, Window
 
 _DEFAULT_WINDOW: Window = Rolling(30 * DAY)
@@ -42,7 +42,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     for index in order:
         entry, path = model.slos[index], ("slos", index)
         check_labels(entry.labels, (*path, "labels"), report)
-        check_labels(entry.by, (*path, "by"), report)
+        check_labels(dict.fromkeys(entry.by, ""), (*path, "by"), report)
         own_window = window if entry.window is None else read_window(entry.window, (*path, "window"), report)
         try:
             objective, sli = build_objective_and_sli(entry, path, report, scrape_ms, built)
@@ -74,7 +74,10 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
             line=lines(path),
         )
         try:
-            slos += split(slo, entry.by, (*path, "by"), report) if entry.by else (slo,)
+            if isinstance(entry.by, list):
+                slos.append(grouped(slo, entry.by, (*path, "by"), report))
+            else:
+                slos += split(slo, entry.by, (*path, "by"), report) if entry.by else (slo,)
         except Fault:
             continue
     slos.sort(key=lambda slo: slo.line)

@@ -194,11 +194,11 @@ class SloModel(Model):
     ]
     sli: SliModel
     by: Annotated[
-        dict[_LabelName, Annotated[list[_Text], Field(min_length=1)]],
+        dict[_LabelName, Annotated[list[_Text], Field(min_length=1)]] | list[_LabelName],
         Field(
             default_factory=dict,
-            description="one SLO with a budget of its own for each of these label values",
-            examples=[{"route": ["/", "/search"]}],
+            description="a budget for each value of these labels: those that are listed, or all that there are",
+            examples=[{"route": ["/", "/search"]}, ["route"]],
         ),
     ]
     window: _Window | None = None

@@ -121,6 +121,10 @@ def validation_messages(
             _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
         ):
             continue
+        if (kind, type(value)) in (("dict_type", list), ("list_type", dict)) and any(
+            _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
+        ):
+            continue
         match kind:
             case "extra_forbidden":
                 key = str(path[-1])
@@ -130,7 +134,7 @@ def validation_messages(
                 path = path[:-1]
             case "string_pattern_mismatch":
                 message = f"{_show(value)} is no name; letters, digits, `-`, `_` and `.` are accepted"
-                if detail["loc"] and detail["loc"][-1] == "[key]":
+                if detail["loc"][-1:] == ("[key]",) or path[-2:-1] == ("by",):
                     message = f"{_show(value)} is no label name; letters, digits and `_` are accepted, no digit first"
             case "string_too_long":
                 message = f"is longer than {detail['ctx']['max_length']} characters"

@@ -169,7 +169,10 @@ class Alerting:
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """One objective of one service. `file` and `line` are where it is defined."""
+    """One objective of one service. `file` and `line` are where it is defined.
+
+    With `by`, each combination of these labels' values in the metrics has a budget of its own.
+    """
 
     service: str
     name: str
@@ -184,6 +187,7 @@ class Slo:
     scrape_interval_ms: int = 30_000
     file: str = ""
     line: int = 0
+    by: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

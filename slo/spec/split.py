@@ -26,10 +26,7 @@ def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -
     elif len(combinations) > MOST:
         problem = f"makes {len(combinations)} SLOs; up to {MOST} are accepted"
     else:
-        bound = {
-            matcher.label for selector in _selectors(slo.sli) for matcher in selector.matchers if matcher.op == "="
-        }
-        taken = [label for label in by if label in bound]
+        taken = [label for label in by if label in _bound(slo.sli)]
         if taken:
             problem = f"a selector already fixes {taken[0]}"
         for label, values in by.items():
@@ -38,16 +35,46 @@ def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -
     if problem is not None:
         report(at, f"`by` {problem}", "error")
         raise Fault
-    names = _names(slo.name, combinations)
+    return narrowed(replace(slo, by=tuple(by)), combinations)
+
+
+def grouped(slo: Slo, by: Sequence[str], at: Path, report: Report) -> Slo:
+    """The SLO with a budget for each value that labels come to have. Raises Fault once reported."""
+    problem = None
+    if not isinstance(slo.sli, Ratio | Latency | Probe):
+        problem = "works with ratio, latency and probe"
+    elif taken := [label for label in by if label in _bound(slo.sli)]:
+        problem = f"a selector already fixes {taken[0]}"
+    elif len(set(by)) < len(by):
+        problem = "names a label twice"
+    if problem is not None:
+        report(at, f"`by` {problem}", "error")
+        raise Fault
+    return replace(slo, by=tuple(by))
+
+
+def narrowed(slo: Slo, combinations: Sequence[Sequence[str]]) -> tuple[Slo, ...]:
+    """An SLO with `by` as one SLO for each of these values of its labels."""
+    assert isinstance(slo.sli, Ratio | Latency | Probe)
     return tuple(
         replace(
             slo,
             name=name,
-            labels={**slo.labels, **dict(zip(by, values, strict=True))},
-            sli=_narrowed(slo.sli, tuple(Matcher(label, "=", value) for label, value in zip(by, values, strict=True))),
+            labels={**slo.labels, **dict(zip(slo.by, values, strict=True))},
+            sli=_narrowed(slo.sli, tuple(Matcher(label, "=", v) for label, v in zip(slo.by, values, strict=True))),
+            by=(),
         )
-        for name, values in zip(names, combinations, strict=True)
+        for name, values in zip(_names(slo.name, combinations), combinations, strict=True)
     )
+
+
+def any_value(slo: Slo) -> Slo:
+    """An SLO with `by`, its selectors narrowed to series that have these labels."""
+    return replace(slo, sli=_narrowed(slo.sli, tuple(Matcher(label, "=~", ".+") for label in slo.by)))
+
+
+def _bound(sli: Ratio | Latency | Probe) -> set[str]:
+    return {matcher.label for selector in _selectors(sli) for matcher in selector.matchers if matcher.op == "="}
 
 
 def _names(name: str, combinations: Sequence[Sequence[str]]) -> Iterator[str]:

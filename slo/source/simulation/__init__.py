@@ -21,6 +21,7 @@ from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set
 from slo.source.simulation.scenario import Scenario
 from slo.source.simulation.world import Histogram, World
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
+from slo.spec.split import any_value
 from slo.window import DAY, HOUR
 
 _SHADOW = " events"
@@ -48,7 +49,8 @@ def simulate(
             steady=written.steady,
             steady_errors=written.steady_errors,
         )
-    slos = sorted(specs.values(), key=lambda slo: slo.id)
+    # A label that budgets are told apart by has values, though no selector names any.
+    slos = sorted((_with_values(slo) for slo in specs.values()), key=lambda slo: slo.id)
     clocks: dict[tuple[str, str, int], Clock] = {}
     truth = {slo.id: Truth() for slo in slos}
     world = World(stage, lambda *key: clocks[key], truth)
@@ -174,6 +176,10 @@ def _by_metric(slo: Slo, sli: Threshold) -> dict[str, list[VectorSelector]]:
     for selector in sorted(raw_selectors(sli), key=lambda selector: len(selector.matchers)):
         found.setdefault(_name(selector, slo), []).append(selector)
     return found
+
+
+def _with_values(slo: Slo) -> Slo:
+    return any_value(slo) if slo.by else slo
 
 
 def _shadow(slo: Slo, world: World) -> Slo:

@@ -1,0 +1,175 @@
+"""`by: [route]`: a budget for each value that a label comes to have, in the rules and in the evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from slo.budget.evaluate import evaluate, evaluate_all
+from slo.promql.samples import Samples
+from slo.rules import compile_specs, rule_tests, to_prometheus_rule, to_yaml
+from slo.source import open as open_source
+from slo.source.openmetrics import write_openmetrics
+from slo.source.recording import Header, Recording, write
+from slo.spec.load import loads
+from slo.spec.model import Specs
+from slo.spec.split import MOST
+from tests.servers import Prometheus, load_openmetrics, promtool
+
+DEFINITION = """\
+service: shop
+slos:
+  - name: availability
+    objective: 99
+    by: [route]
+    sli: {ratio: {errors: 'requests_total{code="500"}', total: requests_total}}
+  - name: latency
+    objective: 99
+    window: month
+    by: [route]
+    alerting: {least_errors: 2}
+    sli: {latency: {histogram: duration_seconds, threshold: 500ms}}
+  - name: checks
+    objective: 99
+    by: [route]
+    sli: {probe: {metric: probe_success}}
+"""
+TEST = """\
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 30s
+    input_series:
+      - {series: 'requests_total{job="shop",instance="a",route="/bad",code="200"}', values: '0+50x240'}
+      - {series: 'requests_total{job="shop",instance="a",route="/bad",code="500"}', values: '0+50x240'}
+      - {series: 'requests_total{job="shop",instance="a",route="/good",code="200"}', values: '0+900x240'}
+      - {series: 'requests_total{job="shop",instance="a",code="200"}', values: '0+10x240'}
+    promql_expr_test:
+      - expr: slo:errors:increase1m{slo="availability"}
+        eval_time: 90m
+        exp_samples:
+          - {labels: 'slo:errors:increase1m{service="shop",slo="availability",route="/bad"}', value: 100}
+          - {labels: 'slo:errors:increase1m{service="shop",slo="availability",route="/good"}', value: 0}
+          - {labels: 'slo:errors:increase1m{service="shop",slo="availability"}', value: 0}
+      - expr: slo:events:increase1m{slo="availability"}
+        eval_time: 90m
+        exp_samples:
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",route="/bad"}', value: 200}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",route="/good"}', value: 1800}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability"}', value: 20}
+      - expr: count by (alertname, route) (ALERTS{alertstate="firing"})
+        eval_time: 90m
+        exp_samples: [{labels: '{alertname="ErrorBudgetBurn",route="/bad"}', value: 4}]
+    alert_rule_test:
+      - {alertname: ErrorBudgetBurn, eval_time: 90m, exp_alerts: []}
+"""
+
+
+def specs(text: str = DEFINITION) -> Specs:
+    problems: list[object] = []
+    found = Specs(loads(text, "shop.yaml", problems))  # type: ignore[arg-type]
+    assert not problems, problems
+    return found
+
+
+@pytest.mark.server
+def test_each_route_has_its_tiles_and_its_alerts(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(specs())[0]))
+    (tmp_path / "test.yml").write_text(TEST)
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    said = promtool("test", "rules", tmp_path / "test.yml")
+    text = said.stdout + said.stderr
+    # The one expectation that is wrong on purpose shows what the annotations say: of this route's own budget.
+    assert "expr:" not in text, text
+    assert 'summary="shop: availability (route /bad) burns its error budget 50 times too fast"' in text
+    assert 'budget_remaining="-4900%"' in text
+    assert "error calling" not in text and "not known yet" not in text.split('window="1h"')[1].split("},")[0]
+
+
+@pytest.mark.server
+def test_its_rules_prove_themselves(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(specs())[0]))
+    for number, text in enumerate(rule_tests(specs(), ["rules.yml"]).values()):
+        (tmp_path / f"t{number}.yml").write_text(text)
+        said = promtool("test", "rules", tmp_path / f"t{number}.yml")
+        assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_a_label_with_too_many_values_fails_loudly_and_floods_nothing() -> None:
+    groups, _ = compile_specs(specs())
+    for text in (to_yaml(groups), to_prometheus_rule(groups, "shop")):
+        content = yaml.safe_load(text)
+        found = content.get("spec", content)["groups"]
+        assert {group.get("limit") for group in found} == {MOST}
+    plain = compile_specs(specs(DEFINITION.replace("    by: [route]\n", "")))[0]
+    assert "limit" not in to_yaml(plain)
+
+
+START = 1_790_000_000_000 // 3_600_000 * 3_600_000
+END = START + 6 * 3_600_000
+
+
+def history(place: Path, routes: int) -> Recording:
+    random = np.random.default_rng(3)
+    times = np.arange(START, END + 1, 30_000)
+    rows = []
+    for route in range(routes):
+        for code, rate in (("200", 20.0), ("500", 0.1 * route)):
+            labels = {"__name__": "requests_total", "job": "shop", "instance": "a", "route": f"/{route}", "code": code}
+            rows.append((labels, times, np.cumsum(random.poisson(rate, len(times))).astype(float)))
+    write(place / "r.parquet", Samples.from_series(rows), Header(START, END, "a test"))
+    return Recording.open(place / "r.parquet")
+
+
+ONE = DEFINITION.split("  - name: latency")[0]
+
+
+def test_the_evaluation_has_a_budget_for_each_route_and_loses_none(tmp_path: Path) -> None:
+    recording = history(tmp_path, 5)
+    spec = specs(ONE)["shop/availability"]
+    budgets = evaluate_all([spec], recording, END)
+    assert [budget.slo.id for budget in budgets] == [f"shop/availability.{route}" for route in range(5)]
+    assert [budget.slo.labels["route"] for budget in budgets] == [f"/{route}" for route in range(5)]
+    assert budgets[0].errors == 0 < budgets[1].errors < budgets[4].errors
+    whole = evaluate(spec, recording, END)
+    assert sum(budget.errors for budget in budgets) == whole.errors
+    assert sum(budget.total for budget in budgets) == whole.total
+
+
+@pytest.mark.server
+def test_through_a_server_it_is_the_same(tmp_path: Path) -> None:
+    recording = history(tmp_path, 3)
+    write_openmetrics(tmp_path / "r.txt", recording.all())
+    data = load_openmetrics(tmp_path / "r.txt", tmp_path / "data")
+    spec = specs(ONE)["shop/availability"]
+    here = evaluate_all([spec], recording, END)
+    with Prometheus(tmp_path, data=data) as server:
+        there = evaluate_all([spec], open_source(server.url), END)
+    assert [(b.slo.id, b.errors, b.total) for b in there] == [(b.slo.id, b.errors, b.total) for b in here]
+
+
+def test_more_routes_than_may_have_a_budget_are_one_and_it_says_so(tmp_path: Path) -> None:
+    [budget] = evaluate_all([specs(ONE)["shop/availability"]], history(tmp_path, MOST + 1), END)
+    assert [note.code for note in budget.notes if note.code == "many-values"]
+    assert any(f"{MOST + 1} values of route" in note.text for note in budget.notes)
+
+
+@pytest.mark.parametrize(
+    ("by", "sli", "message"),
+    [
+        ("[route, route]", "{probe: {metric: up}}", "`by` names a label twice"),
+        ("[job]", "{probe: {metric: 'up{job=\"x\"}'}}", "a selector already fixes job"),
+        ("[route]", "{threshold: {value: x, above: 1}}", "`by` works with ratio, latency and probe"),
+        ("[slo]", "{probe: {metric: up}}", "label `slo` is set by the rules themselves"),
+        ("[a-b]", "{probe: {metric: up}}", "no label name"),
+        ("route", "{probe: {metric: up}}", "must be"),
+    ],
+)
+def test_faults_are_named(by: str, sli: str, message: str) -> None:
+    problems: list[object] = []
+    loads(f"service: s\nslos:\n  - {{name: a, objective: 99, by: {by}, sli: {sli}}}\n", "x.yaml", problems)  # type: ignore[arg-type]
+    assert message in " ".join(map(str, problems)), problems
