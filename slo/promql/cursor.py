@@ -99,7 +99,7 @@ class Cursor:
 
     def range_length(self) -> int:
         """A range or a step between brackets, in ms."""
-        sign = self.take() if self.token.kind in ("+", "-") else None
+        first, sign = self.token, self.signs()
         token = self.token
         if token.kind == "(":
             self.take()
@@ -110,21 +110,29 @@ class Cursor:
         if self.token.kind in _ARITHMETIC:
             self.fail(token.start, "experimental duration expression is not enabled")
         length = self.milliseconds(token)
-        if length <= 0 or (sign is not None and sign.kind == "-"):
-            self.fail((sign or token).start, "duration must be greater than 0")
+        if length * sign <= 0:
+            self.fail(first.start, "duration must be greater than 0")
         return length
 
     def offset(self) -> int:
-        sign = self.take().kind if self.token.kind in ("+", "-") else "+"
+        sign = self.signs()
         token = self.token
         if token.kind == "(":
             self.take()
             self.fail(self.token.start, "experimental duration expression is not enabled")
+        if self.keyword() == "inf":
+            self.fail(token.start, "duration out of range")
         if token.kind not in ("number", "duration"):
             self.unexpected("offset", "number or duration")
         self.take()
-        length = self.milliseconds(token)
-        return -length if sign == "-" else length
+        return sign * self.milliseconds(token)
+
+    def signs(self) -> int:
+        """Any number of signs, to 1 or -1."""
+        sign = 1
+        while self.token.kind in ("+", "-"):
+            sign = -sign if self.take().kind == "-" else sign
+        return sign
 
     def number(self, token: Token) -> float:
         """The value of a number or a duration (in seconds)."""

@@ -107,6 +107,8 @@ def values_of(text: str) -> list[Value]:
         if text[at].isspace():
             at += 1
             continue
+        if text[at] == "#":
+            break
         if found := _BLANK.match(text, at):
             values += [None] * (1 if found[1] is None else int(found[1]))
         elif found := _STALE.match(text, at):

@@ -79,7 +79,7 @@ def test_an_answer_that_has_other_notes_than_those_expected_fails(tmp_path: Path
     [
         ("1+2x3", [1, 3, 5, 7]), ("5-1x2", [5, 4, 3]), ("7x2", [7, 7, 7]), ("_x2 1", [None, None, 1]), ("-3+1x1", [-3, -2]),
         ("1 _ 0x1F -Inf", [1, None, 31, float("-inf")]),
-        ("0x2 1", [0, 0, 0, 1]), ("-0x1", [-0.0, -0.0]), ("1+0x2", [1, 1, 1]), ("1e2+1e1x1", [100, 110]),
+        ("0x2 1 # more", [0, 0, 0, 1]), ("-0x1", [-0.0, -0.0]), ("1+0x2", [1, 1, 1]), ("1e2+1e1x1", [100, 110]),
     ],
 )  # fmt: skip
 def test_series_notation(text: str, values: list[float | None]) -> None:
