@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from slo.errors import PromqlError
-from slo.promql import streams
+from slo.promql import heap, streams
 from slo.promql.ast import Aggregate, quote
 from slo.promql.quantiles import quantile_of_sorted
 from slo.promql.text import float_text
@@ -16,6 +16,7 @@ from slo.promql.values import NAME, Bools, Floats, Ints, Labels, Notes, Vector, 
 from slo.promql.xxhash import labels_hash
 
 _IN_CACHE = 16_000  # values
+_HEAPED = 20_000_000  # elements, up to which equal ones are chosen among as a server chooses
 
 
 def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes: Notes) -> Vector:
@@ -138,12 +139,32 @@ def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, not
             ranked = np.lexsort((-values if op == "topk" else values, kind), axis=0)
             place = np.empty_like(ranked)
             np.put_along_axis(place, ranked, np.broadcast_to(np.arange(len(rows))[:, None], ranked.shape), axis=0)
-            present[rows] = mask & (place < k)
-            order.extend(rows[index] for index in ranked[:, 0]) if ranked.shape[1] else order.extend(rows)
+            chosen_here = mask & (place < k)
+            tied = _tied(values, mask, ranked, k)
+            if tied.any() and int(tied.sum()) * len(rows) <= _HEAPED:
+                signed = values[:, tied] if op == "topk" else -values[:, tied]
+                chosen_here[:, tied] = heap.kept(signed, mask[:, tied], k[tied].astype(np.int64))
+            present[rows] = chosen_here
+            if ranked.shape[1] == 1 and k[0] >= 1 and min(k[0], mask.sum()) <= heap.SHORT:
+                signed = values[:, 0] if op == "topk" else -values[:, 0]
+                order.extend(rows[index] for index in heap.in_order(signed, mask[:, 0], int(min(k[0], len(rows)))))
+            else:
+                order.extend(rows[index] for index in ranked[:, 0]) if ranked.shape[1] else order.extend(rows)
     chosen = Vector(vector.labels, vector.values, present, vector.drop)
     kept = chosen.take([row for row in order if present[row].any()])
     kept.ordered = op in ("topk", "bottomk")
     return kept
+
+
+def _tied(values: Floats, mask: Bools, ranked: Ints, k: Floats) -> Bools:
+    """The steps at which the k-th element (of two or more) equals the one behind it."""
+    last = len(values) - 1
+    edge = np.clip(np.nan_to_num(k, nan=0, posinf=last + 1, neginf=0), 0, last + 1).astype(np.int64)
+    some = (edge >= 2) & (edge < mask.sum(axis=0))
+    ordered = np.take_along_axis(values, ranked, axis=0)
+    a = np.take_along_axis(ordered, np.maximum(edge - 1, 0)[None, :], axis=0)[0]
+    b = np.take_along_axis(ordered, np.minimum(edge, last)[None, :], axis=0)[0]
+    return np.asarray(some & ((a == b) | (np.isnan(a) & np.isnan(b))))
 
 
 def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], node: Aggregate) -> Vector:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from slo.errors import PromqlError
+from slo.promql import heap
 from slo.promql.regex import compile_re2
 from slo.promql.values import NAME, Floats, Labels, Vector, make
 
@@ -19,10 +20,19 @@ def _sign(v: Floats) -> Floats:
     return np.where(np.isnan(v), v, np.sign(v))
 
 
+def _sinh(v: Floats) -> Floats:
+    """Half of the exponential from 21 on, as Go has it: it is infinite where the exponential is."""
+    return np.where(np.abs(v) > 21, np.sign(v) * np.exp(np.abs(v)) * 0.5, np.sinh(v))
+
+
+def _cosh(v: Floats) -> Floats:
+    return np.where(np.abs(v) > 21, np.exp(np.abs(v)) * 0.5, np.cosh(v))
+
+
 MATH: dict[str, Callable[[Floats], Floats]] = {
     "abs": np.abs, "ceil": np.ceil, "exp": np.exp, "floor": np.floor, "ln": np.log, "log10": np.log10, "log2": np.log2,
     "sgn": _sign, "sqrt": np.sqrt, "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh,
-    "atan": np.arctan, "atanh": np.arctanh, "cos": np.cos, "cosh": np.cosh, "sin": np.sin, "sinh": np.sinh,
+    "atan": np.arctan, "atanh": np.arctanh, "cos": np.cos, "cosh": _cosh, "sin": np.sin, "sinh": _sinh,
     "tan": np.tan, "tanh": np.tanh, "deg": lambda v: v * 180 / np.pi, "rad": lambda v: v * np.pi / 180,
 }  # fmt: skip
 
@@ -144,8 +154,11 @@ def label_join(vector: Vector, target: str, separator: str, sources: Sequence[st
 def by_value(vector: Vector, descending: bool) -> Vector:
     """An instant answer by value, NaN last."""
     values = vector.values[:, 0]
-    order = np.lexsort((-values if descending else values, np.isnan(values)))
-    result = vector.take(order.tolist())
+    if len(values) <= heap.SHORT:
+        order = heap.by_insertion(values if descending else -values, range(len(values)))
+    else:
+        order = np.lexsort((-values if descending else values, np.isnan(values))).tolist()
+    result = vector.take(order)
     result.ordered = True
     return result
 

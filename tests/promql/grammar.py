@@ -231,11 +231,11 @@ class Grammar:
                 return f"-{self.vector(depth - 1)}" if self.rng.random() < 0.5 else f"vector({self.scalar(depth - 1)})"
 
     def ranked(self, op: str, depth: int) -> str:
-        """What elements are chosen from: no two of equal value where the value decides."""
+        """What elements are chosen from: in the order of their labels, and exact where the value decides."""
         if op in ("topk", "bottomk"):
-            plain = self.pick(["g", 'g{instance="x"}', "g offset 1m", "g @ end()"])
-            windows = f"g[{self.pick(['2m', '5m', '1h'])}]"
-            return self.pick([plain, f"{self.pick(['avg_over_time', 'sum_over_time', 'last_over_time'])}({windows})"])
+            exact = ["last_over_time", "max_over_time", "min_over_time", "count_over_time", "changes", "resets"]
+            windows = f"{self.pick(exact)}({self.pick(SELECTORS)}[{self.pick(['2m', '5m', '1h'])}])"
+            return self.pick([self.selector(), self.selector(), windows])
         if op == "limitk" and not self.instant:
             return self.pick([self.selector(), f"{self.pick(RANGE_FUNCTIONS)}({self.pick(SELECTORS)}[5m])"])
         return self.vector(depth - 1)

@@ -61,6 +61,15 @@ def test_a_name_is_dropped_or_kept_as_the_first_of_merged_series_has_it() -> Non
     assert [one.labels for one in found.series] == [{"__name__": "x"}]
 
 
+def test_of_equal_elements_those_stay_that_a_heap_keeps() -> None:
+    held = engine(
+        *[({"__name__": "x", "a": str(a)}, [0], [value]) for a, value in enumerate((1.0, 1.0, 1.0, 2.0, 1.0))]
+    )
+    # the heap of the first three is 0 1 2; the 2 takes the place of 0 and sinks below 1
+    assert [one.labels["a"] for one in held.query("topk(3, x)", at=0).series] == ["3", "1", "2"]
+    assert [one.labels["a"] for one in held.query("bottomk(2, x)", at=0).series] == ["0", "1"]
+
+
 def test_a_frame_has_a_column_per_series() -> None:
     held = engine(({"__name__": "x", "a": "1"}, [0, 60], [1.0, 2.0]), ({"__name__": "x", "a": "2"}, [60], [3.0]))
     frame = held.query_range("x", 0, 60, 60).to_frame()
