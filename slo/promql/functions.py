@@ -20,17 +20,25 @@ def _sign(v: Floats) -> Floats:
     return np.where(np.isnan(v), v, np.sign(v))
 
 
+# a server on amd64 rounds the exponent of two before it looks whether there is such a float
+_NO_POWER = 1023.5 * np.log(2)
+
+
+def _exp(v: Floats) -> Floats:
+    return np.where(v >= _NO_POWER, np.inf, np.exp(v))
+
+
 def _sinh(v: Floats) -> Floats:
     """Half of the exponential from 21 on, as Go has it: it is infinite where the exponential is."""
-    return np.where(np.abs(v) > 21, np.sign(v) * np.exp(np.abs(v)) * 0.5, np.sinh(v))
+    return np.where(np.abs(v) > 21, np.sign(v) * _exp(np.abs(v)) * 0.5, np.sinh(v))
 
 
 def _cosh(v: Floats) -> Floats:
-    return np.where(np.abs(v) > 21, np.exp(np.abs(v)) * 0.5, np.cosh(v))
+    return np.where(np.abs(v) > 21, _exp(np.abs(v)) * 0.5, np.cosh(v))
 
 
 MATH: dict[str, Callable[[Floats], Floats]] = {
-    "abs": np.abs, "ceil": np.ceil, "exp": np.exp, "floor": np.floor, "ln": np.log, "log10": np.log10, "log2": np.log2,
+    "abs": np.abs, "ceil": np.ceil, "exp": _exp, "floor": np.floor, "ln": np.log, "log10": np.log10, "log2": np.log2,
     "sgn": _sign, "sqrt": np.sqrt, "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh,
     "atan": np.arctan, "atanh": np.arctanh, "cos": np.cos, "cosh": _cosh, "sin": np.sin, "sinh": _sinh,
     "tan": np.tan, "tanh": np.tanh, "deg": lambda v: v * 180 / np.pi, "rad": lambda v: v * np.pi / 180,
