@@ -175,11 +175,13 @@ def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], n
     for key, rows in groups.items():
         values, mask = vector.values[rows], vector.present[rows]
         bits = np.where(np.isnan(values), np.nan, values).view(np.uint64)
-        for bit in np.unique(bits[mask]):
-            text = float_text(float(np.array([bit], dtype=np.uint64).view(np.float64)[0]))
+        found, which = np.unique(bits[mask], return_inverse=True)
+        places = which.reshape(-1) * steps + np.nonzero(mask)[1]
+        counts = np.bincount(places, minlength=len(found) * steps).reshape(len(found), steps)
+        for value, count in zip(found.view(np.float64).tolist(), counts, strict=True):
+            text = float_text(value)
             labels = key if node.without and label in node.grouping else make({**dict(key), label: text})
-            count = ((bits == bit) & mask).sum(axis=0).astype(np.float64)
-            counted[labels] = counted.get(labels, np.zeros(steps)) + count
+            counted[labels] = counted.get(labels, 0.0) + count.astype(np.float64)
     if not counted:
         return Vector.empty(steps)
     held = np.stack(list(counted.values()))
