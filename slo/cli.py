@@ -6,7 +6,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -429,6 +429,24 @@ def backtest(
     else:
         _backtest_table(result)
     return FINE
+
+
+@app.command(epilog="Example: slo weekly reports/weekly.yaml")
+def weekly(
+    path: Annotated[Path, typer.Argument(metavar="CONFIG", help="The job's configuration.")],
+    now: Annotated[
+        str | None, typer.Option("--now", help="The moment of the run: 2026-11-20T12:00:00Z. [default: now]")
+    ] = None,
+) -> int:
+    """Report on the last whole week, month or quarter, once; make up for missed ones; deliver."""
+    from slo.weekly import read_config, run
+
+    def log(event: str, fields: Mapping[str, Any]) -> None:
+        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        _say(json.dumps({"time": at, "event": event, **fields}, ensure_ascii=False))
+
+    now_ms = round(datetime.now(UTC).timestamp() * 1000) if now is None else _time(now, "--now")
+    return run(read_config(path), now_ms, log)
 
 
 @app.command(epilog="Example: slo schema > slo.schema.json")

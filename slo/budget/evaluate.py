@@ -12,9 +12,10 @@ import numpy as np
 from slo.budget.groups import expand
 from slo.budget.incidents import find_incidents
 from slo.budget.measure import Measured, measure
-from slo.budget.model import Budget, Burn, Downtime, Incident, Note, moment
+from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, moment
 from slo.budget.quantile import PERCENTILES, histogram_quantile
-from slo.sli.counting import Grid, coverage
+from slo.sli.counting import Counts, Gap, Grid, coverage
+from slo.sli.slices import stretches
 from slo.spec.model import Freshness, Latency, Outage, Slo, Threshold
 from slo.spec.split import MOST
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
@@ -40,11 +41,15 @@ def step_of(slo: Slo) -> int:
     return MINUTE
 
 
-def evaluate(slo: Slo, source: Source, end: datetime | int) -> Budget:
+# Bad and all events per step of a grid as they were counted before, by an SLO's id; NaN where nothing is known.
+Known = Callable[[str, Grid], tuple[Floats, Floats]]
+
+
+def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None = None) -> Budget:
     """The error budget of one SLO at `end` (a datetime with a time zone, or milliseconds UTC).
 
     A rolling window ends there; of a calendar window it is the part up to there that counts. With `by` it is the budget
-    of all values together. Raises SourceError.
+    of all values together. `known` tells of steps of which the source has nothing any more. Raises SourceError.
     """
     end_ms = end if isinstance(end, int) else _milliseconds(end)
     step = step_of(slo)
@@ -57,11 +62,39 @@ def evaluate(slo: Slo, source: Source, end: datetime | int) -> Budget:
     steps = -(-(end_ms - start_ms + history) // step)
     grid = Grid(end_ms, step, steps)
     measured = measure(slo, source, grid)
+    if known is not None:
+        measured = _with_known(measured, *known(slo.id, grid))
     return _budget(slo, source.name, measured, start_ms, period_end_ms, windows)
 
 
+def _with_known(measured: Measured, errors: Floats, total: Floats) -> Measured:
+    """Steps of which the source has nothing, as they were counted before."""
+    counts, grid = measured.counts, measured.counts.grid
+    filled = (counts.total == 0) & ~np.isnan(total)
+    if not filled.any():
+        return measured
+    gaps = []
+    for gap in counts.seen.gaps:
+        inside = (grid.ends > gap.start_ms) & (grid.ends - grid.step_ms < gap.end_ms)
+        if not (filled & inside).any():
+            gaps.append(gap)
+            continue
+        for low, high in stretches(inside & ~filled):
+            begin, end = grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms
+            gaps.append(Gap(max(begin, gap.start_ms), min(end, gap.end_ms)))
+    seen = replace(counts.seen, gaps=tuple(gaps))
+    merged = Counts(grid, np.where(filled, errors, counts.errors), np.where(filled, total, counts.total), seen)
+    length = format_duration(int(filled.sum()) * grid.step_ms)
+    note = Note("ledger", f"{length} that the source no longer has are from the ledger")
+    return replace(measured, counts=merged, notes=(*measured.notes, note), has_data=True)
+
+
 def evaluate_all(
-    slos: Iterable[Slo], source: Source, end: datetime | int, done: Callable[[], None] = lambda: None
+    slos: Iterable[Slo],
+    source: Source,
+    end: datetime | int,
+    done: Callable[[], None] = lambda: None,
+    known: Known | None = None,
 ) -> list[Budget]:
     """The error budgets of many SLOs, all at the same moment, in their order; `done` is called after each.
 
@@ -74,7 +107,7 @@ def evaluate_all(
     for slo in slos:
         parts, values = expand(slo, source, end_ms)
         for part in parts:
-            budget = evaluate(part, source, end_ms)
+            budget = evaluate(part, source, end_ms, known)
             if part.by and values:
                 labels = " and ".join(part.by)
                 text = f"{values} values of {labels}, more than the {MOST} that have a budget each: this is all of them together"

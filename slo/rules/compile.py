@@ -314,6 +314,10 @@ class _Compiler:
 
 def window_ratio(names: Names, slo: Slo, window_ms: int, tile_ms: int) -> Node:
     """Errors over events of a window, from recorded tiles; see `_Compiler._ratio` for the start of the history."""
+    if window_ms == tile_ms:
+        # vmalert writes a tile after its group is done: over a range of one tile it would never find one.
+        last = names.series(slo, n.events_tile_name(tile_ms))
+        return Binary("/", names.series(slo, n.errors_tile_name(tile_ms)), Binary(">", last, Number(0.0)))
     errors = MatrixSelector(names.series(slo, n.errors_tile_name(tile_ms)), window_ms)
     events = MatrixSelector(names.series(slo, n.events_tile_name(tile_ms)), window_ms)
     all_events: Node = Call("sum_over_time", (events,))

@@ -1,0 +1,173 @@
+"""The job's configuration: strict YAML; paths are as seen from its folder, secrets only names of environment variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from slo.errors import ConfigError, DefinitionError
+from slo.spec.document import Model
+from slo.spec.read import Report
+from slo.spec.single import parse_single, read_text
+from slo.spec.yaml import Path as YamlPath
+from slo.weekly.period import Unit
+
+Format = Literal["html", "markdown", "json", "csv"]
+_VARIABLE = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
+]
+
+
+class EmailModel(Model):
+    """A message by SMTP, with the summary as text and the page attached."""
+
+    host: str
+    port: str | None = None
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    from_: Annotated[str, Field(alias="from")]
+    to: Annotated[list[str], Field(min_length=1)]
+    user_env: _VARIABLE | None = None
+    password_env: _VARIABLE | None = None
+
+
+class WebhookModel(Model):
+    """A Slack-compatible webhook, whose address is a secret."""
+
+    url_env: _VARIABLE
+    link: Annotated[str | None, Field(description="where the folder is served, to link the page")] = None
+
+
+class DeliverModel(Model):
+    """Where the report goes: always a folder, and what else is named."""
+
+    folder: str
+    email: EmailModel | None = None
+    webhook: WebhookModel | None = None
+
+
+class WeeklyModel(Model):
+    """The job."""
+
+    definitions: Annotated[list[str], Field(min_length=1)]
+    source: str
+    source_config: str | None = None
+    period: Literal["week", "month", "quarter"] = "week"
+    time_zone: str = "UTC"
+    title: str = "Error budgets"
+    formats: Annotated[list[Format], Field(default_factory=lambda: ["html", "markdown", "json", "csv"], min_length=1)]
+    catch_up: Annotated[str, Field(description="the most missed periods that are made up for")] = "8"
+    retries: Annotated[str, Field(description="how often a source that fails is asked again")] = "2"
+    ledger: Annotated[str | None, Field(description="a folder that keeps each period's events")] = None
+    metrics: Annotated[str | None, Field(description="a file for the node exporter's textfile collector")] = None
+    deliver: DeliverModel
+
+
+@dataclass(frozen=True)
+class WeeklyConfig:
+    """What a configuration means; paths are absolute, secrets are not in it."""
+
+    definitions: tuple[Path, ...]
+    source: str
+    source_config: str | None
+    unit: Unit
+    zone: ZoneInfo
+    title: str
+    formats: tuple[Format, ...]
+    catch_up: int
+    retries: int
+    folder: Path
+    ledger: Path | None = None
+    metrics: Path | None = None
+    email: EmailModel | None = None
+    webhook: WebhookModel | None = None
+    port: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
+    """Reads and checks a configuration. Raises DefinitionError with every fault, its line and the mend."""
+    what = "a job is one mapping with definitions, source and deliver"
+    model, report, problems = parse_single(read_text(path), str(path), WeeklyModel, what, _accepted)
+    base = Path(path).resolve().parent
+    try:
+        zone = ZoneInfo(model.time_zone)
+    except (OSError, ValueError, KeyError):  # a zone that is not found is a KeyError
+        zone = _no_zone(model.time_zone, report)
+    catch_up = _number(model.catch_up, ("catch_up",), 1, 520, report)
+    retries = _number(model.retries, ("retries",), 0, 20, report)
+    port = 0
+    if model.deliver.email is not None:
+        usual = {"starttls": "587", "tls": "465", "none": "25"}[model.deliver.email.security]
+        port = _number(model.deliver.email.port or usual, ("deliver", "email", "port"), 1, 65535, report)
+        if model.deliver.email.password_env and model.deliver.email.security == "none":
+            report(
+                ("deliver", "email", "security"),
+                "a password is sent over an encrypted connection only; write starttls or tls",
+                "error",
+            )
+    link = None if model.deliver.webhook is None else model.deliver.webhook.link
+    if link is not None and urlsplit(link).scheme not in ("http", "https"):
+        report(("deliver", "webhook", "link"), f"{link!r} is no http(s) address", "error")
+    if re.match(r"https?://[^/]*@", model.source):
+        report(("source",), "holds a credential; put it into the environment or into source_config", "error")
+    if problems:
+        raise DefinitionError(problems)
+    is_url = model.source.lower().startswith(("http://", "https://"))
+    return WeeklyConfig(
+        definitions=tuple(base / name for name in model.definitions),
+        source=model.source if is_url else str(base / model.source),
+        source_config=None if model.source_config is None else str(base / model.source_config),
+        unit=model.period,
+        zone=zone,
+        title=model.title,
+        formats=tuple(dict.fromkeys(model.formats)),
+        catch_up=catch_up,
+        retries=retries,
+        folder=base / model.deliver.folder,
+        ledger=None if model.ledger is None else base / model.ledger,
+        metrics=None if model.metrics is None else base / model.metrics,
+        email=model.deliver.email,
+        webhook=model.deliver.webhook,
+        port=port,
+    )
+
+
+def secret(name: str, environment: Mapping[str, str]) -> str:
+    """The value of an environment variable. Raises ConfigError, which names the variable and never a value."""
+    value = environment.get(name, "")
+    if not value:
+        raise ConfigError(f"the environment variable {name} is not set")
+    return value
+
+
+def _no_zone(name: str, report: Report) -> ZoneInfo:
+    report(("time_zone",), f"{name!r} is no time zone; write one such as Europe/Berlin or UTC", "error")
+    return ZoneInfo("UTC")
+
+
+def _number(text: str, at: YamlPath, least: int, most: int, report: Report) -> int:
+    if text.isdecimal() and least <= int(text) <= most:
+        return int(text)
+    report(at, f"{text!r} is no number from {least} to {most}", "error")
+    return least
+
+
+_SHAPES: dict[tuple[str, ...], type[Any]] = {
+    (): WeeklyModel,
+    ("deliver",): DeliverModel,
+    ("deliver", "email"): EmailModel,
+    ("deliver", "webhook"): WebhookModel,
+}
+
+
+def _accepted(path: YamlPath) -> list[str]:
+    shape = _SHAPES.get(tuple(str(step) for step in path))
+    return [info.alias or name for name, info in shape.model_fields.items()] if shape else []

@@ -1,0 +1,263 @@
+"""The job: which periods are due, their reports, their deliveries. Everything but the clock and the printing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slo.budget.evaluate import evaluate_all
+from slo.budget.groups import expand
+from slo.budget.measure import measure
+from slo.errors import ConfigError, SloError, SourceError
+from slo.files import write_text
+from slo.report import render, to_csv, to_json, to_markdown
+from slo.sli.counting import Grid
+from slo.source import open as open_source
+from slo.spec.load import load
+from slo.spec.model import Specs
+from slo.weekly.archive import index_page
+from slo.weekly.config import Format, WeeklyConfig
+from slo.weekly.deliver import post_webhook, send_email
+from slo.weekly.ledger import STEP_MS, Entry, Ledger
+from slo.weekly.nothing import Nothing
+from slo.weekly.period import Period, last_whole
+from slo.weekly.state import Done, State
+
+if TYPE_CHECKING:
+    from slo.budget.model import Budget
+    from slo.source import Source
+
+FINE, INCOMPLETE = 0, 1
+NAMES: dict[Format, str] = {"html": "index.html", "markdown": "report.md", "json": "report.json", "csv": "report.csv"}
+Log = Callable[[str, Mapping[str, Any]], None]
+# Seconds before the first repetition; each next one waits twice as long.
+RETRY_S = 10.0
+
+
+@dataclass
+class _Run:
+    """What happened, for the metrics."""
+
+    reports: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    pending: int = 0
+
+
+def run(
+    config: WeeklyConfig,
+    now_ms: int,
+    log: Log,
+    environment: Mapping[str, str] = os.environ,
+    wait: Callable[[float], None] = time.sleep,
+) -> int:
+    """Makes and delivers the reports of all whole periods that are due at `now_ms`.
+
+    Returns 0 where everything is done, 1 where something is left for the next run (a source that failed, a delivery).
+    `log` gets an event's name and fields. Raises DefinitionError, ConfigError, OSError.
+    """
+    begun = time.monotonic()
+    config.folder.mkdir(parents=True, exist_ok=True)
+    with _locked(config.folder / ".lock"):
+        found = _Run()
+        specs = load(config.definitions)
+        place = config.folder / "state.json"
+        state = State.read(place)
+        for period in due(config, state, now_ms):
+            done = state.periods.setdefault(period.name, Done())
+            _period(config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms)
+        ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
+        write_text(config.folder / "index.html", index_page(config.folder, ordered, config.title))
+        found.pending = len(due(config, state, now_ms))
+        code = INCOMPLETE if found.pending else FINE
+        if config.metrics is not None:
+            write_text(config.metrics, metrics(config, state, found, now_ms, time.monotonic() - begun, code))
+        log("finished", {"reports": found.reports, "pending": found.pending, "exit_code": code})
+        return code
+
+
+def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
+    """The periods that are not over with, oldest first: the last whole one, those missed since the last run, at most
+    `catch_up` of them. Before the first run nothing was missed."""
+    found: list[Period] = []
+    last = max(state.periods, default="")
+    for back in range(config.catch_up):
+        period = last_whole(now_ms, config.unit, config.zone, back)
+        known = state.periods.get(period.name)
+        if known is None and back and period.name < last:
+            continue
+        if known is None and back and not last:
+            break
+        if known is None or not _is_over(config, known):
+            found.append(period)
+    return found[::-1]
+
+
+def _is_over(config: WeeklyConfig, done: Done) -> bool:
+    return done.whole and set(_deliveries(config)) <= set(done.delivered)
+
+
+def _deliveries(config: WeeklyConfig) -> list[str]:
+    return [name for name in ("email", "webhook") if getattr(config, name) is not None]
+
+
+def _period(
+    config: WeeklyConfig,
+    specs: Specs,
+    period: Period,
+    done: Done,
+    found: _Run,
+    log: Log,
+    environment: Mapping[str, str],
+    wait: Callable[[float], None],
+    save: Callable[[], None],
+    now_ms: int,
+) -> None:
+    folder = config.folder / period.name
+    if not done.whole:
+        budgets, problem = _evaluated(config, specs, period, log, wait)
+        texts = _texts(config, specs, period, budgets, now_ms)
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        found.reports += 1
+        done.whole = problem is None
+        if problem is not None:
+            found.failed["source"] = found.failed.get("source", 0) + 1
+        save()
+        log("report", {"period": period.name, "slos": len(budgets), "missing": problem})
+    text = (folder / NAMES["markdown"]).read_text(encoding="utf-8")
+    for name in _deliveries(config):
+        # A report with missing data is delivered once, and the whole one when the source has answered.
+        already = done.delivered if done.whole else done.told
+        if name in already:
+            continue
+        try:
+            if name == "email":
+                assert config.email is not None
+                page = folder / NAMES["html"]
+                attached = page.read_text(encoding="utf-8") if page.exists() else None
+                send_email(config.email, config.port, f"{config.title}: {period.name}", text, attached, environment)
+            else:
+                assert config.webhook is not None
+                link = "" if config.webhook.link is None else f"\n{config.webhook.link.rstrip('/')}/{period.name}/"
+                post_webhook(config.webhook, _short(text) + link, environment)
+        except SloError as error:
+            found.failed[name] = found.failed.get(name, 0) + 1
+            log("delivery failed", {"period": period.name, "to": name, "error": str(error)})
+        else:
+            already.append(name)
+            save()
+            log("delivered", {"period": period.name, "to": name})
+
+
+def _evaluated(
+    config: WeeklyConfig, specs: Specs, period: Period, log: Log, wait: Callable[[float], None]
+) -> tuple[list[Budget], str | None]:
+    """The budgets at the period's end; without the source they have no data, and the problem is told."""
+    ledger = None if config.ledger is None else Ledger(config.ledger)
+    problem = ""
+    for attempt in range(config.retries + 1):
+        if attempt:
+            wait(RETRY_S * 2 ** (attempt - 1))
+        try:
+            source = open_source(config.source, config=config.source_config)
+            if ledger is not None:
+                ledger.write(period, _entries(specs, source, period))
+            return evaluate_all(specs.values(), source, period.end_ms, known=_known(ledger)), None
+        except SourceError as error:
+            problem = str(error)
+            log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
+    nothing = Nothing(config.source.rpartition("@")[2], f"missing data: {problem}")
+    return evaluate_all(specs.values(), nothing, period.end_ms, known=_known(ledger)), problem
+
+
+def _entries(specs: Specs, source: Source, period: Period) -> dict[str, Entry]:
+    """Each SLO's events in the period, in steps of 5 m. Raises SourceError."""
+    grid = Grid(period.end_ms, STEP_MS, (period.end_ms - period.start_ms) // STEP_MS)
+    found = {}
+    for slo in specs.values():
+        for part in expand(slo, source, period.end_ms)[0]:
+            counts = measure(part, source, grid).counts
+            held = (counts.total > 0) & ~np.isnan(counts.errors)
+            found[part.id] = Entry(grid.ends[held], counts.errors[held], counts.total[held])
+    return found
+
+
+def _known(ledger: Ledger | None) -> Callable[[str, Grid], tuple[Any, Any]] | None:
+    if ledger is None:
+        return None
+
+    def known(slo: str, grid: Grid) -> tuple[Any, Any]:
+        errors, total = np.full(grid.steps, np.nan), np.full(grid.steps, np.nan)
+        if grid.step_ms == STEP_MS and not grid.end_ms % STEP_MS:
+            entry = ledger.entry(slo, grid.start_ms, grid.end_ms)
+            index = (entry.ends - grid.start_ms) // STEP_MS - 1
+            errors[index], total[index] = entry.errors, entry.total
+        return errors, total
+
+    return known
+
+
+def _texts(
+    config: WeeklyConfig, specs: Specs, period: Period, budgets: Sequence[Budget], now_ms: int
+) -> dict[str, str]:
+    head: dict[str, Any] = {
+        "title": f"{config.title}: {period}",
+        "generated": datetime.fromtimestamp(now_ms / 1000, UTC),
+        "warnings": specs.warnings,
+    }
+    # The index needs the figures, and messages the summary, whatever is asked for.
+    texts = {NAMES["json"]: to_json(budgets, **head), NAMES["markdown"]: to_markdown(budgets, **head)}
+    if "csv" in config.formats:
+        texts[NAMES["csv"]] = to_csv(budgets)
+    if "html" in config.formats:
+        texts[NAMES["html"]] = render(budgets, **head)
+    return texts
+
+
+def _short(markdown: str) -> str:
+    """The summary without its table, which chats do not draw."""
+    lines = [line for line in markdown.splitlines() if not line.startswith("|")]
+    return "\n".join(lines).replace("\n\n\n", "\n\n").replace("**", "*").replace("## ", "").strip()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One run at a time; the lock goes with the process, however it ends. Raises ConfigError."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another run is at work in {path.parent}; it holds {path.name}") from None
+        yield
+
+
+def metrics(config: WeeklyConfig, state: State, found: _Run, now_ms: int, seconds: float, code: int) -> str:
+    """The run's own metrics in Prometheus's text format, for the textfile collector."""
+    whole = [name for name, done in state.periods.items() if _is_over(config, done)]
+    rows: list[tuple[str, str, str, list[tuple[str, float]]]] = [
+        ("slo_weekly_last_run_timestamp_seconds", "gauge", "When the job last ran.", [("", now_ms / 1000)]),
+        ("slo_weekly_last_run_duration_seconds", "gauge", "How long it took.", [("", round(seconds, 3))]),
+        ("slo_weekly_last_run_success", "gauge", "1 where nothing is left to do.", [("", float(code == FINE))]),
+        ("slo_weekly_pending_periods", "gauge", "Periods that are not over with.", [("", found.pending)]),
+        ("slo_weekly_finished_periods", "gauge", "Periods that are.", [("", len(whole))]),
+        (
+            "slo_weekly_last_run_failures",
+            "gauge",
+            "Failures of the last run, by what failed.",
+            [(f'{{what="{what}"}}', found.failed.get(what, 0)) for what in ("source", *_deliveries(config))],
+        ),
+    ]
+    lines = []
+    for name, kind, text, values in rows:
+        lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+        lines += [f"{name}{labels} {value:.15g}" for labels, value in values]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,120 @@
+"""What was counted, kept for longer than a server keeps its samples: one Parquet file a period.
+
+A row is one step of one SLO: `slo`, `end_ms` (int64), `errors` and `total` (float64), sorted. The file's metadata holds the
+version, the period and a SHA-256 of the rows, so that a damaged file is never added up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slo.errors import ConfigError
+from slo.files import replaced
+from slo.weekly.period import Period
+
+VERSION = 1
+STEP_MS = 300_000
+_KEY = b"slo.ledger"
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An SLO's bad and all events per step; `ends` are the steps' ends, milliseconds UTC."""
+
+    ends: Ints
+    errors: Floats
+    total: Floats
+
+
+class Ledger:
+    """The files of a folder, one a period. Writing a period again replaces it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[Path, dict[str, Entry]] = {}
+
+    def path(self, period: Period) -> Path:
+        """The file of a period."""
+        return self.folder / f"{period.name}.parquet"
+
+    def write(self, period: Period, entries: Mapping[str, Entry]) -> None:
+        """The period's events; the file appears whole or not at all. Raises OSError."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = sorted(entries)
+        table = pa.table(
+            {
+                "slo": pa.array([name for name in names for _ in entries[name].ends], pa.string()),
+                "end_ms": np.concatenate([entries[name].ends for name in names] or [np.empty(0, np.int64)]),
+                "errors": np.concatenate([entries[name].errors for name in names] or [np.empty(0)]),
+                "total": np.concatenate([entries[name].total for name in names] or [np.empty(0)]),
+            }
+        )
+        head = {"version": VERSION, "period": period.name, "start_ms": period.start_ms, "end_ms": period.end_ms}
+        head["sha256"] = _digest(table)
+        table = table.replace_schema_metadata({_KEY: json.dumps(head, sort_keys=True).encode()})
+        with replaced(self.path(period)) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        self._read.pop(self.path(period), None)
+
+    def entry(self, slo: str, start_ms: int, end_ms: int) -> Entry:
+        """An SLO's steps that end in (start_ms, end_ms], of all periods. Raises ConfigError for a damaged file."""
+        parts = [self._file(path).get(slo) for path in sorted(self.folder.glob("*.parquet"))]
+        found = [part for part in parts if part is not None]
+        if not found:
+            return Entry(np.empty(0, np.int64), np.empty(0), np.empty(0))
+        ends = np.concatenate([part.ends for part in found])
+        # Where two files hold one step, as a week and a month do, the first counts.
+        ends, order = np.unique(ends, return_index=True)
+        inside = (ends > start_ms) & (ends <= end_ms)
+        errors = np.concatenate([part.errors for part in found])[order]
+        total = np.concatenate([part.total for part in found])[order]
+        return Entry(ends[inside], errors[inside], total[inside])
+
+    def _file(self, path: Path) -> dict[str, Entry]:
+        if path not in self._read:
+            self._read[path] = _read(path)
+        return self._read[path]
+
+
+def _read(path: Path) -> dict[str, Entry]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    mend = "move it away and run the job again: the period is counted anew while the server still has it"
+    try:
+        table = pq.read_table(path)
+        head: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise ConfigError(f"{path}: no ledger file, or damaged ({type(error).__name__}); {mend}") from None
+    if head.get("version") != VERSION:
+        raise ConfigError(f"{path}: of ledger version {head.get('version')}; this package reads {VERSION}")
+    if head.get("sha256") != _digest(table):
+        raise ConfigError(f"{path}: its rows are not those that were written; {mend}")
+    names = table.column("slo").to_pylist()
+    columns = [table.column(name).to_numpy() for name in ("end_ms", "errors", "total")]
+    found: dict[str, Entry] = {}
+    start = 0
+    for index in range(1, len(names) + 1):
+        if index == len(names) or names[index] != names[start]:
+            found[names[start]] = Entry(*(column[start:index] for column in columns))
+            start = index
+    return found
+
+
+def _digest(table: Any) -> str:
+    digest = hashlib.sha256("\n".join(table.column("slo").to_pylist()).encode())
+    for name in ("end_ms", "errors", "total"):
+        digest.update(np.ascontiguousarray(table.column(name).to_numpy()).tobytes())
+    return digest.hexdigest()

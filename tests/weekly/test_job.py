@@ -1,0 +1,367 @@
+"""The job as a scheduler sees it: once per period, caught up, killed at any point, with a source or a delivery down."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from slo.errors import ConfigError, DefinitionError
+from slo.promql.samples import Samples
+from slo.source.recording import Header, write
+from slo.weekly import Ledger, read_config, run
+from slo.weekly.ledger import Entry
+from slo.weekly.period import Period
+from tests.cli.test_cli import slo
+from tests.rules.target import Web
+
+DEFINITION = """\
+service: shop
+slos:
+  - name: errors
+    objective: 99
+    window: 28d
+    sli: {ratio: {errors: 'r_total{code="500"}', total: r_total}}
+  - name: quarterly
+    objective: 99
+    window: 90d
+    sli: {ratio: {errors: 'r_total{code="500"}', total: r_total}}
+"""
+DAY = 86_400_000
+MONDAY = 1_789_948_800_000  # 21 September 2026, 00:00 UTC
+WEEK = 7 * DAY
+STEP = 300_000
+
+
+def record(place: Path, start_ms: int, end_ms: int, name: str = "r.parquet") -> None:
+    """Ten requests each 5 m, one of them bad in every second step."""
+    times = np.arange(start_ms, end_ms + 1, STEP)
+    bad = np.cumsum(times // STEP % 2)
+    rows = [
+        ({"__name__": "r_total", "job": "j", "instance": "i", "code": code}, times, values.astype(float))
+        for code, values in (("200", 10 * np.arange(len(times)) - bad), ("500", bad))
+    ]
+    write(place / name, Samples.from_series(rows), Header(start_ms, end_ms, "a test"))
+
+
+def configure(place: Path, **more: str) -> Path:
+    settings = {"source": "r.parquet", "deliver": "{folder: out}"} | more
+    file = place / "weekly.yaml"
+    file.write_text("definitions: [shop.yaml]\n" + "".join(f"{key}: {value}\n" for key, value in settings.items()))
+    return file
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "shop.yaml").write_text(DEFINITION)
+    record(tmp_path, MONDAY - 5 * WEEK, MONDAY + 2 * WEEK)
+    return tmp_path
+
+
+class Told(list[tuple[str, Mapping[str, Any]]]):
+    def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
+        self.append((event, fields))
+
+    def events(self) -> list[str]:
+        return [event for event, _ in self]
+
+
+def go(file: Path, now: int, environment: Mapping[str, str] | None = None) -> tuple[int, Told]:
+    told = Told()
+    return run(read_config(file), now, told, environment or {}, wait=lambda seconds: None), told
+
+
+def test_once_per_period_and_missed_ones_are_made_up_for(place: Path) -> None:
+    file = configure(place)
+    assert go(file, MONDAY + 1)[0] == 0
+    assert sorted(p.name for p in (place / "out").glob("2026*")) == ["2026-W38"]
+    before = {p: p.stat().st_mtime_ns for p in (place / "out" / "2026-W38").iterdir()}
+    code, told = go(file, MONDAY + 3 * DAY)
+    assert (code, told.events()) == (0, ["finished"])
+    assert {p: p.stat().st_mtime_ns for p in (place / "out" / "2026-W38").iterdir()} == before
+    code, told = go(file, MONDAY + 2 * WEEK + DAY)
+    assert [fields["period"] for event, fields in told if event == "report"] == ["2026-W39", "2026-W40"]
+    page = (place / "out" / "index.html").read_text()
+    assert all(f'href="{name}/index.html"' in page for name in ("2026-W38", "2026-W39", "2026-W40"))
+    [errors, _] = json.loads((place / "out" / "2026-W40" / "report.json").read_text())["slos"]
+    assert errors["events"] == {"total": 80640, "good": 76608, "errors": 4032, "allowed_errors": 806.4}
+
+
+def test_what_was_missed_is_bounded(place: Path) -> None:
+    file = configure(place, catch_up="2")
+    go(file, MONDAY - 3 * WEEK + 1)
+    _, told = go(file, MONDAY + 1)
+    assert [fields["period"] for event, fields in told if event == "report"] == ["2026-W37", "2026-W38"]
+
+
+def test_a_source_that_is_down_is_missing_data_and_made_up_for(place: Path) -> None:
+    (place / "r.parquet").rename(place / "away")
+    got: list[str] = []
+
+    def receive(path: str, body: bytes) -> str:
+        got.append(json.loads(body)["text"])
+        return ""
+
+    with Web(receive) as web:
+        env = {"HOOK": f"http://{web.address}/secret"}
+        file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK, link: 'https://slo.example.com/'}}")
+        code, told = go(file, MONDAY + 1, env)
+        assert code == 1
+        assert told.events() == ["source failed"] * 3 + ["report", "delivered", "finished"]
+        report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
+        assert [(one["state"], one["sli"]) for one in report["slos"]] == [("no data", None)] * 2
+        assert "missing data" in (place / "out" / "2026-W38" / "index.html").read_text()
+        assert go(file, MONDAY + 2, env)[0] == 1 and len(got) == 1  # told once
+        (place / "away").rename(place / "r.parquet")
+        assert go(file, MONDAY + 3, env)[0] == 0
+    report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
+    assert report["slos"][0]["events"]["errors"] == 4032
+    assert len(got) == 2 and "https://slo.example.com/2026-W38/" in got[1] and "|" not in got[1]
+
+
+class Smtp(socketserver.ThreadingTCPServer):
+    """Takes messages as RFC 5321 has it, as far as smtplib asks."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, refuse: str = "") -> None:
+        self.messages: list[str] = []
+        self.refuse = refuse
+        super().__init__(("127.0.0.1", 0), _Smtp)
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class _Smtp(socketserver.StreamRequestHandler):
+    server: Smtp
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 sink\r\n")
+        while line := self.rfile.readline():
+            command = line.split(b":")[0].strip().upper()
+            if command == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                body = b""
+                while (part := self.rfile.readline()) != b".\r\n":
+                    body += part
+                self.server.messages.append(body.decode())
+                self.wfile.write(b"250 taken\r\n")
+            elif command == self.server.refuse.encode():
+                self.wfile.write(b"550 not here\r\n")
+            elif command == b"QUIT":
+                self.wfile.write(b"221 bye\r\n")
+                return
+            else:
+                self.wfile.write(b"250 fine\r\n")
+
+
+@contextmanager
+def smtp(refuse: str = "") -> Iterator[Smtp]:
+    with Smtp(refuse) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_each_delivery_fails_by_itself_and_is_repeated_alone(place: Path) -> None:
+    got: list[str] = []
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        free = closed.getsockname()[1]
+    email = "email: {host: 127.0.0.1, port: %d, security: none, from: slo@example.com, to: [team@example.com]}"
+
+    def receive(path: str, body: bytes) -> str:
+        got.append(path)
+        return ""
+
+    with Web(receive) as web, smtp() as sink:
+        env = {"HOOK": f"http://{web.address}/T0KEN"}
+        file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK}, %s}" % (email % free))
+        code, told = go(file, MONDAY + 1, env)
+        assert code == 1 and len(got) == 1
+        [(_, fields)] = [one for one in told if one[0] == "delivery failed"]
+        assert fields["to"] == "email" and str(free) in fields["error"]
+        file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK}, %s}" % (email % sink.port))
+        code, told = go(file, MONDAY + 2, env)
+        assert code == 0 and len(got) == 1  # the webhook had it already
+        [message] = sink.messages
+    assert "Subject: Error budgets: 2026-W38" in message and "error-budgets.html" in message
+    assert "T0KEN" not in json.dumps(told) and not any("T0KEN" in p.read_text() for p in (place / "out").rglob("*.*"))
+
+
+@pytest.mark.parametrize("refuse", ["MAIL FROM", "RCPT TO"])
+def test_a_refused_message_is_a_failure(place: Path, refuse: str) -> None:
+    with smtp(refuse) as sink:
+        email = (
+            f"email: {{host: 127.0.0.1, port: {sink.port}, security: none, from: a@example.com, to: [b@example.com]}}"
+        )
+        code, told = go(configure(place, deliver=f"{{folder: out, {email}}}"), MONDAY + 1)
+    assert code == 1 and "delivery failed" in told.events()
+
+
+def test_secrets_are_named_never_shown(place: Path) -> None:
+    file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK}}")
+    for env, expected in (
+        ({}, "the environment variable HOOK is not set"),
+        ({"HOOK": "T0KEN"}, "HOOK holds no http(s) address"),
+        ({"HOOK": "http://127.0.0.1:9/T0KEN"}, "webhook of HOOK cannot be reached"),
+    ):
+        code, told = go(file, MONDAY + 1, env)
+        assert code == 1
+        assert expected in json.dumps(told) and "T0KEN" not in json.dumps(told)
+
+
+KILLED = """\
+import os, signal, sys
+from slo.weekly import read_config, run
+file, now, at = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+calls, replace = 0, os.replace
+def counted(*names, **more):
+    global calls
+    calls += 1
+    if calls == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(*names, **more)
+os.replace = counted
+run(read_config(file), now, lambda *told: None)
+"""
+
+
+def test_killed_at_any_point_the_last_good_reports_stay_and_the_next_run_finishes(place: Path) -> None:
+    """Before each file takes its place: ledger, report by report, the state, the index, the metrics."""
+    file = configure(place, ledger="ledger", metrics="slo.prom", formats="[html, csv]")
+    assert go(file, MONDAY + 1)[0] == 0
+    good = {p: p.read_bytes() for p in (place / "out" / "2026-W38").iterdir()}
+    kept = {p: p.read_bytes() for p in (*(place / "out").glob("*.*"), place / "ledger" / "2026-W38.parquet")}
+    points = 0
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    while True:
+        command = [sys.executable, "-c", KILLED, str(file), str(MONDAY + WEEK + 1), str(points + 1)]
+        ended = subprocess.run(command, env=environment, check=False).returncode
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+        points += 1
+        assert {p: p.read_bytes() for p in good} == good
+        json.loads((place / "out" / "state.json").read_text())
+        assert "<html" in (place / "out" / "index.html").read_text()
+        # As it was before: the same week is due again.
+        for new in ((place / "out" / "2026-W39"), (place / "ledger")):
+            for path in new.glob("*"):
+                assert path.name.startswith(".") or path.stat().st_size > 0
+        for path, content in kept.items():
+            path.write_bytes(content)
+    assert points >= 7
+    assert sorted(p.name for p in (place / "out" / "2026-W39").glob("[!.]*")) == ["index.html", "report.csv", "report.json", "report.md"]  # fmt: skip
+    assert go(file, MONDAY + WEEK + 2)[1].events() == ["finished"]
+
+
+def test_two_at_once_are_refused(place: Path) -> None:
+    import fcntl
+
+    file = configure(place)
+    go(file, MONDAY + 1)
+    with (place / "out" / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another run is at work"):
+            go(file, MONDAY + WEEK)
+
+
+def test_the_ledger_outlives_what_the_server_keeps(place: Path) -> None:
+    """The source keeps 15 days; after seven weeks the budget of 90 d still counts all of them."""
+    file = configure(place, ledger="ledger")
+    for week in range(-4, 3):
+        at = MONDAY + week * WEEK
+        record(place, at - 15 * DAY, at)
+        assert go(file, at + 1)[0] == 0
+    report = json.loads((place / "out" / "2026-W40" / "report.json").read_text())
+    quarterly = report["slos"][1]
+    assert quarterly["name"] == "quarterly"
+    # From the first report's week on: seven weeks, less the first step of the first recording.
+    assert quarterly["events"]["total"] == pytest.approx(7 * 7 * 2880, abs=20)
+    assert quarterly["events"]["errors"] == pytest.approx(7 * 7 * 144, abs=2)
+    assert any(note["code"] == "ledger" for note in quarterly["notes"])
+    assert quarterly["coverage"] == pytest.approx(49 / 90, abs=0.01)
+    without = configure(place, deliver="{folder: other}")
+    go(without, MONDAY + 2 * WEEK + 1)
+    alone = json.loads((place / "other" / "2026-W40" / "report.json").read_text())["slos"][1]
+    assert alone["events"]["total"] == pytest.approx(15 * 2880, abs=20)
+
+
+def test_a_damaged_ledger_is_named_and_never_added_up(tmp_path: Path) -> None:
+    period = Period("2026-W38", 0, WEEK, "", "")
+    ledger = Ledger(tmp_path)
+    ends = np.arange(STEP, 10 * STEP, STEP)
+    entry = Entry(ends, np.ones(9), np.full(9, 10.0))
+    ledger.write(period, {"b": entry, "a": entry})
+    ledger.write(period, {"b": entry, "a": entry})  # twice is once
+    assert Ledger(tmp_path).entry("a", 0, WEEK).total.sum() == 90
+    assert list(Ledger(tmp_path).entry("a", 2 * STEP, 4 * STEP).ends) == [3 * STEP, 4 * STEP]
+    assert not len(Ledger(tmp_path).entry("c", 0, WEEK).ends)
+    import pyarrow.parquet as pq
+
+    path = ledger.path(period)
+    table = pq.read_table(path)
+    forged = table.set_column(2, "errors", [np.zeros(18)])
+    pq.write_table(forged.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(ConfigError, match=r"2026-W38\.parquet: its rows are not those that were written; move it away"):
+        Ledger(tmp_path).entry("a", 0, WEEK)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(ConfigError, match="damaged"):
+        Ledger(tmp_path).entry("a", 0, WEEK)
+
+
+@pytest.mark.server
+def test_its_metrics_are_what_promtool_accepts(place: Path) -> None:
+    import subprocess as sp
+
+    from tests.servers import binary
+
+    go(configure(place, metrics="slo.prom"), MONDAY + 1)
+    done = sp.run([str(binary("promtool")), "check", "metrics"], input=(place / "slo.prom").read_bytes(), capture_output=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert b"slo_weekly_last_run_success 1\n" in (place / "slo.prom").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"perod": "week"}, "unknown key `perod`; did you mean `period`?"),
+        ({"period": "day"}, "accepted is 'week', 'month' or 'quarter'"),
+        ({"time_zone": "Berlin"}, "'Berlin' is no time zone; write one such as Europe/Berlin"),
+        ({"catch_up": "many"}, "'many' is no number from 1 to 520"),
+        ({"deliver": "{folder: out, webhook: {url: 'http://x'}}"}, "unknown key `url`"),
+        ({"deliver": "{folder: out, email: {host: h, from: a, to: []}}"}, "must hold at least one entry"),
+        ({"deliver": "{folder: out, email: {host: h, from: a, to: [b], security: none, password_env: P}}"}, "encrypted connection only"),
+        ({"source": "http://user:pass@host/"}, "holds a credential"),
+    ],
+)  # fmt: skip
+def test_faults_of_the_configuration_say_where(place: Path, more: dict[str, str], message: str) -> None:
+    with pytest.raises(DefinitionError) as error:
+        read_config(configure(place, **more))
+    assert message in str(error.value) and "weekly.yaml:" in str(error.value)
+    assert "user:pass" not in str(error.value)
+
+
+def test_from_the_shell(place: Path) -> None:
+    file = configure(place)
+    done = slo("weekly", file, "--now", "2026-09-21T00:00:01Z")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["report", "finished"]
+    file.write_text("definitions: [shop.yaml]\n")
+    done = slo("weekly", file)
+    assert done.returncode == 2 and "`source` is missing" in done.stderr
