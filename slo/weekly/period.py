@@ -41,7 +41,7 @@ def last_whole(at_ms: int, unit: Unit, zone: ZoneInfo, back: int = 0) -> Period:
             start = _month(end, -1)
             name = f"{start:%Y-%m}"
         case "quarter":
-            end = _month(today.replace(month=(today.month - 1) // 3 * 3 + 1), -3 * back)
+            end = _month(today.replace(day=1, month=(today.month - 1) // 3 * 3 + 1), -3 * back)
             start = _month(end, -3)
             name = f"{start:%Y}-Q{(start.month - 1) // 3 + 1}"
     return Period(name, _ms(start, zone), _ms(end, zone), f"{start:%Y-%m-%d}", f"{end - timedelta(days=1):%Y-%m-%d}")

@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-COMMANDS = ["check", "rules", "status", "report", "record", "simulate", "backtest", "schema"]
+COMMANDS = ["check", "rules", "status", "report", "record", "simulate", "backtest", "weekly", "schema"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,127 @@
+"""The files that run the job: what a machine without containers can check of them."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from slo.source.recording import write
+from slo.source.simulation import simulate
+from slo.spec.load import load
+from slo.weekly import read_config, run
+from tests.servers import promtool
+
+ROOT = Path(__file__).parent.parent.parent
+REPORTS = ROOT / "reports"
+END = 1_789_948_800_000  # a Monday, 00:00 UTC
+
+
+def read(path: str) -> Any:
+    return yaml.safe_load((REPORTS / path).read_text())
+
+
+def test_the_example_runs(tmp_path: Path) -> None:
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "hitl-api.yaml").symlink_to(ROOT / "definitions" / "hitl-api.yaml")
+    shutil.copy(REPORTS / "weekly.yaml", tmp_path / "reports.yaml")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports.yaml").rename(tmp_path / "reports" / "weekly.yaml")
+    samples, header = simulate(load(tmp_path / "definitions"), days=10, seed=1, end_ms=END)
+    write(tmp_path / "reports" / "out" / "recording.parquet", samples, header)
+    told: list[str] = []
+    config = read_config(tmp_path / "reports" / "weekly.yaml")
+    assert run(config, END + 1, lambda event, fields: told.append(json.dumps([event, fields]))) == 0, told
+    out = tmp_path / "reports" / "out"
+    assert (out / "weekly" / "2026-W38" / "index.html").stat().st_size > 20_000
+    assert (out / "ledger" / "2026-W38.parquet").exists()
+
+
+def test_its_commented_deliveries_are_accepted_too(tmp_path: Path) -> None:
+    text = re.sub(r"^  # ", "  ", (REPORTS / "weekly.yaml").read_text(), flags=re.M)
+    (tmp_path / "weekly.yaml").write_text(text)
+    config = read_config(tmp_path / "weekly.yaml")
+    assert config.email is not None and config.port == 587
+    assert config.webhook is not None and config.webhook.url_env == "SLACK_WEBHOOK_URL"
+
+
+def test_systemd_runs_it_hardened() -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(REPORTS / "systemd" / "slo-weekly.service")
+    service = dict(unit["Service"])
+    assert service["ExecStart"].endswith("slo weekly /etc/slo/weekly.yaml")
+    for key in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome", "DynamicUser", "RestrictSUIDSGID"):
+        assert service[key] == "yes"
+    assert service["ProtectSystem"] == "strict" and service["CapabilityBoundingSet"] == ""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd-analyze to verify the units with")
+    for name in ("slo-weekly.timer", "slo-weekly.service"):
+        said = subprocess.run(
+            ["systemd-analyze", "verify", str(REPORTS / "systemd" / name)], capture_output=True, text=True, check=False
+        )
+        # That the program is not installed here is all that may be wrong.
+        wrong = [line for line in said.stderr.splitlines() if "slo-weekly" in line and "not executable" not in line]
+        assert not wrong, said.stderr
+
+
+def test_kubernetes_runs_it_as_nobody_on_a_read_only_root() -> None:
+    job, claim = yaml.safe_load_all((REPORTS / "kubernetes" / "cronjob.yaml").read_text())
+    assert (job["apiVersion"], job["kind"], claim["kind"]) == ("batch/v1", "CronJob", "PersistentVolumeClaim")
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True and pod["automountServiceAccountToken"] is False
+    [container] = pod["containers"]
+    held = container["securityContext"]
+    assert held["readOnlyRootFilesystem"] and not held["allowPrivilegeEscalation"]
+    assert held["capabilities"] == {"drop": ["ALL"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    writable = {mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
+    assert writable == {"/data", "/tmp"}  # noqa: S108
+    assert container["args"][0] == "weekly"
+
+
+def test_compose_has_all_that_it_names(tmp_path: Path) -> None:
+    compose = read("compose/compose.yaml")
+    assert {"prometheus", "alertmanager", "grafana", "slo-weekly"} == set(compose["services"])
+    for service in compose["services"].values():
+        for mount in service.get("volumes", ()):
+            source = mount.split(":")[0]
+            if source == "./rules.yml":
+                continue  # made before the first start
+            known = (REPORTS / "compose" / source).exists() if source.startswith(".") else source in compose["volumes"]
+            assert known, mount
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:")
+    assert compose["services"]["slo-weekly"]["read_only"] is True
+    config = read_config(REPORTS / "compose" / "weekly.yaml")
+    assert str(config.folder) == "/data/weekly" and config.source == "http://prometheus:9090"
+
+
+@pytest.mark.server
+def test_composes_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    text = (REPORTS / "compose" / "prometheus.yml").read_text().replace("/etc/prometheus/", f"{tmp_path}/")
+    (tmp_path / "prometheus.yml").write_text(text)
+    (tmp_path / "rules.yml").write_text("groups: []\n")
+    said = promtool("check", "config", tmp_path / "prometheus.yml")
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_workflow_and_the_image_call_what_exists() -> None:
+    workflow = read("github/slo.yml")
+    runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    called = {line.split()[1] for text in runs for line in text.splitlines() if line.startswith("slo ")}
+    assert called == {"check", "rules", "weekly"}
+    assert workflow["permissions"] == {"contents": "read"}
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert dockerfile.count("FROM ") == 2 and "USER 65532:65532" in dockerfile
+    for name in re.findall(r"^COPY ((?!--).*) \S+$", dockerfile, re.M):
+        for path in name.split():
+            assert (ROOT / path).exists(), path
