@@ -123,7 +123,7 @@ def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, not
         for row, labels in enumerate(vector.labels):
             offset = labels_hash(labels) / float(2**64 - 1)
             present[row] = vector.present[row] & np.where(param >= 0, offset < param, offset >= 1 + param)
-        order = list(range(len(vector.labels)))
+        order = [row for rows in groups for row in _heaped(rows, vector.values, present)]
     else:
         if not len(param) or float(np.nan_to_num(param, nan=math.inf, posinf=math.inf).max()) < 1:
             return Vector.empty(vector.values.shape[1])
@@ -132,7 +132,7 @@ def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, not
             mask = vector.present[rows]
             if op == "limitk":
                 present[rows] = mask & (np.cumsum(mask, axis=0) <= k)
-                order.extend(rows)
+                order.extend(_heaped(rows, vector.values, present))
                 continue
             values = vector.values[rows]
             kind = np.where(mask, np.where(np.isnan(values), 1, 0), 2)
@@ -154,6 +154,13 @@ def _choose(op: str, vector: Vector, groups: list[list[int]], param: Floats, not
     kept = chosen.take([row for row in order if present[row].any()])
     kept.ordered = op in ("topk", "bottomk")
     return kept
+
+
+def _heaped(rows: list[int], values: Floats, present: Bools) -> list[int]:
+    """The order in which limitk and limit_ratio hand on the elements of an instant query: as they lie in a heap."""
+    if values.shape[1] != 1:
+        return rows
+    return [rows[index] for index in heap.layout(values[rows, 0], present[rows, 0])]
 
 
 def _tied(values: Floats, mask: Bools, ranked: Ints, k: Floats) -> Bools:

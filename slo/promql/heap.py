@@ -80,6 +80,12 @@ def in_order(values: Floats, mask: Bools, k: int) -> list[int]:
     return by_insertion(values, heaps.rows[: heaps.size[0], 0].tolist())
 
 
+def layout(values: Floats, mask: Bools) -> list[int]:
+    """The rows of a mask as they lie in a heap."""
+    heaps = _filled(values[:, None], mask[:, None], np.array([len(values)]))
+    return [int(row) for row in heaps.rows[: heaps.size[0], 0]]
+
+
 def by_insertion(values: Floats, rows: Sequence[int]) -> list[int]:
     """The rows by falling value, NaN last; equal ones stay as they are, those that are NaN turn round."""
     order: list[int] = []

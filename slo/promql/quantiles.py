@@ -64,10 +64,8 @@ def _by_windows(r: Ranges, q: Floats, spread: bool) -> Floats:
 
 
 def _order(flat: Flat, row: int) -> Order:
-    key = f"order {row}"
-    if key not in flat.cache:
-        flat.cache[key] = Order(flat.values[flat.bounds[row] : flat.bounds[row + 1]])
-    return flat.cache[key]  # type: ignore[return-value]
+    """Of one series, made when it is needed and let go: it takes several times the memory of the samples."""
+    return Order(flat.values[flat.bounds[row] : flat.bounds[row + 1]])
 
 
 def quantile_over_time(r: Ranges, q: Floats) -> Floats:
