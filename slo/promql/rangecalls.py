@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from slo.promql.evaluate import Evaluator
 
 PER_BLOCK = 20_000_000  # samples that are laid side by side at once
+# prefix sums of products take up to 25 times the memory of the values
+_OF_PRODUCTS = frozenset({"stddev_over_time", "stdvar_over_time", "deriv", "predict_linear"})
+_HEAVY = 8
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 
 
@@ -28,20 +31,21 @@ def over_range(ev: Evaluator, node: Call) -> Vector:
     name = node.func
     position = 1 if name == "quantile_over_time" else 0
     others = [ev.scalar(arg) for index, arg in enumerate(node.args) if index != position]
-    parts = [_over_block(ev, node, others, r) for r in _blocks(ev, node.args[position])]
+    most = PER_BLOCK // (_HEAVY if name in _OF_PRODUCTS else 1)
+    parts = [_over_block(ev, node, others, r) for r in _blocks(ev, node.args[position], most)]
     vector = parts[0] if len(parts) == 1 else _stacked(parts)
     if name == "last_over_time":
         return replace(vector, drop=[False] * len(vector.labels))
     return binary.renamed(vector, ev.settings.delayed, strict=True)
 
 
-def _blocks(ev: Evaluator, node: Node) -> Iterator[Ranges]:
+def _blocks(ev: Evaluator, node: Node, most: int) -> Iterator[Ranges]:
     """The windows of all series; of some series at a time where their samples are many."""
     if isinstance(node, MatrixSelector):
         chosen = ev.samples.select(node.selector)
         held = sum(len(one.times) for one in chosen)
-        if held > PER_BLOCK and len(chosen) > 1:
-            rows = max(1, len(chosen) * PER_BLOCK // held)
+        if held > most and len(chosen) > 1:
+            rows = max(1, len(chosen) * most // held)
             chosen.sort(key=lambda one: make(dict(one.labels)))
             for row in range(0, len(chosen), rows):
                 some = replace(ev, samples=Samples(chosen[row : row + rows]), flats={})
