@@ -57,7 +57,7 @@ class Evaluator:
     times: Ints
     settings: Settings
     notes: Notes
-    flats: dict[Any, tuple[list[Labels], Flat]] = field(default_factory=dict)
+    flats: dict[Any, Any] = field(default_factory=dict)
 
     # what a node gives: Floats (scalar, one per step), str, Vector
 

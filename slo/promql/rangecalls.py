@@ -19,10 +19,11 @@ from slo.promql.windows import at, changes, counts, times_at
 if TYPE_CHECKING:
     from slo.promql.evaluate import Evaluator
 
-PER_BLOCK = 20_000_000  # samples that are laid side by side at once
+PER_BLOCK = 1_000_000  # samples that are laid side by side at once: few enough for the processor's caches
+KEPT = 20_000_000  # samples up to which what was prepared of them is kept until the end of the query
 # prefix sums of products take up to 25 times the memory of the values
 _OF_PRODUCTS = frozenset({"stddev_over_time", "stdvar_over_time", "deriv", "predict_linear"})
-_HEAVY = 8
+_HEAVY = 2
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 
 
@@ -48,7 +49,9 @@ def _blocks(ev: Evaluator, node: Node, most: int) -> Iterator[Ranges]:
             rows = max(1, len(chosen) * most // held)
             chosen.sort(key=lambda one: make(dict(one.labels)))
             for row in range(0, len(chosen), rows):
-                some = replace(ev, samples=Samples(chosen[row : row + rows]), flats={})
+                key = ("block", node.selector, row, rows)
+                flats = ev.flats.setdefault(key, {}) if held <= KEPT else {}
+                some = replace(ev, samples=Samples(chosen[row : row + rows]), flats=flats)
                 yield some.ranges(node)
             return
     yield ev.ranges(node)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from slo.errors import PromqlError
-from slo.promql import Engine, windows
+from slo.promql import Engine, rangecalls, windows
 from slo.promql.result import Result
 from slo.promql.scriptfile import Eval, Expectation
 from tests.promql import confirm
@@ -126,6 +126,7 @@ def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with server(tmp, delayed=mode != "plain") as running, pytest.MonkeyPatch.context() as patch:
         if mode == "long windows":  # by prefix sums, whatever the length
             patch.setattr(windows, "DIRECT", -1)
+            patch.setattr(rangecalls, "PER_BLOCK", 400)  # and a few series at a time
         real = Real(running.address)
         real.write(rows)
         yield Engine(samples(rows), delayed_name_removal=mode != "plain"), real
