@@ -1,7 +1,9 @@
 """A recording: raw samples on disk, as one Parquet file, so that an analysis can be repeated without the server.
 
-One row is one series: `name` (metric), `labels` (a JSON object, sorted), `times` (int64 milliseconds UTC, ascending)
-and `values` (float64). The rows are sorted by name and labels, a row group holds one metric or less. The file's
+One row is one series: `name` (metric), `labels` (a JSON object, sorted), `times` (int64 milliseconds UTC, ascending),
+`times_of` and `values` (float64). Series of one target are scraped at the same moments: where `times_of` is not null, it is the
+row of the same row group whose `times` these are, and the row's own are empty. The rows are sorted by name and labels, a row
+group holds one metric or less. The file's
 metadata has a JSON object under `slo.recording`: see `Header`.
 """
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from slo.source import Matrix
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no `times_of`
 _KEY = b"slo.recording"
 # A row group must stay small enough to decode one metric of many instances in parts.
 _SAMPLES_PER_GROUP = 8_000_000
@@ -66,6 +68,7 @@ def write(path: str | os.PathLike[str], samples: Samples, header: Header) -> Non
             pa.field("name", pa.string(), nullable=False),
             pa.field("labels", pa.string(), nullable=False),
             pa.field("times", pa.list_(pa.field("item", pa.int64(), nullable=False)), nullable=False),
+            pa.field("times_of", pa.int32()),
             pa.field("values", pa.list_(pa.field("item", pa.float64(), nullable=False)), nullable=False),
         ],
         metadata={_KEY: json.dumps(asdict(header), sort_keys=True).encode()},
@@ -108,19 +111,42 @@ def _groups(rows: Sequence[tuple[str, str, Any]]) -> Iterable[list[tuple[str, st
 def _table(group: Sequence[tuple[str, str, Any]], schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
-    offsets = np.zeros(len(group) + 1, dtype=np.int32)
-    np.cumsum([len(series.times) for _, _, series in group], out=offsets[1:])
-    times = np.concatenate([series.times for _, _, series in group])
-    values = np.concatenate([series.values for _, _, series in group])
+    times_of = _shared([series.times for _, _, series in group])
+    own = [
+        series.times[:0] if of is not None else series.times for (_, _, series), of in zip(group, times_of, strict=True)
+    ]
+
+    def lists(parts: Sequence[Any], name: str) -> pa.ListArray:
+        offsets = np.zeros(len(parts) + 1, dtype=np.int32)
+        np.cumsum([len(part) for part in parts], out=offsets[1:])
+        return pa.ListArray.from_arrays(
+            pa.array(offsets), pa.array(np.concatenate(parts)), type=schema.field(name).type
+        )
+
     return pa.table(
         [
             pa.array([name for name, _, _ in group]),
             pa.array([labels for _, labels, _ in group]),
-            pa.ListArray.from_arrays(pa.array(offsets), pa.array(times), type=schema.field("times").type),
-            pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), type=schema.field("values").type),
+            lists(own, "times"),
+            pa.array(times_of, pa.int32()),
+            lists([series.values for _, _, series in group], "values"),
         ],
         schema=schema,
     )
+
+
+def _shared(times: Sequence[Any]) -> list[int | None]:
+    """For each the first one that is equal, None for itself."""
+    known: dict[tuple[int, int, int], list[int]] = {}
+    found: list[int | None] = []
+    for row, own in enumerate(times):
+        ends = (len(own), int(own[0]), int(own[-1])) if len(own) else (0, 0, 0)
+        alike = known.setdefault(ends, [])
+        same = next((other for other in alike if np.array_equal(times[other], own)), None)
+        if same is None:
+            alike.append(row)
+        found.append(same)
+    return found
 
 
 class Recording:
@@ -248,19 +274,19 @@ class Recording:
         except (pa.ArrowException, OSError) as error:
             raise RecordingError(f"{self._path}: damaged: {str(error).splitlines()[0]}") from error
         rows = []
-        for batch in table.to_batches():
-            labels = batch.column("labels").to_pylist()
-            arrays = []
-            for column in ("times", "values"):
-                values = batch.column(column)
-                arrays.append((values.offsets.to_numpy(), values.values.to_numpy()))
-            (t_offsets, times), (v_offsets, values) = arrays
-            for row, text in enumerate(labels):
-                rows.append(
-                    (
-                        json.loads(text),
-                        times[t_offsets[row] : t_offsets[row + 1]],
-                        values[v_offsets[row] : v_offsets[row + 1]],
-                    )
-                )
-        return Samples.from_series(rows)
+        whole = table.combine_chunks()
+        arrays = []
+        for column in ("times", "values"):
+            held = whole.column(column).chunk(0)
+            arrays.append((held.offsets.to_numpy(), held.values.to_numpy()))
+        (t_offsets, times), (v_offsets, values) = arrays
+        shared = whole.column("times_of").to_pylist() if "times_of" in whole.column_names else [None] * len(whole)
+        starts: list[Any] = []
+        try:
+            for row, (text, of) in enumerate(zip(whole.column("labels").to_pylist(), shared, strict=True)):
+                # Not a copy: series of one target hold the same array.
+                starts.append(times[t_offsets[row] : t_offsets[row + 1]] if of is None else starts[of])
+                rows.append((json.loads(text), starts[row], values[v_offsets[row] : v_offsets[row + 1]]))
+            return Samples.from_series(rows)
+        except (ValueError, IndexError) as error:
+            raise RecordingError(f"{self._path}: damaged: {error}") from error

@@ -87,7 +87,7 @@ def test_vmalert_records_and_alerts(tmp_path: Path) -> None:
                     "/a": False,
                     "/b": True,
                 }
-                assert server.query("last_over_time(slo:period_error_budget_remaining:ratio[10m])", now)
+                assert server.query("last_over_time(slo:sli_error:ratio_rate2m[5m])", now)
             finally:
                 process.terminate()
     page = next(one for one in got if one["labels"]["severity"] == "page")

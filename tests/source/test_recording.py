@@ -125,3 +125,36 @@ def test_a_failed_write_leaves_the_former_file(tmp_path: Path, monkeypatch: pyte
         write(tmp_path / "r.parquet", Samples.from_series([({"__name__": "y"}, [1], [1.0])]), HEADER)
     assert (tmp_path / "r.parquet").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.parquet"]
+
+
+def test_series_of_one_target_share_their_times(tmp_path: Path) -> None:
+    times = np.arange(0, 90_000, 1_000)
+    rows = [({"__name__": "x", "code": str(code)}, times.copy(), np.full(90, float(code))) for code in range(3)]
+    rows += [({"__name__": "x", "code": "9"}, times + 1, np.zeros(90))]
+    series = stored(tmp_path, Samples.from_series(rows)).all().series
+    assert [one.times.tolist() for one in series] == [one[1].tolist() for one in rows]
+    assert [one.values[0] for one in series] == [0.0, 1.0, 2.0, 0.0]
+    held = pq.read_table(tmp_path / "r.parquet").column("times").to_pylist()
+    assert [len(one) for one in held] == [90, 0, 0, 90]
+    assert np.shares_memory(series[0].times, series[1].times)
+
+
+def test_a_recording_of_the_first_format_is_read(tmp_path: Path) -> None:
+    stored(tmp_path, Samples.from_series([({"__name__": "x", "i": i}, [1, 2], [3.0, 4.0]) for i in "ab"]))
+    table = pq.read_table(tmp_path / "r.parquet")
+    rows = table.drop_columns(["times_of"]).set_column(2, "times", pa.array([[1, 2], [1, 2]], pa.list_(pa.int64())))
+    head = json.loads(table.schema.metadata[b"slo.recording"]) | {"version": 1}
+    pq.write_table(
+        rows.replace_schema_metadata({b"slo.recording": json.dumps(head).encode()}), tmp_path / "old.parquet"
+    )
+    series = Recording.open(tmp_path / "old.parquet").all().series
+    assert [(one.times.tolist(), one.values.tolist()) for one in series] == [([1, 2], [3.0, 4.0])] * 2
+
+
+def test_a_row_that_refers_to_none_is_damage(tmp_path: Path) -> None:
+    stored(tmp_path, Samples.from_series([({"__name__": "x", "i": i}, [1, 2], [3.0, 4.0]) for i in "ab"]))
+    table = pq.read_table(tmp_path / "r.parquet")
+    forged = table.set_column(3, "times_of", pa.array([None, 7], pa.int32()))
+    pq.write_table(forged.replace_schema_metadata(table.schema.metadata), tmp_path / "forged.parquet")
+    with pytest.raises(RecordingError, match="damaged"):
+        Recording.open(tmp_path / "forged.parquet").all()
