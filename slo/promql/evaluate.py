@@ -116,7 +116,8 @@ class Evaluator:
             parts = select.cut([one for _, _, one in chosen], after, until, stale)
             kept = [i for i, (times, _) in enumerate(parts) if len(times)]
             self.flats[key] = ([chosen[i][0] for i in kept], select.flatten([parts[i] for i in kept]))
-        return self.flats[key]
+        held: tuple[list[Labels], Flat] = self.flats[key]
+        return held
 
     def selector(self, node: VectorSelector, want_times: bool = False) -> Vector:
         at = self.moments(node)
