@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from slo.budget.model import Budget
+from slo.budget.policy import follows
 from slo.window import format_duration
 
 # Raised when a field changes its meaning or goes; a new field does not raise it.
@@ -72,6 +73,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
         ],
         "mttr_seconds": budget.mttr_seconds,
         "mtbf_seconds": budget.mtbf_seconds,
+        "policy": list(follows(budget)),
         "coverage": budget.coverage,
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,

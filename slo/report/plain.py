@@ -52,6 +52,13 @@ def to_markdown(budgets: Sequence[Budget], *, title: str, generated: datetime, w
     troubled = [slo for slo in view.slos if slo.state is not State.HEALTHY]
     if troubled:
         lines += ["", *(f"- **{_plain(f'{slo.service}/{slo.name}')}**: {_plain(slo.headline)}" for slo in troubled)]
+    told = [(slo, text) for slo in view.slos for text in slo.follows]
+    if told:
+        lines += [
+            "",
+            "What follows:",
+            *(f"- **{_plain(f'{s.service}/{s.name}')}**: {_plain(text)}" for s, text in told),
+        ]
     if view.warnings:
         lines += ["", "Warnings about the definitions:", *(f"- {_plain(warning)}" for warning in view.warnings)]
     sources = f" from {', '.join(map(_plain, view.sources))}" if view.sources else ""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from slo.budget.model import TROUBLE, Budget, State
+from slo.budget.policy import follows
 from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
 from slo.report import words
 from slo.report.text import anchor, clean, is_link
@@ -77,6 +78,7 @@ class SloView:
     burns: tuple[tuple[str, str], ...]
     forecast: str
     headline: str
+    follows: tuple[str, ...]
     why: str
     period: str
     coverage: str
@@ -160,6 +162,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
         burns=tuple((window, show_rate(budget.burn_rate(window))) for window in BURN_WINDOWS),
         forecast=words.forecast(budget),
         headline=words.headline(budget),
+        follows=tuple(clean(text, 2000) for text in follows(budget)),
         why=words.why(budget),
         period=f"{words.say_moment(budget.start)} to {words.say_moment(budget.end)} UTC",
         coverage=words.coverage(budget),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from slo.spec.build_alerting import build_alerting, build_plain_alerts
+from slo.spec.build_alerting import build_alerting, build_plain_alerts, build_policy
 from slo.spec.build_sli import build_objective_and_sli
 from slo.spec.document import AlertingModel, ServiceModel
-from slo.spec.model import Service, Sli, Slo
+from slo.spec.model import WORKBOOK_POLICY, PolicyStep, Service, Sli, Slo
 from slo.spec.read import Fault, Path, Report, check_labels, read_scrape_interval, read_window
 from slo.spec.split import grouped, split
 from slo.window import DAY, Rolling, Window
@@ -29,12 +29,15 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     check_labels(model.labels, ("labels",), report)
     base_labels = dict(model.labels)
     base_annotations: dict[str, str] = {}
+    base_policy: tuple[PolicyStep, ...] = WORKBOOK_POLICY
     base_alerting: tuple[AlertingModel | Literal["off", False] | None, ...] = ()
     if defaults:
         check_labels(defaults.labels, ("defaults", "labels"), report)
         base_labels |= defaults.labels
         base_annotations |= defaults.annotations
         base_alerting = (defaults.alerting,)
+        if defaults.policy is not None:
+            base_policy = build_policy(defaults.policy, ("defaults", "policy"), report)
     slos: list[Slo] = []
     built: dict[str, Sli | None] = {}
     # An outage is of another SLO, wherever that stands, so outages come last.
@@ -72,6 +75,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
             scrape_interval_ms=scrape_ms,
             file=file,
             line=lines(path),
+            policy=build_policy(entry.policy, (*path, "policy"), report) if entry.policy is not None else base_policy,
         )
         try:
             if isinstance(entry.by, list):

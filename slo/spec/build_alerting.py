@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from slo.spec.document import AlertingModel, AlertModel, PlainAlertModel, WindowModel
-from slo.spec.model import Alert, Alerting, Objective, PlainAlert
+from slo.spec.document import AlertingModel, AlertModel, PlainAlertModel, PolicyModel, WindowModel
+from slo.spec.model import Alert, Alerting, Objective, PlainAlert, PolicyStep
 from slo.spec.read import Fault, Path, Report, check_labels, check_promql, parse_quantity, read_duration
 from slo.window import MINUTE, BurnWindow, Window, burn_factor, format_duration
 
@@ -123,3 +124,21 @@ def build_plain_alerts(
             )
         )  # fmt: skip
     return tuple(alerts)
+
+
+def build_policy(models: list[PolicyModel], at: Path, report: Report) -> tuple[PolicyStep, ...]:
+    """An error-budget policy, least budget first; faulty steps are reported and left out."""
+    steps: dict[Decimal, PolicyStep] = {}
+    for index, model in enumerate(models):
+        try:
+            below = parse_quantity(model.below)
+        except ValueError as error:
+            report((*at, index, "below"), str(error), "error")
+            continue
+        if not 0 <= below <= 1:
+            report((*at, index, "below"), f"{model.below} is no share of a budget; write one from 0% to 100%", "error")
+        elif below in steps:
+            report((*at, index, "below"), f"{model.below} has a step already", "error")
+        else:
+            steps[below] = PolicyStep(below, " ".join(model.follows.split()))
+    return tuple(steps[below] for below in sorted(steps))

@@ -181,6 +181,19 @@ class AlertingModel(Model):
     ] = None
 
 
+class PolicyModel(Model):
+    """One step of an error-budget policy."""
+
+    below: Annotated[str, Field(description="the share of the budget that is left; 0% is exhausted", examples=["20%"])]
+    follows: Annotated[str, Field(description="what is done then", min_length=1)]
+
+
+_Policy = Annotated[
+    list[PolicyModel] | None,
+    Field(description="what follows when the budget runs low; the SRE workbook's if not given"),
+]
+
+
 class SloModel(Model):
     """One objective."""
 
@@ -206,6 +219,7 @@ class SloModel(Model):
     labels: _Labels
     annotations: _Labels
     alerting: AlertingModel | _Off | None = None
+    policy: _Policy = None
 
 
 class DefaultsModel(Model):
@@ -215,6 +229,7 @@ class DefaultsModel(Model):
     labels: _Labels
     annotations: _Labels
     alerting: AlertingModel | _Off | None = None
+    policy: _Policy = None
     scrape_interval: Annotated[
         str | None, Field(description="how often Prometheus scrapes these metrics; 30s if not given")
     ] = None
@@ -261,7 +276,7 @@ def json_schema() -> dict[str, Any]:
 
 _NUMERIC = (
     "objective", "description", "owner", "severity", "at_least", "at_most", "above", "below", "budget", "factor",
-    "least_errors", "down_at",
+    "least_errors", "down_at", "below",
 )  # fmt: skip
 
 

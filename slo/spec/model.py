@@ -168,10 +168,26 @@ class Alerting:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyStep:
+    """What `follows` once less than `below` (a ratio) of the error budget is left; below 0 means exhausted."""
+
+    below: Decimal
+    follows: str
+
+
+# The SRE workbook's error-budget policy (appendix B).
+WORKBOOK_POLICY = (
+    PolicyStep(
+        Decimal(0), "Releases stop, but for P0 and security fixes, until the service is within its objective again."
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Slo:
     """One objective of one service. `file` and `line` are where it is defined.
 
-    With `by`, each combination of these labels' values in the metrics has a budget of its own.
+    `policy` is in the order of what is left, least first. With `by`, each combination of these labels' values in the metrics has a budget of its own.
     """
 
     service: str
@@ -188,6 +204,7 @@ class Slo:
     file: str = ""
     line: int = 0
     by: tuple[str, ...] = ()
+    policy: tuple[PolicyStep, ...] = WORKBOOK_POLICY
 
     @property
     def id(self) -> str:

@@ -85,6 +85,11 @@ def budget(case: Case, seed: int = 1) -> Budget:
     return _budget(slo, "recording.parquet", measured, start_ms, period_end_ms, windows)
 
 
+def budget_of(slo: Slo, *, errors: float, total: float) -> Budget:
+    """A budget of an SLO of these events, without incidents."""
+    return replace(budget(Case("any")), slo=slo, errors=errors, total=total, incidents=(), burns=())
+
+
 Floats = NDArray[np.float64]
 
 
