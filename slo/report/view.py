@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -96,6 +96,18 @@ class SloView:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """How the objectives of one service, team or tier stand: the worst state, a count of each, the least budget."""
+
+    name: str
+    state: State
+    counts: str
+    worst: str
+    anchor: str
+    left: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportView:
     """A whole report."""
 
@@ -108,6 +120,7 @@ class ReportView:
     verdict: str
     services: int
     warnings: tuple[str, ...] = field(default=())
+    totals: tuple[tuple[str, tuple[Total, ...]], ...] = ()
 
 
 def by_trouble(budgets: Sequence[Budget]) -> list[Budget]:
@@ -132,7 +145,34 @@ def report_view(
         verdict=_verdict(dict(counted), len(slos)),
         services=len({budget.slo.service for budget in budgets}),
         warnings=tuple(clean(str(problem)) for problem in warnings),
+        totals=_totals(slos),
     )
+
+
+def _totals(slos: Sequence[SloView]) -> tuple[tuple[str, tuple[Total, ...]], ...]:
+    """By service, team and tier, each where there are several and not one per objective; worst first."""
+    found: list[tuple[str, tuple[Total, ...]]] = []
+    for title in ("Service", "Team", "Tier"):
+        groups: dict[str, list[SloView]] = {}
+        for slo in slos:  # the worst first
+            name = {"Service": slo.service, "Team": slo.owner, "Tier": dict(slo.labels).get("tier", "")}[title]
+            if name:
+                groups.setdefault(name, []).append(slo)
+        same = any([total.counts for total in told] == _counts(groups) for _, told in found)
+        if 1 < len(groups) < len(slos) and not same:
+            found.append((title, tuple(_total(name, own) for name, own in groups.items())))
+    return tuple(found)
+
+
+def _counts(groups: Mapping[str, Sequence[SloView]]) -> list[str]:
+    """What stands beside each group; teams that are the services again need no table of their own."""
+    return [_total(name, own).counts for name, own in groups.items()]
+
+
+def _total(name: str, own: Sequence[SloView]) -> Total:
+    counted = [(state, sum(slo.state is state for slo in own)) for state in State]
+    counts = ", ".join(f"{count} {words.STATE_WORDS[state].lower()}" for state, count in counted if count)
+    return Total(name, own[0].state, counts, own[0].name, own[0].anchor, own[0].left)
 
 
 def slo_view(budget: Budget, name: str) -> SloView:

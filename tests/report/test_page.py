@@ -241,3 +241,21 @@ def test_a_chart_has_words_for_those_who_cannot_see_it() -> None:
     _, html = demo_page()
     pictures = [attrs for tag, attrs in Page(html).tags if tag == "svg"]
     assert all(attrs.get("aria-hidden") == "true" or attrs.get("aria-label") for attrs in pictures)
+
+
+def test_totals_stand_by_service_team_and_tier_where_they_tell_something() -> None:
+    from slo.report.view import report_view
+
+    budgets = demo()
+    view = report_view(budgets, title="x", generated=datetime(2026, 11, 20, tzinfo=UTC))
+    [(title, rows)] = view.totals  # one team, one tier: nothing to tell
+    assert title == "Service"
+    assert {row.name for row in rows} == {budget.slo.service for budget in budgets}
+    for row in rows:
+        own = [slo for slo in view.slos if slo.service == row.name]
+        assert (row.worst, row.left, row.state) == (own[0].name, own[0].left, own[0].state)
+        assert sum(int(part.split()[0]) for part in row.counts.split(", ")) == len(own)
+    tiers = [replace(b, slo=replace(b.slo, labels={"tier": str(i % 2)})) for i, b in enumerate(budgets)]
+    assert [title for title, _ in report_view(tiers, title="x", generated=datetime(2026, 11, 20, tzinfo=UTC)).totals] == [
+        "Service", "Tier",
+    ]  # fmt: skip
