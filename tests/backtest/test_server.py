@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from slo.backtest import run
 from slo.promql.rules import run_rules
 from slo.promql.samples import is_stale
 from slo.rules import compile_specs, to_yaml
+from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
 from tests.backtest.history import START, definition, record
 from tests.servers import Prometheus, load_openmetrics
@@ -45,3 +47,19 @@ def test_alerts_are_pending_and_firing_when_a_real_prometheus_says(tmp_path: Pat
     assert states == ({"pending", "firing"} if which == "classic" else {"firing"})
     assert len(there) >= 3
     assert there == here
+
+
+@pytest.mark.server
+def test_through_a_server_the_backtest_is_that_of_the_recording(tmp_path: Path) -> None:
+    history, specs = record(tmp_path, HOURS, OUTAGES), definition(tmp_path)
+    write_openmetrics(tmp_path / "history.txt", history.all())
+    data = load_openmetrics(tmp_path / "history.txt", tmp_path / "data")
+    start, end = START + 3_600_000, START + HOURS * 3_600_000
+    here = run(specs, history, rules=[CLASSIC], start=start, end=end)
+    with Prometheus(tmp_path, data=data) as server:
+        there = run(specs, open_source(server.url), rules=[CLASSIC], start=start, end=end)
+    assert [one.score.caught for one in here.policies] == [3, 3]
+    for one, other in zip(here.policies, there.policies, strict=True):
+        assert one.score == other.score
+        assert one.outcomes["shop/availability"].intervals == other.outcomes["shop/availability"].intervals
+        assert one.outcomes["shop/availability"].caught == other.outcomes["shop/availability"].caught
