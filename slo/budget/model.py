@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.sli.counting import Counts, Gap
+from slo.sli.slices import stretches
 from slo.spec.model import Slo
 from slo.window import MINUTE, BurnWindow, format_duration, parse_duration
 
@@ -211,6 +212,21 @@ class Budget:
         rates = self.burn_rates(window)
         last = rates[-1] if len(rates) else np.nan
         return None if np.isnan(last) else float(last)
+
+    def firings(self, severity: str) -> list[tuple[datetime, datetime]]:
+        """When an alert of a severity (`page`, `ticket`) has fired in the period, by its two windows, to the step.
+
+        What `for` and an evaluation's delay do to it is left to `slo.backtest`.
+        """
+        part = self._period
+        on = np.zeros(self.counts.grid.steps, dtype=bool)
+        for burn in self.burns:
+            if burn.window.severity == severity and self.slo.alerting.of(burn.window.severity).enabled:
+                factor = float(burn.window.factor)
+                both = np.minimum(self.burn_rates(burn.window.long_ms), self.burn_rates(burn.window.short_ms))
+                on |= both > factor
+        ends, step = self.counts.grid.ends[part], self.counts.grid.step_ms
+        return [(moment(int(ends[low]) - step), moment(int(ends[high - 1]))) for low, high in stretches(on[part])]
 
     def burn_rates(self, window: str | int) -> Floats:
         """The burn rate over a window up to the end of each step of the counts, NaN where it is not known."""

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from slo.budget.model import Budget
-from slo.display import show_latency, show_percent, show_rate
+from slo.display import show_duration, show_latency, show_percent, show_rate
 from slo.report import axis, charts, words
 from slo.report.heatmap import latency_heatmap
 from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
@@ -85,8 +85,20 @@ def _error_ratio(budget: Budget) -> Chart:
         summary=f"Error ratio over time, with {_incidents(budget)} shaded, against an error budget of "
         f"{show_percent(budget.error_budget, 4)}.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
-        bands=_bands(budget),
+        bands=_bands(budget) + _firings(budget),
     )
+
+
+def _firings(budget: Budget) -> Markup:
+    """Pages and tickets that fired, as bars along the top."""
+    start, end = budget.start.timestamp() * 1000, charts.period_end_ms(budget)
+    found = []
+    for severity, top in (("page", 0), ("ticket", 45)):
+        for begin, over in budget.firings(severity)[:100]:
+            left, right = ((at.timestamp() * 1000 - start) / (end - start) for at in (begin, over))
+            told = f"a {severity} fired, {words.say_moment(begin)} for {show_duration((over - begin).total_seconds())}"
+            found.append(rectangle(f"fired-{severity}", left, right, told, top, 38))
+    return Markup("").join(found)
 
 
 def _latency(budget: Budget, sli: Latency) -> list[Chart]:

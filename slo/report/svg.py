@@ -140,10 +140,11 @@ def path_data(path: Path) -> str:
     return "".join(parts)
 
 
-def rectangle(css: str, left: float, right: float, title: str) -> Markup:
-    """A band from top to bottom; `left` and `right` are shares of the width (0..1). At least a pixel wide or so."""
+def rectangle(css: str, left: float, right: float, title: str, top: int = 0, height: int = HEIGHT) -> Markup:
+    """A band, from top to bottom if not said otherwise; `left` and `right` are shares of the width (0..1). At least a
+    pixel wide or so."""
     x = round(max(0.0, left) * WIDTH)
     width = max(3, round(min(1.0, right) * WIDTH) - x)
-    return Markup('<rect class="{}" x="{}" y="0" width="{}" height="{}"><title>{}</title></rect>').format(
-        css, x, width, HEIGHT, escape(title)
+    return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
+        css, x, top, width, height, escape(title)
     )

@@ -259,3 +259,21 @@ def test_totals_stand_by_service_team_and_tier_where_they_tell_something() -> No
     assert [title for title, _ in report_view(tiers, title="x", generated=datetime(2026, 11, 20, tzinfo=UTC)).totals] == [
         "Service", "Tier",
     ]  # fmt: skip
+
+
+def test_firings_stand_where_both_windows_burned_and_over_the_error_ratio() -> None:
+    """35 % errors for 1 h 45 min at 99.9 %: the page of 1h fires within 2.5 min and resets with its short window."""
+    found = budget(Case("availability", faults=(Fault(400, 1.75, 0.35),), background=0.0))
+    pages, tickets = found.firings("page"), found.firings("ticket")
+    assert len(pages) == len(tickets) == 1
+    begin = found.end.timestamp() - 400 * 3600
+    assert 0 <= pages[0][0].timestamp() - begin <= 300
+    # Of 6h and 30m: (0.35 - 0.006) ÷ 0.35 of half an hour after the end.
+    assert abs(pages[0][1].timestamp() - (begin + 1.75 * 3600 + 1769)) <= 300
+    # Of 3d and 6h.
+    assert abs(tickets[0][1].timestamp() - (begin + 1.75 * 3600 + 21538)) <= 300
+    page = render([found], title="x", generated=datetime(2026, 11, 20, tzinfo=UTC))
+    assert page.count('<rect class="fired-page"') == 2  # the bar, and its key
+    assert "a page fired, " in page and "ticket fired</li>" in page
+    quiet = render([budget(Case("calm", background=0.0))], title="x", generated=datetime(2026, 11, 20, tzinfo=UTC))
+    assert "fired-page" not in quiet.split("</style>")[1]
