@@ -575,15 +575,13 @@ def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 def _time(text: str, flag: str) -> int:
     """A moment in milliseconds; text without a time zone is UTC."""
+    from slo.errors import DurationError
+    from slo.window import parse_moment
+
     try:
-        return round(float(text) * 1000)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{flag} {text!r} is no time; write 2026-11-20T12:00:00Z or Unix seconds") from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        return parse_moment(text)
+    except DurationError as error:
+        raise ConfigError(f"{flag} {error}") from None
 
 
 def _start(text: str, end_ms: int) -> int:

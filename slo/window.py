@@ -40,6 +40,22 @@ def parse_duration(text: str) -> int:
     return total
 
 
+def parse_moment(text: str) -> int:
+    """A time as people write it, in milliseconds UTC: 2026-11-20T12:00:00Z, without a zone UTC, or Unix seconds.
+
+    Raises DurationError.
+    """
+    try:
+        return round(float(text) * 1000)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise DurationError(f"{text!r} is no time; write 2026-11-20T12:00:00Z or Unix seconds") from None
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 @lru_cache(maxsize=4096)
 def format_duration(milliseconds: int) -> str:
     """The shortest text that Prometheus reads as this duration: `1h30m`; days are the largest unit."""

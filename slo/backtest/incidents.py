@@ -8,7 +8,6 @@ import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from slo.spec import yaml as strict_yaml
 from slo.spec.model import Slo
 from slo.spec.single import read_text
 from slo.spec.suggest import suggest
+from slo.window import parse_moment
 
 _KEYS = ("start", "end", "name", "slo")
 
@@ -95,22 +95,10 @@ def _told(row: Mapping[str, Any]) -> Told:
     for key in ("start", "end"):
         if not row.get(key):
             raise ValueError(f"`{key}` is missing")
-    start, end = _moment(str(row["start"])), _moment(str(row["end"]))
+    start, end = parse_moment(str(row["start"])), parse_moment(str(row["end"]))
     if end <= start:
         raise ValueError(f"ends at {row['end']}, which is not after its start at {row['start']}")
     return Told(start, end, str(row.get("name") or "incident"), str(row.get("slo") or "*"))
-
-
-def _moment(text: str) -> int:
-    try:
-        return round(float(text) * 1000)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; write 2026-11-20T12:00:00Z or Unix seconds") from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def planted(truth: Mapping[str, Any]) -> tuple[Told, ...]:

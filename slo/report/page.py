@@ -50,7 +50,7 @@ def page_of(template: str, *styles: str, **values: object) -> str:
     return (
         _environment()
         .get_template(template)
-        .render(box=f"0 0 {WIDTH} {HEIGHT}", style=Markup(style), style_hash=_hash(style), **values)  # noqa: S704
+        .render(box=f"0 0 {WIDTH} {HEIGHT}", style=Markup(style), style_hash=_hash(style), script_hash="", **values)  # noqa: S704
     )
 
 
