@@ -256,14 +256,21 @@ def report(
             "--format", help="html (index.html), markdown, json, csv (report.*); may be repeated. [default: html]"
         ),
     ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option("--events", help="Known incidents, deployments and planned maintenance: a YAML or CSV file."),
+    ] = None,
     gate: Gate = False,
 ) -> int:
     """Write the report: one self-contained HTML file, or the same figures in other formats."""
+    from slo.budget.events import with_events
     from slo.files import write_text
     from slo.report import render, to_csv, to_json, to_markdown
+    from slo.spec.events import read_events
 
     specs = _load(paths)
-    budgets = _evaluate(specs, _open(source, config), end)
+    known = () if events is None else read_events(events)
+    budgets = with_events(_evaluate(specs, _open(source, config), end), known)
     head: dict[str, Any] = {"title": title, "generated": datetime.now(UTC), "warnings": specs.warnings}
     texts: dict[Path, str] = {}
     with _progress("drawing", 0):

@@ -1,6 +1,6 @@
 """What alerts would have done on history: caught incidents, delays, pages, and budget spent unseen."""
 
-from slo.backtest.incidents import Told, planted, read_incidents
+from slo.backtest.incidents import planted, read_incidents
 from slo.backtest.model import Backtest, Caught, Firing, Incident, Outcome, Played, Score
 from slo.backtest.policy import Policy, of_definitions, of_file, of_rules
 from slo.backtest.run import run
@@ -14,7 +14,6 @@ __all__ = [
     "Played",
     "Policy",
     "Score",
-    "Told",
     "of_definitions",
     "of_file",
     "of_rules",

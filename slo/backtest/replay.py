@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slo.backtest import judge
-from slo.backtest.incidents import Told, found_in, of_slo
+from slo.backtest.incidents import found_in, of_slo
 from slo.backtest.judge import Fired
 from slo.backtest.model import Backtest, Incident, Outcome, Played
 from slo.backtest.policy import Policy, distinct
@@ -23,6 +23,7 @@ from slo.promql.rules import run_rules
 from slo.promql.samples import Samples
 from slo.sli.counting import Counts, Grid
 from slo.sli.selectors import raw_selectors as sli_selectors
+from slo.spec.events import Event
 from slo.spec.model import Freshness, NativeLatency, Outage, Raw, Slo, Specs, Threshold
 from slo.window import MINUTE
 
@@ -41,7 +42,7 @@ def backtest(
     policies: Sequence[Policy],
     start_ms: int,
     end_ms: int,
-    told: Sequence[Told] | None = None,
+    told: Sequence[Event] | None = None,
     planted: bool = False,
     burn: float = INCIDENT_BURN,
     done: Callable[[], None] = lambda: None,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from slo.backtest.incidents import Told, planted, read_incidents
+from slo.backtest.incidents import planted, read_incidents
 from slo.backtest.model import Backtest
 from slo.backtest.policy import Policy, of_definitions, of_file, of_mapping, of_rules
 from slo.backtest.replay import backtest
 from slo.budget.incidents import INCIDENT_BURN
 from slo.errors import ConfigError
+from slo.spec.events import Event
 from slo.spec.model import Specs
 from slo.window import DAY
 
@@ -65,7 +66,7 @@ def run(
     return backtest(specs, source, chosen, start_ms, end_ms, told, is_planted, burn_rate, done)
 
 
-def _incidents(named: PathLike | None, truth: Mapping[str, Any]) -> tuple[tuple[Told, ...] | None, bool]:
+def _incidents(named: PathLike | None, truth: Mapping[str, Any]) -> tuple[tuple[Event, ...] | None, bool]:
     """(what somebody told of, whether a simulation did)."""
     known = planted(truth)
     match named:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from slo.budget.model import Budget
+from slo.budget.events import without_maintenance
+from slo.budget.model import Budget, moment
 from slo.budget.policy import follows
 from slo.window import format_duration
 
@@ -15,7 +17,7 @@ SCHEMA_VERSION = 1
 
 def as_data(budget: Budget) -> dict[str, Any]:
     """One SLO's figures, for JSON. Ratios are 0..1, times RFC 3339 in UTC, unknown figures null."""
-    slo = budget.slo
+    slo, without = budget.slo, without_maintenance(budget)
     return {
         "slo": slo.id,
         "service": slo.service,
@@ -74,6 +76,16 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "mttr_seconds": budget.mttr_seconds,
         "mtbf_seconds": budget.mtbf_seconds,
         "policy": list(follows(budget)),
+        "known_events": [
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "start": _time(moment(one.start_ms)),
+                "end": _time(moment(one.end_ms)),
+            }
+            for one in budget.known
+        ],
+        "without_maintenance": None if without is None else asdict(without),
         "coverage": budget.coverage,
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,

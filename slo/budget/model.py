@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from slo.sli.counting import Counts, Gap
 from slo.sli.slices import stretches
+from slo.spec.events import Event
 from slo.spec.model import Slo
 from slo.window import MINUTE, BurnWindow, format_duration, parse_duration
 
@@ -129,6 +130,7 @@ class Budget:
     source: str = ""
     has_data: bool = True
     downtimes: tuple[Downtime, ...] = ()
+    known: tuple[Event, ...] = ()
 
     @property
     def good(self) -> float:

@@ -13,6 +13,7 @@ from slo.display import show_duration, show_latency, show_percent, show_rate
 from slo.report import axis, charts, words
 from slo.report.heatmap import latency_heatmap
 from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
+from slo.report.text import clean
 from slo.report.thin import keep
 from slo.spec.model import Latency
 from slo.window import format_duration
@@ -183,4 +184,14 @@ def _bands(budget: Budget) -> Markup:
         )
         for one in budget.incidents
     ]
-    return Markup("").join([*gaps, *incidents])
+    told = [
+        rectangle(
+            one.kind if one.kind != "incident" else "known",
+            share(one.start_ms),
+            share(one.end_ms),
+            f"{one.kind}: {clean(one.name)}",
+            *((0, HEIGHT) if one.kind == "maintenance" else (HEIGHT - 60, 60)),
+        )
+        for one in budget.known[:200]
+    ]
+    return Markup("").join([*gaps, *incidents, *told])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from slo.budget.model import TROUBLE, Budget, State
+from slo.budget.model import TROUBLE, Budget, State, moment
 from slo.budget.policy import follows
 from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
 from slo.report import words
@@ -85,6 +85,8 @@ class SloView:
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
     incidents: tuple[IncidentRow, ...]
+    known: tuple[tuple[str, str, str, str], ...]
+    excluding: str
     alerts: tuple[BurnRow, ...]
     days: tuple[Day, ...] = ()
     queries: tuple[Query, ...] = ()
@@ -219,6 +221,16 @@ def slo_view(budget: Budget, name: str) -> SloView:
             )
             for one in sorted(budget.incidents, key=lambda one: one.start, reverse=True)
         ),
+        known=tuple(
+            (
+                words.say_moment(moment(one.start_ms)),
+                one.kind,
+                clean(one.name),
+                show_duration((one.end_ms - one.start_ms) / 1000) if one.end_ms > one.start_ms else "",
+            )
+            for one in reversed(budget.known)
+        ),
+        excluding=words.excluding(budget),
         alerts=tuple(
             BurnRow(
                 name=f"{burn.window.severity.capitalize()}: {format_duration(burn.window.long_ms)} and "

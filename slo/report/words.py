@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from slo.budget.events import without_maintenance
 from slo.budget.model import Budget, Incident, State
 from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Threshold
@@ -69,6 +70,18 @@ def what_is_counted(budget: Budget) -> str:
             return f"checks each {format_duration(slice_ms)}, bad where it is older than {format_duration(age)}"
         case Outage(longest_ms=longest, slice_ms=slice_ms):
             return f"slices of {format_duration(slice_ms)}, bad once an outage lasts {format_duration(longest)}"
+
+
+def excluding(budget: Budget) -> str:
+    """The figures without planned maintenance, in a sentence; empty where there was none."""
+    without = without_maintenance(budget)
+    if without is None:
+        return ""
+    return (
+        f"All figures count the planned maintenance. Without its {show_duration(without.seconds)} the SLI is "
+        f"{show_percent(without.sli, 3)}, with {show_count(without.errors)} bad events of {show_count(without.total)}, and "
+        f"{show_percent(without.remaining)} of the budget is left."
+    )
 
 
 def forecast(budget: Budget) -> str:

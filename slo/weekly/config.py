@@ -65,6 +65,7 @@ class WeeklyModel(Model):
     formats: Annotated[list[Format], Field(default_factory=lambda: ["html", "markdown", "json", "csv"], min_length=1)]
     catch_up: Annotated[str, Field(description="the most missed periods that are made up for")] = "8"
     retries: Annotated[str, Field(description="how often a source that fails is asked again")] = "2"
+    events: Annotated[str | None, Field(description="known incidents, deployments, planned maintenance")] = None
     ledger: Annotated[str | None, Field(description="a folder that keeps each period's events")] = None
     metrics: Annotated[str | None, Field(description="a file for the node exporter's textfile collector")] = None
     deliver: DeliverModel
@@ -86,6 +87,7 @@ class WeeklyConfig:
     folder: Path
     ledger: Path | None = None
     metrics: Path | None = None
+    events: Path | None = None
     email: EmailModel | None = None
     webhook: WebhookModel | None = None
     port: int = 0
@@ -134,6 +136,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
         folder=base / model.deliver.folder,
         ledger=None if model.ledger is None else base / model.ledger,
         metrics=None if model.metrics is None else base / model.metrics,
+        events=None if model.events is None else base / model.events,
         email=model.deliver.email,
         webhook=model.deliver.webhook,
         port=port,

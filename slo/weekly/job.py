@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slo.budget.evaluate import evaluate_all
+from slo.budget.events import with_events
 from slo.budget.groups import expand
 from slo.budget.measure import measure
 from slo.errors import ConfigError, SloError, SourceError
@@ -22,6 +23,7 @@ from slo.files import write_text
 from slo.report import render, to_csv, to_json, to_markdown
 from slo.sli.counting import Grid
 from slo.source import open as open_source
+from slo.spec.events import read_events
 from slo.spec.load import load
 from slo.spec.model import Specs
 from slo.weekly.archive import index_page
@@ -124,6 +126,7 @@ def _period(
     folder = config.folder / period.name
     if not done.whole:
         budgets, problem = _evaluated(config, specs, period, log, wait)
+        budgets = with_events(budgets, () if config.events is None else read_events(config.events))
         texts = _texts(config, specs, period, budgets, now_ms)
         for name, text in texts.items():
             write_text(folder / name, text)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from slo.backtest import Told, read_incidents
+from slo.backtest import read_incidents
 from slo.backtest.judge import SLACK_MS, Fired, catch, messages, union
 from slo.backtest.model import Incident
 from slo.errors import DefinitionError
 from slo.promql.alerts import AlertInterval
+from slo.spec.events import Event
 
 MINUTE = 60_000
 
@@ -25,8 +26,8 @@ def test_yaml_and_csv_say_the_same(tmp_path: Path) -> None:
         "- {start: 1790000000, end: 1790000060}\n"
     )
     expected = (
-        Told(1_793_527_200_000, 1_793_529_000_000, "disk, full", "shop/*"),
-        Told(1_790_000_000_000, 1_790_000_060_000),
+        Event(1_790_000_000_000, 1_790_000_060_000),
+        Event(1_793_527_200_000, 1_793_529_000_000, "disk, full", "shop/*"),
     )
     assert read_incidents(csv) == read_incidents(yaml) == expected
 
@@ -38,11 +39,13 @@ def test_yaml_and_csv_say_the_same(tmp_path: Path) -> None:
         ("i.csv", "start,end\n1,2\n5,\n", r"i\.csv:3:1: error: `end` is missing"),
         ("i.csv", "start,end\n5,2\n", "not after its start"),
         ("i.csv", "start,end\nyesterday,2\n", "'yesterday' is no time; write 2026"),
-        ("i.csv", "start,end\n", "holds no incident"),
+        ("i.csv", "start,end\n", "holds no event"),
+        ("i.csv", "start,end,kind\n1,2,incidnt\n", r"unknown kind 'incidnt'; did you mean `incident`\?"),
+        ("i.csv", "start,end,kind\n1,2,deployment\n", "holds no incident"),
         ("i.yaml", "- {start: 1, end: 2}\n- {start: 1}\n", r"i\.yaml:2:1: error: `end` is missing"),
         ("i.yaml", "- {start: 1, end: 2, what: x}\n", "unknown key `what`"),
-        ("i.yaml", "incidents: 3\n", "must be a list of incidents"),
-        ("i.yaml", "- 3\n", "an incident is a mapping"),
+        ("i.yaml", "incidents: 3\n", "must be a list of events"),
+        ("i.yaml", "- 3\n", "an event is a mapping"),
         ("i.yaml", "a: b: c\n", "not valid YAML"),
     ],
 )
