@@ -1,0 +1,157 @@
+"""The pages in a real browser: they stand, sort and filter, ask for nothing, fit a phone, and axe finds nothing wrong.
+
+Needs Debian's chromium; where it is missing these are skipped, and SLO_BROWSER=1 (CI, once it is installed) makes that a
+failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slo.backtest import run
+from slo.budget.events import with_events
+from slo.report import render
+from slo.report.backtests import render_backtest
+from slo.spec.events import Event
+from slo.weekly.archive import index_page
+from tests.backtest.history import definition, record
+from tests.report.budgets import END, demo
+
+GENERATED = datetime(2026, 11, 21, tzinfo=UTC)
+HOUR = 3_600_000
+NOW = round(END.timestamp() * 1000)
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None and "SLO_BROWSER" not in os.environ:
+    pytest.skip("there is no chromium; apt-get install chromium", allow_module_level=True)
+
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
+from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+
+PAGES = ("report", "backtest", "archive")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("pages")
+    events = [
+        Event(NOW - 90 * HOUR, NOW - 80 * HOUR, "racks", "*", "maintenance"),
+        Event(NOW - 50 * HOUR, NOW - 50 * HOUR, "v2", "*", "deployment"),
+    ]
+    found = {name: place / f"{name}.html" for name in PAGES}
+    budgets = with_events(demo(), events)
+    found["report"].write_text(render(budgets, title="Error budgets", generated=GENERATED), encoding="utf-8")
+    history = record(place, 100, [(30.0, 30.0, 0.15), (60.0, 20.0, 1.0)])
+    policy = {"policy": "calm", "alerting": {"page": {"for": "10m"}}}
+    tested = run(definition(place), history, policies=[policy])
+    found["backtest"].write_text(render_backtest(tested, title="Backtest", generated=GENERATED), encoding="utf-8")
+    from slo.report import to_json
+
+    for week in ("2026-W45", "2026-W46"):
+        (place / week).mkdir()
+        (place / week / "report.json").write_text(to_json(budgets, title="x", generated=GENERATED))
+    found["archive"].write_text(index_page(place, ["2026-W45", "2026-W46"], "Error budgets"), encoding="utf-8")
+    return found
+
+
+def opened(browser: Browser, path: Path, width: int = 1280, scheme: Any = "light") -> tuple[Page, list[str], list[str]]:
+    """A page, what its console complained of, and what it asked for."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    complaints: list[str] = []
+    asked: list[str] = []
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    return page, complaints, asked
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_it_stands_and_asks_for_nothing(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    page, complaints, asked = opened(browser, pages[name])
+    assert page.locator("h1").inner_text()
+    assert complaints == []
+    assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
+    page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [360, 768, 1920])
+def test_nothing_is_wider_than_the_screen(browser: Browser, pages: dict[str, Path], name: str, width: int) -> None:
+    page, _, _ = opened(browser, pages[name], width)
+    wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide[0] <= wide[1]
+    page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong(browser: Browser, pages: dict[str, Path], name: str, scheme: str) -> None:
+    page, _, _ = opened(browser, pages[name], scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    found = Axe().run(page)
+    told = [
+        (one["id"], one["nodes"][0]["target"], one["nodes"][0].get("failureSummary", "")[:300])
+        for one in found.response["violations"]
+    ]
+    assert told == []
+    page.close()
+
+
+def shown(page: Page) -> list[str]:
+    rows = page.locator("table.summary tbody tr:visible a").all()
+    return [row.inner_text() for row in rows]
+
+
+def test_the_summary_sorts_and_filters(browser: Browser, pages: dict[str, Path]) -> None:
+    page, complaints, _ = opened(browser, pages["report"])
+    worst_first = shown(page)
+    assert len(worst_first) == len(demo())
+    page.get_by_role("button", name="Objective").click()
+    by_name = shown(page)
+    assert by_name == sorted(worst_first, key=lambda text: text.replace(" ", "").lower()) != worst_first
+    page.get_by_role("button", name="Objective").click()
+    assert shown(page) == by_name[::-1]
+    page.get_by_placeholder("Filter by name").fill("billing")
+    assert len(shown(page)) == sum(budget.slo.service == "billing" for budget in demo())
+    page.get_by_placeholder("Filter by name").fill("nothing of the kind")
+    assert shown(page) == []
+    assert complaints == []
+    page.close()
+
+
+def test_without_script_everything_can_be_read(browser: Browser, pages: dict[str, Path]) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(pages["report"].as_uri())
+    assert len(shown(page)) == len(demo())
+    assert page.get_by_placeholder("Filter by name").count() == 0
+    context.close()
+
+
+def test_the_keyboard_reaches_the_first_link_and_the_filter(browser: Browser, pages: dict[str, Path]) -> None:
+    page, _, _ = opened(browser, pages["report"])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.tagName"))
+    assert {"A", "INPUT", "SELECT", "BUTTON"} <= seen
+    page.close()
