@@ -8,8 +8,8 @@ OUT    := reports/out
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
-	@$(BIN)/slo rules definitions -o $(OUT)/rules.yml
-	@$(BIN)/slo report definitions --source $(OUT)/recording.parquet -o $(OUT)
+	@$(BIN)/slo rules definitions -o $(OUT)/rules.yml & rules=$$!; \
+	  $(BIN)/slo report definitions --source $(OUT)/recording.parquet -o $(OUT) && wait $$rules
 
 $(OUT)/recording.parquet: $(VENV)/.installed $(wildcard definitions/*.yaml)
 	@$(BIN)/slo simulate definitions --days 35 --seed 1 -o $@
