@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Literal
 
 from slo.window import format_duration
@@ -26,6 +27,7 @@ _UNARY_PRECEDENCE = 6
 _ATOM = 9
 
 
+@lru_cache(maxsize=4096)
 def quote(text: str) -> str:
     """A PromQL string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 
 from slo.promql.ast import Binary, Call, Matcher, Node, Number, VectorMatching, VectorSelector, transform
 from slo.rules import names as n
@@ -45,7 +46,7 @@ def alert_annotations(slo: Slo, burn: BurnWindow, names: Names) -> dict[str, str
             f"burned more than {_factor(burn)} times as fast as it lasts, which spends {_share(burn)} of it in {long}."
         ),
         "burn_rate": "{{ $value | humanize }}",
-        "budget_remaining": _asked(remaining, "humanizePercentage", slo.by),
+        "budget_remaining": _remaining(remaining, slo.by),
         "time_to_exhaustion": _asked(_seconds_left(slo, burn, names), "humanizeDuration", slo.by),
     }
     given: Mapping[str, str] = {**slo.annotations, **slo.alerting.of(burn.severity).annotations}
@@ -81,6 +82,12 @@ def _seconds_left(slo: Slo, burn: BurnWindow, names: Names) -> Node:
     ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
     matching = VectorMatching("one-to-one", (*names.labels, *slo.by), on=True)
     return Binary("/", Binary("*", left, per_ratio), ratio, matching=matching)
+
+
+@lru_cache(maxsize=64)
+def _remaining(series: VectorSelector, by: tuple[str, ...]) -> str:
+    """The same in all alerts of an SLO."""
+    return _asked(series, "humanizePercentage", by)
 
 
 def _asked(expr: Node, shown: str, by: tuple[str, ...]) -> str:

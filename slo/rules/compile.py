@@ -8,7 +8,7 @@ tiles, so that traffic weighs, and cost does not grow with window times cardinal
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -141,6 +141,10 @@ def _problem(slo: Slo, message: str, severity: str) -> Problem:
     return Problem(slo.file, slo.line, 1, f"slos.{slo.name}", message, severity)
 
 
+# What the texts of an SLO's rules depend on beside its labels, numbered as it is met.
+_ALIKE: dict[Hashable, int] = {}
+
+
 class _Compiler:
     """One SLO on its way: what all its rules share."""
 
@@ -157,13 +161,22 @@ class _Compiler:
         matchers = self.names.matchers(self.slo.service, self.slo.name)
         budget, least = self.slo.objective.error_budget, self.slo.alerting.least_errors
         same = (self.names, self.tile_ms, self.slo.window, str(budget), self.slo.scrape_interval_ms, least, self.slo.by)
+        # A number stands for it: it would be hashed anew for every rule.
+        alike = _ALIKE.setdefault(same, len(_ALIKE))
 
         def marked(rule: Rule, interval_ms: int) -> Rule:
-            if rule.name in raw:
-                return replace(rule, shape=self._raw_shape(rule.name))
-            return replace(
-                rule, shape=Shape((rule.name, getattr(rule, "burn", None), interval_ms, *same), matchers=matchers)
-            )
+            # Made anew by hand, as `dataclasses.replace` takes longer than all the rest of this.
+            match rule:
+                case Recording(name, expr, labels):
+                    raw_shape = self._raw_shape(name) if name in raw else None
+                    shape = Shape((name, None, interval_ms, alike), matchers=matchers)
+                    return Recording(name, expr, labels, raw_shape if name in raw else shape)
+                case AlertRule() as alert:
+                    shape = Shape((alert.name, alert.burn, interval_ms, alike), matchers=matchers)
+                    return AlertRule(
+                        alert.name, alert.expr, alert.labels, alert.annotations, alert.for_ms, alert.keep_firing_ms,
+                        alert.burn, shape,
+                    )  # fmt: skip
 
         return tuple(
             replace(group, rules=tuple(marked(rule, group.interval_ms) for rule in group.rules))
@@ -321,13 +334,12 @@ def window_ratio(names: Names, slo: Slo, window_ms: int, tile_ms: int) -> Node:
     errors = MatrixSelector(names.series(slo, n.errors_tile_name(tile_ms)), window_ms)
     events = MatrixSelector(names.series(slo, n.events_tile_name(tile_ms)), window_ms)
     all_events: Node = Call("sum_over_time", (events,))
-    tiles = Fraction(window_ms, tile_ms)
     if window_ms > COARSE_MS:
         # Any tile of the first five minutes will do: one that is missing is not the start of the history.
         first_ms = COARSE_MS
         oldest = VectorSelector(events.selector.name, events.selector.matchers, window_ms - first_ms)
         known = Binary("and", all_events, Call("last_over_time", (MatrixSelector(oldest, first_ms),)))
-        assumed = Binary("*", Number(float(tiles)), Call("avg_over_time", (events,)))
+        assumed = Binary("*", Number(window_ms / tile_ms), Call("avg_over_time", (events,)))
         all_events = Binary("or", known, assumed)
     return Binary("/", Call("sum_over_time", (errors,)), Binary(">", all_events, Number(0.0)))
 

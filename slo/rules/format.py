@@ -79,12 +79,12 @@ def _rule(rule: Rule, pad: str) -> str:
     match rule:
         case Recording():
             head = f"{pad}- record: {scalar(rule.name)}\n{inner}expr: {_expression(rule, inner)}\n"
-            return head + f"{inner}labels:\n{_mapping(rule.labels, inner + '  ')}"
+            return head + f"{inner}labels:\n{_labels(tuple(rule.labels.items()), inner + '  ')}"
         case AlertRule():
             head = f"{pad}- alert: {scalar(rule.name)}\n{inner}expr: {_expression(rule, inner)}\n"
             wait = f"{inner}for: {format_duration(rule.for_ms)}\n" if rule.for_ms else ""
             wait += f"{inner}keep_firing_for: {format_duration(rule.keep_firing_ms)}\n" if rule.keep_firing_ms else ""
-            labels = f"{inner}labels:\n{_mapping(rule.labels, inner + '  ')}"
+            labels = f"{inner}labels:\n{_labels(tuple(rule.labels.items()), inner + '  ')}"
             labels = labels if rule.labels else ""
             annotations = f"{inner}annotations:\n{_mapping(rule.annotations, inner + '  ')}" if rule.annotations else ""
             return head + wait + labels + annotations
@@ -130,7 +130,7 @@ def _expression(rule: Rule, pad: str) -> str:
     if _UNPRINTABLE.search(text):
         return scalar(text)
     if "\n" in text:
-        return "|-\n" + "\n".join(f"{pad}  {line}" for line in text.split("\n"))
+        return f"|-\n{pad}  " + text.replace("\n", f"\n{pad}  ")
     return scalar(text) if _needs_quotes(text) else text
 
 
@@ -145,7 +145,18 @@ def _needs_quotes(text: str) -> bool:
 
 
 def _mapping(values: Mapping[str, str], pad: str) -> str:
-    return "".join(f"{pad}{scalar(key)}: {scalar(value)}\n" for key, value in sorted(values.items()))
+    return "".join(f"{pad}{_key(key)}: {scalar(value)}\n" for key, value in sorted(values.items()))
+
+
+@lru_cache(maxsize=256)
+def _labels(items: tuple[tuple[str, str], ...], pad: str) -> str:
+    """Labels as lines: nearly all rules of an SLO have the same."""
+    return _mapping(dict(items), pad)
+
+
+@lru_cache(maxsize=256)
+def _key(text: str) -> str:
+    return scalar(text)
 
 
 def _one_line(text: str) -> str:
