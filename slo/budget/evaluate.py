@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slo.budget.forecast import Forecast, forecast, pace_length
 from slo.budget.groups import expand
 from slo.budget.incidents import find_incidents
 from slo.budget.measure import Measured, measure
@@ -163,28 +164,26 @@ def _budget(
         Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
     )
     notes += _notes(budget, measured, start_ms, unbounded)
-    return replace(
-        budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), exhaustion=_exhaustion(budget)
+    return replace(budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), forecast=_forecast(budget))
+
+
+def _forecast(budget: Budget) -> Forecast | None:
+    """From the last steps of the counts; None where nothing is left to be spent, or nothing known."""
+    grid, period = budget.counts.grid, budget.slo.window.nominal_ms
+    pace_ms = pace_length(period, grid.step_ms)
+    steps = max(1, round(pace_ms / grid.step_ms))
+    if budget.remaining is None or budget.remaining <= 0 or steps > grid.steps:
+        return None
+    return forecast(
+        budget.counts.errors[-steps:],
+        budget.counts.total[-steps:],
+        error_budget=budget.error_budget,
+        remaining=budget.remaining,
+        period_ms=period,
+        pace_ms=pace_ms,
+        end=budget.end,
+        until=budget.period_end if isinstance(budget.slo.window, Calendar) else None,
     )
-
-
-def _exhaustion(budget: Budget) -> datetime | None:
-    """When the budget ends at the pace of the last tenth of the period: left × period ÷ burn rate.
-
-    None where it lasts: at a burn rate up to 1 for a rolling window, beyond the period for a calendar one.
-    """
-    period = budget.slo.window.nominal_ms
-    pace = budget.burn_rate(max(budget.counts.grid.step_ms, min(period // 10, 3 * DAY)))
-    remaining = budget.remaining
-    if remaining is None or remaining <= 0 or not pace:
-        return None
-    if not isinstance(budget.slo.window, Calendar) and pace <= 1:
-        return None
-    left = remaining * period / pace
-    ends = budget.end + timedelta(milliseconds=min(left, 10 * period))
-    if isinstance(budget.slo.window, Calendar) and ends >= budget.period_end:
-        return None
-    return ends
 
 
 def _incidents(budget: Budget) -> tuple[Incident, ...]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from slo.budget.events import without_maintenance
+from slo.budget.forecast import CONFIDENCE, Forecast
 from slo.budget.model import Budget, moment
 from slo.budget.policy import follows
 from slo.window import format_duration
@@ -44,6 +45,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
             "consumed": budget.consumed,
             "remaining": budget.remaining,
             "exhaustion": _time(budget.exhaustion),
+            "forecast": _forecast(budget.forecast),
         },
         "burn_rates": {window: budget.burn_rate(window) for window in ("1h", "6h", "3d")},
         "alerts": [
@@ -89,6 +91,20 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "coverage": budget.coverage,
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,
+    }
+
+
+def _forecast(found: Forecast | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "pace_window": format_duration(found.pace_ms),
+        "burn_rate": found.pace,
+        "confidence": CONFIDENCE,
+        "burn_rate_low": found.low,
+        "burn_rate_high": found.high,
+        "exhaustion_earliest": _time(found.earliest),
+        "exhaustion_latest": _time(found.latest),
     }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from slo.budget.forecast import Forecast
 from slo.sli.counting import Counts, Gap
 from slo.sli.slices import stretches
 from slo.spec.events import Event
@@ -123,7 +124,7 @@ class Budget:
     gaps: tuple[Gap, ...] = ()
     incidents: tuple[Incident, ...] = ()
     burns: tuple[Burn, ...] = ()
-    exhaustion: datetime | None = None
+    forecast: Forecast | None = None
     quantiles: Mapping[str, float | None] = field(default_factory=dict)
     bounds: Floats = field(default_factory=lambda: np.empty(0))
     bucket_counts: Floats = field(default_factory=lambda: np.empty((0, 0)))
@@ -167,6 +168,11 @@ class Budget:
         """The share of the error budget that is left; below 0 when it is overspent, None without traffic."""
         consumed = self.consumed
         return None if consumed is None else 1.0 - consumed
+
+    @property
+    def exhaustion(self) -> datetime | None:
+        """When the budget ends at the present pace; None where it lasts, is spent, or nothing is known."""
+        return None if self.forecast is None else self.forecast.at
 
     @property
     def budget_minutes(self) -> float:

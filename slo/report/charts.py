@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slo.budget.forecast import CONFIDENCE
 from slo.report.thin import column_most, column_steps, column_sums, keep
 from slo.window import Calendar
 
@@ -56,15 +57,14 @@ def burn_down(axes: Axes, budget: Budget) -> None:
     if least < 0:
         axes.axhline(0, gid="limit", label="exhausted", **LOOKS["limit"])
     _line(axes, times[index], left[index], "main", "budget left")
-    if budget.exhaustion is not None and budget.remaining is not None and last > end:
-        ends = budget.exhaustion.timestamp() * 1000
-        _line(
-            axes,
-            [end, min(ends, last)],
-            [budget.remaining, _at(end, budget.remaining, ends, last)],
-            "forecast",
-            "at the present pace",
-        )
+    if budget.forecast is not None and last > end:
+        found = budget.forecast
+        for rate, name, label in (
+            (found.low, "faint", f"{CONFIDENCE:.0%} range"),
+            (found.high, "faint", ""),
+            (found.pace, "forecast", "at the present pace"),
+        ):
+            _line(axes, *_ahead(budget, rate, end, last), name, label)
     axes.set_xlim(start, last)
     axes.set_ylim(min(-0.04, least * 1.06), 1.06)
 
@@ -141,9 +141,11 @@ def latency(axes: Axes, budget: Budget, threshold_seconds: float) -> int:
     return width * step
 
 
-def _at(from_x: float, from_y: float, to_x: float, x: float) -> float:
-    """The height at `x` of a line from (from_x, from_y) that reaches 0 at `to_x`."""
-    return from_y * max(0.0, 1 - (x - from_x) / (to_x - from_x)) if to_x > from_x else 0.0
+def _ahead(budget: Budget, rate: float, end: float, last: float) -> tuple[list[float], list[float]]:
+    """The line of a budget that goes on to be spent at a burn rate, until it is gone or the axis ends."""
+    left, period = budget.remaining or 0.0, budget.slo.window.nominal_ms
+    until = min(last, end + left * period / rate) if rate > 0 else last
+    return [end, until], [left, left - rate * (until - end) / period]
 
 
 def _span(budget: Budget) -> tuple[float, float]:

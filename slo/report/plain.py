@@ -46,7 +46,7 @@ def to_markdown(budgets: Sequence[Budget], *, title: str, generated: datetime, w
         burns = " / ".join(rate for _, rate in slo.burns)
         cells = (
             f"{MARKS[slo.state]} {slo.state_text}", f"{slo.service}/{slo.name}", slo.sli, f"{slo.objective} {slo.window}",
-            left, burns, slo.forecast,
+            left, burns, f"{slo.forecast} ({slo.forecast_range})" if slo.forecast_range else slo.forecast,
         )  # fmt: skip
         lines.append("| " + " | ".join(_plain(cell) for cell in cells) + " |")
     troubled = [slo for slo in view.slos if slo.state is not State.HEALTHY]

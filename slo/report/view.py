@@ -77,6 +77,7 @@ class SloView:
     events: str
     burns: tuple[tuple[str, str], ...]
     forecast: str
+    forecast_range: str
     headline: str
     follows: tuple[str, ...]
     why: str
@@ -203,6 +204,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
         events=words.say_events(budget),
         burns=tuple((window, show_rate(budget.burn_rate(window))) for window in BURN_WINDOWS),
         forecast=words.forecast(budget),
+        forecast_range=words.forecast_range(budget),
         headline=words.headline(budget),
         follows=tuple(clean(text, 2000) for text in follows(budget)),
         why=words.why(budget),
@@ -284,6 +286,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
         )
         for window in BURN_WINDOWS
     ]
+    found.append(Figure("Forecast", words.forecast(budget), words.pace(budget)))
     found += [
         Figure(f"Latency {name}", show_latency(value), "histogram_quantile over all requests of the period.")
         for name, value in budget.quantiles.items()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from slo.budget.events import without_maintenance
+from slo.budget.forecast import CONFIDENCE, PARTS
 from slo.budget.model import Budget, Incident, State
 from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Threshold
-from slo.window import DAY, Calendar, format_duration
+from slo.window import Calendar, format_duration
 
 STATE_WORDS = {
     State.EXHAUSTED: "Exhausted",
@@ -91,17 +92,43 @@ def forecast(budget: Budget) -> str:
         return NOTHING
     if state is State.EXHAUSTED:
         return "exhausted"
-    if budget.exhaustion is None:
-        return f"lasts at the pace of the last {format_duration(pace_ms(budget))}"
-    ahead = budget.exhaustion - budget.end
-    if ahead > timedelta(days=90):
+    found = budget.forecast
+    if found is None:
+        return "unknown: no traffic lately"
+    if found.at is None:
+        return f"lasts at the pace of the last {format_duration(found.pace_ms)}"
+    if found.at - budget.end > timedelta(days=90):
         return "in over 90 days"
-    return f"{say_moment(budget.exhaustion)}, in {show_duration(ahead.total_seconds())}"
+    return f"{say_moment(found.at)}, in {_ahead(budget, found.at)}"
 
 
-def pace_ms(budget: Budget) -> int:
-    """Over how long the pace of a forecast is taken, as `slo.budget.evaluate` does."""
-    return max(budget.counts.grid.step_ms, min(budget.slo.window.nominal_ms // 10, 3 * DAY))
+def forecast_range(budget: Budget) -> str:
+    """Between which moments the budget ends, by the spread of its pace; empty where it lasts all the same."""
+    found = budget.forecast
+    if found is None or found.earliest is None:
+        return ""
+    share = f"{CONFIDENCE:.0%} range"
+    soonest = _ahead(budget, found.earliest)
+    if found.at is None:
+        return f"{share}: from {soonest} on, or not at all"
+    return f"{share}: {soonest} to {_ahead(budget, found.latest) if found.latest else 'not at all'}"
+
+
+def _ahead(budget: Budget, at: datetime) -> str:
+    ahead = at - budget.end
+    return "over 90d" if ahead > timedelta(days=90) else show_duration(ahead.total_seconds())
+
+
+def pace(budget: Budget) -> str:
+    """What a forecast rests on, in a sentence."""
+    if budget.forecast is None:
+        return "Nothing is left to forecast, or nothing was counted lately."
+    found = budget.forecast
+    return (
+        f"Budget left × {budget.slo.window} ÷ burn rate of the last {format_duration(found.pace_ms)}, {show_rate(found.pace)}. "
+        f"Range: the {CONFIDENCE:.0%} interval of that burn rate ({show_rate(found.low)} to {show_rate(found.high)}), from "
+        f"how much its {PARTS} parts differ; it knows nothing of what is to come."
+    )
 
 
 def headline(budget: Budget) -> str:

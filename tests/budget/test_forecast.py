@@ -1,0 +1,88 @@
+"""When a budget ends, and how sure that is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from slo.budget.forecast import CONFIDENCE, Floats, Forecast, forecast
+from slo.window import DAY
+
+END = datetime(2026, 11, 20, tzinfo=UTC)
+STEPS = 864  # three days of five minutes
+
+
+def told(errors: Floats, total: Floats, remaining: float = 0.5, until: datetime | None = None) -> Forecast:
+    found = forecast(
+        errors, total, error_budget=0.001, remaining=remaining, period_ms=30 * DAY, pace_ms=3 * DAY, end=END, until=until
+    )  # fmt: skip
+    assert found is not None
+    return found
+
+
+def test_an_even_pace_is_as_sure_as_its_count() -> None:
+    """10,000 errors of 5 million at 99.9 %: twice the pace. Poisson: ±1.363 × √10000 of 10000."""
+    errors, total = np.full(STEPS, 10_000 / STEPS), np.full(STEPS, 5e6 / STEPS)
+    found = told(errors, total)
+    assert found.pace == pytest.approx(2.0)
+    assert [found.low, found.high] == pytest.approx([2 * (1 - 0.01363), 2 * 1.01363], rel=1e-4)
+    assert found.at is not None and found.at - END == pytest.approx(timedelta(days=7.5), abs=timedelta(seconds=1))
+    assert found.earliest is not None and found.latest is not None
+    assert found.earliest < found.at < found.latest
+    assert found.earliest - END == pytest.approx(timedelta(days=15 / found.high), abs=timedelta(seconds=1))
+
+
+def test_one_burst_makes_it_unsure() -> None:
+    """All errors in one of twelve parts, by hand: residuals 11/12 and eleven times -1/12 of them, sum of squares 11/12."""
+    errors, total = np.zeros(STEPS), np.full(STEPS, 5e6 / STEPS)
+    errors[:72] = 10_000 / 72
+    found = told(errors, total)
+    assert found.pace == pytest.approx(2.0)
+    assert found.high == pytest.approx(2 + 2 * 1.3634 * (12 / 11 * 11 / 12) ** 0.5, rel=1e-3)
+    assert found.low == 0.0
+    assert found.latest is None and found.at is not None
+
+
+def test_without_an_error_it_is_not_sure_that_none_will_come() -> None:
+    found = told(np.zeros(STEPS), np.full(STEPS, 1.0))
+    assert (found.pace, found.low, found.at) == (0.0, 0.0, None)
+    assert found.high == pytest.approx(1.3634 / STEPS / 0.001, rel=1e-3)  # one error more
+    assert found.earliest is not None
+
+
+def test_a_calendar_budget_lasts_until_its_window_does() -> None:
+    errors, total = np.full(STEPS, 10_000 / STEPS), np.full(STEPS, 5e6 / STEPS)
+    assert told(errors, total, until=END + timedelta(days=7)).at is None
+    assert told(errors, total, until=END + timedelta(days=7)).earliest is None
+    near = told(errors, total, until=END + timedelta(days=7.5))
+    assert near.at is None and near.earliest is not None and near.latest is None
+    assert told(errors / 10, total, until=END + timedelta(days=90)).at is not None  # slower than 1, and yet not enough
+
+
+def test_without_traffic_there_is_none() -> None:
+    nothing = np.zeros(STEPS)
+    assert (
+        forecast(nothing, nothing, error_budget=0.001, remaining=0.5, period_ms=DAY, pace_ms=DAY, end=END, until=None)
+        is None
+    )
+
+
+@pytest.mark.parametrize("bursts", [0.0, 0.05])
+def test_the_range_holds_the_true_pace_as_often_as_it_says(bursts: float) -> None:
+    """Traffic by the hour of the day, errors by chance, even or in bursts: over 600 cases 80 % within the chance of it."""
+    chance = np.random.default_rng(7)
+    rate = 0.002
+    hours = np.arange(STEPS) / 12
+    hit = 0
+    for _ in range(600):
+        total = chance.poisson(400 * (1.3 + np.sin(hours / 24 * 2 * np.pi))).astype(float)
+        if bursts:
+            weight = chance.random(STEPS) < bursts
+            errors = chance.binomial(total.astype(int), rate / bursts * weight).astype(float)
+        else:
+            errors = chance.binomial(total.astype(int), rate).astype(float)
+        found = told(errors, total)
+        hit += found.low <= rate / 0.001 <= found.high
+    assert hit / 600 == pytest.approx(CONFIDENCE, abs=0.08)
