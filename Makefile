@@ -12,7 +12,7 @@ report: $(OUT)/recording.parquet
 	  $(BIN)/slo report definitions --source $(OUT)/recording.parquet -o $(OUT) && wait $$rules
 
 $(OUT)/recording.parquet: $(VENV)/.installed $(wildcard definitions/*.yaml)
-	@$(BIN)/slo simulate definitions --days 35 --seed 1 -o $@
+	@$(BIN)/slo simulate definitions --days 40 --seed 1 -o $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from slo.spec.model import Specs
 
 FINE, OUT_OF_BUDGET, BAD_INPUT = 0, 1, 2
+# A report compares with how things stood a week before.
+_SINCE_MS = 7 * 86_400_000
 
 app = typer.Typer(
     name="slo",
@@ -264,13 +266,17 @@ def report(
 ) -> int:
     """Write the report: one self-contained HTML file, or the same figures in other formats."""
     from slo.budget.events import with_events
+    from slo.budget.past import with_past
     from slo.files import write_text
     from slo.report import render, to_csv, to_json, to_markdown
     from slo.spec.events import read_events
 
     specs = _load(paths)
     known = () if events is None else read_events(events)
-    budgets = with_events(_evaluate(specs, _open(source, config), end), known)
+    origin = _open(source, config)
+    budgets = with_events(_evaluate(specs, origin, end), known)
+    with _progress("comparing", len(budgets)) as advance:
+        budgets = with_past(budgets, origin, _SINCE_MS, done=advance)
     head: dict[str, Any] = {"title": title, "generated": datetime.now(UTC), "warnings": specs.warnings}
     texts: dict[Path, str] = {}
     with _progress("drawing", 0):

@@ -34,6 +34,18 @@ def show_ratio_up(ratio: float | None, digits: int = 3) -> str:
     return f"{round(Decimal(ratio) * 100, 12).quantize(Decimal(1).scaleb(-digits), ROUND_CEILING):f}%"
 
 
+def show_points(share: float | None) -> str:
+    """A difference of two shares in percentage points, to the nearest tenth, with its sign.
+
+    >>> show_points(-0.1234)
+    '−12.3 points'
+    """
+    if share is None:
+        return NOTHING
+    text = f"{share * 100:+,.1f}"
+    return "±0 points" if text in ("+0.0", "-0.0") else f"{text.replace('-', '−')} points"
+
+
 def show_count(count: float | None) -> str:
     """A number of events, with thin groups; fractions only where there are some."""
     if count is None:

@@ -64,11 +64,11 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None 
     grid = Grid(end_ms, step, steps)
     measured = measure(slo, source, grid)
     if known is not None:
-        measured = _with_known(measured, *known(slo.id, grid))
-    return _budget(slo, source.name, measured, start_ms, period_end_ms, windows)
+        measured = with_known(measured, *known(slo.id, grid))
+    return budget_of(slo, source.name, measured, start_ms, period_end_ms, windows)
 
 
-def _with_known(measured: Measured, errors: Floats, total: Floats) -> Measured:
+def with_known(measured: Measured, errors: Floats, total: Floats) -> Measured:
     """Steps of which the source has nothing, as they were counted before."""
     counts, grid = measured.counts, measured.counts.grid
     filled = (counts.total == 0) & ~np.isnan(total)
@@ -124,9 +124,10 @@ def _milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def _budget(
+def budget_of(
     slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[BurnWindow, ...]
 ) -> Budget:
+    """The budget of a period that begins at `start_ms` and is counted up to the end of the measured steps."""
     counts, grid = measured.counts, measured.counts.grid
     first = (start_ms - grid.start_ms) // grid.step_ms
     errors, total = float(np.sum(counts.errors[first:])), float(np.sum(counts.total[first:]))

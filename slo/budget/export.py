@@ -31,12 +31,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "state": budget.state.value,
         "start": _time(budget.start),
         "end": _time(budget.end),
-        "events": {
-            "total": budget.total,
-            "good": budget.good,
-            "errors": budget.errors,
-            "allowed_errors": budget.allowed_errors,
-        },
+        "events": _events(budget),
         "sli": budget.sli,
         "error_ratio": budget.error_ratio,
         "error_budget": {
@@ -88,9 +83,38 @@ def as_data(budget: Budget) -> dict[str, Any]:
             for one in budget.known
         ],
         "without_maintenance": None if without is None else asdict(without),
+        "remaining_change": budget.change,
+        "earlier": _past(budget.earlier),
+        "previous": _past(budget.previous),
         "coverage": budget.coverage,
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,
+    }
+
+
+def _past(budget: Budget | None) -> dict[str, Any] | None:
+    if budget is None:
+        return None
+    return {
+        "start": _time(budget.start),
+        "end": _time(budget.end),
+        "events": _events(budget),
+        "sli": budget.sli,
+        "error_ratio": budget.error_ratio,
+        "consumed": budget.consumed,
+        "remaining": budget.remaining,
+        "percentiles_seconds": dict(budget.quantiles),
+        "incidents": len(budget.incidents),
+        "coverage": budget.coverage,
+    }
+
+
+def _events(budget: Budget) -> dict[str, float]:
+    return {
+        "total": budget.total,
+        "good": budget.good,
+        "errors": budget.errors,
+        "allowed_errors": budget.allowed_errors,
     }
 
 

@@ -37,6 +37,8 @@ class State(StrEnum):
     HEALTHY = "healthy"
 
 
+# A window of which less than this is covered is not compared with another.
+LEAST_COVERAGE = 0.5
 TROUBLE = {state: rank for rank, state in enumerate(State)}
 
 
@@ -132,6 +134,8 @@ class Budget:
     has_data: bool = True
     downtimes: tuple[Downtime, ...] = ()
     known: tuple[Event, ...] = ()
+    earlier: Budget | None = None
+    previous: Budget | None = None
 
     @property
     def good(self) -> float:
@@ -173,6 +177,17 @@ class Budget:
     def exhaustion(self) -> datetime | None:
         """When the budget ends at the present pace; None where it lasts, is spent, or nothing is known."""
         return None if self.forecast is None else self.forecast.at
+
+    @property
+    def change(self) -> float | None:
+        """What `remaining` has gained or lost since `earlier`, in shares of the budget.
+
+        None where either is unknown, or where less than half of the earlier window is covered by data.
+        """
+        then = self.earlier
+        if then is None or then.coverage < LEAST_COVERAGE or then.remaining is None or self.remaining is None:
+            return None
+        return self.remaining - then.remaining
 
     @property
     def budget_minutes(self) -> float:

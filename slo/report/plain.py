@@ -27,7 +27,7 @@ MARKS = {
 }
 _COLUMNS = (
     "service", "name", "state", "objective_percent", "window", "start", "end", "total", "errors", "allowed_errors", "sli",
-    "remaining", "minutes_left", "burn_rate_1h", "burn_rate_6h", "burn_rate_3d", "exhaustion", "incidents", "coverage",
+    "remaining", "remaining_change", "minutes_left", "burn_rate_1h", "burn_rate_6h", "burn_rate_3d", "exhaustion", "incidents", "coverage",
     "owner",
 )  # fmt: skip
 
@@ -38,15 +38,15 @@ def to_markdown(budgets: Sequence[Budget], *, title: str, generated: datetime, w
     lines = [f"## {_plain(view.title)}", "", f"**{view.verdict}** {_plain(view.period)}", ""]
     if view.slos:
         lines += [
-            "| State | Objective | SLI | Target | Budget left | Burn 1h / 6h / 3d | Forecast |",
-            "|---|---|--:|--:|--:|--:|---|",
+            "| State | Objective | SLI | Target | Budget left | Change | Burn 1h / 6h / 3d | Forecast |",
+            "|---|---|--:|--:|--:|--:|--:|---|",
         ]
     for slo in view.slos:
         left = f"{slo.left} ({slo.minutes}, {slo.events})" if slo.has_sli else slo.left
         burns = " / ".join(rate for _, rate in slo.burns)
         cells = (
             f"{MARKS[slo.state]} {slo.state_text}", f"{slo.service}/{slo.name}", slo.sli, f"{slo.objective} {slo.window}",
-            left, burns, f"{slo.forecast} ({slo.forecast_range})" if slo.forecast_range else slo.forecast,
+            left, f"{slo.change} {slo.since}".strip(), burns, f"{slo.forecast} ({slo.forecast_range})" if slo.forecast_range else slo.forecast,
         )  # fmt: skip
         lines.append("| " + " | ".join(_plain(cell) for cell in cells) + " |")
     troubled = [slo for slo in view.slos if slo.state is not State.HEALTHY]

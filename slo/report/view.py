@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from slo.budget.model import TROUBLE, Budget, State, moment
 from slo.budget.policy import follows
-from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
+from slo.display import (
+    NOTHING,
+    show_count,
+    show_duration,
+    show_latency,
+    show_percent,
+    show_points,
+    show_rate,
+    show_ratio_up,
+)
 from slo.report import words
 from slo.report.text import anchor, clean, is_link
 from slo.window import format_duration
@@ -75,6 +84,10 @@ class SloView:
     left_ratio: float | None
     minutes: str
     events: str
+    change: str
+    change_from: str
+    since: str
+    compared: tuple[str, tuple[tuple[str, str, str, str], ...]]
     burns: tuple[tuple[str, str], ...]
     forecast: str
     forecast_range: str
@@ -122,6 +135,7 @@ class ReportView:
     tally: tuple[tuple[State, str, int], ...]
     verdict: str
     services: int
+    since: str
     warnings: tuple[str, ...] = field(default=())
     totals: tuple[tuple[str, tuple[Total, ...]], ...] = ()
 
@@ -146,6 +160,7 @@ def report_view(
         slos=slos,
         tally=tuple((state, words.STATE_WORDS[state], count) for state, count in counted if count),
         verdict=_verdict(dict(counted), len(slos)),
+        since=days.pop() if len(days := {slo.since for slo in slos}) == 1 else "since the review before",
         services=len({budget.slo.service for budget in budgets}),
         warnings=tuple(clean(str(problem)) for problem in warnings),
         totals=_totals(slos),
@@ -202,6 +217,10 @@ def slo_view(budget: Budget, name: str) -> SloView:
         left_ratio=budget.remaining,
         minutes=words.say_minutes(words.minutes_left(budget)),
         events=words.say_events(budget),
+        change=show_points(budget.change),
+        change_from=words.change_from(budget),
+        since=words.since(budget),
+        compared=words.compared(budget),
         burns=tuple((window, show_rate(budget.burn_rate(window))) for window in BURN_WINDOWS),
         forecast=words.forecast(budget),
         forecast_range=words.forecast_range(budget),

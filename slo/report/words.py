@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, PARTS
 from slo.budget.model import Budget, Incident, State
-from slo.display import NOTHING, show_count, show_duration, show_latency, show_percent, show_rate, show_ratio_up
+from slo.display import (
+    NOTHING,
+    show_count,
+    show_duration,
+    show_latency,
+    show_percent,
+    show_points,
+    show_rate,
+    show_ratio_up,
+)
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Threshold
 from slo.window import Calendar, format_duration
 
@@ -18,6 +27,8 @@ STATE_WORDS = {
     State.NO_DATA: "No data",
     State.HEALTHY: "Healthy",
 }
+# A window that is covered to this share is whole for a reader: a scrape or two are missing at its edges.
+_WHOLE = 0.995
 _WINDOW_WORDS = {"week": "this calendar week", "month": "this calendar month", "quarter": "this calendar quarter"}
 
 
@@ -117,6 +128,64 @@ def forecast_range(budget: Budget) -> str:
 def _ahead(budget: Budget, at: datetime) -> str:
     ahead = at - budget.end
     return "over 90d" if ahead > timedelta(days=90) else show_duration(ahead.total_seconds())
+
+
+def since(budget: Budget) -> str:
+    """When the review was that a change is measured against: `since 13 Nov`."""
+    return "" if budget.earlier is None else f"since {budget.earlier.end.day} {budget.earlier.end:%b}"
+
+
+def change_from(budget: Budget) -> str:
+    """What was left then: `from 84.1%`; empty where nothing was asked."""
+    then = budget.earlier
+    if then is None:
+        return ""
+    if then.remaining is None:
+        return "no data then"
+    covered = f", {show_percent(then.coverage, 0)} covered" if then.coverage < _WHOLE else ""
+    return f"from {show_percent(then.remaining)}{covered}"
+
+
+def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]]:
+    """The window before in a sentence, and rows of (figure, then, now, difference); no rows where nothing is known."""
+    then = budget.previous
+    if then is None:
+        return "", ()
+    span = f"{say_moment(then.start)} to {say_moment(then.end)} UTC"
+    if then.remaining is None or budget.remaining is None:
+        return f"Of the window before ({span}) nothing is known.", ()
+    told = f"The window before is that of {span}"
+    told += "." if then.coverage >= _WHOLE else f", of which {show_percent(then.coverage)} is covered by data."
+    digits = max(2, 2 - budget.slo.objective.error_budget.adjusted())
+    rows = [
+        ("SLI", show_percent(then.sli, digits), show_percent(budget.sli, digits), ""),
+        (
+            "Budget spent",
+            show_percent(then.consumed),
+            show_percent(budget.consumed),
+            show_points(_less(budget.consumed, then.consumed)),
+        ),
+        ("Bad events", show_count(then.errors), show_count(budget.errors), _share(budget.errors, then.errors)),
+        ("All events", show_count(then.total), show_count(budget.total), _share(budget.total, then.total)),
+        ("Incidents", show_count(len(then.incidents)), show_count(len(budget.incidents)), ""),
+    ]
+    rows += [
+        (f"Latency {name}", show_latency(before), show_latency(now), _share(now, before))
+        for name, now in budget.quantiles.items()
+        if (before := then.quantiles.get(name)) is not None
+    ]
+    return told, tuple(rows)
+
+
+def _less(now: float | None, then: float | None) -> float | None:
+    return None if now is None or then is None else now - then
+
+
+def _share(now: float | None, then: float | None) -> str:
+    """How much more or less it is, as a share of what it was."""
+    if now is None or not then:
+        return ""
+    return f"{(now / then - 1) * 100:+,.1f}%".replace("-", "−")
 
 
 def pace(budget: Budget) -> str:

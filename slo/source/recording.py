@@ -81,11 +81,13 @@ def write(path: str | os.PathLike[str], samples: Samples, header: Header) -> Non
                 schema,
                 compression="zstd",
                 write_page_checksum=True,
+                use_compliant_nested_type=True,
                 use_dictionary=["name"],
                 column_encoding={
                     "labels": "PLAIN",
-                    "times.list.item": "DELTA_BINARY_PACKED",
-                    "values.list.item": "BYTE_STREAM_SPLIT",
+                    # As the Parquet format names a list's items; another name is ignored without a word.
+                    "times.list.element": "DELTA_BINARY_PACKED",
+                    "values.list.element": "BYTE_STREAM_SPLIT",
                 },
             ) as writer,
         ):

@@ -18,6 +18,7 @@ from slo.budget.evaluate import evaluate_all
 from slo.budget.events import with_events
 from slo.budget.groups import expand
 from slo.budget.measure import measure
+from slo.budget.past import with_past
 from slo.errors import ConfigError, SloError, SourceError
 from slo.files import write_text
 from slo.report import render, to_csv, to_json, to_markdown
@@ -174,12 +175,14 @@ def _evaluated(
             source = open_source(config.source, config=config.source_config)
             if ledger is not None:
                 ledger.write(period, _entries(specs, source, period))
-            return evaluate_all(specs.values(), source, period.end_ms, known=_known(ledger)), None
+            budgets = evaluate_all(specs.values(), source, period.end_ms, known=_known(ledger))
+            return with_past(budgets, source, period.end_ms - period.start_ms, _known(ledger)), None
         except SourceError as error:
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
     nothing = Nothing(config.source.rpartition("@")[2], f"missing data: {problem}")
-    return evaluate_all(specs.values(), nothing, period.end_ms, known=_known(ledger)), problem
+    budgets = evaluate_all(specs.values(), nothing, period.end_ms, known=_known(ledger))
+    return with_past(budgets, nothing, period.end_ms - period.start_ms, _known(ledger)), problem
 
 
 def _entries(specs: Specs, source: Source, period: Period) -> dict[str, Entry]:

@@ -10,9 +10,11 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from slo.budget.evaluate import SHOWN_BURN_WINDOWS_MS, _budget, step_of
+from slo.budget.evaluate import SHOWN_BURN_WINDOWS_MS, step_of
+from slo.budget.evaluate import budget_of as budget_from
 from slo.budget.measure import Measured
 from slo.budget.model import Budget
+from slo.budget.past import beside, older_grid
 from slo.promql.ast import Matcher, VectorSelector
 from slo.sli.counting import Counts, Gap, Grid, Seen
 from slo.spec.model import Latency, Objective, Probe, Ratio, Sli, Slo
@@ -73,16 +75,24 @@ def budget(case: Case, seed: int = 1) -> Budget:
     windows = burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
     history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
     grid = Grid(end_ms, step, -(-(end_ms - start_ms + history) // step))
+    found = budget_from(slo, "recording.parquet", _measured(case, grid, seed), start_ms, period_end_ms, windows)
+    older = older_grid(found, 7 * DAY)
+    if older is None:
+        return beside(found, None, 7 * DAY)
+    before = replace(case, gap=None, faults=tuple(replace(one, hours=one.hours * 0.6) for one in case.faults))
+    return beside(found, _measured(before, older, seed + 100), 7 * DAY)
+
+
+def _measured(case: Case, grid: Grid, seed: int) -> Measured:
     errors, total, gaps = traffic(case, grid, seed)
     seen = Seen(series=3 if case.has_data else 0, gaps=gaps, interval_ms=30_000)
     buckets = _buckets(errors, total) if isinstance(case.sli, Latency) else np.empty((0, 0))
-    measured = Measured(
+    return Measured(
         Counts(grid, errors, total, seen),
         BOUNDS if isinstance(case.sli, Latency) else np.empty(0),
         buckets,
         has_data=case.has_data,
     )
-    return _budget(slo, "recording.parquet", measured, start_ms, period_end_ms, windows)
 
 
 def budget_of(slo: Slo, *, errors: float, total: float) -> Budget:

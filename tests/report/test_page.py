@@ -93,8 +93,8 @@ def test_the_figures_are_the_budgets() -> None:
 def test_the_worst_comes_first_in_table_and_page() -> None:
     budgets, html = demo_page()
     page = Page(html)
-    order = [re.sub(r"\s", "", row[1]) for row in page.rows if len(row) == 7 and row[0]]
-    states = [row[0].strip() for row in page.rows if len(row) == 7 and row[0]]
+    order = [re.sub(r"\s", "", row[1]) for row in page.rows if len(row) == 8 and row[0]]
+    states = [row[0].strip() for row in page.rows if len(row) == 8 and row[0]]
     ranks = [TROUBLE[State(state.lower())] for state in states]
     assert ranks == sorted(ranks)
     assert len(order) == len(budgets)

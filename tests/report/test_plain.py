@@ -58,7 +58,7 @@ def test_hostile_names_break_neither_table_nor_sheet() -> None:
     one = replace(one, source="`rm`")
     text = to_markdown([one], title="# x", generated=NOW)
     (line,) = [line for line in text.splitlines() if "img" in line and line.startswith("|")]
-    assert len(re.findall(r"(?<!\\)\|", line)) == 8
+    assert len(re.findall(r"(?<!\\)\|", line)) == 9
     assert "@all" not in text
     assert not re.search(r"(?<!\\)[<\[]", line)
     (row,) = csv.DictReader(io.StringIO(to_csv([one])))
