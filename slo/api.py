@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from slo.spec.load import load as _load
 from slo.spec.model import Slo, Specs
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slo.source.recording import Recording
 
 PathLike = str | os.PathLike[str]
@@ -49,6 +51,17 @@ def evaluate_all(slos: Specs | Iterable[Slo], source: Source, *, end: datetime |
     """The error budgets of many SLOs, all at the same moment, in their order. Raises SourceError."""
     at = source.latest_ms() if end is None else end
     return _evaluate_all(slos.values() if isinstance(slos, Specs) else slos, source, at)
+
+
+def breakdown(slo: Slo, source: Source, start: datetime, end: datetime) -> Mapping[str, pd.DataFrame]:
+    """Who was hit between two moments (with time zones): for each label that divides the series a table by its values.
+
+    Columns: `errors`, `total` (events), `error_ratio`, `errors_share`, `total_share` (0..1), most bad events first. Raises
+    SourceError.
+    """
+    from slo.budget.breakdown import interval_tables
+
+    return interval_tables(slo, source, round(start.timestamp() * 1000), round(end.timestamp() * 1000))
 
 
 def simulate(specs: Specs, path: PathLike, *, end: datetime, days: float = 40, seed: int = 1) -> Recording:

@@ -265,6 +265,7 @@ def report(
     gate: Gate = False,
 ) -> int:
     """Write the report: one self-contained HTML file, or the same figures in other formats."""
+    from slo.budget.breakdown import with_breakdown
     from slo.budget.events import with_events
     from slo.budget.past import with_past
     from slo.files import write_text
@@ -275,8 +276,8 @@ def report(
     known = () if events is None else read_events(events)
     origin = _open(source, config)
     budgets = with_events(_evaluate(specs, origin, end), known)
-    with _progress("comparing", len(budgets)) as advance:
-        budgets = with_past(budgets, origin, _SINCE_MS, done=advance)
+    with _progress("comparing", 2 * len(budgets)) as advance:
+        budgets = with_breakdown(with_past(budgets, origin, _SINCE_MS, done=advance), origin, advance)
     head: dict[str, Any] = {"title": title, "generated": datetime.now(UTC), "warnings": specs.warnings}
     texts: dict[Path, str] = {}
     with _progress("drawing", 0):

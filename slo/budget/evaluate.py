@@ -62,7 +62,7 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None 
     history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
     steps = -(-(end_ms - start_ms + history) // step)
     grid = Grid(end_ms, step, steps)
-    measured = measure(slo, source, grid)
+    measured = measure(slo, source, grid, (start_ms - grid.start_ms) // step)
     if known is not None:
         measured = with_known(measured, *known(slo.id, grid))
     return budget_of(slo, source.name, measured, start_ms, period_end_ms, windows)
@@ -84,7 +84,9 @@ def with_known(measured: Measured, errors: Floats, total: Floats) -> Measured:
             begin, end = grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms
             gaps.append(Gap(max(begin, gap.start_ms), min(end, gap.end_ms)))
     seen = replace(counts.seen, gaps=tuple(gaps))
-    merged = Counts(grid, np.where(filled, errors, counts.errors), np.where(filled, total, counts.total), seen)
+    merged = Counts(
+        grid, np.where(filled, errors, counts.errors), np.where(filled, total, counts.total), seen, counts.parts
+    )
     length = format_duration(int(filled.sum()) * grid.step_ms)
     note = Note("ledger", f"{length} that the source no longer has are from the ledger")
     return replace(measured, counts=merged, notes=(*measured.notes, note), has_data=True)

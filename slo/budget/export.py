@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from slo.budget.breakdown import Breakdown, of_budget
 from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, Forecast
 from slo.budget.model import Budget, moment
@@ -14,6 +15,8 @@ from slo.window import format_duration
 
 # Raised when a field changes its meaning or goes; a new field does not raise it.
 SCHEMA_VERSION = 1
+# So many values of a label are listed one by one.
+VALUES = 20
 
 
 def as_data(budget: Budget) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
             }
             for incident in budget.incidents
         ],
+        "breakdown": [_breakdown(one) for one in of_budget(budget)],
         "outages": [
             {"start": _time(one.start), "end": _time(one.end), "seconds": one.seconds} for one in budget.downtimes
         ],
@@ -89,6 +93,23 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "coverage": budget.coverage,
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,
+    }
+
+
+def _breakdown(found: Breakdown) -> dict[str, Any]:
+    """The values with most bad events; `others` are all that follow, together."""
+    shown, rest = found.shares[:VALUES], found.shares[VALUES:]
+    return {
+        "label": found.label,
+        "alike": list(found.alike),
+        "kinds": found.kinds,
+        "skew": found.skew,
+        "values": [{"value": share.value, "errors": share.errors, "total": share.total} for share in shown],
+        "others": {
+            "values": len(rest),
+            "errors": sum(share.errors for share in rest),
+            "total": sum(share.total for share in rest),
+        },
     }
 
 

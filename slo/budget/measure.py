@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.model import Note
-from slo.promql.ast import Aggregate, Call, MatrixSelector, Node
-from slo.sli.counting import Counts, Gap, Grid, Seen, count, count_buckets
-from slo.sli.promql import errors_tile, total_tile
+from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
+from slo.sli.counting import Counts, Gap, Grid, Part, Seen, count, count_buckets, parts_of
+from slo.sli.promql import errors_tile, every_request, good_requests, increments, total_tile
 from slo.sli.selectors import buckets, raw_selectors
 from slo.sli.slices import bad_slice, continued, stretches, too_long
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Sli, Slo, Threshold
-from slo.window import HOUR, format_duration
+from slo.window import DAY, HOUR, format_duration
 
 if TYPE_CHECKING:
     from slo.source import Matrix, Source
@@ -27,6 +28,9 @@ LOOKBACK_MS = HOUR
 # Above this many raw samples a server adds up the steps itself: a month of 40 series at 30 s is 3.5 million.
 MOST_RAW_SAMPLES = 6_000_000
 _ESTIMATES = 300
+# So many values a server is asked for to tell which series had which events, in the shortest tiles that fit.
+_MOST_PARTS = 2_000_000
+_PART_TILES = (HOUR, 6 * HOUR, DAY)
 
 
 @dataclass(frozen=True)
@@ -41,24 +45,24 @@ class Measured:
     downtimes: tuple[tuple[int, int], ...] = ()
 
 
-def measure(slo: Slo, source: Source, grid: Grid) -> Measured:
-    """The events of an SLO per step of `grid`. Raises SourceError."""
-    return _measure(slo.sli, slo.scrape_interval_ms, source, grid)
+def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
+    """The events of an SLO per step of `grid`; by series those of step `first` and later. Raises SourceError."""
+    return _measure(slo.sli, slo.scrape_interval_ms, source, grid, first)
 
 
-def _measure(sli: Sli, scrape_ms: int, source: Source, grid: Grid) -> Measured:
+def _measure(sli: Sli, scrape_ms: int, source: Source, grid: Grid, first: int = 0) -> Measured:
     match sli:
         case Raw() | NativeLatency():
             return _ask_steps(sli, source, grid)
         case Threshold() | Freshness():
-            return _ask_slices(sli, source, grid)
+            return _ask_slices(sli, source, grid, first)
         case Outage():
             return _measure_outage(sli, scrape_ms, source, grid)
         case Ratio() | Latency() | Probe():
             if not source.local and _raw_samples(sli, scrape_ms, source, grid) > MOST_RAW_SAMPLES:
                 return _ask_steps(sli, source, grid)
             samples = source.samples(raw_selectors(sli), grid.start_ms - LOOKBACK_MS, grid.end_ms)
-            counts = count(sli, samples, grid)
+            counts = count(sli, samples, grid, first)
             has_data = counts.seen.series > 0
             notes = tuple(Note("source", text) for text in source.notes)
             if not isinstance(sli, Latency):
@@ -89,19 +93,22 @@ def _measure_outage(sli: Outage, scrape_ms: int, source: Source, grid: Grid) -> 
     return Measured(counts, notes=measured.notes, has_data=measured.has_data, downtimes=downtimes)
 
 
-def _ask_slices(sli: Threshold | Freshness, source: Source, grid: Grid) -> Measured:
+def _ask_slices(sli: Threshold | Freshness, source: Source, grid: Grid, first: int) -> Measured:
     """A value judged at the end of each slice."""
     answer = source.query_range(bad_slice(sli), grid.start_ms + sli.slice_ms, grid.end_ms, sli.slice_ms)
     bad, judged = np.zeros(grid.steps), np.zeros(grid.steps)
-    for _, values in answer.series:
+    parts = []
+    for labels, values in answer.series:
         rows = values.reshape(grid.steps, -1)
-        judged += (~np.isnan(rows)).sum(axis=1)
-        bad += np.nansum(rows, axis=1)
+        own, own_bad = (~np.isnan(rows)).sum(axis=1), np.nansum(rows, axis=1)
+        judged += own
+        bad += own_bad
+        parts.append(Part(labels, float(np.sum(own_bad[first:])), float(np.sum(own[first:]))))
     gaps = tuple(
         Gap(grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms)
         for low, high in stretches(judged == 0)
     )
-    counts = Counts(grid, bad, judged, Seen(series=len(answer.series), gaps=gaps))
+    counts = Counts(grid, bad, judged, Seen(series=len(answer.series), gaps=gaps), tuple(parts))
     return Measured(counts, notes=tuple(_remarks(answer)), has_data=bool(judged.any()))
 
 
@@ -137,6 +144,58 @@ def _ask_steps(sli: Ratio | Latency | NativeLatency | Probe | Raw, source: Sourc
         return Measured(counts, notes=tuple(notes), has_data=has_data)
     bounds = np.array([bound for bound, _ in rows]) * float(sli.unit_seconds)
     return Measured(counts, bounds, np.nan_to_num(np.column_stack([v for _, v in rows])), tuple(notes), has_data)
+
+
+def parts_between(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Part, ...] | None:
+    """The events of (start, end] by series; None for an SLI of which that is not known. Raises SourceError."""
+    match slo.sli:
+        case Threshold(slice_ms=slice_ms) | Freshness(slice_ms=slice_ms):
+            grid = Grid(end_ms, slice_ms, max(1, (end_ms - start_ms) // slice_ms))
+        case Ratio() | Latency() | Probe():
+            grid = Grid(end_ms, end_ms - start_ms, 1)
+            if not source.local and _raw_samples(slo.sli, slo.scrape_interval_ms, source, grid) > MOST_RAW_SAMPLES:
+                return ask_parts(slo.sli, source, start_ms, end_ms)
+        case _:
+            return None
+    return measure(slo, source, grid).counts.parts
+
+
+def ask_parts(sli: Sli, source: Source, start_ms: int, end_ms: int) -> tuple[Part, ...] | None:
+    """The events of the whole hours up to `end_ms` by series, added up where the samples are.
+
+    None for an SLI of which that is not known, or of too many series. Raises SourceError.
+    """
+    known: tuple[VectorSelector, ...]
+    match sli:
+        case Ratio():
+            selector, known = sli.total, (sli.total, sli.part)
+        case Latency():
+            selector, known = every_request(sli), (every_request(sli),)
+        case Probe():
+            selector, known = sli.metric, ()
+        case _:
+            return None
+    counted = source.query(Aggregate("count", Call("last_over_time", (MatrixSelector(selector, HOUR),))), end_ms)
+    series = sum(float(np.nansum(values)) for _, values in counted.series) or 1.0
+    tile = next((tile for tile in _PART_TILES if series * (end_ms - start_ms) / tile <= _MOST_PARTS), None)
+    if tile is None:
+        return None
+    first = end_ms - max(0, (end_ms - start_ms) // tile - 1) * tile
+
+    def amounts(expr: Node) -> list[tuple[Mapping[str, str], float]]:
+        answer = source.query_range(expr, first, end_ms, tile)
+        return [(labels, float(np.nansum(values))) for labels, values in answer.series]
+
+    match sli:
+        case Probe(metric=metric):
+            window = MatrixSelector(metric, tile)
+            checks, passed = amounts(Call("count_over_time", (window,))), amounts(Call("sum_over_time", (window,)))
+            return parts_of(checks, passed, "good")
+        case Latency():
+            whole = amounts(increments(selector, tile))
+            return parts_of(whole, amounts(increments(good_requests(sli), tile, 0, known)), "good")
+        case Ratio(total=total, part=part, part_is=part_is):
+            return parts_of(amounts(increments(total, tile)), amounts(increments(part, tile, 0, known)), part_is)
 
 
 def _counts(errors: Matrix, total: Matrix, grid: Grid) -> tuple[Counts, bool]:

@@ -327,6 +327,18 @@ class Budget:
         columns = ["start", "end", "seconds", "errors", "total", "error_ratio", "budget_share"]
         return pd.DataFrame([[getattr(i, c) for c in columns] for i in self.incidents], columns=columns)
 
+    def burned_by(self, label: str) -> pd.DataFrame:
+        """What each value of a label had of the period's events, most bad events first.
+
+        Columns: `errors`, `total` (events), `error_ratio`, `errors_share` and `total_share` (0..1). Raises KeyError, which
+        names the labels that there are.
+        """
+        found: Any = import_module("slo.budget.breakdown")
+        tables: Mapping[str, pd.DataFrame] = found.budget_tables(self)
+        if label not in tables:
+            raise KeyError(f"{label!r} divides no series of {self.slo.id}; there are {', '.join(tables) or 'none'}")
+        return tables[label]
+
     def plot(
         self, kind: Literal["burn_down", "error_ratio", "burn_rate", "latency"] = "burn_down", axes: Axes | None = None
     ) -> Axes:

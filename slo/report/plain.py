@@ -51,7 +51,13 @@ def to_markdown(budgets: Sequence[Budget], *, title: str, generated: datetime, w
         lines.append("| " + " | ".join(_plain(cell) for cell in cells) + " |")
     troubled = [slo for slo in view.slos if slo.state is not State.HEALTHY]
     if troubled:
-        lines += ["", *(f"- **{_plain(f'{slo.service}/{slo.name}')}**: {_plain(slo.headline)}" for slo in troubled)]
+        lines += [
+            "",
+            *(
+                f"- **{_plain(f'{slo.service}/{slo.name}')}**: {_plain(slo.headline)} {_plain(slo.burned_by)}".rstrip()
+                for slo in troubled
+            ),
+        ]
     planned = [(slo, slo.excluding) for slo in view.slos if slo.excluding]
     lines += [f"- **{_plain(f'{slo.service}/{slo.name}')}**: {_plain(text)}" for slo, text in planned]
     told = [(slo, text) for slo in view.slos for text in slo.follows]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from slo.budget.breakdown import Breakdown, Share, of_budget
 from slo.budget.model import TROUBLE, Budget, State, moment
 from slo.budget.policy import follows
 from slo.display import (
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from slo.report.queries import Query
 
 BURN_WINDOWS = ("1h", "6h", "3d")
+# So many labels, and values of each, are shown of what burned a budget.
+_BREAKDOWNS = 3
+_VALUES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,28 @@ class IncidentRow:
     total: str
     ratio: str
     share: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRow:
+    """One value of a label, or what all the others had; the ratios draw its bar."""
+
+    value: str
+    errors: str
+    share: str
+    of_all: str
+    ratio: str
+    errors_share: float
+    total_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class SharesView:
+    """What the values of a label had of the bad events."""
+
+    label: str
+    kinds: bool
+    rows: tuple[ShareRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +125,8 @@ class SloView:
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
     incidents: tuple[IncidentRow, ...]
+    burned_by: str
+    shares: tuple[SharesView, ...]
     known: tuple[tuple[str, str, str, str], ...]
     excluding: str
     alerts: tuple[BurnRow, ...]
@@ -199,6 +227,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
     from slo.report.queries import queries
 
     slo = budget.slo
+    broken = of_budget(budget)
     return SloView(
         budget=budget,
         anchor=name,
@@ -242,6 +271,8 @@ def slo_view(budget: Budget, name: str) -> SloView:
             )
             for one in sorted(budget.incidents, key=lambda one: one.start, reverse=True)
         ),
+        burned_by=words.burned_by(budget, broken),
+        shares=tuple(_shares(one) for one in broken[:_BREAKDOWNS]),
         known=tuple(
             (
                 words.say_moment(moment(one.start_ms)),
@@ -265,6 +296,33 @@ def slo_view(budget: Budget, name: str) -> SloView:
         ),
         days=days(budget),
         queries=queries(budget),
+    )
+
+
+def _shares(found: Breakdown) -> SharesView:
+    """The values with most bad events, and the others together; those without any are told of only as traffic."""
+    guilty = [share for share in found.shares if share.errors > 0]
+    shown = guilty if len(guilty) <= _VALUES + 1 else guilty[:_VALUES]
+    rows = [_share_row(words.say_value(share.value), share, found.kinds) for share in shown]
+    rest = found.shares[len(shown) :]
+    if rest and not (found.kinds and shown == guilty):
+        sums = [
+            sum(getattr(share, name) for share in rest) for name in ("errors", "total", "errors_share", "total_share")
+        ]
+        name = f"{show_count(len(rest))} other{'' if len(rest) == 1 else 's'}"
+        rows.append(_share_row(name, Share("", *sums), found.kinds))
+    return SharesView(", ".join(clean(name) for name in (found.label, *found.alike)), found.kinds, tuple(rows))
+
+
+def _share_row(value: str, share: Share, kinds: bool) -> ShareRow:
+    return ShareRow(
+        value=value,
+        errors=show_count(share.errors),
+        share=show_percent(share.errors_share),
+        of_all="" if kinds else show_percent(share.total_share),
+        ratio="" if kinds else show_ratio_up(share.error_ratio, 2),
+        errors_share=min(1.0, max(0.0, share.errors_share)),
+        total_share=0.0 if kinds else share.total_share,
     )
 
 

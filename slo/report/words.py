@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from slo.budget.breakdown import Breakdown
 from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, PARTS
-from slo.budget.model import Budget, Incident, State
+from slo.budget.model import LEAST_COVERAGE, Budget, Incident, State
 from slo.display import (
     NOTHING,
     show_count,
@@ -17,6 +19,7 @@ from slo.display import (
     show_rate,
     show_ratio_up,
 )
+from slo.report.text import clean
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Threshold
 from slo.window import Calendar, format_duration
 
@@ -29,6 +32,8 @@ STATE_WORDS = {
 }
 # A window that is covered to this share is whole for a reader: a scrape or two are missing at its edges.
 _WHOLE = 0.995
+# A label's value stands out when its share of the bad events exceeds that of all events by so much.
+_STANDS_OUT = 0.15
 _WINDOW_WORDS = {"week": "this calendar week", "month": "this calendar month", "quarter": "this calendar quarter"}
 
 
@@ -157,20 +162,33 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
     told = f"The window before is that of {span}"
     told += "." if then.coverage >= _WHOLE else f", of which {show_percent(then.coverage)} is covered by data."
     digits = max(2, 2 - budget.slo.objective.error_budget.adjusted())
+    # Ratios of half a window say something about it; counts do not, nor do those of a calendar period that is not over.
+    alike = then.coverage >= LEAST_COVERAGE
+    whole = min(then.coverage, budget.coverage) >= _WHOLE and budget.end == budget.period_end
     rows = [
         ("SLI", show_percent(then.sli, digits), show_percent(budget.sli, digits), ""),
         (
             "Budget spent",
             show_percent(then.consumed),
             show_percent(budget.consumed),
-            show_points(_less(budget.consumed, then.consumed)),
+            show_points(_less(budget.consumed, then.consumed)) if alike else "",
         ),
-        ("Bad events", show_count(then.errors), show_count(budget.errors), _share(budget.errors, then.errors)),
-        ("All events", show_count(then.total), show_count(budget.total), _share(budget.total, then.total)),
+        (
+            "Bad events",
+            show_count(then.errors),
+            show_count(budget.errors),
+            _share(budget.errors, then.errors) if whole else "",
+        ),
+        (
+            "All events",
+            show_count(then.total),
+            show_count(budget.total),
+            _share(budget.total, then.total) if whole else "",
+        ),
         ("Incidents", show_count(len(then.incidents)), show_count(len(budget.incidents)), ""),
     ]
     rows += [
-        (f"Latency {name}", show_latency(before), show_latency(now), _share(now, before))
+        (f"Latency {name}", show_latency(before), show_latency(now), _share(now, before) if alike else "")
         for name, now in budget.quantiles.items()
         if (before := then.quantiles.get(name)) is not None
     ]
@@ -198,6 +216,32 @@ def pace(budget: Budget) -> str:
         f"Range: the {CONFIDENCE:.0%} interval of that burn rate ({show_rate(found.low)} to {show_rate(found.high)}), from "
         f"how much its {PARTS} parts differ; it knows nothing of what is to come."
     )
+
+
+def burned_by(budget: Budget, found: Sequence[Breakdown]) -> str:
+    """Who had the bad events, in a sentence or two; empty where it is not known."""
+    if not found:
+        return ""
+    parts = []
+    first = found[0]
+    if not first.kinds:
+        top = first.shares[0]
+        name = f"{clean(first.label)} {say_value(top.value)}"
+        if top.errors_share - top.total_share >= _STANDS_OUT:
+            parts.append(
+                f"{name} had {show_percent(top.errors_share)} of the bad events and {show_percent(top.total_share)} of all."
+            )
+        else:
+            parts.append("The bad events lie about where the traffic does: no value of a label stands out.")
+    told = sum(share.errors for share in first.shares)
+    if abs(told - budget.errors) > 0.005 * budget.errors:
+        parts.append(f"Of {show_count(budget.errors)} bad events {show_count(told)} are known by series.")
+    return " ".join(parts)
+
+
+def say_value(value: str) -> str:
+    """A label's value; a series without the label has an empty one."""
+    return clean(value) if value else "(none)"
 
 
 def headline(budget: Budget) -> str:

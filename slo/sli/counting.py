@@ -11,9 +11,10 @@ A gauge of 0 and 1 counts one check a sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,13 +70,27 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one series had of the bad and of all events, from the step on that was asked for. Either may be negative: of
+    two series the one takes from what the other adds."""
+
+    labels: Mapping[str, str]
+    errors: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
-    """Bad and all events per step of `grid`; arrays of `grid.steps` float64. NaN where nothing could be asked."""
+    """Bad and all events per step of `grid`; arrays of `grid.steps` float64. NaN where nothing could be asked.
+
+    `parts` is None where it is not known which series had which events.
+    """
 
     grid: Grid
     errors: Floats
     total: Floats
     seen: Seen = field(default_factory=Seen)
+    parts: tuple[Part, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -87,51 +102,74 @@ class _Tally:
     born: int = 0
     born_events: float = 0.0
     dropped: int = 0
+    by_series: list[tuple[Mapping[str, str], float]] = field(default_factory=list)
 
 
-def count(sli: Ratio | Latency | Probe, samples: Samples, grid: Grid) -> Counts:
-    """The events of an SLI per step. `samples` should begin before the grid does, for the baselines."""
+def count(sli: Ratio | Latency | Probe, samples: Samples, grid: Grid, first: int = 0) -> Counts:
+    """The events of an SLI per step; its parts are those of step `first` and later.
+
+    `samples` should begin before the grid does, for the baselines.
+    """
     match sli:
         case Ratio():
-            return _count_ratio(sli, samples, grid)
+            return _count_ratio(sli, samples, grid, first)
         case Latency():
-            return _count_latency(sli, samples, grid)
+            return _count_latency(sli, samples, grid, first)
         case Probe():
-            return _count_probe(sli, samples, grid)
+            return _count_probe(sli, samples, grid, first)
 
 
-def _count_ratio(sli: Ratio, samples: Samples, grid: Grid) -> Counts:
+def _count_ratio(sli: Ratio, samples: Samples, grid: Grid, first: int) -> Counts:
     total_series, part_series = samples.select(sli.total), samples.select(sli.part)
     known = first_seen([*total_series, *part_series])
-    cursor = _Cursor(grid)
+    cursor = _Cursor(grid, first)
     whole, part = tally(total_series, known, cursor), tally(part_series, known, cursor)
     errors = part.sums if sli.part_is == "errors" else whole.sums - part.sums
-    return Counts(grid, errors, whole.sums, _seen(whole, total_series, grid))
+    parts = parts_of(whole.by_series, part.by_series, sli.part_is)
+    return Counts(grid, errors, whole.sums, _seen(whole, total_series, grid), parts)
 
 
-def _count_latency(sli: Latency, samples: Samples, grid: Grid) -> Counts:
+Amounts = Sequence[tuple[Mapping[str, str], float]]
+
+
+def parts_of(whole: Amounts, part: Amounts, part_is: Literal["errors", "good"]) -> tuple[Part, ...]:
+    """By series, from the labels and events of those of all events and of the bad or the good ones.
+
+    What is good is not bad, so that the parts add up to the errors.
+    """
+    good = part_is == "good"
+    of_whole = [Part(labels, amount if good else 0.0, amount) for labels, amount in whole]
+    return (*of_whole, *(Part(labels, -amount if good else amount, 0.0) for labels, amount in part))
+
+
+def _count_latency(sli: Latency, samples: Samples, grid: Grid, first: int) -> Counts:
     by_bound = _by_bound(samples.select(buckets(sli)))
     bounds = tuple(sorted(bound for bound in by_bound if bound.is_finite()))
     total_series = by_bound.get(Decimal("Infinity"), [])
-    known, cursor = first_seen(total_series), _Cursor(grid)
+    known, cursor = first_seen(total_series), _Cursor(grid, first)
     whole = tally(total_series, known, cursor)
     seen = _seen(whole, total_series, grid, bounds)
     if sli.bound not in by_bound:
         return Counts(grid, np.full(grid.steps, np.nan), whole.sums, seen)
-    return Counts(grid, whole.sums - tally(by_bound[sli.bound], known, cursor).sums, whole.sums, seen)
+    fast = tally(by_bound[sli.bound], known, cursor)
+    return Counts(grid, whole.sums - fast.sums, whole.sums, seen, parts_of(whole.by_series, fast.by_series, "good"))
 
 
-def _count_probe(sli: Probe, samples: Samples, grid: Grid) -> Counts:
+def _count_probe(sli: Probe, samples: Samples, grid: Grid, first: int) -> Counts:
     series = samples.select(sli.metric)
     found = _Tally(np.zeros(grid.steps))
     good = np.zeros(grid.steps)
     cursor = _Cursor(grid)
+    parts = []
     for one in series:
         times, values, dropped = _finite(one)
         found.dropped += dropped
-        found.sums += np.diff(cursor.counts(times))
-        good += np.diff(np.concatenate([[0.0], np.cumsum(values)])[cursor.counts(times)])
-    return Counts(grid, found.sums - good, found.sums, _seen(found, series, grid))
+        checks = np.diff(cursor.counts(times))
+        passed = np.diff(np.concatenate([[0.0], np.cumsum(values)])[cursor.counts(times)])
+        found.sums += checks
+        good += passed
+        parts.append(Part(one.labels, float(np.sum((checks - passed)[first:])), float(np.sum(checks[first:]))))
+    return Counts(grid, found.sums - good, found.sums, _seen(found, series, grid), tuple(parts))
 
 
 def count_buckets(sli: Latency, samples: Samples, grid: Grid) -> tuple[Floats, Floats]:
@@ -158,7 +196,8 @@ def first_seen(series: Sequence[Series]) -> dict[Target, int]:
 class _Cursor:
     """Where a grid's edges fall among the times of a series; remembered for the next series of the same target."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, first: int = 0) -> None:
+        self.first = first
         self._edges = np.concatenate([[grid.start_ms], grid.ends])
         self._times: Ints | None = None
         self._counts: Ints = np.empty(0, np.int64)
@@ -193,6 +232,7 @@ def tally(series: Sequence[Series], known: dict[Target, int], cursor: _Cursor) -
             found.born_events += float(values[0])
         reached = np.where(ends > 0, values[np.maximum(ends, 1) - 1], before)
         found.sums += np.diff(reached)
+        found.by_series.append((one.labels, float(reached[-1] - reached[cursor.first])))
     return found or _Tally(np.diff(cursor.counts(np.empty(0, np.int64))).astype(np.float64))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slo.budget.breakdown import with_breakdown
 from slo.budget.evaluate import evaluate_all
 from slo.budget.events import with_events
 from slo.budget.groups import expand
@@ -176,7 +177,8 @@ def _evaluated(
             if ledger is not None:
                 ledger.write(period, _entries(specs, source, period))
             budgets = evaluate_all(specs.values(), source, period.end_ms, known=_known(ledger))
-            return with_past(budgets, source, period.end_ms - period.start_ms, _known(ledger)), None
+            budgets = with_past(budgets, source, period.end_ms - period.start_ms, _known(ledger))
+            return with_breakdown(budgets, source), None
         except SourceError as error:
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})

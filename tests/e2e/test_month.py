@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from slo.budget import measure
+from slo.budget.breakdown import with_breakdown
 from slo.budget.evaluate import evaluate
 from slo.budget.model import Budget
 from slo.source import open as open_source
@@ -93,6 +94,27 @@ def test_added_up_by_the_server_they_are_too(month: Month, slo: str, monkeypatch
     budget = evaluate(month.specs[slo], open_source(month.server.url), END)
     assert any(note.code == "stepwise" for note in budget.notes)
     assert share_off(budget, *revealed(month, slo, 30)) < 0.001
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("slo", IDS)
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "added up"])
+def test_who_burned_it_is_the_same_from_a_recording_and_by_a_server(
+    month: Month, slo: str, raw: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the event from raw samples; added up in hours it may lose what a target's two restarts within one hid."""
+    here = evaluate(month.specs[slo], month.recording, END)
+    assert sum(part.errors for part in here.counts.parts or ()) == here.errors
+    if not raw:
+        monkeypatch.setattr(measure, "MOST_RAW_SAMPLES", 0)
+    source = open_source(month.server.url)
+    [there] = with_breakdown([evaluate(month.specs[slo], source, END)], source)
+    table, other = here.burned_by("instance"), there.burned_by("instance")
+    assert len(table) > 1 and table["errors"].sum() == here.errors
+    assert other.loc[table.index, "errors"].to_list() == pytest.approx(
+        table["errors"].to_list(), rel=0 if raw else 1e-3
+    )
+    assert other.loc[table.index, "total"].to_list() == pytest.approx(table["total"].to_list(), rel=0 if raw else 1e-3)
 
 
 @pytest.mark.parametrize("slo", IDS)
