@@ -264,12 +264,12 @@ def report(
     ] = None,
     gate: Gate = False,
 ) -> int:
-    """Write the report: one self-contained HTML file, or the same figures in other formats."""
+    """Write the report: a self-contained HTML file, from 50 SLOs on a folder of them; or the same figures in other formats."""
     from slo.budget.breakdown import with_breakdown
     from slo.budget.events import with_events
     from slo.budget.past import with_past
-    from slo.files import write_text
-    from slo.report import render, to_csv, to_json, to_markdown
+    from slo.files import write_pages, write_text
+    from slo.report import render_pages, to_csv, to_json, to_markdown
     from slo.spec.events import read_events
 
     specs = _load(paths)
@@ -280,17 +280,21 @@ def report(
         budgets = with_breakdown(with_past(budgets, origin, _SINCE_MS, done=advance), origin, advance)
     head: dict[str, Any] = {"title": title, "generated": datetime.now(UTC), "warnings": specs.warnings}
     texts: dict[Path, str] = {}
+    pages: dict[str, str] = {}
     with _progress("drawing", 0):
         for one in dict.fromkeys(form or [ReportFormat.HTML]):
             match one:
                 case ReportFormat.HTML:
-                    texts[output / "index.html"] = render(budgets, **head)
+                    pages = render_pages(budgets, **head)
                 case ReportFormat.MARKDOWN:
                     texts[output / "report.md"] = to_markdown(budgets, **head)
                 case ReportFormat.JSON:
                     texts[output / "report.json"] = to_json(budgets, **head)
                 case ReportFormat.CSV:
                     texts[output / "report.csv"] = to_csv(budgets)
+    if pages:
+        write_pages(output, pages)
+        print(output / "index.html")
     for path, text in texts.items():
         write_text(path, text)
         print(path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -37,3 +37,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes UTF-8 text whole or not at all. Raises OSError."""
     with replaced(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> None:
+    """Writes texts by their names below a folder, in their order; then removes the pages of its `slos` that are none of them.
+
+    Each file appears whole or not at all; an index that comes last never names a page that is not there. Raises OSError.
+    """
+    place = Path(folder)
+    for name, text in texts.items():
+        write_text(place / name, text)
+    for page in (place / "slos").glob("slo-*.html"):
+        if f"slos/{page.name}" not in texts:
+            page.unlink()
+    with suppress(OSError):
+        (place / "slos").rmdir()  # where nothing is left in it

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-COLUMNS = 150  # of a line with up to four points in each
-WIDE_COLUMNS = 360
+COLUMNS = 110  # of a line with up to four points in each
+WIDE_COLUMNS = 300
 # How an artist looks outside the page, whose style sheet has classes of the same names.
 LOOKS: dict[str, dict[str, Any]] = {
     "main": {"color": "#2b5c8a", "linewidth": 1.8},

@@ -15,7 +15,8 @@ from markupsafe import Markup
 
 from slo.report.drawings import draw, sparkline
 from slo.report.svg import HEIGHT, WIDTH
-from slo.report.view import report_view
+from slo.report.text import clean
+from slo.report.view import ReportView, report_view
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -24,24 +25,71 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
+# From so many objectives on a report is a folder: one page would load slowly, and mail badly.
+FOLDER_FROM = 50
+FOLDER = "slos"
+
+
 def render(budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()) -> str:
     """One HTML page on `budgets`, worst first: no network, readable without script, the same bytes for the same input.
 
     `generated` is when it was made (with a time zone); `warnings` are the definitions'.
     """
+    return _whole(report_view(budgets, title=title, generated=generated, warnings=warnings), paged=False)
+
+
+def render_pages(
+    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()
+) -> dict[str, str]:
+    """The report's files by their names: `index.html`, and from 50 objectives on a page for each in `slos/` before it.
+
+    Each page stands alone as `render`'s does, but for the links between them.
+    """
     view = report_view(budgets, title=title, generated=generated, warnings=warnings)
-    style, script = _asset("style.css"), _asset("script.js")
-    page = _environment().get_template("report.html")
-    return page.render(
-        report=view,
-        charts=draw,
-        sparkline=sparkline,
-        box=f"0 0 {WIDTH} {HEIGHT}",
-        style=Markup(style),  # noqa: S704 – the package's own files
-        script=Markup(script),  # noqa: S704
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+    if len(view.slos) < FOLDER_FROM:
+        return {"index.html": _whole(view, paged=False)}
+    template = _environment().get_template("one.html")
+    found = {}
+    for number, slo in enumerate(view.slos):
+        found[f"{FOLDER}/{slo.anchor}.html"] = template.render(
+            report=view,
+            slo=slo,
+            source=clean(slo.budget.source),
+            before=view.slos[number - 1] if number else None,
+            after=view.slos[number + 1] if number + 1 < len(view.slos) else None,
+            up="../index.html",
+            **_dress(""),
+        )
+    return {**found, "index.html": _whole(view, paged=True)}
+
+
+def _whole(view: ReportView, *, paged: bool) -> str:
+    script = _asset("script.js")
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            report=view,
+            sparkline=sparkline,
+            paged=paged,
+            place=(lambda name: f"{FOLDER}/{name}.html") if paged else (lambda name: f"#{name}"),
+            up="#summary",
+            script=Markup(script),  # noqa: S704 – the package's own file
+            **_dress(script),
+        )
     )
+
+
+def _dress(script: str) -> dict[str, object]:
+    """What every page has: its style, and the hashes by which its policy names style and script."""
+    style = _asset("style.css")
+    return {
+        "charts": draw,
+        "box": f"0 0 {WIDTH} {HEIGHT}",
+        "style": Markup(style),  # noqa: S704 – the package's own file
+        "style_hash": _hash(style),
+        "script_hash": _hash(script) if script else "",
+    }
 
 
 def page_of(template: str, *styles: str, **values: object) -> str:

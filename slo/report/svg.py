@@ -112,32 +112,42 @@ class _Shapes(RendererBase):
 
 
 def path_data(path: Path) -> str:
-    """An outline as SVG path data: whole numbers, relative, with no point that the one before it hides."""
+    """An outline as SVG path data: whole numbers, relative, with no point that the one before it hides, level and upright
+    stretches in one stroke."""
     if path.codes is None:
         return ""
-    parts: list[str] = []
+    moves: list[tuple[str, int, int]] = []
     x = y = 0
     points = np.asarray(path.vertices, dtype=float).clip(-4 * WIDTH, 4 * WIDTH).round().astype(int).tolist()
     for (to_x, to_y), code in zip(points, np.asarray(path.codes).tolist(), strict=True):
+        across, down = to_x - x, to_y - y
         if code == Path.MOVETO:
-            parts.append(f"M{to_x} {to_y}")
-        elif code == Path.LINETO:
-            across, down = to_x - x, to_y - y
-            if across and down:
-                parts.append(f"l{across} {down}")
-            elif across:
-                parts.append(f"h{across}")
-            elif down:
-                parts.append(f"v{down}")
-            else:
-                continue
+            moves.append(("M", to_x, to_y))
         elif code == Path.CLOSEPOLY:
-            parts.append("z")
+            moves.append(("z", 0, 0))
+            continue
+        elif code != Path.LINETO or not (across or down):
             continue
         else:
-            continue
+            kind, before_x, before_y = moves[-1] if moves else ("", 0, 0)
+            level = kind == "l" and not (down or before_y) and across * before_x > 0
+            upright = kind == "l" and not (across or before_x) and down * before_y > 0
+            if level or upright:
+                moves[-1] = ("l", before_x + across, before_y + down)
+            else:
+                moves.append(("l", across, down))
         x, y = to_x, to_y
-    return "".join(parts)
+    return "".join(_stroke(*move) for move in moves)
+
+
+def _stroke(kind: str, across: int, down: int) -> str:
+    if kind == "z":
+        return "z"
+    if kind == "l" and not down:
+        return f"h{across}"
+    if kind == "l" and not across:
+        return f"v{down}"
+    return f"{kind}{across} {down}" if down >= 0 else f"{kind}{across}{down}"
 
 
 def rectangle(css: str, left: float, right: float, title: str, top: int = 0, height: int = HEIGHT) -> Markup:

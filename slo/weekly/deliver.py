@@ -19,9 +19,14 @@ class DeliveryError(SloError):
 
 
 def send_email(
-    email: EmailModel, port: int, subject: str, text: str, page: str | None, environment: Mapping[str, str]
+    email: EmailModel,
+    port: int,
+    subject: str,
+    text: str,
+    attached: tuple[str, bytes] | None,
+    environment: Mapping[str, str],
 ) -> None:
-    """The text, with the page attached. Raises DeliveryError, ConfigError."""
+    """The text, with a page or a zip file attached, by its name. Raises DeliveryError, ConfigError."""
     message = EmailMessage()
     message["Subject"] = " ".join(subject.split())
     message["From"] = email.from_
@@ -29,8 +34,10 @@ def send_email(
     message["Date"] = formatdate()
     message["Message-ID"] = make_msgid(domain=email.from_.rpartition("@")[2].strip("> ") or None)
     message.set_content(text)
-    if page is not None:
-        message.add_attachment(page.encode(), maintype="text", subtype="html", filename="error-budgets.html")
+    if attached is not None:
+        name, content = attached
+        kind = ("application", "zip") if name.endswith(".zip") else ("text", "html")
+        message.add_attachment(content, maintype=kind[0], subtype=kind[1], filename=name)
     user = None if email.user_env is None else secret(email.user_env, environment)
     password = None if email.password_env is None else secret(email.password_env, environment)
     place = f"{email.host}:{port}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,8 +23,9 @@ from slo.budget.groups import expand
 from slo.budget.measure import measure
 from slo.budget.past import with_past
 from slo.errors import ConfigError, SloError, SourceError
-from slo.files import write_text
-from slo.report import render, to_csv, to_json, to_markdown
+from slo.files import write_pages, write_text
+from slo.report import render_pages, to_csv, to_json, to_markdown
+from slo.report.page import FOLDER
 from slo.sli.counting import Grid
 from slo.source import open as open_source
 from slo.spec.events import read_events
@@ -130,8 +133,7 @@ def _period(
         budgets, problem = _evaluated(config, specs, period, log, wait)
         budgets = with_events(budgets, () if config.events is None else read_events(config.events))
         texts = _texts(config, specs, period, budgets, now_ms)
-        for name, text in texts.items():
-            write_text(folder / name, text)
+        write_pages(folder, texts)
         found.reports += 1
         done.whole = problem is None
         if problem is not None:
@@ -147,9 +149,8 @@ def _period(
         try:
             if name == "email":
                 assert config.email is not None
-                page = folder / NAMES["html"]
-                attached = page.read_text(encoding="utf-8") if page.exists() else None
-                send_email(config.email, config.port, f"{config.title}: {period.name}", text, attached, environment)
+                subject = f"{config.title}: {period.name}"
+                send_email(config.email, config.port, subject, text, _attached(folder), environment)
             else:
                 assert config.webhook is not None
                 link = "" if config.webhook.link is None else f"\n{config.webhook.link.rstrip('/')}/{period.name}/"
@@ -227,8 +228,23 @@ def _texts(
     if "csv" in config.formats:
         texts[NAMES["csv"]] = to_csv(budgets)
     if "html" in config.formats:
-        texts[NAMES["html"]] = render(budgets, **head)
+        texts |= render_pages(budgets, **head)
     return texts
+
+
+def _attached(folder: Path) -> tuple[str, bytes] | None:
+    """The name and content of what is mailed: the page, or all pages as one zip file; None without a page."""
+    index = folder / NAMES["html"]
+    if not index.exists():
+        return None
+    pages = sorted((folder / FOLDER).glob("*.html"))
+    if not pages:
+        return "error-budgets.html", index.read_bytes()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for page in (index, *pages):
+            archive.write(page, page.relative_to(folder))
+    return "error-budgets.zip", packed.getvalue()
 
 
 def _short(markdown: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ import pytest
 
 from slo.backtest import run
 from slo.budget.events import with_events
-from slo.report import render
+from slo.files import write_pages
+from slo.report import render, render_pages
 from slo.report.backtests import render_backtest
+from slo.report.page import FOLDER_FROM
 from slo.spec.events import Event
 from slo.weekly.archive import index_page
 from tests.backtest.history import definition, record
@@ -33,8 +36,9 @@ if CHROMIUM is None and "SLO_BROWSER" not in os.environ:
 
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+from pypdf import PdfReader  # noqa: E402
 
-PAGES = ("report", "backtest", "archive")
+PAGES = ("report", "backtest", "archive", "folder", "one")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         (place / week).mkdir()
         (place / week / "report.json").write_text(to_json(budgets, title="x", generated=GENERATED))
     found["archive"].write_text(index_page(place, ["2026-W45", "2026-W46"], "Error budgets"), encoding="utf-8")
+    many = [*budgets, *(replace(budgets[0], slo=replace(budgets[0].slo, name=f"n{n}")) for n in range(FOLDER_FROM))]
+    write_pages(place / "folder", render_pages(many, title="Error budgets", generated=GENERATED))
+    found["folder"] = place / "folder" / "index.html"
+    found["one"] = place / "folder" / "slos" / "slo-shop-latency.html"
     return found
 
 
@@ -134,6 +142,40 @@ def test_the_summary_sorts_and_filters(browser: Browser, pages: dict[str, Path])
     assert shown(page) == []
     assert complaints == []
     page.close()
+
+
+def test_a_folders_pages_lead_to_each_other(browser: Browser, pages: dict[str, Path]) -> None:
+    page, complaints, _ = opened(browser, pages["folder"])
+    page.get_by_placeholder("Filter by name").fill("checkout")
+    page.locator("table.summary tbody tr:visible a").first.click()
+    assert page.url.endswith("slos/slo-shop-checkout.html")
+    assert page.locator("h2").first.inner_text().replace(" ", "") == "shop/checkout"
+    page.locator("nav a[rel=next]").click()
+    assert page.url.endswith(".html") and "checkout" not in page.url
+    page.locator("h1 a").click()
+    assert page.url == pages["folder"].as_uri()
+    assert complaints == []
+    page.close()
+
+
+def test_it_prints_to_a4(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+    """The summary on the first pages, then each objective begins a page of its own; nothing is wider than the paper."""
+    page, _, _ = opened(browser, pages["report"])
+    page.pdf(path=tmp_path / "r.pdf", prefer_css_page_size=True)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 less its margins of 14 mm, at 96 dots an inch
+    wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide[0] <= wide[1]
+    page.close()
+    reader = PdfReader(tmp_path / "r.pdf")
+    sizes = {(round(sheet.mediabox.width), round(sheet.mediabox.height)) for sheet in reader.pages}
+    assert sizes == {(595, 842)}
+    texts = [" ".join(sheet.extract_text().split()) for sheet in reader.pages]
+    assert "Summary" in texts[0]
+    counted = len(demo())
+    assert counted < len(texts) <= 3 * counted + 3
+    for budget in demo():
+        assert any(f"{budget.slo.service} / {budget.slo.name}" in text.replace("/", " / ").replace("  ", " ")[:80] for text in texts[1:]), budget.slo.id  # fmt: skip
 
 
 def test_without_script_everything_can_be_read(browser: Browser, pages: dict[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,8 +11,10 @@ import socketserver
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email import message_from_string, policy
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,26 @@ def test_once_per_period_and_missed_ones_are_made_up_for(place: Path) -> None:
     assert all(f'href="{name}/index.html"' in page for name in ("2026-W38", "2026-W39", "2026-W40"))
     [errors, _] = json.loads((place / "out" / "2026-W40" / "report.json").read_text())["slos"]
     assert errors["events"] == {"total": 80640, "good": 76608, "errors": 4032, "allowed_errors": 806.4}
+
+
+def test_a_report_goes_on_where_the_one_before_ended(place: Path) -> None:
+    """What it says of the week before is what was said then, also from the ledger once the samples are gone."""
+    file = configure(place, ledger="ledger", time_zone="Europe/Berlin")
+    go(file, MONDAY + 1)
+    record(place, MONDAY - 2 * DAY, MONDAY + 2 * WEEK)
+    go(file, MONDAY + WEEK + 1)
+    before, after = (
+        json.loads((place / "out" / week / "report.json").read_text()) for week in ("2026-W38", "2026-W39")
+    )
+    for then, now in zip(before["slos"], after["slos"], strict=True):
+        assert now["earlier"]["end"] == then["end"] == "2026-09-20T22:00:00Z"
+        if now["slo"] == "shop/errors":  # of the ledger's two weeks no more can be known
+            assert now["earlier"]["coverage"] < then["coverage"]
+            assert now["earlier"]["remaining"] == pytest.approx(then["error_budget"]["remaining"], rel=1e-3)
+    file = configure(place)
+    go(file, MONDAY + 2 * WEEK + 1)
+    page = (place / "out" / "2026-W40" / "index.html").read_text()
+    assert "since 28 Sep" in page
 
 
 def test_what_was_missed_is_bounded(place: Path) -> None:
@@ -201,6 +224,23 @@ def test_each_delivery_fails_by_itself_and_is_repeated_alone(place: Path) -> Non
         [message] = sink.messages
     assert "Subject: Error budgets: 2026-W38" in message and "error-budgets.html" in message
     assert "T0KEN" not in json.dumps(told) and not any("T0KEN" in p.read_text() for p in (place / "out").rglob("*.*"))
+
+
+def test_a_folder_of_pages_is_mailed_as_one_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slo.report.page.FOLDER_FROM", 2)
+    with smtp() as sink:
+        email = (
+            f"email: {{host: 127.0.0.1, port: {sink.port}, security: none, from: a@example.com, to: [b@example.com]}}"
+        )
+        assert go(configure(place, deliver=f"{{folder: out, {email}}}"), MONDAY + 1)[0] == 0
+        [text] = sink.messages
+    [attached] = message_from_string(text, policy=policy.default).iter_attachments()
+    assert attached.get_filename() == "error-budgets.zip"
+    with zipfile.ZipFile(io.BytesIO(attached.get_content())) as archive:
+        names = archive.namelist()
+        index = archive.read("index.html").decode()
+    assert names == ["index.html", "slos/slo-shop-errors.html", "slos/slo-shop-quarterly.html"]
+    assert all(f'href="{name}"' in index for name in names[1:])
 
 
 @pytest.mark.parametrize("refuse", ["MAIL FROM", "RCPT TO"])
