@@ -467,12 +467,24 @@ def weekly(
     return run(read_config(path), now_ms, log)
 
 
+class SchemaOf(StrEnum):
+    """What has a JSON Schema."""
+
+    DEFINITIONS = "definitions"
+    REPORT = "report"
+
+
 @app.command(epilog="Example: slo schema > slo.schema.json")
-def schema() -> int:
-    """Print the JSON Schema of definitions, for completion in editors."""
+def schema(
+    of: Annotated[
+        SchemaOf, typer.Argument(metavar="[definitions|report]", help="Of definition files, or of the JSON of figures.")
+    ] = SchemaOf.DEFINITIONS,
+) -> int:
+    """Print a JSON Schema: of definitions, for completion in editors, or of `status --json` and report.json."""
+    from slo.budget.schema import report_schema
     from slo.spec.document import json_schema
 
-    _print_json(json_schema())
+    _print_json(json_schema() if of is SchemaOf.DEFINITIONS else report_schema())
     return FINE
 
 

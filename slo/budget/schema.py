@@ -1,0 +1,209 @@
+"""The shape of the JSON that `slo status --json` and reports give: what each field is, in which unit, and when it is null.
+
+Ratios are 0..1, times RFC 3339 in UTC, events are counts. A version is raised when a field changes its meaning or goes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Time = Annotated[str, Field(description="RFC 3339, UTC", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
+Maybe = float | None
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class EventsShape(_Model):
+    """Events of a period, whole numbers but where a server interpolates."""
+
+    total: float
+    good: float
+    errors: float
+    allowed_errors: Annotated[float, Field(description="error budget × total")]
+
+
+class ForecastShape(_Model):
+    """The pace that an end is forecast from, and its interval."""
+
+    pace_window: Annotated[str, Field(description="how far back the pace is taken, a Prometheus duration")]
+    burn_rate: float
+    confidence: Annotated[float, Field(description="the share of cases that the interval is made to hold")]
+    burn_rate_low: float
+    burn_rate_high: float
+    exhaustion_earliest: Annotated[Time | None, Field(description="at burn_rate_high; null: it lasts")]
+    exhaustion_latest: Annotated[Time | None, Field(description="at burn_rate_low; null: it lasts")]
+
+
+class ErrorBudgetShape(_Model):
+    """The budget and what is left of it."""
+
+    ratio: Annotated[float, Field(description="1 - objective")]
+    minutes: Annotated[float, Field(description="the whole window's budget as minutes of full outage")]
+    consumed: Annotated[
+        Maybe, Field(description="errors ÷ allowed_errors; above 1 it is overspent; null without traffic")
+    ]
+    remaining: Annotated[Maybe, Field(description="1 - consumed; below 0 it is overspent; null without traffic")]
+    exhaustion: Annotated[
+        Time | None, Field(description="when it ends at the present pace; null where it lasts or is spent")
+    ]
+    forecast: Annotated[
+        ForecastShape | None, Field(description="null where nothing is left, or nothing was counted lately")
+    ]
+
+
+class AlertShape(_Model):
+    """A burn-rate alert now."""
+
+    severity: Literal["page", "ticket"]
+    long_window: str
+    short_window: str
+    factor: Annotated[float, Field(description="it fires while both burn rates are above")]
+    long_burn_rate: Maybe
+    short_burn_rate: Maybe
+    firing: bool
+
+
+class IncidentShape(_Model):
+    """A stretch that spent the budget at twice its pace or more, and a hundredth of it or more."""
+
+    start: Time
+    end: Time
+    errors: float
+    total: float
+    error_ratio: Maybe
+    budget_share: Annotated[float, Field(description="of the period's whole budget")]
+
+
+class ValueShape(_Model):
+    """What one value of a label had; a series without the label has an empty value."""
+
+    value: str
+    errors: float
+    total: float
+
+
+class OthersShape(_Model):
+    """What all further values had together."""
+
+    values: int
+    errors: float
+    total: float
+
+
+class BreakdownShape(_Model):
+    """Who had the bad events, by one label; the most telling label comes first."""
+
+    label: str
+    alike: Annotated[list[str], Field(description="labels that divide the series in the same way")]
+    kinds: Annotated[bool, Field(description="the label tells bad from good, such as a code")]
+    skew: Annotated[float, Field(description="the share of bad events that lie elsewhere than the traffic, 0..1")]
+    values: Annotated[list[ValueShape], Field(description="those with most errors, twenty at most")]
+    others: OthersShape
+
+
+class OutageShape(_Model):
+    """An outage of an `outage` SLI, of any length."""
+
+    start: Time
+    end: Time
+    seconds: float
+
+
+class KnownShape(_Model):
+    """Something that people told of the period."""
+
+    kind: Literal["incident", "deployment", "maintenance"]
+    name: str
+    start: Time
+    end: Time
+
+
+class WithoutShape(_Model):
+    """The figures without planned maintenance; all others count it."""
+
+    seconds: float
+    errors: float
+    total: float
+    sli: Maybe
+    remaining: Maybe
+
+
+class PastShape(_Model):
+    """The same objective over an earlier window."""
+
+    start: Time
+    end: Time
+    events: EventsShape
+    sli: Maybe
+    error_ratio: Maybe
+    consumed: Maybe
+    remaining: Maybe
+    percentiles_seconds: dict[str, Maybe]
+    incidents: int
+    coverage: Annotated[float, Field(description="the share of that window in which scrapes came")]
+
+
+class NoteShape(_Model):
+    """What a reader of the figures must know; `code` is stable, `text` is for people."""
+
+    code: str
+    text: str
+
+
+class SloShape(_Model):
+    """One objective over its window. Figures are null, never 0 or 1, where there is nothing to say."""
+
+    slo: Annotated[str, Field(description="service/name")]
+    service: str
+    name: str
+    description: str
+    owner: str
+    labels: dict[str, str]
+    objective_percent: Annotated[str, Field(description="exact, as a decimal", examples=["99.9"])]
+    window: Annotated[str, Field(description="a duration, or week, month, quarter")]
+    state: Literal["exhausted", "burning", "at risk", "no data", "healthy"]
+    start: Time
+    end: Time
+    events: EventsShape
+    sli: Annotated[Maybe, Field(description="good ÷ total")]
+    error_ratio: Annotated[Maybe, Field(description="errors ÷ total")]
+    error_budget: ErrorBudgetShape
+    burn_rates: Annotated[dict[str, Maybe], Field(description="by window: error ratio ÷ error budget")]
+    alerts: list[AlertShape]
+    percentiles_seconds: Annotated[dict[str, Maybe], Field(description="p50 to p99 of a latency; empty for other SLIs")]
+    incidents: list[IncidentShape]
+    breakdown: list[BreakdownShape]
+    outages: list[OutageShape]
+    mttr_seconds: Annotated[Maybe, Field(description="mean time to recovery")]
+    mtbf_seconds: Annotated[Maybe, Field(description="mean time between failures")]
+    policy: Annotated[list[str], Field(description="what follows now by the error-budget policy")]
+    known_events: list[KnownShape]
+    without_maintenance: WithoutShape | None
+    remaining_change: Annotated[Maybe, Field(description="remaining - earlier.remaining; in reports only")]
+    earlier: Annotated[PastShape | None, Field(description="the same objective at the review before; in reports only")]
+    previous: Annotated[PastShape | None, Field(description="the window that ended where this begins; in reports only")]
+    coverage: Annotated[float, Field(description="the share of the period in which scrapes came")]
+    notes: list[NoteShape]
+    source: str
+
+
+class ReportShape(_Model):
+    """Objectives with their figures; reports have them worst first, and a title, time and warnings."""
+
+    version: Literal[1]
+    title: str = ""
+    generated: Time | None = None
+    warnings: list[str] = []
+    slos: list[SloShape]
+
+
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `slo status --json` and `report.json`; later packages may add fields to a version."""
+    schema = ReportShape.model_json_schema()
+    for shape in (schema, *schema["$defs"].values()):
+        shape.pop("additionalProperties", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "slo report"}
