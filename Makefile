@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test slow check bench format servers clean
+.PHONY: report test slow check bench docs format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -41,6 +41,11 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/bench -n 0 --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds
+
+# What the docs show of programs that run: the notebooks, and a page on each of the five systems.
+docs: $(VENV)/.installed-test
+	$(BIN)/python -m tests.notebooks
+	$(BIN)/python -m tests.systems.tutorials
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

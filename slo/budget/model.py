@@ -340,12 +340,18 @@ class Budget:
         return tables[label]
 
     def plot(
-        self, kind: Literal["burn_down", "error_ratio", "burn_rate", "latency"] = "burn_down", axes: Axes | None = None
+        self,
+        kind: Literal["burn_down", "error_ratio", "burn_rate", "latency"] = "burn_down",
+        axes: Axes | None = None,
+        span: tuple[datetime, datetime] | None = None,
     ) -> Axes:
-        """One of the report's charts on matplotlib axes. Raises ValueError where there is nothing to draw."""
+        """One of the report's charts on matplotlib axes, of the whole period or of a `span` of it.
+
+        Raises ValueError where there is nothing to draw.
+        """
         # As pandas names its plotting backend: drawing is looked up when it is asked for, counting does not need it.
         drawing: Any = import_module("slo.report.plots")
-        drawn: Axes = drawing.plot_budget(self, kind, axes)
+        drawn: Axes = drawing.plot_budget(self, kind, axes, span)
         return drawn
 
     def _index(self, part: slice) -> pd.DatetimeIndex:

@@ -25,16 +25,16 @@ COLUMNS = 110  # of a line with up to four points in each
 WIDE_COLUMNS = 300
 # How an artist looks outside the page, whose style sheet has classes of the same names.
 LOOKS: dict[str, dict[str, Any]] = {
-    "main": {"color": "#2b5c8a", "linewidth": 1.8},
-    "second": {"color": "#8a6d2b", "linewidth": 1.2},
-    "faint": {"color": "#9aa3ad", "linewidth": 1.0},
-    "ideal": {"color": "#7b8590", "linewidth": 1.0, "linestyle": "--"},
-    "forecast": {"color": "#b3261e", "linewidth": 1.4, "linestyle": ":"},
-    "limit": {"color": "#b3261e", "linewidth": 1.0, "linestyle": "--"},
-    "p50": {"color": "#9aa3ad", "linewidth": 1.0},
-    "p90": {"color": "#6f93b3", "linewidth": 1.0},
-    "p95": {"color": "#2b5c8a", "linewidth": 1.6},
-    "p99": {"color": "#8a6d2b", "linewidth": 1.2},
+    "main": {"color": "#24598c", "linewidth": 1.8},
+    "second": {"color": "#8a5a00", "linewidth": 1.3},
+    "faint": {"color": "#8d979f", "linewidth": 1.0},
+    "ideal": {"color": "#59626c", "linewidth": 1.0, "linestyle": "--"},
+    "forecast": {"color": "#b3400c", "linewidth": 1.6, "linestyle": ":"},
+    "limit": {"color": "#a8201a", "linewidth": 1.2, "linestyle": "--"},
+    "p50": {"color": "#8d979f", "linewidth": 1.1, "linestyle": ":"},
+    "p90": {"color": "#8d979f", "linewidth": 1.3},
+    "p95": {"color": "#24598c", "linewidth": 1.8},
+    "p99": {"color": "#8a5a00", "linewidth": 1.3},
 }
 
 

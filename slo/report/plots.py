@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from slo.report import axis, charts
+from slo.sli.counting import Counts, Grid
 from slo.spec.model import Latency
 from slo.window import format_duration
 
@@ -17,15 +20,22 @@ if TYPE_CHECKING:
 
 Kind = Literal["burn_down", "error_ratio", "burn_rate", "latency"]
 KINDS: tuple[Kind, ...] = ("burn_down", "error_ratio", "burn_rate", "latency")
-INCIDENT = "#f2c9c2"
+INCIDENT = "#f7ddd8"
 PAGE, TICKET = "#a8201a", "#8a5a00"
 
 
-def plot_budget(budget: Budget, kind: Kind = "burn_down", axes: Axes | None = None) -> Axes:
-    """One chart of a budget, incidents shaded; `burn_rate` is that of its first alert.
+def plot_budget(
+    budget: Budget,
+    kind: Kind = "burn_down",
+    axes: Axes | None = None,
+    span: tuple[datetime, datetime] | None = None,
+) -> Axes:
+    """One chart of a budget, incidents shaded; `burn_rate` is that of its first alert, `span` a part of the period.
 
     Raises ValueError where there is nothing to draw.
     """
+    if span is not None and kind != "burn_down":
+        budget = _within(budget, *span)
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is no chart; there are {', '.join(KINDS)}")
     if budget.remaining is None:
@@ -35,6 +45,8 @@ def plot_budget(budget: Budget, kind: Kind = "burn_down", axes: Axes | None = No
     match kind:
         case "burn_down":
             charts.burn_down(drawn, budget)
+            if span is not None:
+                drawn.set_xlim(*(at.timestamp() * 1000 for at in span))
             _ticks(drawn, axis.share_ticks(*drawn.get_ylim()))
             title += "error budget left"
         case "error_ratio":
@@ -54,7 +66,9 @@ def plot_budget(budget: Budget, kind: Kind = "burn_down", axes: Axes | None = No
             column = charts.latency(drawn, budget, float(budget.slo.sli.threshold_seconds))
             _ticks(drawn, axis.latency_ticks(*drawn.get_ylim()))
             title += f"latency per {format_duration(column)}"
+    low, high = drawn.get_xlim()
     _shade(drawn, [(one.start.timestamp() * 1000, one.end.timestamp() * 1000) for one in budget.incidents])
+    drawn.set_xlim(low, high)
     return _finished(drawn, title)
 
 
@@ -88,6 +102,28 @@ def plot_backtest(result: Backtest, slo: str | None = None, axes: Axes | None = 
             high *= lane
     drawn.set_ylim(low, high)
     return _finished(drawn, f"{name}: error ratio, incidents, and what fired")
+
+
+def _within(budget: Budget, start: datetime, end: datetime) -> Budget:
+    """The budget's counts of the steps from `start` to `end`, to be drawn. Raises ValueError without a step."""
+    grid = budget.counts.grid
+    steps = min(grid.steps, -(-(round(end.timestamp() * 1000) - grid.start_ms) // grid.step_ms))
+    first = max(budget.start, start)
+    if steps <= 0 or first.timestamp() * 1000 >= grid.start_ms + steps * grid.step_ms:
+        raise ValueError(f"nothing was counted from {start} to {end}")
+    cut = Grid(grid.start_ms + steps * grid.step_ms, grid.step_ms, steps)
+    counts = Counts(cut, budget.counts.errors[:steps], budget.counts.total[:steps], budget.counts.seen)
+    over = datetime.fromtimestamp(cut.end_ms / 1000, UTC)
+    # The first step is a whole one: times of steps are their ends.
+    edge = grid.start_ms + (round(first.timestamp() * 1000) - grid.start_ms) // grid.step_ms * grid.step_ms
+    return replace(
+        budget,
+        start=datetime.fromtimestamp(edge / 1000, UTC),
+        end=over,
+        period_end=over,
+        counts=counts,
+        bucket_counts=budget.bucket_counts[:steps],
+    )
 
 
 def _new() -> Axes:

@@ -277,3 +277,16 @@ def test_firings_stand_where_both_windows_burned_and_over_the_error_ratio() -> N
     assert "a page fired, " in page and "ticket fired</li>" in page
     quiet = render([budget(Case("calm", background=0.0))], title="x", generated=datetime(2026, 11, 20, tzinfo=UTC))
     assert "fired-page" not in quiet.split("</style>")[1]
+
+
+def test_charts_in_notebooks_have_the_pages_colours() -> None:
+    from slo.report import plots
+    from slo.report.charts import LOOKS
+    from slo.report.page import _asset
+
+    style = _asset("style.css")
+    light = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", style.split("@media")[0]))
+    strokes = dict(re.findall(r"^\.([a-z0-9]+) \{ stroke: var\(--([a-z-]+)\)", style.replace("} .", "}\n."), re.M))
+    for name, look in LOOKS.items():
+        assert look["color"] == light[strokes[name]], name
+    assert plots.INCIDENT == light["band"]
