@@ -4,37 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from slo.display import show_percent
+from slo.display import NOTHING, show_percent, show_points
 from slo.report.page import page_of
 
 SHOWN = 13  # periods side by side: a quarter of weeks
+# Of a trend's picture, whose line is full at the top; what is overspent by more than a whole budget is drawn at its foot.
+_WIDTH, _HEIGHT, _LEAST = 120, 30, -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One objective: a (budget left, state) for each period, its trend as a picture, and its last change."""
+
+    slo: str
+    cells: tuple[tuple[str, str], ...]
+    line: str
+    zero: int
+    change: str
 
 
 def index_page(folder: Path, periods: Sequence[str], title: str) -> str:
     """An HTML page over the periods' `report.json` files, oldest first in `periods`."""
     shown = list(periods[-SHOWN:])
-    reports = {name: json.loads((folder / name / "report.json").read_text(encoding="utf-8")) for name in shown}
-    rows: dict[str, dict[str, tuple[str, str]]] = {}
-    for name, report in reports.items():
-        for slo in report["slos"]:
-            left = slo["error_budget"]["remaining"]
-            rows.setdefault(slo["slo"], {})[name] = (show_percent(left, 0), slo["state"])
-    table = [
-        (slo, [cells.get(name, ("–", "")) for name in shown], _trend([cells[n][0] for n in shown if n in cells]))
-        for slo, cells in sorted(rows.items())
-    ]
+    left: dict[str, dict[str, float | None]] = {}
+    states: dict[tuple[str, str], str] = {}
+    for name in shown:
+        for slo in json.loads((folder / name / "report.json").read_text(encoding="utf-8"))["slos"]:
+            left.setdefault(slo["slo"], {})[name] = slo["error_budget"]["remaining"]
+            states[slo["slo"], name] = slo["state"]
+    rows = [_row(slo, [values.get(name) for name in shown], [states.get((slo, name), "") for name in shown]) for slo, values in sorted(left.items())]  # fmt: skip
     links = [(name, (folder / name / "index.html").exists()) for name in shown]
-    return page_of(
-        "archive.html", "backtest.css", title=title, periods=links, rows=table, older=list(periods[: -len(shown)] if shown else []),
-    )  # fmt: skip
+    older = list(periods[: -len(shown)]) if shown else []
+    return page_of("archive.html", "backtest.css", title=title, periods=links, rows=rows, older=older)
 
 
-def _trend(left: Sequence[str]) -> str:
-    """The last budget against the one before."""
-    known = [float(text.rstrip("%")) for text in left if text.endswith("%")]
-    if len(known) < 2:
-        return ""
-    change = known[-1] - known[-2]
-    return "steady" if abs(change) < 1 else f"{change:+.0f} points"
+def _row(slo: str, left: Sequence[float | None], states: Sequence[str]) -> Row:
+    known = [(index, value) for index, value in enumerate(left) if value is not None]
+    lowest = max(_LEAST, min([0.0, *(value for _, value in known)]))
+    points = [
+        (round((index + 0.5) / len(left) * _WIDTH), round((1 - max(value, lowest)) / (1 - lowest) * (_HEIGHT - 4)) + 2)
+        for index, value in known
+    ]
+    change = known[-1][1] - known[-2][1] if len(known) > 1 else None
+    return Row(
+        slo=slo,
+        cells=tuple(
+            (NOTHING if value is None else show_percent(value, 0), state)
+            for value, state in zip(left, states, strict=True)
+        ),
+        line="".join(f"{'L' if number else 'M'}{x} {y}" for number, (x, y) in enumerate(points)) if points[1:] else "",
+        zero=round(1 / (1 - lowest) * (_HEIGHT - 4)) + 2,
+        change=show_points(change),
+    )

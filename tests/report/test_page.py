@@ -289,4 +289,4 @@ def test_charts_in_notebooks_have_the_pages_colours() -> None:
     strokes = dict(re.findall(r"^\.([a-z0-9]+) \{ stroke: var\(--([a-z-]+)\)", style.replace("} .", "}\n."), re.M))
     for name, look in LOOKS.items():
         assert look["color"] == light[strokes[name]], name
-    assert plots.INCIDENT == light["band"]
+    assert light["band"] == plots.INCIDENT

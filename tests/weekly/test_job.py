@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import socket
 import socketserver
@@ -25,6 +26,7 @@ from slo.errors import ConfigError, DefinitionError
 from slo.promql.samples import Samples
 from slo.source.recording import Header, write
 from slo.weekly import Ledger, read_config, run
+from slo.weekly.archive import index_page
 from slo.weekly.ledger import Entry
 from slo.weekly.period import Period
 from tests.cli.test_cli import slo
@@ -120,6 +122,22 @@ def test_a_report_goes_on_where_the_one_before_ended(place: Path) -> None:
     go(file, MONDAY + 2 * WEEK + 1)
     page = (place / "out" / "2026-W40" / "index.html").read_text()
     assert "since 28 Sep" in page
+
+
+def test_the_index_shows_trends_over_the_periods(tmp_path: Path) -> None:
+    """By hand: left 80 %, 20 %, overspent by half; and an objective that came late."""
+    for name, lefts in (("2026-W36", {"a": 0.8}), ("2026-W37", {"a": 0.2}), ("2026-W38", {"a": -0.5, "b": None})):
+        (tmp_path / name).mkdir()
+        slos = [
+            {"slo": slo, "state": "exhausted" if left and left < 0 else "healthy", "error_budget": {"remaining": left}}
+            for slo, left in lefts.items()
+        ]
+        (tmp_path / name / "report.json").write_text(json.dumps({"slos": slos}))
+    page = index_page(tmp_path, ["2026-W36", "2026-W37", "2026-W38"], "Weeks <1>")
+    assert 'd="M20 5L60 16L100 28"' in page and 'd="M0 19h120"' in page
+    assert "−70.0 points" in page and "Weeks &lt;1&gt;" in page
+    assert page.count('<svg class="spark"') == 1
+    assert re.findall(r"<th scope=\"row\">b</th>(.*?)</tr>", page)[0].count("–") == 4  # three weeks and a change
 
 
 def test_what_was_missed_is_bounded(place: Path) -> None:
