@@ -100,11 +100,17 @@ def test_it_stands_and_asks_for_nothing(browser: Browser, pages: dict[str, Path]
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [360, 768, 1920])
+@pytest.mark.parametrize("width", [360, 768, 1000, 1200, 1240, 1280, 1920])
 def test_nothing_is_wider_than_the_screen(browser: Browser, pages: dict[str, Path], name: str, width: int) -> None:
     page, _, _ = opened(browser, pages[name], width)
     wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide[0] <= wide[1]
+    # Nor does anything run into the margin.
+    right = page.evaluate(
+        "[Math.max(...[...document.querySelectorAll('main > *, table.summary')].map(one => one.getBoundingClientRect().right)),"
+        " document.querySelector('main').getBoundingClientRect().right]"
+    )
+    assert right[0] <= right[1] + 1
     page.close()
 
 
@@ -136,9 +142,11 @@ def test_the_summary_sorts_and_filters(browser: Browser, pages: dict[str, Path])
     assert by_name == sorted(worst_first, key=lambda text: text.replace(" ", "").lower()) != worst_first
     page.get_by_role("button", name="Objective").click()
     assert shown(page) == by_name[::-1]
-    page.get_by_placeholder("Filter by name").fill("billing")
+    page.get_by_placeholder("Name, team or label").fill("billing")
     assert len(shown(page)) == sum(budget.slo.service == "billing" for budget in demo())
-    page.get_by_placeholder("Filter by name").fill("nothing of the kind")
+    page.get_by_placeholder("Name, team or label").fill("team-shop")
+    assert len(shown(page)) == len(demo())  # they all are that team's
+    page.get_by_placeholder("Name, team or label").fill("nothing of the kind")
     assert shown(page) == []
     assert complaints == []
     page.close()
@@ -146,7 +154,7 @@ def test_the_summary_sorts_and_filters(browser: Browser, pages: dict[str, Path])
 
 def test_a_folders_pages_lead_to_each_other(browser: Browser, pages: dict[str, Path]) -> None:
     page, complaints, _ = opened(browser, pages["folder"])
-    page.get_by_placeholder("Filter by name").fill("checkout")
+    page.get_by_placeholder("Name, team or label").fill("checkout")
     page.locator("table.summary tbody tr:visible a").first.click()
     assert page.url.endswith("slos/slo-shop-checkout.html")
     assert page.locator("h2").first.inner_text().replace(" ", "") == "shop/checkout"
@@ -183,7 +191,7 @@ def test_without_script_everything_can_be_read(browser: Browser, pages: dict[str
     page = context.new_page()
     page.goto(pages["report"].as_uri())
     assert len(shown(page)) == len(demo())
-    assert page.get_by_placeholder("Filter by name").count() == 0
+    assert page.get_by_placeholder("Name, team or label").count() == 0
     context.close()
 
 

@@ -34,7 +34,7 @@
 
   const filters = document.getElementById("filters");
   const search = Object.assign(document.createElement("input"), {
-    type: "search", placeholder: "Filter by name", ariaLabel: "Filter objectives by name",
+    type: "search", placeholder: "Name, team or label", ariaLabel: "Filter objectives by name, team or label",
   });
   const chosen = document.createElement("select");
   chosen.setAttribute("aria-label", "Filter objectives by state");
@@ -45,7 +45,7 @@
     let shown = 0;
     for (const row of rows) {
       const fits = (!chosen.value || row.dataset.state === chosen.value)
-        && row.cells[1].textContent.toLowerCase().includes(text);
+        && row.dataset.find.toLowerCase().includes(text);
       row.hidden = !fits;
       shown += fits;
     }
