@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slo import backtest
-    from slo.api import breakdown, evaluate, evaluate_all, load, open, simulate
+    from slo.api import breakdown, compare, evaluate, evaluate_all, load, open, simulate
     from slo.budget.model import Budget, Incident, Note, State
     from slo.errors import DefinitionError, SloError, SourceError
     from slo.spec.model import Slo, Specs
@@ -30,6 +30,7 @@ __all__ = [
     "State",
     "backtest",
     "breakdown",
+    "compare",
     "evaluate",
     "evaluate_all",
     "load",
@@ -39,7 +40,7 @@ __all__ = [
 
 # What is named here is imported when it is first used: `import slo` and `slo --help` stay quick.
 _HOMES = {
-    **dict.fromkeys(("breakdown", "evaluate", "evaluate_all", "load", "open", "simulate"), "slo.api"),
+    **dict.fromkeys(("breakdown", "compare", "evaluate", "evaluate_all", "load", "open", "simulate"), "slo.api"),
     **dict.fromkeys(("Budget", "Incident", "Note", "State"), "slo.budget.model"),
     **dict.fromkeys(("DefinitionError", "SloError", "SourceError"), "slo.errors"),
     **dict.fromkeys(("Slo", "Specs"), "slo.spec.model"),

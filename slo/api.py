@@ -14,6 +14,7 @@ from slo.source import Source
 from slo.source import open as _open
 from slo.spec.load import load as _load
 from slo.spec.model import Slo, Specs
+from slo.window import parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,14 @@ def evaluate_all(slos: Specs | Iterable[Slo], source: Source, *, end: datetime |
     """The error budgets of many SLOs, all at the same moment, in their order. Raises SourceError."""
     at = source.latest_ms() if end is None else end
     return _evaluate_all(slos.values() if isinstance(slos, Specs) else slos, source, at)
+
+
+def compare(budgets: Iterable[Budget], source: Source, *, since: str | int = "7d") -> list[Budget]:
+    """The budgets beside their past: `earlier`, the same objective so long ago (a duration, or milliseconds), `change` since
+    then, and `previous`, the window that ended where a budget's own begins. No other figure changes."""
+    from slo.budget.past import with_past
+
+    return with_past(list(budgets), source, parse_duration(since) if isinstance(since, str) else since)
 
 
 def breakdown(slo: Slo, source: Source, start: datetime, end: datetime) -> Mapping[str, pd.DataFrame]:

@@ -366,13 +366,14 @@ class Budget:
         return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}, {left}>"
 
     def _repr_html_(self) -> str:
-        from slo.display import show_count, show_percent, show_rate
+        from slo.display import show_count, show_percent, show_points, show_rate
 
         rows = [
             ("state", self.state.value),
             ("objective", f"{self.slo.objective} over {self.slo.window}"),
             ("SLI", show_percent(self.sli, 4)),
             ("budget left", show_percent(self.remaining)),
+            *([("change", f"{show_points(self.change)} since {self.earlier.end:%Y-%m-%d}")] if self.earlier else []),
             (
                 "bad events",
                 f"{show_count(self.errors)} of {show_count(self.total)}; {show_count(self.allowed_errors)} allowed",
