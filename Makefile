@@ -29,10 +29,11 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --ignore tests/bench --ignore tests/browser
 
 # What takes minutes: rules of every interval on a live server under load, the five systems end to end, the pages in a
-# real browser, and the rules' own tests of all definitions.
+# real browser, the notebooks on a server, and the rules' own tests of all definitions.
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
-	  tests/systems tests/rules/test_live_vmalert.py tests/browser -k "own_tests or live or systems or browser"
+	  tests/systems tests/rules/test_live_vmalert.py tests/browser tests/test_notebooks.py \
+	  -k "own_tests or live or systems or browser or on_a_server"
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

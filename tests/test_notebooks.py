@@ -3,6 +3,7 @@ outputs, and shown with them in the docs."""
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def test_a_notebook_runs_and_reads_well_as_markdown(path: Path, recorded: Path) 
 
 
 @pytest.mark.server
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 @each
 def test_with_one_line_changed_it_runs_on_a_server(path: Path, live: tuple[Path, str]) -> None:
     place, url = live
