@@ -93,13 +93,13 @@ class Rolling:
         return format_duration(self.length_ms)
 
 
-CalendarUnit = Literal["week", "month", "quarter"]
-_NOMINAL: dict[CalendarUnit, int] = {"week": WEEK, "month": 30 * DAY, "quarter": 90 * DAY}
+CalendarUnit = Literal["week", "month", "quarter", "year"]
+_NOMINAL: dict[CalendarUnit, int] = {"week": WEEK, "month": 30 * DAY, "quarter": 90 * DAY, "year": 365 * DAY}
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The calendar week (from Monday), month or quarter, in UTC, that holds the moment of evaluation."""
+    """The calendar week (from Monday), month, quarter or year, in UTC, that holds the moment of evaluation."""
 
     unit: CalendarUnit
 
@@ -114,7 +114,7 @@ class Calendar:
         if self.unit == "week":
             start = midnight - timedelta(days=midnight.weekday())
             return _ms(start), _ms(start + timedelta(days=7))
-        months = 1 if self.unit == "month" else 3
+        months = {"month": 1, "quarter": 3, "year": 12}[self.unit]
         start = midnight.replace(day=1, month=(midnight.month - 1) // months * months + 1)
         month = start.month + months
         end = start.replace(year=start.year + (month > 12), month=(month - 1) % 12 + 1)
@@ -122,7 +122,7 @@ class Calendar:
 
     @property
     def nominal_ms(self) -> int:
-        """The length that burn-rate factors are computed from: 7 d, 30 d or 90 d."""
+        """The length that burn-rate factors are computed from: 7 d, 30 d, 90 d or 365 d."""
         return _NOMINAL[self.unit]
 
     def __str__(self) -> str:
@@ -137,15 +137,15 @@ def _ms(moment: datetime) -> int:
 
 
 def parse_window(text: str) -> Window:
-    """`30d`, `24h`, … or `week`, `month`, `quarter`. Raises DurationError."""
+    """`30d`, `24h`, … or `week`, `month`, `quarter`, `year`. Raises DurationError."""
     match text:
-        case "week" | "month" | "quarter":
+        case "week" | "month" | "quarter" | "year":
             return Calendar(text)
     try:
         length = parse_duration(text)
     except DurationError as error:
         raise DurationError(
-            f"{text!r} is no window; write a duration from 1h to 90d such as 30d, or week, month or quarter"
+            f"{text!r} is no window; write a duration from 1h to 90d such as 30d, or week, month, quarter or year"
         ) from error
     if not HOUR <= length <= 90 * DAY:
         raise DurationError(f"a window of {text} is out of range; accepted are 1h to 90d")

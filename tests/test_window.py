@@ -54,7 +54,7 @@ def test_a_duration_is_written_as_it_is_read(length: int) -> None:
 def test_windows() -> None:
     assert parse_window("30d") == Rolling(30 * DAY)
     assert parse_window("month") == Calendar("month")
-    for text in ("59m", "91d", "year", "30"):
+    for text in ("59m", "91d", "decade", "30"):
         with pytest.raises(DurationError):
             parse_window(text)
 
@@ -65,6 +65,8 @@ def test_windows() -> None:
         ("month", "2024-02-29T12:00", "2024-02-01", "2024-03-01"),
         ("month", "2025-01-01T00:00", "2024-12-01", "2025-01-01"),  # a period's last moment is its end
         ("quarter", "2026-11-20T00:00", "2026-10-01", "2027-01-01"),
+        ("year", "2028-02-29T12:00", "2028-01-01", "2029-01-01"),
+        ("year", "2028-01-01T00:00", "2027-01-01", "2028-01-01"),
         ("week", "2026-11-20T00:00", "2026-11-16", "2026-11-23"),
         ("week", "2026-11-16T00:00", "2026-11-09", "2026-11-16"),
     ],
@@ -88,7 +90,9 @@ def test_factors_by_period() -> None:
 
 
 @given(
-    st.sampled_from(["1h", "2h", "6h", "24h", "36h", "7d", "10d", "28d", "30d", "90d", "week", "month", "quarter"]),
+    st.sampled_from(
+        ["1h", "2h", "6h", "24h", "36h", "7d", "10d", "28d", "30d", "90d", "week", "month", "quarter", "year"]
+    ),
     st.decimals("0.00001", "0.5", places=5),
     st.integers(1, 300),
 )

@@ -164,7 +164,7 @@ class SloShape(_Model):
     owner: str
     labels: dict[str, str]
     objective_percent: Annotated[str, Field(description="exact, as a decimal", examples=["99.9"])]
-    window: Annotated[str, Field(description="a duration, or week, month, quarter")]
+    window: Annotated[str, Field(description="a duration, or week, month, quarter, year")]
     state: Literal["exhausted", "burning", "at risk", "no data", "healthy"]
     start: Time
     end: Time

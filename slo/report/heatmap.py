@@ -14,11 +14,12 @@ from slo.display import show_count, show_latency, show_percent
 from slo.report.charts import period_end_ms
 from slo.report.svg import HEIGHT, WIDTH, Plot, Tick
 from slo.report.thin import column_steps, column_sums
-from slo.window import DAY
+from slo.window import DAY, WEEK
 
 LEVELS = 6
 _COLUMNS = 90
 _LABELS = 7
+_FIRST_MONDAY_MS = 4 * DAY  # 1970-01-05
 
 
 def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick]) -> tuple[Plot, int]:
@@ -74,7 +75,7 @@ def _cells(chosen: NDArray[np.bool_], across: NDArray[np.int_], up: NDArray[np.i
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day (UTC) of the period: what it spent, and how much that is beside an even day (0 none to 5)."""
+    """One day (UTC) of the period, of a long one a week: what it spent, and how much that is beside an even one (0 to 5)."""
 
     date: str
     spent: str
@@ -83,24 +84,33 @@ class Day:
     column: int
 
 
-def days(budget: Budget) -> tuple[Day, ...]:
-    """What each day of the period spent; empty for windows below a week, or where nothing was counted."""
+def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
+    """(`day` or `week`, what each of the period spent); none for windows below a week, or where nothing was counted.
+
+    A window of over a hundred days is told by weeks from Monday.
+    """
     allowed = budget.allowed_errors
     if budget.slo.window.nominal_ms < 7 * DAY or budget.remaining is None or allowed <= 0:
-        return ()
+        return "", ()
+    weekly = budget.slo.window.nominal_ms > 100 * DAY
+    unit, begins = (WEEK, _FIRST_MONDAY_MS) if weekly else (DAY, 0)
     ends = budget.counts.grid.ends
     inside = ends > budget.start.timestamp() * 1000
-    number = (ends[inside] - 1) // DAY
+    number = (ends[inside] - 1 - begins) // unit
     first = int(number[0])
     errors = np.bincount(number - first, weights=budget.counts.errors[inside])
     total = np.bincount(number - first, weights=budget.counts.total[inside])
-    even = DAY / budget.slo.window.nominal_ms
+    even = unit / budget.slo.window.nominal_ms
     found = []
     for offset, (bad, events) in enumerate(zip(errors.tolist(), total.tolist(), strict=True)):
-        at = moment((first + offset) * DAY)
+        at = moment((first + offset) * unit + begins)
         share = bad / allowed
         level = int(np.searchsorted([0, 0.25 * even, even, 3 * even, 10 * even], share, side="left"))
-        title = f"{at:%A} {at.day} {at:%b %Y}: {show_count(bad)} bad of {show_count(events)} events, "
+        title = f"{'week from' if weekly else f'{at:%A}'} {at.day} {at:%b %Y}: {show_count(bad)} bad of {show_count(events)} events, "
         title += f"{show_percent(share, 2)} of the budget"
-        found.append(Day(f"{at.day} {at:%b}", show_percent(share) if bad else "0", level, title, at.isoweekday()))
-    return tuple(found)
+        found.append(
+            Day(
+                f"{at.day} {at:%b}", show_percent(share) if bad else "0", level, title, 1 if weekly else at.isoweekday()
+            )
+        )
+    return "week" if weekly else "day", tuple(found)

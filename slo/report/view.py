@@ -130,6 +130,7 @@ class SloView:
     known: tuple[tuple[str, str, str, str], ...]
     excluding: str
     alerts: tuple[BurnRow, ...]
+    day_unit: str = ""
     days: tuple[Day, ...] = ()
     queries: tuple[Query, ...] = ()
 
@@ -223,11 +224,12 @@ def _total(name: str, own: Sequence[SloView]) -> Total:
 
 def slo_view(budget: Budget, name: str) -> SloView:
     """One SLO, to be found at the id `name`."""
-    from slo.report.heatmap import days
+    from slo.report.heatmap import cells
     from slo.report.queries import queries
 
     slo = budget.slo
     broken = of_budget(budget)
+    unit, days = cells(budget)
     return SloView(
         budget=budget,
         anchor=name,
@@ -294,7 +296,8 @@ def slo_view(budget: Budget, name: str) -> SloView:
             )
             for burn in budget.burns
         ),
-        days=days(budget),
+        day_unit=unit,
+        days=days,
         queries=queries(budget),
     )
 

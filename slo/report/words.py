@@ -34,7 +34,12 @@ STATE_WORDS = {
 _WHOLE = 0.995
 # A label's value stands out when its share of the bad events exceeds that of all events by so much.
 _STANDS_OUT = 0.15
-_WINDOW_WORDS = {"week": "this calendar week", "month": "this calendar month", "quarter": "this calendar quarter"}
+_WINDOW_WORDS = {
+    "week": "this calendar week",
+    "month": "this calendar month",
+    "quarter": "this calendar quarter",
+    "year": "this calendar year",
+}
 
 
 def say_moment(at: datetime) -> str:

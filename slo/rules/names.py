@@ -21,7 +21,7 @@ PERIOD_ERRORS = "slo:period_errors:sum"
 PERIOD_EVENTS = "slo:period_events:sum"
 PERIOD_BURN_RATE = "slo:period_burn_rate:ratio"
 BUDGET_REMAINING = "slo:period_error_budget_remaining:ratio"
-# Which calendar week, month or quarter a tile belongs to: one more value a period.
+# Which calendar week, month, quarter or year a tile belongs to: one more value a period.
 PERIOD_LABEL = "period"
 
 

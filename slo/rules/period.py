@@ -11,7 +11,7 @@ from slo.window import DAY, WEEK, Calendar, CalendarUnit
 
 # 1970-01-05 was a Monday.
 _FIRST_MONDAY_SECONDS = 4 * DAY // 1000
-_LONGEST_MS: dict[CalendarUnit, int] = {"week": WEEK, "month": 31 * DAY, "quarter": 92 * DAY}
+_LONGEST_MS: dict[CalendarUnit, int] = {"week": WEEK, "month": 31 * DAY, "quarter": 92 * DAY, "year": 366 * DAY}
 
 
 def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Rule]:
@@ -55,7 +55,7 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Rule]:
 
 
 def calendar_id(unit: CalendarUnit, seconds_ago: float) -> Node:
-    """A number that is the same throughout a calendar period (UTC) and different in the next: 202611, or weeks since 1970."""
+    """A number that is the same throughout a calendar period (UTC) and different in the next: 202611, 2026, or weeks since 1970."""
     time: Node = Call("time")
     if seconds_ago:
         time = Binary("-", time, Number(seconds_ago))
@@ -63,6 +63,8 @@ def calendar_id(unit: CalendarUnit, seconds_ago: float) -> Node:
     if unit == "week":
         since = Binary("-", moment, Number(float(_FIRST_MONDAY_SECONDS)))
         return Call("floor", (Binary("/", since, Number(WEEK / 1000)),))
+    if unit == "year":
+        return Call("year", (moment,))
     year = Binary("*", Call("year", (moment,)), Number(100.0))
     month: Node = Call("month", (moment,))
     if unit == "quarter":

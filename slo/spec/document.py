@@ -37,7 +37,7 @@ _Duration = Annotated[str, Field(description="a Prometheus duration", examples=[
 _Window = Annotated[
     str,
     Field(
-        description="a rolling window from 1h to 90d, or a calendar `week`, `month` or `quarter` (UTC)",
+        description="a rolling window from 1h to 90d, or a calendar `week`, `month`, `quarter` or `year` (UTC)",
         examples=["30d", "28d", "7d", "24h", "1h", "month"],
     ),
 ]

@@ -360,6 +360,27 @@ def test_the_ledger_outlives_what_the_server_keeps(place: Path) -> None:
     assert alone["events"]["total"] == pytest.approx(15 * 2880, abs=20)
 
 
+def test_a_years_budget_from_a_server_that_keeps_days(place: Path) -> None:
+    """A calendar year's budget counts every week since the job began, to the event."""
+    (place / "shop.yaml").write_text(DEFINITION.replace("window: 90d", "window: year"))
+    file = configure(place, ledger="ledger")
+    for week in range(-8, 3, 2):  # runs are missed, and made up for
+        at = MONDAY + week * WEEK
+        record(place, at - 20 * DAY, at)
+        assert go(file, at + 1)[0] == 0
+    report = json.loads((place / "out" / "2026-W40" / "report.json").read_text())["slos"][1]
+    assert (report["window"], report["start"], report["end"]) == (
+        "year",
+        "2026-01-01T00:00:00Z",
+        "2026-10-05T00:00:00Z",
+    )
+    assert report["events"]["total"] == pytest.approx(11 * 7 * 2880, abs=20)
+    assert report["events"]["errors"] == pytest.approx(11 * 7 * 144, abs=2)
+    assert report["coverage"] == pytest.approx(77 / 277, abs=0.01)
+    page = (place / "out" / "2026-W40" / "index.html").read_text()
+    assert "Budget spent per week" in page and "this calendar year" in page
+
+
 def test_a_damaged_ledger_is_named_and_never_added_up(tmp_path: Path) -> None:
     period = Period("2026-W38", 0, WEEK, "", "")
     ledger = Ledger(tmp_path)
