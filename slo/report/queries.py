@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from slo.budget.quantile import PERCENTILES
 from slo.errors import PromqlError
-from slo.promql.ast import Binary, Call, Node, Number, Subquery, pretty
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Subquery, pretty
 from slo.report.text import clean
+from slo.sli.selectors import buckets
+from slo.spec.model import Latency
 from slo.window import format_duration
 
 if TYPE_CHECKING:
@@ -52,6 +55,15 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
         Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
     ]
+    if isinstance(slo.sli, Latency):
+        summed = Aggregate("sum", Call("increase", (MatrixSelector(buckets(slo.sli), length),)), grouping=("le",))
+        quantiles = "\n".join(
+            str(Call("histogram_quantile", (Number(quantile), summed))) for quantile in PERCENTILES.values()
+        )
+        names_of = ", ".join(PERCENTILES)
+        found.append(
+            Query(f"Latency {names_of}, from raw series in the histogram's unit, one expression a line", quantiles)
+        )
     if budget.burns:
         rates = "\n".join(str(_recorded_burn(budget, window)) for window in _recorded(budget))
         found.append(Query("Burn rates, from the recorded rules, one expression a line", rates))

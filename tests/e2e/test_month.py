@@ -12,6 +12,8 @@ from slo.budget import measure
 from slo.budget.breakdown import with_breakdown
 from slo.budget.evaluate import evaluate
 from slo.budget.model import Budget
+from slo.promql.parse import parse
+from slo.report.queries import queries
 from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
 from slo.source.recording import Recording, write
@@ -115,6 +117,28 @@ def test_who_burned_it_is_the_same_from_a_recording_and_by_a_server(
         table["errors"].to_list(), rel=0 if raw else 1e-3
     )
     assert other.loc[table.index, "total"].to_list() == pytest.approx(table["total"].to_list(), rel=0 if raw else 1e-3)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("slo", IDS)
+def test_the_pages_promql_gives_its_figures_on_a_server(month: Month, slo: str) -> None:
+    """Those from raw series; what recorded rules give is tested with the rules."""
+    budget = evaluate(month.specs[slo], month.recording, END)
+    source = open_source(month.server.url)
+    found = {query.title: query.text for query in queries(budget)}
+
+    def asked(text: str) -> float:
+        [series] = source.query(parse(text), END).series
+        return float(series.values[0])
+
+    errors = asked(found["Bad events, from raw series"])
+    assert share_off(budget, errors, asked(found["All events, from raw series"])) < 0.001
+    told = [text for title, text in found.items() if title.startswith("Latency")]
+    assert len(told) == bool(budget.quantiles)
+    for text in told:
+        # increase() extrapolates where the report counts.
+        values = [asked(line) for line in text.splitlines()]
+        assert values == pytest.approx(list(budget.quantiles.values()), rel=0.02)
 
 
 @pytest.mark.parametrize("slo", IDS)
