@@ -134,10 +134,13 @@ def budget_of(
     first = (start_ms - grid.start_ms) // grid.step_ms
     errors, total = float(np.sum(counts.errors[first:])), float(np.sum(counts.total[first:]))
     notes = list(measured.notes)
-    unbounded = isinstance(slo.sli, Latency) and measured.has_data and np.isnan(errors)
+    # Without its bucket nothing is known of a latency; without any series there is no bucket either.
+    unknown = bool(np.isnan(errors))
+    unbounded = unknown and measured.has_data
+    if unknown:
+        errors, total = 0.0, 0.0
     if unbounded:
         notes.append(_bound_note(slo, measured))
-        errors, total = 0.0, 0.0
     gaps = tuple(gap for gap in counts.seen.gaps if gap.end_ms > start_ms)
     covered = coverage(counts.seen, start_ms, grid.end_ms) if measured.has_data else 0.0
     quantiles: dict[str, float | None] = {}

@@ -149,6 +149,8 @@ def _count_latency(sli: Latency, samples: Samples, grid: Grid, first: int) -> Co
     known, cursor = first_seen(total_series), _Cursor(grid, first)
     whole = tally(total_series, known, cursor)
     seen = _seen(whole, total_series, grid, bounds)
+    if not by_bound:
+        return Counts(grid, np.zeros(grid.steps), whole.sums, seen, ())
     if sli.bound not in by_bound:
         return Counts(grid, np.full(grid.steps, np.nan), whole.sums, seen)
     fast = tally(by_bound[sli.bound], known, cursor)

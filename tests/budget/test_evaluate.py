@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 
 from slo.budget.evaluate import evaluate
 from slo.budget.model import Budget, State
+from slo.budget.past import with_past
 from slo.budget.quantile import histogram_quantile
 from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
+from slo.report import render, to_json
 from slo.source import Matrix
 from slo.spec.model import Latency, Objective, Ratio, Slo
 from slo.window import DAY, HOUR, MINUTE, Window, parse_window
@@ -153,6 +157,19 @@ def test_no_data_and_no_traffic_are_said_and_never_a_figure() -> None:
         assert [note.code for note in budget.notes] == [code]
         assert "NaN" not in budget._repr_html_()
     assert (nothing.coverage, quiet.coverage) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["latency", "ratio"])
+def test_without_series_there_is_json_and_a_page_all_the_same(kind: str) -> None:
+    sli = Latency(VectorSelector("d_seconds"), Decimal("0.5")) if kind == "latency" else ratio_slo("99").sli
+    slo = replace(ratio_slo("99"), sli=sli)
+    source = InMemory(Samples.from_series([]))
+    [budget] = with_past([evaluate(slo, source, END)], source, 7 * DAY)
+    assert (budget.errors, budget.total, budget.state) == (0.0, 0.0, State.NO_DATA)
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    [told] = json.loads(to_json([budget], title="x", generated=at))["slos"]
+    assert told["sli"] is None and told["events"]["errors"] == 0.0
+    assert "No data" in render([budget], title="x", generated=at)
 
 
 def test_incidents_are_found_with_their_cost() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -12,12 +14,13 @@ from slo.budget.export import as_data
 from slo.budget.model import Budget
 from slo.budget.past import with_past
 from slo.errors import SourceError
+from slo.promql.ast import VectorSelector
 from slo.promql.samples import Samples
 from slo.sli.counting import Grid
 from slo.source.recording import Recording, write
 from slo.source.simulation import simulate
 from slo.spec.load import load
-from slo.spec.model import Slo
+from slo.spec.model import Latency, Slo
 from slo.window import DAY, MINUTE, parse_window
 from tests.budget.test_evaluate import END, InMemory, ratio_slo
 
@@ -135,6 +138,22 @@ def test_what_was_counted_before_fills_what_the_source_has_no_more() -> None:
     assert (found.previous.total, found.previous.errors) == (27 * 288 * 100 + 3 * 288, 27 * 288 * 2)
     assert found.errors == 0
     assert asked[0].end_ms == found.counts.grid.start_ms
+
+
+def test_a_latency_that_is_young_is_compared_by_what_is_there() -> None:
+    """Thirty days of it: of the window a week ago 23 are known, though before them there is not one series."""
+    times = END - 5 * MINUTE * np.arange(30 * 288, -1, -1)
+    rows = [
+        ({"__name__": "d_seconds_bucket", "job": "j", "le": le}, times, each * np.arange(len(times)))
+        for le, each in (("0.5", 99.0), ("+Inf", 100.0))
+    ]
+    spec = replace(ratio_slo("99"), sli=Latency(VectorSelector("d_seconds"), Decimal("0.5")))
+    source = InMemory(Samples.from_series(rows))
+    [found] = with_past([evaluate(spec, source, END)], source, WEEK)
+    assert found.earlier is not None and found.previous is not None
+    assert (found.earlier.errors, found.earlier.total) == (23 * 288, 23 * 28_800)
+    assert found.change == pytest.approx(0.0)
+    assert (found.previous.errors, found.previous.total, found.previous.remaining) == (0, 0, None)
 
 
 def test_a_short_window_is_held_against_itself_a_week_ago() -> None:
