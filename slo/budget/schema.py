@@ -197,6 +197,7 @@ class ReportShape(_Model):
     version: Literal[1]
     title: str = ""
     generated: Time | None = None
+    missing: Annotated[str | None, Field(description="why the source did not answer; null where it did")] = None
     warnings: list[str] = []
     slos: list[SloShape]
 

@@ -17,6 +17,7 @@ from slo.report.drawings import draw, sparkline
 from slo.report.svg import HEIGHT, WIDTH
 from slo.report.text import clean
 from slo.report.view import ReportView, report_view
+from slo.report.words import MISSING
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -30,22 +31,27 @@ FOLDER_FROM = 50
 FOLDER = "slos"
 
 
-def render(budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()) -> str:
+def render(
+    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+) -> str:
     """One HTML page on `budgets`, worst first: no network, readable without script, the same bytes for the same input.
 
-    `generated` is when it was made (with a time zone); `warnings` are the definitions'.
+    `generated` is when it was made (with a time zone); `warnings` are the definitions', `missing` says what the source did not
+    answer.
     """
-    return _whole(report_view(budgets, title=title, generated=generated, warnings=warnings), paged=False)
+    return _whole(
+        report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing), paged=False
+    )
 
 
 def render_pages(
-    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()
+    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
 ) -> dict[str, str]:
     """The report's files by their names: `index.html`, and from 50 objectives on a page for each in `slos/` before it.
 
     Each page stands alone as `render`'s does, but for the links between them.
     """
-    view = report_view(budgets, title=title, generated=generated, warnings=warnings)
+    view = report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing)
     if len(view.slos) < FOLDER_FROM:
         return {"index.html": _whole(view, paged=False)}
     template = _environment().get_template("one.html")
@@ -85,6 +91,7 @@ def _dress(script: str) -> dict[str, object]:
     style = _asset("style.css")
     return {
         "charts": draw,
+        "missing": MISSING,
         "box": f"0 0 {WIDTH} {HEIGHT}",
         "style": Markup(style),  # noqa: S704 – the package's own file
         "style_hash": _hash(style),

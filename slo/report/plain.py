@@ -13,6 +13,7 @@ from slo.budget.export import SCHEMA_VERSION, as_data
 from slo.budget.model import State
 from slo.report.text import clean
 from slo.report.view import by_trouble, report_view
+from slo.report.words import MISSING
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -32,10 +33,14 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def to_markdown(budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()) -> str:
+def to_markdown(
+    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+) -> str:
     """The summary as a table, and a sentence on each objective that is not healthy."""
-    view = report_view(budgets, title=title, generated=generated, warnings=warnings)
+    view = report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing)
     lines = [f"## {_plain(view.title)}", "", f"**{view.verdict}** {_plain(view.period)}", ""]
+    if view.missing:
+        lines += [f"**{_plain(MISSING)}** {_plain(view.missing)}", ""]
     if view.slos:
         lines += [
             "| State | Objective | SLI | Target | Budget left | Change | Burn 1h / 6h / 3d | Forecast |",
@@ -97,13 +102,16 @@ def to_csv(budgets: Sequence[Budget]) -> str:
     return text.getvalue()
 
 
-def to_json(budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()) -> str:
+def to_json(
+    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+) -> str:
     """What `slo status --json` gives, worst first, with the report's title, time and warnings."""
     return json.dumps(
         {
             "version": SCHEMA_VERSION,
             "title": title,
             "generated": generated.isoformat().replace("+00:00", "Z"),
+            "missing": missing or None,
             "warnings": [str(problem) for problem in warnings],
             "slos": [as_data(budget) for budget in by_trouble(budgets)],
         },

@@ -164,6 +164,7 @@ class ReportView:
     tally: tuple[tuple[State, str, int], ...]
     verdict: str
     services: int
+    missing: str
     since: str
     warnings: tuple[str, ...] = field(default=())
     totals: tuple[tuple[str, tuple[Total, ...]], ...] = ()
@@ -175,9 +176,9 @@ def by_trouble(budgets: Sequence[Budget]) -> list[Budget]:
 
 
 def report_view(
-    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = ()
+    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
 ) -> ReportView:
-    """A report on `budgets`, in the order of trouble."""
+    """A report on `budgets`, in the order of trouble; `missing` says what the source did not answer."""
     taken: set[str] = set()
     slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in by_trouble(budgets))
     counted = [(state, sum(one.state is state for one in slos)) for state in State]
@@ -190,6 +191,7 @@ def report_view(
         tally=tuple((state, words.STATE_WORDS[state], count) for state, count in counted if count),
         verdict=_verdict(dict(counted), len(slos)),
         since=days.pop() if len(days := {slo.since for slo in slos}) == 1 else "since the review before",
+        missing=clean(missing, 2000),
         services=len({budget.slo.service for budget in budgets}),
         warnings=tuple(clean(str(problem)) for problem in warnings),
         totals=_totals(slos),

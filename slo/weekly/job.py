@@ -132,7 +132,7 @@ def _period(
     if not done.whole:
         budgets, problem = _evaluated(config, specs, period, log, wait)
         budgets = with_events(budgets, () if config.events is None else read_events(config.events))
-        texts = _texts(config, specs, period, budgets, now_ms)
+        texts = _texts(config, specs, period, budgets, now_ms, problem)
         write_pages(folder, texts)
         found.reports += 1
         done.whole = problem is None
@@ -216,12 +216,13 @@ def _known(ledger: Ledger | None) -> Callable[[str, Grid], tuple[Any, Any]] | No
 
 
 def _texts(
-    config: WeeklyConfig, specs: Specs, period: Period, budgets: Sequence[Budget], now_ms: int
+    config: WeeklyConfig, specs: Specs, period: Period, budgets: Sequence[Budget], now_ms: int, problem: str | None
 ) -> dict[str, str]:
     head: dict[str, Any] = {
         "title": f"{config.title}: {period}",
         "generated": datetime.fromtimestamp(now_ms / 1000, UTC),
         "warnings": specs.warnings,
+        "missing": problem or "",
     }
     # The index needs the figures, and messages the summary, whatever is asked for.
     texts = {NAMES["json"]: to_json(budgets, **head), NAMES["markdown"]: to_markdown(budgets, **head)}

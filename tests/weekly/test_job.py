@@ -164,11 +164,15 @@ def test_a_source_that_is_down_is_missing_data_and_made_up_for(place: Path) -> N
         report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
         assert [(one["state"], one["sli"]) for one in report["slos"]] == [("no data", None)] * 2
         assert "missing data" in (place / "out" / "2026-W38" / "index.html").read_text()
+        # Said above all figures, wherever it is read.
+        assert "no such recording" in report["missing"]
+        assert 'class="missing"><strong>Missing data:' in (place / "out" / "2026-W38" / "index.html").read_text()
+        assert got[0].splitlines()[4].startswith("*Missing data: the source did not answer")
         assert go(file, MONDAY + 2, env)[0] == 1 and len(got) == 1  # told once
         (place / "away").rename(place / "r.parquet")
         assert go(file, MONDAY + 3, env)[0] == 0
     report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
-    assert report["slos"][0]["events"]["errors"] == 4032
+    assert report["slos"][0]["events"]["errors"] == 4032 and report["missing"] is None
     assert len(got) == 2 and "https://slo.example.com/2026-W38/" in got[1] and "|" not in got[1]
 
 
