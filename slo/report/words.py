@@ -30,7 +30,7 @@ STATE_WORDS = {
     State.NO_DATA: "No data",
     State.HEALTHY: "Healthy",
 }
-MISSING = "Missing data: the source did not answer, so what is told is what was known before."
+MISSING = "Missing data: what the source did not answer is told as it was known before, or not at all."
 # A window that is covered to this share is whole for a reader: a scrape or two are missing at its edges.
 _WHOLE = 0.995
 # A label's value stands out when its share of the bad events exceeds that of all events by so much.

@@ -7,7 +7,7 @@ import io
 import os
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from slo.sli.counting import Grid
 from slo.source import open as open_source
 from slo.spec.events import read_events
 from slo.spec.load import load
-from slo.spec.model import Specs
+from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page
 from slo.weekly.config import Format, WeeklyConfig
 from slo.weekly.deliver import post_webhook, send_email
@@ -48,6 +48,8 @@ NAMES: dict[Format, str] = {"html": "index.html", "markdown": "report.md", "json
 Log = Callable[[str, Mapping[str, Any]], None]
 # Seconds before the first repetition; each next one waits twice as long.
 RETRY_S = 10.0
+# After so many objectives in a row that it did not answer a source is taken to be down.
+_DOWN_AFTER = 3
 
 
 @dataclass
@@ -167,32 +169,76 @@ def _period(
 def _evaluated(
     config: WeeklyConfig, specs: Specs, period: Period, log: Log, wait: Callable[[float], None]
 ) -> tuple[list[Budget], str | None]:
-    """The budgets at the period's end; without the source they have no data, and the problem is told."""
+    """The budgets at the period's end; what the source does not answer has no data, and the problem is told."""
     ledger = None if config.ledger is None else Ledger(config.ledger)
     problem = ""
+    source: Source | None = None
     for attempt in range(config.retries + 1):
         if attempt:
             wait(RETRY_S * 2 ** (attempt - 1))
         try:
             source = open_source(config.source, config=config.source_config)
             if ledger is not None:
-                ledger.write(period, _entries(specs, source, period))
-            budgets = evaluate_all(specs.values(), source, period.end_ms, known=_known(ledger))
-            budgets = with_past(budgets, source, period.end_ms - period.start_ms, _known(ledger))
-            return with_breakdown(budgets, source), None
+                ledger.write(period, _entries(specs.values(), source, period))
+            return _budgets(specs.values(), source, period, ledger), None
         except SourceError as error:
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
-    nothing = Nothing(config.source.rpartition("@")[2], f"missing data: {problem}")
-    budgets = evaluate_all(specs.values(), nothing, period.end_ms, known=_known(ledger))
-    return with_past(budgets, nothing, period.end_ms - period.start_ms, _known(ledger)), problem
+    return _one_by_one(config, specs, source, period, ledger, problem, log)
 
 
-def _entries(specs: Specs, source: Source, period: Period) -> dict[str, Entry]:
+def _budgets(slos: Iterable[Slo], source: Source, period: Period, ledger: Ledger | None) -> list[Budget]:
+    """All that a report tells of some SLOs. Raises SourceError."""
+    known = _known(ledger)
+    budgets = evaluate_all(slos, source, period.end_ms, known=known)
+    return with_breakdown(with_past(budgets, source, period.end_ms - period.start_ms, known), source)
+
+
+def _one_by_one(
+    config: WeeklyConfig,
+    specs: Specs,
+    source: Source | None,
+    period: Period,
+    ledger: Ledger | None,
+    problem: str,
+    log: Log,
+) -> tuple[list[Budget], str]:
+    """Each SLO by itself, so that one which the source cannot answer leaves the others their data.
+
+    After several failures in a row the source is down, and is asked no more.
+    """
+    budgets: list[Budget] = []
+    entries: dict[str, Entry] = {} if ledger is None else ledger.of_period(period)
+    failed: list[str] = []
+    in_a_row = 0
+    for slo in specs.values():
+        if source is not None and in_a_row < _DOWN_AFTER:
+            try:
+                if ledger is not None:
+                    entries |= _entries([slo], source, period)
+                budgets += _budgets([slo], source, period, ledger)
+                in_a_row = 0
+                continue
+            except SourceError as error:
+                problem = str(error)
+                in_a_row += 1
+                log("objective failed", {"period": period.name, "slo": slo.id, "error": problem})
+        failed.append(slo.id)
+        nothing = Nothing(config.source.rpartition("@")[2], f"missing data: {problem}")
+        budgets += _budgets([slo], nothing, period, ledger)
+    if ledger is not None and len(failed) < len(specs):
+        ledger.write(period, entries)
+    if len(failed) == len(specs):
+        return budgets, problem
+    named = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+    return budgets, f"{len(failed)} of {len(specs)} objectives ({named}): {problem}" if failed else problem
+
+
+def _entries(slos: Iterable[Slo], source: Source, period: Period) -> dict[str, Entry]:
     """Each SLO's events in the period, in steps of 5 m. Raises SourceError."""
     grid = Grid(period.end_ms, STEP_MS, (period.end_ms - period.start_ms) // STEP_MS)
     found = {}
-    for slo in specs.values():
+    for slo in slos:
         for part in expand(slo, source, period.end_ms)[0]:
             counts = measure(part, source, grid).counts
             held = (counts.total > 0) & ~np.isnan(counts.errors)

@@ -68,6 +68,10 @@ class Ledger:
             pq.write_table(table, temporary, compression="zstd")
         self._read.pop(self.path(period), None)
 
+    def of_period(self, period: Period) -> dict[str, Entry]:
+        """What a period's own file holds; nothing where there is none. Raises ConfigError for a damaged file."""
+        return dict(self._file(self.path(period))) if self.path(period).exists() else {}
+
     def entry(self, slo: str, start_ms: int, end_ms: int) -> Entry:
         """An SLO's steps that end in (start_ms, end_ms], of all periods. Raises ConfigError for a damaged file."""
         parts = [self._file(path).get(slo) for path in sorted(self.folder.glob("*.parquet"))]

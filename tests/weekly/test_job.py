@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slo.errors import ConfigError, DefinitionError
+import slo.source as slo_source
+from slo.errors import ConfigError, DefinitionError, SourceError
 from slo.promql.samples import Samples
 from slo.source.recording import Header, write
-from slo.weekly import Ledger, read_config, run
+from slo.weekly import Ledger, job, read_config, run
 from slo.weekly.archive import index_page
 from slo.weekly.ledger import Entry
 from slo.weekly.period import Period
@@ -167,13 +168,50 @@ def test_a_source_that_is_down_is_missing_data_and_made_up_for(place: Path) -> N
         # Said above all figures, wherever it is read.
         assert "no such recording" in report["missing"]
         assert 'class="missing"><strong>Missing data:' in (place / "out" / "2026-W38" / "index.html").read_text()
-        assert got[0].splitlines()[4].startswith("*Missing data: the source did not answer")
+        assert got[0].splitlines()[4].startswith("*Missing data: what the source did not answer")
         assert go(file, MONDAY + 2, env)[0] == 1 and len(got) == 1  # told once
         (place / "away").rename(place / "r.parquet")
         assert go(file, MONDAY + 3, env)[0] == 0
     report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
     assert report["slos"][0]["events"]["errors"] == 4032 and report["missing"] is None
     assert len(got) == 2 and "https://slo.example.com/2026-W38/" in got[1] and "|" not in got[1]
+
+
+class Picky:
+    """A source that cannot answer for one metric, as a server does for one that has too many samples."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def samples(self, selectors: Any, start_ms: int, end_ms: int) -> Any:
+        if any(selector.name == "heavy_total" for selector in selectors):
+            raise SourceError("query processing would load too many samples into memory")
+        return self._source.samples(selectors, start_ms, end_ms)
+
+
+def test_one_objective_that_cannot_be_read_leaves_the_others_their_data(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heavy = (
+        "  - {name: heavy, objective: 99, sli: {ratio: {errors: 'heavy_total{code=\"500\"}', total: heavy_total}}}\n"
+    )
+    (place / "shop.yaml").write_text(DEFINITION.replace("slos:\n", f"slos:\n{heavy}"))
+    opened = slo_source.open
+    monkeypatch.setattr(job, "open_source", lambda *names, **more: Picky(opened(*names, **more)))
+    file = configure(place, ledger="ledger")
+    code, told = go(file, MONDAY + 1)
+    assert code == 1 and told.events() == ["source failed"] * 3 + ["objective failed", "report", "finished"]
+    report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
+    states = {one["slo"]: (one["state"], one["events"]["errors"]) for one in report["slos"]}
+    assert states["shop/heavy"] == ("no data", 0) and states["shop/errors"][1] == 4032
+    assert report["missing"].startswith("1 of 3 objectives (shop/heavy): query processing would load too many samples")
+    assert Ledger(place / "ledger").entry("shop/errors", MONDAY - WEEK, MONDAY).errors.sum() == 1008
+    monkeypatch.setattr(job, "open_source", opened)
+    assert go(file, MONDAY + 2)[0] == 0  # made up for
+    assert json.loads((place / "out" / "2026-W38" / "report.json").read_text())["missing"] is None
 
 
 class Smtp(socketserver.ThreadingTCPServer):
