@@ -31,12 +31,15 @@ def index_page(folder: Path, periods: Sequence[str], title: str) -> str:
     shown = list(periods[-SHOWN:])
     left: dict[str, dict[str, float | None]] = {}
     states: dict[tuple[str, str], str] = {}
+    gaps: dict[str, bool] = {}
     for name in shown:
-        for slo in json.loads((folder / name / "report.json").read_text(encoding="utf-8"))["slos"]:
+        report = json.loads((folder / name / "report.json").read_text(encoding="utf-8"))
+        gaps[name] = bool(report.get("missing"))
+        for slo in report["slos"]:
             left.setdefault(slo["slo"], {})[name] = slo["error_budget"]["remaining"]
             states[slo["slo"], name] = slo["state"]
     rows = [_row(slo, [values.get(name) for name in shown], [states.get((slo, name), "") for name in shown]) for slo, values in sorted(left.items())]  # fmt: skip
-    links = [(name, (folder / name / "index.html").exists()) for name in shown]
+    links = [(name, (folder / name / "index.html").exists(), gaps[name]) for name in shown]
     older = list(periods[: -len(shown)]) if shown else []
     return page_of("archive.html", "backtest.css", title=title, periods=links, rows=rows, older=older)
 

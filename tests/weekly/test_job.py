@@ -133,11 +133,14 @@ def test_the_index_shows_trends_over_the_periods(tmp_path: Path) -> None:
             {"slo": slo, "state": "exhausted" if left and left < 0 else "healthy", "error_budget": {"remaining": left}}
             for slo, left in lefts.items()
         ]
-        (tmp_path / name / "report.json").write_text(json.dumps({"slos": slos}))
+        (tmp_path / name / "report.json").write_text(
+            json.dumps({"slos": slos, "missing": "x" if name[-1] == "7" else None})
+        )
     page = index_page(tmp_path, ["2026-W36", "2026-W37", "2026-W38"], "Weeks <1>")
     assert 'd="M20 5L60 16L100 28"' in page and 'd="M0 19h120"' in page
     assert "−70.0 points" in page and "Weeks &lt;1&gt;" in page
     assert page.count('<svg class="spark"') == 1
+    assert page.count("missing data") == 1 and "2026-W37<br>" in page  # it has no page of its own
     assert re.findall(r"<th scope=\"row\">b</th>(.*?)</tr>", page)[0].count("–") == 4  # three weeks and a change
 
 
