@@ -180,6 +180,7 @@ def ask_parts(sli: Sli, source: Source, start_ms: int, end_ms: int) -> tuple[Par
     tile = next((tile for tile in _PART_TILES if series * (end_ms - start_ms) / tile <= _MOST_PARTS), None)
     if tile is None:
         return None
+    tile = min(tile, end_ms - start_ms)  # of a calendar period that has just begun
     first = end_ms - max(0, (end_ms - start_ms) // tile - 1) * tile
 
     def amounts(expr: Node) -> list[tuple[Mapping[str, str], float]]:
