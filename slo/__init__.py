@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slo import backtest
     from slo.api import breakdown, compare, evaluate, evaluate_all, load, open, simulate
-    from slo.budget.model import Budget, Incident, Note, State
+    from slo.budget.model import Budget, Incident, State
     from slo.errors import DefinitionError, SloError, SourceError
+    from slo.sli.base import Note
     from slo.spec.model import Slo, Specs
 
 __version__ = "0.1.0"
@@ -41,7 +42,8 @@ __all__ = [
 # What is named here is imported when it is first used: `import slo` and `slo --help` stay quick.
 _HOMES = {
     **dict.fromkeys(("breakdown", "compare", "evaluate", "evaluate_all", "load", "open", "simulate"), "slo.api"),
-    **dict.fromkeys(("Budget", "Incident", "Note", "State"), "slo.budget.model"),
+    **dict.fromkeys(("Budget", "Incident", "State"), "slo.budget.model"),
+    "Note": "slo.sli.base",
     **dict.fromkeys(("DefinitionError", "SloError", "SourceError"), "slo.errors"),
     **dict.fromkeys(("Slo", "Specs"), "slo.spec.model"),
 }

@@ -317,7 +317,6 @@ def record(
 ) -> int:
     """Save the raw samples that the definitions need, to repeat and share an analysis without the server."""
     from slo.promql.samples import Samples
-    from slo.sli.selectors import raw_selectors
     from slo.source.recording import Header, write
 
     specs = _load(paths)
@@ -326,7 +325,7 @@ def record(
     start_ms = _start(start, end_ms)
     if start_ms >= end_ms:
         raise ConfigError(f"--start {start} is not before the end")
-    selectors = list(dict.fromkeys(selector for slo in specs.values() for selector in raw_selectors(slo.sli)))
+    selectors = list(dict.fromkeys(selector for slo in specs.values() for selector in slo.sli.selectors()))
     series: dict[tuple[tuple[str, str], ...], Any] = {}
     with _progress("recording", len(selectors)) as advance:
         for selector in selectors:

@@ -9,7 +9,7 @@ from typing import Any
 from slo.backtest.model import Incident, Origin
 from slo.budget.incidents import INCIDENT_BURN, find_incidents
 from slo.errors import DefinitionError, Problem
-from slo.sli.counting import Counts
+from slo.sli.counts import Counts
 from slo.spec.events import Event, read_events
 from slo.spec.model import Slo
 

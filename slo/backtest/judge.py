@@ -10,7 +10,7 @@ import numpy as np
 from slo.backtest.incidents import allowed, budget_share
 from slo.backtest.model import WEEK_MS, Caught, Firing, Incident, Outcome, Score
 from slo.promql.alerts import AlertInterval
-from slo.sli.counting import Counts
+from slo.sli.counts import Counts
 from slo.spec.model import Slo
 from slo.window import MINUTE
 

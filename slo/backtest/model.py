@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.promql.alerts import AlertInterval
-from slo.sli.counting import Counts
+from slo.sli.counts import Counts
 from slo.spec.model import Slo
 
 if TYPE_CHECKING:

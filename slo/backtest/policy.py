@@ -12,13 +12,15 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from slo.errors import DefinitionError, Problem, PromqlError
+from slo.fields import Model
 from slo.promql.groups import Group, Rule, read_groups
+from slo.reading import Fault
 from slo.rules import AlertRule, RuleGroup, compile_specs
 from slo.spec import yaml as strict_yaml
 from slo.spec.build_alerting import build_alerting
-from slo.spec.document import AlertingModel, Model
+from slo.spec.document import AlertingModel
 from slo.spec.model import Service, Slo, Specs
-from slo.spec.read import Fault, parse_objective, read_window
+from slo.spec.read import parse_objective, read_window
 from slo.spec.single import parse_single, read_text
 
 

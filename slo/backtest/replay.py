@@ -21,10 +21,9 @@ from slo.promql.dependencies import components, links, needed_by_alerts, raw_sel
 from slo.promql.groups import Group, Rule
 from slo.promql.rules import run_rules
 from slo.promql.samples import Samples
-from slo.sli.counting import Counts, Grid
-from slo.sli.selectors import raw_selectors as sli_selectors
+from slo.sli.counts import Counts, Grid
 from slo.spec.events import Event
-from slo.spec.model import Freshness, NativeLatency, Outage, Raw, Slo, Specs, Threshold
+from slo.spec.model import Slo, Specs
 from slo.window import MINUTE
 
 if TYPE_CHECKING:
@@ -79,12 +78,9 @@ def backtest(
 
 def step_of(slo: Slo) -> int:
     """The steps of a timeline, milliseconds: 1 m, or 5 m where events are counted by an expression or in longer slices."""
-    match slo.sli:
-        case Raw() | NativeLatency():
-            return 5 * MINUTE
-        case Threshold(slice_ms=slice_ms) | Freshness(slice_ms=slice_ms) | Outage(slice_ms=slice_ms):
-            return MINUTE if MINUTE % slice_ms == 0 else 5 * MINUTE
-    return MINUTE
+    if slo.sli.by_expression:
+        return 5 * MINUTE
+    return 5 * MINUTE if slo.sli.slice_ms and MINUTE % slo.sli.slice_ms else MINUTE
 
 
 def _timeline(slo: Slo, source: Source, start_ms: int, end_ms: int) -> Counts:
@@ -248,4 +244,4 @@ class _About:
 
 
 def _metrics(slo: Slo) -> set[str]:
-    return {selector.name for selector in sli_selectors(slo.sli) if selector.name is not None}
+    return {selector.name for selector in slo.sli.selectors() if selector.name is not None}

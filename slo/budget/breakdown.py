@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slo.budget.measure import ask_parts, parts_between
-from slo.budget.model import Budget, Note
+from slo.budget.measure import parts_between
+from slo.budget.model import Budget
 from slo.errors import SourceError
-from slo.sli.counting import Part
-from slo.spec.model import Ratio, Sli, Slo
+from slo.sli.base import Note
+from slo.sli.counts import Part
+from slo.spec.model import Slo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[],
         if budget.counts.parts is None and budget.remaining is not None:
             start_ms, end_ms = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
             try:
-                parts = ask_parts(budget.slo.sli, source, start_ms, end_ms)
+                parts = parts_between(budget.slo, source, start_ms, end_ms)
                 budget = replace(budget, counts=replace(budget.counts, parts=parts))
             except SourceError as error:
                 note = Note("no-breakdown", f"which series had the bad events could not be asked for: {error}")
@@ -84,25 +85,17 @@ def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[],
 
 def of_budget(budget: Budget) -> tuple[Breakdown, ...]:
     """What burned the budget of a period; nothing where it is not known by series."""
-    return break_down(budget.counts.parts or (), kinds_of(budget.slo.sli))
+    return break_down(budget.counts.parts or (), budget.slo.sli.kind_labels)
 
 
 def budget_tables(budget: Budget) -> Mapping[str, pd.DataFrame]:
     """The same as a table for each label."""
-    return tables(budget.counts.parts or (), kinds_of(budget.slo.sli))
+    return tables(budget.counts.parts or (), budget.slo.sli.kind_labels)
 
 
 def interval_tables(slo: Slo, source: Source, start_ms: int, end_ms: int) -> Mapping[str, pd.DataFrame]:
     """What burned an SLO's budget in (start, end], as a table for each label. Raises SourceError."""
-    return tables(parts_between(slo, source, start_ms, end_ms) or (), kinds_of(slo.sli))
-
-
-def kinds_of(sli: Sli) -> frozenset[str]:
-    """The labels by which an SLI tells the bad events from the good."""
-    if not isinstance(sli, Ratio):
-        return frozenset()
-    of_part, of_total = ({matcher.label for matcher in one.matchers} for one in (sli.part, sli.total))
-    return frozenset(of_part - of_total)
+    return tables(parts_between(slo, source, start_ms, end_ms) or (), slo.sli.kind_labels)
 
 
 def break_down(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> tuple[Breakdown, ...]:

@@ -12,12 +12,14 @@ import numpy as np
 from slo.budget.forecast import Forecast, forecast, pace_length
 from slo.budget.groups import expand
 from slo.budget.incidents import find_incidents
-from slo.budget.measure import Measured, measure
-from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, moment
+from slo.budget.measure import measure
+from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, moment
 from slo.budget.quantile import PERCENTILES, histogram_quantile
-from slo.sli.counting import Counts, Gap, Grid, coverage
+from slo.sli.base import Measured, Note
+from slo.sli.counts import Counts, Gap, Grid, coverage
+from slo.sli.notes import counting_notes
 from slo.sli.slices import stretches
-from slo.spec.model import Freshness, Latency, Outage, Slo, Threshold
+from slo.spec.model import Slo
 from slo.spec.split import MOST
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
 
@@ -35,11 +37,8 @@ def step_of(slo: Slo) -> int:
     length = slo.window.nominal_ms
     if length >= 2 * DAY and length % (5 * MINUTE) == 0:
         return 5 * MINUTE
-    match slo.sli:
-        case Threshold(slice_ms=slice_ms) | Freshness(slice_ms=slice_ms) | Outage(slice_ms=slice_ms):
-            # Slices divide 5 m; a step must hold whole ones.
-            return MINUTE if MINUTE % slice_ms == 0 else 5 * MINUTE
-    return MINUTE
+    # Slices divide 5 m; a step must hold whole ones.
+    return 5 * MINUTE if slo.sli.slice_ms and MINUTE % slo.sli.slice_ms else MINUTE
 
 
 # Bad and all events per step of a grid as they were counted before, by an SLO's id; NaN where nothing is known.
@@ -134,13 +133,6 @@ def budget_of(
     first = (start_ms - grid.start_ms) // grid.step_ms
     errors, total = float(np.sum(counts.errors[first:])), float(np.sum(counts.total[first:]))
     notes = list(measured.notes)
-    # Without its bucket nothing is known of a latency; without any series there is no bucket either.
-    unknown = bool(np.isnan(errors))
-    unbounded = unknown and measured.has_data
-    if unknown:
-        errors, total = 0.0, 0.0
-    if unbounded:
-        notes.append(_bound_note(slo, measured))
     gaps = tuple(gap for gap in counts.seen.gaps if gap.end_ms > start_ms)
     covered = coverage(counts.seen, start_ms, grid.end_ms) if measured.has_data else 0.0
     quantiles: dict[str, float | None] = {}
@@ -169,7 +161,7 @@ def budget_of(
     burns = tuple(
         Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
     )
-    notes += _notes(budget, measured, start_ms, unbounded)
+    notes += _notes(budget, measured, start_ms)
     return replace(budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), forecast=_forecast(budget))
 
 
@@ -209,40 +201,22 @@ def _incidents(budget: Budget) -> tuple[Incident, ...]:
     )
 
 
-def _bound_note(slo: Slo, measured: Measured) -> Note:
-    assert isinstance(slo.sli, Latency)
-    bounds = ", ".join(f"{bound.normalize():f}" for bound in measured.counts.seen.bounds)
-    return Note(
-        "no-such-bound",
-        f"threshold {slo.sli.bound.normalize():f} is no bucket bound of {slo.sli.histogram.name}, so nothing can be "
-        f"counted; its bounds are {bounds}",
-    )
-
-
-def _notes(budget: Budget, measured: Measured, start_ms: int, unbounded: bool) -> list[Note]:
+def _notes(budget: Budget, measured: Measured, start_ms: int) -> list[Note]:
     slo, seen = budget.slo, measured.counts.seen
     notes = []
     if not measured.has_data:
+        if any(note.code == "no-such-bound" for note in measured.notes):
+            return []
         return [Note("no-data", "no data: the source has no series of this SLI in the period")]
-    if budget.total == 0 and not unbounded:
+    if budget.total == 0:
         notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the period"))
     if budget.gaps:
         lengths = sorted((gap.end_ms - max(gap.start_ms, start_ms) for gap in budget.gaps), reverse=True)
         named = ", ".join(format_duration(length // 1000 * 1000) for length in lengths[:_NAMED_GAPS])
         more = f" and {len(lengths) - _NAMED_GAPS} more" if len(lengths) > _NAMED_GAPS else ""
-        sliced = isinstance(slo.sli, Threshold | Freshness)
-        text = "what has no value is not judged" if sliced else "counters carry their events over to the next scrape"
-        notes.append(Note("gaps", f"{'no value' if sliced else 'no scrapes'} for {named}{more}; {text}"))
-    if seen.resets:
-        notes.append(
-            Note("resets", f"{seen.resets} counter resets: events between a last scrape and its restart are not known")
-        )
-    if seen.born:
-        notes.append(
-            Note("born", f"{seen.born} series appeared on targets that were already scraped; their first values count")
-        )
-    if seen.dropped:
-        notes.append(Note("not-finite", f"{seen.dropped} samples were NaN or infinite and were left out"))
+        what = "no value" if slo.sli.slice_ms else "no scrapes"
+        notes.append(Note("gaps", f"{what} for {named}{more}; {slo.sli.no_value()}"))
+    notes += counting_notes(seen)
     if budget.total > 0 and budget.allowed_errors < 1:
         notes.append(
             Note("low-traffic", f"low traffic: with {budget.total:,.0f} events a single error exceeds the budget")

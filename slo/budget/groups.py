@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slo.promql.ast import Aggregate, Call, MatrixSelector
-from slo.sli.selectors import raw_selectors
 from slo.spec.model import Slo
 from slo.spec.split import MOST, narrowed
 from slo.window import HOUR
@@ -30,7 +29,7 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
 
 
 def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> set[tuple[str, ...]]:
-    total = raw_selectors(slo.sli)[0]
+    total = slo.sli.selectors()[0]
     if source.local:
         labels = [series.labels for series in source.samples([total], start_ms, end_ms).series]
     else:

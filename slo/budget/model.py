@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.forecast import Forecast
-from slo.sli.counting import Counts, Gap
+from slo.sli.base import Note
+from slo.sli.counts import Counts, Gap
 from slo.sli.slices import stretches
 from slo.spec.events import Event
 from slo.spec.model import Slo
@@ -40,17 +41,6 @@ class State(StrEnum):
 # A window of which less than this is covered is not compared with another.
 LEAST_COVERAGE = 0.5
 TROUBLE = {state: rank for rank, state in enumerate(State)}
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something a reader of the figures must know. `code` is stable, for programs; `text` is for people."""
-
-    code: str
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slo.budget.evaluate import Known, budget_of, with_known
-from slo.budget.measure import Measured, measure
-from slo.budget.model import Budget, Note
+from slo.budget.measure import measure
+from slo.budget.model import Budget
 from slo.errors import SourceError
-from slo.sli.counting import Counts, Gap, Grid, Seen, coverage
+from slo.sli.base import Measured, Note
+from slo.sli.counts import Counts, Gap, Grid, Seen, coverage
 
 if TYPE_CHECKING:
     from slo.source import Source

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from slo.backtest.model import Backtest, Caught, Firing, Outcome, Score
-    from slo.sli.counting import Counts
+    from slo.sli.counts import Counts
     from slo.spec.model import Slo
 
 _COLUMNS = 480

@@ -15,7 +15,6 @@ from slo.report.heatmap import latency_heatmap
 from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
 from slo.report.text import clean
 from slo.report.thin import keep
-from slo.spec.model import Latency
 from slo.window import format_duration
 
 
@@ -37,8 +36,9 @@ def draw(budget: Budget) -> tuple[Chart, ...]:
     if budget.remaining is None:
         return ()
     found = [_burn_down(budget), _error_ratio(budget)]
-    if budget.bucket_counts.size and isinstance(budget.slo.sli, Latency):
-        found += _latency(budget, budget.slo.sli)
+    limit = budget.slo.sli.latency_limit_seconds
+    if budget.bucket_counts.size and limit is not None:
+        found += _latency(budget, limit)
     return (*found, *_burn_rates(budget))
 
 
@@ -102,12 +102,12 @@ def _firings(budget: Budget) -> Markup:
     return Markup("").join(found)
 
 
-def _latency(budget: Budget, sli: Latency) -> list[Chart]:
+def _latency(budget: Budget, limit: float) -> list[Chart]:
     axes = canvas("log")
-    column = charts.latency(axes, budget, float(sli.threshold_seconds))
+    column = charts.latency(axes, budget, limit)
     drawn = plot(axes, _times(budget), axis.latency_ticks(*axes.get_ylim()))
     shown = ", ".join(f"{name} {show_latency(value)}" for name, value in budget.quantiles.items())
-    heat, stretch = latency_heatmap(budget, float(sli.threshold_seconds), drawn.x)
+    heat, stretch = latency_heatmap(budget, limit, drawn.x)
     percentiles = Chart(
         title="Latency percentiles",
         unit=f"of all requests per {format_duration(column)}, logarithmic",

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from slo.report import axis, charts
-from slo.sli.counting import Counts, Grid
-from slo.spec.model import Latency
+from slo.sli.counts import Counts, Grid
 from slo.window import format_duration
 
 if TYPE_CHECKING:
@@ -61,9 +60,9 @@ def plot_budget(
             window = budget.burns[0].window
             title += f"burn rate over {format_duration(window.long_ms)} and {format_duration(window.short_ms)}"
         case "latency":
-            if not isinstance(budget.slo.sli, Latency) or not budget.bucket_counts.size:
+            if (limit := budget.slo.sli.latency_limit_seconds) is None or not budget.bucket_counts.size:
                 raise ValueError(f"{budget.slo.id} has no latency to draw")
-            column = charts.latency(drawn, budget, float(budget.slo.sli.threshold_seconds))
+            column = charts.latency(drawn, budget, limit)
             _ticks(drawn, axis.latency_ticks(*drawn.get_ylim()))
             title += f"latency per {format_duration(column)}"
     low, high = drawn.get_xlim()

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from slo.budget.quantile import PERCENTILES
 from slo.errors import PromqlError
-from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Subquery, pretty
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Subquery
 from slo.report.text import clean
-from slo.sli.selectors import buckets
-from slo.spec.model import Latency
+from slo.sli.tiles import Tile
 from slo.window import format_duration
 
 if TYPE_CHECKING:
@@ -32,22 +31,24 @@ def queries(budget: Budget) -> tuple[Query, ...]:
     can be written."""
     from slo.rules import names
     from slo.rules.names import OWN
-    from slo.sli.promql import errors_tile, total_tile
 
     slo, step = budget.slo, budget.counts.grid.step_ms
     length = round((budget.end - budget.start).total_seconds() * 1000)
     found: list[Query] = []
     try:
-        tiles = errors_tile(slo.sli, step), total_tile(slo.sli, step)
+        tile = Tile(step, target=slo.target_labels, scrape_ms=slo.scrape_interval_ms)
+        tiles = slo.sli.errors_tile(tile), slo.sli.total_tile(tile)
     except PromqlError:
-        return ()
-    if None in tiles:  # an SLI that only a recording's samples can tell
         return ()
     errors, total = (_over(tile, length, step) for tile in tiles)
     allowed = Number(float(slo.objective.error_budget))
     found = [
-        Query("Bad events, from raw series", pretty(errors)),
-        Query("All events, from raw series", pretty(total)),
+        query
+        for query in (
+            Query("Bad events, from raw series", str(errors)),
+            Query("All events, from raw series", str(total)),
+        )
+        if len(query.text) <= LONGEST  # half an expression is none
     ]
     period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
     ratio = Binary("/", period_errors, period_events)
@@ -55,8 +56,9 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
         Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
     ]
-    if isinstance(slo.sli, Latency):
-        summed = Aggregate("sum", Call("increase", (MatrixSelector(buckets(slo.sli), length),)), grouping=("le",))
+    buckets = slo.sli.buckets
+    if buckets is not None:
+        summed = Aggregate("sum", Call("increase", (MatrixSelector(buckets, length),)), grouping=("le",))
         quantiles = "\n".join(
             str(Call("histogram_quantile", (Number(quantile), summed))) for quantile in PERCENTILES.values()
         )

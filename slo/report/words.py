@@ -20,7 +20,6 @@ from slo.display import (
     show_ratio_up,
 )
 from slo.report.text import clean
-from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Threshold
 from slo.window import Calendar, format_duration
 
 STATE_WORDS = {
@@ -76,23 +75,7 @@ def say_events(budget: Budget) -> str:
 
 def what_is_counted(budget: Budget) -> str:
     """What an event is, and when it is bad."""
-    match budget.slo.sli:
-        case Ratio(part_is="errors"):
-            return "requests, bad where they fail"
-        case Ratio():
-            return "events, bad where they are not counted as good"
-        case Latency(threshold_seconds=threshold) | NativeLatency(threshold_seconds=threshold):
-            return f"requests, bad where they took longer than {show_latency(float(threshold))}"
-        case Probe():
-            return "checks, bad where the answer is not 1"
-        case Raw():
-            return "events, as the definition's expressions count them"
-        case Threshold(op=op, bound=bound, slice_ms=slice_ms):
-            return f"checks each {format_duration(slice_ms)}, good where the value is {op} {bound.normalize():f}"
-        case Freshness(max_age_ms=age, slice_ms=slice_ms):
-            return f"checks each {format_duration(slice_ms)}, bad where it is older than {format_duration(age)}"
-        case Outage(longest_ms=longest, slice_ms=slice_ms):
-            return f"slices of {format_duration(slice_ms)}, bad once an outage lasts {format_duration(longest)}"
+    return budget.slo.sli.describe()
 
 
 def excluding(budget: Budget) -> str:

@@ -20,8 +20,8 @@ from slo.rules.annotate import alert_annotations, alert_labels, comment, plain
 from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup, Shape
 from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
-from slo.sli.promql import down_slice, errors_tile, every_request, good_requests, long_down, total_tile
-from slo.spec.model import Latency, Outage, Probe, Ratio, Service, Slo, Specs
+from slo.sli.tiles import Tile
+from slo.spec.model import Service, Slo, Specs
 from slo.spec.split import MOST
 from slo.window import (
     CATALOGUE,
@@ -38,6 +38,8 @@ from slo.window import (
 )
 
 COARSE_MS = 5 * MINUTE
+# How far back a tile looks for the last value of a series: longer pauses start from a new baseline.
+_LOOKBACK_MS = 15 * MINUTE
 # A period up to here is summed over fine tiles, so that it is never 5 m behind.
 _FINE_PERIOD_MS = 6 * HOUR
 
@@ -185,15 +187,12 @@ class _Compiler:
 
     def _raw_shape(self, name: str) -> Shape | None:
         """Of the kinds of SLI that most are of."""
-        how = (name, self.tile_ms, lag_of(self.slo), self.slo.by)
-        match self.slo.sli:
-            case Ratio(total=total, part=part, part_is=part_is) if part != total:
-                return Shape(("ratio", part_is, part.name == total.name, *how), (total, part))
-            case Latency() as latency:
-                return Shape(("latency", *how), (every_request(latency), good_requests(latency)))
-            case Probe(metric=metric):
-                return Shape(("probe", *how), (metric,))
-        return None
+        how = (name, self._tile)
+        shape = self.slo.sli.shape
+        if shape is None:
+            return None
+        key, selectors = shape
+        return Shape((*key, *how), selectors)
 
     def _groups(self) -> tuple[RuleGroup, ...]:
         slo = self.slo
@@ -230,20 +229,16 @@ class _Compiler:
         return tuple(found)
 
     def _tiles(self) -> list[Rule]:
-        sli, tile, lag = self.slo.sli, self.tile_ms, lag_of(self.slo)
-        found: list[Rule] = []
-        if isinstance(sli, Outage):
-            # Whether it was down is kept, so that a long outage is not judged anew from raw series each time.
-            down = self._matrix(n.down_name(tile), max(sli.longest_ms, tile))
-            found.append(self._record(n.down_name(tile), down_slice(sli.of, sli.down_ratio, tile, lag)))
-            errors = long_down(down, tile)
-            total: Node = Binary("+", Binary("*", Number(0.0), errors), Number(1.0))
-        else:
-            by = self.slo.by
-            errors, total = errors_tile(sli, tile, lag, by), total_tile(sli, tile, lag, by)
-        found.append(self._record(n.events_tile_name(tile), total))
-        found.append(self._record(n.errors_tile_name(tile), errors))
-        return found
+        names = {"events": n.events_tile_name, "errors": n.errors_tile_name, "down": n.down_name}
+        kept = self.slo.sli.recorded(
+            self._tile, lambda what, range_ms: self._matrix(names[what](self.tile_ms), range_ms)
+        )
+        return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept]
+
+    @property
+    def _tile(self) -> Tile:
+        slo = self.slo
+        return Tile(self.tile_ms, lag_of(slo), slo.by, slo.target_labels, slo.scrape_interval_ms, _LOOKBACK_MS)
 
     def _is_slow(self, burn: BurnWindow) -> bool:
         """Whether 5 m more or less do not matter to an alert."""

@@ -1,1 +1,1 @@
-"""What each kind of SLI counts: as PromQL, and as arithmetic on samples. Two forms of one meaning, side by side."""
+"""Service level indicators: one file per kind, each with its YAML, how it counts samples, its PromQL and its words."""

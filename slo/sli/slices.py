@@ -1,30 +1,94 @@
-"""SLIs that are judged per slice of time: which slices are bad, as PromQL and as arithmetic."""
+"""Slices of time that are good or bad: as PromQL and as arithmetic."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slo.promql.ast import Binary, Call, Node, Number
-from slo.promql.parse import parse
-from slo.spec.model import Comparison, Freshness, Threshold
+from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery
+from slo.sli.base import Measured, Note, Reader
+from slo.sli.counts import Counts, Gap, Grid, Part, Seen
+from slo.sli.tiles import ZERO, Tile
+from slo.window import MINUTE
 
-_OPPOSITE: dict[Comparison, str] = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
+Comparison = Literal[">=", "<=", ">", "<"]
+_HUGE = Number(1e308)
+_STALE_MS = 5 * MINUTE
+_GOES_ON = "a series that goes on under other labels is still shown under its old ones for 5m"
 
 
-def bad_slice(sli: Threshold | Freshness) -> Node:
-    """At each slice's moment 1 for a series that is bad, 0 for one that is good, nothing where there is no value.
+def bad_value(value: Node, op: Comparison, bound: float) -> Node:
+    """1 for a series where `value op bound` does not hold, 0 where it holds, nothing where there is no value.
 
-    A value that is NaN is judged as bad: it keeps to no bound.
+    The remainder of the difference is the difference itself, but NaN for an infinite one; its sign stays NaN, and the
+    comparison at the end drops that: neither is a value that could be judged.
     """
-    match sli:
-        case Threshold():
-            value = parse(sli.expr)
-            held = Binary(sli.op, value, Number(float(sli.bound)), return_bool=True)
-            return Binary("-", Number(1.0), held)
-        case Freshness():
-            age = Binary("-", Call("time"), sli.metric)
-            return Binary(">", age, Number(sli.max_age_ms / 1000), return_bool=True)
+    limit = Number(bound)
+    above = Binary("-", value, limit) if op in ("<=", "<") else Binary("-", limit, value)
+    sign: Node = Call("sgn", (Binary("%", above, _HUGE),))
+    if op in ("<=", ">="):
+        bad: Node = Call("clamp_min", (sign, ZERO))
+    else:
+        bad = Call("clamp_max", (Binary("+", sign, Number(1.0)), Number(1.0)))
+    return Binary(">=", bad, ZERO)
+
+
+def slices_tile(bad: Node, slice_ms: int, tile: Tile, what: Literal["errors", "total"]) -> Node:
+    """The bad, or all, judged slices of all series in a tile."""
+    func = "sum_over_time" if what == "errors" else "count_over_time"
+    return Aggregate("sum", Call(func, (Subquery(bad, tile.length_ms, slice_ms, tile.lag_ms),)))
+
+
+def measure_slices(bad: Node, slice_ms: int, reader: Reader, grid: Grid, first: int) -> Measured:
+    """A value judged at the end of each slice."""
+    from slo.sli.stepwise import source_notes
+
+    answer = reader.query_range(bad, grid.start_ms + slice_ms, grid.end_ms, slice_ms)
+    errors, judged = np.zeros(grid.steps), np.zeros(grid.steps)
+    parts = []
+    for labels, values in answer.series:
+        rows = values.reshape(grid.steps, -1)
+        own, own_bad = (~np.isnan(rows)).sum(axis=1), np.nansum(rows, axis=1)
+        judged += own
+        errors += own_bad
+        parts.append(Part(labels, float(np.sum(own_bad[first:])), float(np.sum(own[first:]))))
+    gaps = tuple(
+        Gap(grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms)
+        for low, high in stretches(judged == 0)
+    )
+    counts = Counts(grid, errors, judged, Seen(series=len(answer.series), gaps=gaps), tuple(parts))
+    notes = source_notes(answer)
+    twice = _twice([~np.isnan(values) for _, values in answer.series], slice_ms)
+    if twice:
+        notes = (*notes, Note("judged-twice", f"{twice} slices may be judged twice: {_GOES_ON}"))
+    return Measured(counts, notes=notes, has_data=bool(judged.any()))
+
+
+def _twice(known: Sequence[NDArray[np.bool_]], slice_ms: int) -> int:
+    """In how many slices a series that ends is still there beside one that has just begun."""
+    runs = [(place, low, high - 1) for place, one in enumerate(known) for low, high in stretches(one)]
+    reach = round(_STALE_MS / slice_ms)
+    found = 0
+    for place, low, high in runs:
+        if high == len(known[place]) - 1:
+            continue
+        others = [run for run in runs if run[0] != place]
+        took_over = [first for _, first, _ in others if max(0, high - reach) < first <= high]
+        # A short one beside another that lasts: it took over, and was taken over from, before it could be seen to end.
+        beside = low > 0 and high - low <= 3 * reach and any(first < low and last > high for _, first, last in others)
+        found += max((high - first + 1 for first in took_over), default=reach if beside else 0)
+    return found
+
+
+def slice_parts(
+    bad: Node, slice_ms: int, reader: Reader, start_ms: int, end_ms: int
+) -> tuple[Part, ...] | None:  # fmt: skip
+    """The slices of (start, end] by series."""
+    grid = Grid(end_ms, slice_ms, max(1, (end_ms - start_ms) // slice_ms))
+    return measure_slices(bad, slice_ms, reader, grid, 0).counts.parts
 
 
 def too_long(down: NDArray[np.bool_], known: NDArray[np.bool_], slices: int) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from slo.errors import ConfigError, DurationError
-from slo.spec.suggest import suggest
+from slo.suggest import suggest
 from slo.window import parse_duration
 
 GIB = 1 << 30

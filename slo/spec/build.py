@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from slo.reading import Fault, Path, Report
+from slo.sli.base import Sli
+from slo.sli.counts import TARGET_LABELS
 from slo.spec.build_alerting import build_alerting, build_plain_alerts, build_policy
-from slo.spec.build_sli import build_objective_and_sli
+from slo.spec.build_sli import build_objective_and_sli, names_another
 from slo.spec.document import AlertingModel, ServiceModel
-from slo.spec.model import WORKBOOK_POLICY, PolicyStep, Service, Sli, Slo
-from slo.spec.read import Fault, Path, Report, check_labels, read_scrape_interval, read_window
+from slo.spec.model import WORKBOOK_POLICY, PolicyStep, Service, Slo
+from slo.spec.read import check_labels, read_scrape_interval, read_window
 from slo.spec.split import grouped, split
 from slo.window import DAY, Rolling, Window
 
@@ -41,7 +44,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     slos: list[Slo] = []
     built: dict[str, Sli | None] = {}
     # An outage is of another SLO, wherever that stands, so outages come last.
-    order = sorted(range(len(model.slos)), key=lambda index: model.slos[index].sli.outage is not None)
+    order = sorted(range(len(model.slos)), key=lambda index: names_another(model.slos[index].sli))
     for index in order:
         entry, path = model.slos[index], ("slos", index)
         check_labels(entry.labels, (*path, "labels"), report)
@@ -76,6 +79,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
             file=file,
             line=lines(path),
             policy=build_policy(entry.policy, (*path, "policy"), report) if entry.policy is not None else base_policy,
+            target_labels=tuple(entry.target_labels or (defaults and defaults.target_labels) or TARGET_LABELS),
         )
         try:
             if isinstance(entry.by, list):

@@ -7,9 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from slo.reading import Fault, Path, Report, check_promql, parse_quantity, read_duration
 from slo.spec.document import AlertingModel, AlertModel, PlainAlertModel, PolicyModel, WindowModel
 from slo.spec.model import Alert, Alerting, Objective, PlainAlert, PolicyStep
-from slo.spec.read import Fault, Path, Report, check_labels, check_promql, parse_quantity, read_duration
+from slo.spec.read import check_labels
 from slo.window import MINUTE, BurnWindow, Window, burn_factor, format_duration
 
 

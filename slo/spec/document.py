@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+
+from slo.fields import Duration, Model
+from slo.sli.kinds import KINDS
 
 
 def _text(value: object) -> object:
@@ -23,17 +26,6 @@ _Name = Annotated[
 _Text = Annotated[str, BeforeValidator(_text)]
 _LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 _Labels = Annotated[dict[_LabelName, _Text], Field(default_factory=dict)]
-_Selector = Annotated[
-    str,
-    Field(description="a metric with matchers, as in PromQL", examples=['http_requests_total{job="api",code=~"5.."}']),
-]
-_Expression = Annotated[
-    str, Field(description="PromQL over `$window`", examples=['sum(increase(requests_total{job="api"}[$window]))'])
-]
-_Quantity = Annotated[
-    str, Field(description="a number, with a unit if need be", examples=["100", "1GiB", "10GB", "70%", "5ms"])
-]
-_Duration = Annotated[str, Field(description="a Prometheus duration", examples=["500ms", "30s", "5m"])]
 _Window = Annotated[
     str,
     Field(
@@ -47,103 +39,14 @@ _Window = Annotated[
 _Off = Annotated[Literal["off", False], Field(json_schema_extra={"enum": ["off", False]})]
 
 
-class Model(BaseModel):
-    """A mapping in the YAML: unknown keys are errors, nothing is coerced."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class RatioModel(Model):
-    """Bad or good events out of all, from counters."""
-
-    total: _Selector
-    errors: _Selector | None = None
-    good: _Selector | None = None
-
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["errors"]}, {"required": ["good"]}]},
-    )
-
-
-class LatencyModel(Model):
-    """Requests within a threshold, from a histogram."""
-
-    histogram: Annotated[
-        str,
-        Field(
-            description="the histogram with matchers, without `_bucket`",
-            examples=['http_request_duration_seconds{job="api"}'],
-        ),
-    ]
-    threshold: _Duration | None = None
-    native: Annotated[bool, Field(description="a native histogram, which has no buckets of its own")] = False
-    unit: Annotated[
-        Literal["seconds", "milliseconds"] | None,
-        Field(description="the histogram's unit; read from its name (`_milliseconds`, `_ms`) if not given"),
-    ] = None
-
-
-class ProbeModel(Model):
-    """A gauge that is 1 when all is well and 0 when not, such as `up`."""
-
-    metric: _Selector
-
-
-class RawModel(Model):
-    """Errors and total as PromQL, each giving one number for `$window`."""
-
-    errors: _Expression
-    total: _Expression
-
-
-class ThresholdModel(Model):
-    """A value that must keep to a bound, judged once per slice of time."""
-
-    value: Annotated[
-        str,
-        Field(
-            description="PromQL; each of its series is judged by itself",
-            examples=['sum(rate(http_requests_total{job="api"}[2m]))'],
-        ),
-    ]
-    at_least: _Quantity | None = None
-    at_most: _Quantity | None = None
-    above: _Quantity | None = None
-    below: _Quantity | None = None
-    slice: Annotated[str | None, Field(description="how often it is judged; the scrape interval if not given")] = None
-
-
-class FreshnessModel(Model):
-    """A timestamp in Unix seconds that is never older than a given age."""
-
-    metric: _Selector
-    max_age: _Duration
-    slice: Annotated[str | None, Field(description="how often it is judged; the scrape interval if not given")] = None
-
-
-class OutageModel(Model):
-    """No outage of another SLO of this service is longer than a given time."""
-
-    of: Annotated[str, Field(description="the name of an SLO of this service")]
-    longer_than: _Duration
-    down_at: Annotated[
-        str, Field(description="the error ratio from which it is down, in percent", examples=["50%", "100%"])
-    ] = "50%"
-    slice: Annotated[str | None, Field(description="how often it is judged; 1m if not given")] = None
-
-
-class SliModel(Model):
-    """What is measured: exactly one kind."""
-
-    ratio: RatioModel | None = None
-    latency: LatencyModel | None = None
-    probe: ProbeModel | None = None
-    raw: RawModel | None = None
-    threshold: ThresholdModel | None = None
-    freshness: FreshnessModel | None = None
-    outage: OutageModel | None = None
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+# Exactly one kind of SLI.
+SliModel: type[Model] = create_model(
+    "SliModel",
+    __base__=Model,
+    __doc__="What is measured: exactly one kind.",
+    **{key: (kind.model | None, None) for key, kind in KINDS.items()},  # type: ignore[call-overload]
+)
+SliModel.model_config["json_schema_extra"] = {"minProperties": 1, "maxProperties": 1}
 
 
 class AlertModel(Model):
@@ -162,7 +65,7 @@ class WindowModel(Model):
     """One pair of windows: it fires when the long one alone would have spent the given share of the budget."""
 
     severity: Literal["page", "ticket"]
-    long: _Duration
+    long: Duration
     short: Annotated[str | None, Field(description="a twelfth of the long window if not given")] = None
     budget: Annotated[str | None, Field(description="the share of the budget", examples=["2%"])] = None
     factor: Annotated[str | None, Field(description="the burn rate, instead of `budget`", examples=["14.4"])] = None
@@ -194,6 +97,16 @@ _Policy = Annotated[
 ]
 
 
+_TargetLabels = Annotated[
+    list[_LabelName] | None,
+    Field(
+        description="the labels that name a scraped target, all but the last its job; job and instance if not given",
+        min_length=1,
+        examples=[["job", "instance"], ["namespace", "pod"]],
+    ),
+]
+
+
 class SloModel(Model):
     """One objective."""
 
@@ -205,7 +118,7 @@ class SloModel(Model):
             examples=["99.9", "p95 < 500ms"],
         ),
     ]
-    sli: SliModel
+    sli: SliModel  # type: ignore[valid-type]
     by: Annotated[
         dict[_LabelName, Annotated[list[_Text], Field(min_length=1)]] | list[_LabelName],
         Field(
@@ -220,6 +133,7 @@ class SloModel(Model):
     annotations: _Labels
     alerting: AlertingModel | _Off | None = None
     policy: _Policy = None
+    target_labels: _TargetLabels = None
 
 
 class DefaultsModel(Model):
@@ -233,6 +147,7 @@ class DefaultsModel(Model):
     scrape_interval: Annotated[
         str | None, Field(description="how often Prometheus scrapes these metrics; 30s if not given")
     ] = None
+    target_labels: _TargetLabels = None
 
 
 class PlainAlertModel(Model):
@@ -243,7 +158,7 @@ class PlainAlertModel(Model):
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100)]
     expr: Annotated[str, Field(description="PromQL that gives something when the alert should fire")]
     for_: Annotated[str | None, Field(alias="for", description="how long it must hold")] = None
-    keep_firing_for: _Duration | None = None
+    keep_firing_for: Duration | None = None
     severity: _Text | None = None
     description: _Text = ""
     labels: _Labels

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from slo.errors import DefinitionError, Problem
 from slo.spec import yaml as strict_yaml
 from slo.spec.single import read_text
-from slo.spec.suggest import suggest
+from slo.suggest import suggest
 from slo.window import parse_moment
 
 Kind = Literal["incident", "deployment", "maintenance"]

@@ -16,7 +16,7 @@ from slo.spec import yaml as strict_yaml
 from slo.spec.build import build_service
 from slo.spec.document import ServiceModel, accepted_keys
 from slo.spec.model import Service, Specs
-from slo.spec.suggest import suggest
+from slo.suggest import suggest
 
 PathLike = str | os.PathLike[str]
 

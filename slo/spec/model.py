@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
 
 from slo.errors import Problem
-from slo.promql.ast import VectorSelector
+from slo.sli.base import Scraping, Sli
+from slo.sli.counts import TARGET_LABELS
 from slo.window import BurnWindow, Severity, Window
 
 
@@ -36,108 +36,6 @@ class Objective:
 
     def __str__(self) -> str:
         return f"{self.percent.normalize():f}%"
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """Bad (or good) events out of all, both counters."""
-
-    total: VectorSelector
-    part: VectorSelector
-    part_is: Literal["errors", "good"]
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Requests of a classic histogram that took longer than `threshold_seconds` are bad.
-
-    `histogram` selects the metric by its base name, without `_bucket`; `unit_seconds` is the histogram's unit.
-    """
-
-    histogram: VectorSelector
-    threshold_seconds: Decimal
-    unit_seconds: Decimal = Decimal(1)
-
-    @property
-    def bound(self) -> Decimal:
-        """The threshold in the histogram's own unit: the `le` that must be one of its bucket bounds."""
-        return self.threshold_seconds / self.unit_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class NativeLatency:
-    """Requests of a native histogram that took longer than `threshold_seconds` are bad.
-
-    Only a server can count them: recordings hold no histograms. They are counted by `increase`, which extrapolates, and
-    the share within the threshold is interpolated inside a bucket.
-    """
-
-    histogram: VectorSelector
-    threshold_seconds: Decimal
-    unit_seconds: Decimal = Decimal(1)
-
-    @property
-    def bound(self) -> Decimal:
-        """The threshold in the histogram's own unit."""
-        return self.threshold_seconds / self.unit_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A gauge of 0 or 1, such as `up`: every sample is one check, bad when it is not 1."""
-
-    metric: VectorSelector
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """Errors and total as PromQL that counts over `$window`; each must give at most one series."""
-
-    errors: str
-    total: str
-
-
-Comparison = Literal[">=", "<=", ">", "<"]
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A value that must keep to a bound, judged once per slice of time: each slice of each series is one check.
-
-    `expr` is PromQL; a check is good where `expr op bound` holds. A slice without a value is not judged.
-    """
-
-    expr: str
-    op: Comparison
-    bound: Decimal
-    slice_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """A timestamp in Unix seconds, such as a last backup's, that is never older than `max_age_ms`; per slice."""
-
-    metric: VectorSelector
-    max_age_ms: int
-    slice_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """Outages of another SLI that are over within `longest_ms`.
-
-    A slice is down where the error ratio of `of`, the SLI of the SLO `of_name` of the same service, is at least `down_ratio` (0..1); it is bad once everything has been
-    down for `longest_ms`. A slice without traffic continues what was before it.
-    """
-
-    of: Ratio | Latency | NativeLatency | Probe | Raw
-    of_name: str
-    longest_ms: int
-    down_ratio: Decimal
-    slice_ms: int
-
-
-Sli = Ratio | Latency | NativeLatency | Probe | Raw | Threshold | Freshness | Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +86,7 @@ class Slo:
     """One objective of one service. `file` and `line` are where it is defined.
 
     `policy` is in the order of what is left, least first. With `by`, each combination of these labels' values in the metrics has a budget of its own.
+    `target_labels` name a scraped target; all but the last name its job.
     """
 
     service: str
@@ -205,6 +104,12 @@ class Slo:
     line: int = 0
     by: tuple[str, ...] = ()
     policy: tuple[PolicyStep, ...] = WORKBOOK_POLICY
+    target_labels: tuple[str, ...] = TARGET_LABELS
+
+    @property
+    def scraping(self) -> Scraping:
+        """How its metrics are scraped."""
+        return Scraping(self.scrape_interval_ms, self.target_labels)
 
     @property
     def id(self) -> str:
@@ -255,7 +160,7 @@ class Specs(Mapping[str, Slo]):
         try:
             return self._by_id[key]
         except KeyError:
-            from slo.spec.suggest import suggest
+            from slo.suggest import suggest
 
             raise KeyError(f"no SLO {key!r}{suggest(key, self._by_id)}") from None
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from slo.errors import DefinitionError, Problem
+from slo.reading import Report
 from slo.spec import yaml as strict_yaml
 from slo.spec.load import validation_messages
-from slo.spec.read import Report
 
 Shape = TypeVar("Shape", bound=BaseModel)
 

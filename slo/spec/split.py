@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slo.promql.ast import Matcher, VectorSelector
-from slo.spec.model import Latency, Probe, Ratio, Sli, Slo
-from slo.spec.read import Fault, Path, Report
+from slo.promql.ast import Matcher
+from slo.reading import Fault, Path, Report
+from slo.spec.model import Slo
 
 MOST = 100  # each is an SLO with rules of its own
 
@@ -21,12 +21,12 @@ def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -
     """
     combinations = list(itertools.product(*by.values()))
     problem = None
-    if not isinstance(slo.sli, Ratio | Latency | Probe):
+    if not slo.sli.takes_by:
         problem = "works with ratio, latency and probe; write one SLO for each value instead"
     elif len(combinations) > MOST:
         problem = f"makes {len(combinations)} SLOs; up to {MOST} are accepted"
     else:
-        taken = [label for label in by if label in _bound(slo.sli)]
+        taken = [label for label in by if label in slo.sli.fixed_labels]
         if taken:
             problem = f"a selector already fixes {taken[0]}"
         for label, values in by.items():
@@ -41,9 +41,9 @@ def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -
 def grouped(slo: Slo, by: Sequence[str], at: Path, report: Report) -> Slo:
     """The SLO with a budget for each value that labels come to have. Raises Fault once reported."""
     problem = None
-    if not isinstance(slo.sli, Ratio | Latency | Probe):
+    if not slo.sli.takes_by:
         problem = "works with ratio, latency and probe"
-    elif taken := [label for label in by if label in _bound(slo.sli)]:
+    elif taken := [label for label in by if label in slo.sli.fixed_labels]:
         problem = f"a selector already fixes {taken[0]}"
     elif len(set(by)) < len(by):
         problem = "names a label twice"
@@ -55,13 +55,12 @@ def grouped(slo: Slo, by: Sequence[str], at: Path, report: Report) -> Slo:
 
 def narrowed(slo: Slo, combinations: Sequence[Sequence[str]]) -> tuple[Slo, ...]:
     """An SLO with `by` as one SLO for each of these values of its labels."""
-    assert isinstance(slo.sli, Ratio | Latency | Probe)
     return tuple(
         replace(
             slo,
             name=name,
             labels={**slo.labels, **dict(zip(slo.by, values, strict=True))},
-            sli=_narrowed(slo.sli, tuple(Matcher(label, "=", v) for label, v in zip(slo.by, values, strict=True))),
+            sli=slo.sli.narrowed(tuple(Matcher(label, "=", v) for label, v in zip(slo.by, values, strict=True))),
             by=(),
         )
         for name, values in zip(_names(slo.name, combinations), combinations, strict=True)
@@ -70,11 +69,7 @@ def narrowed(slo: Slo, combinations: Sequence[Sequence[str]]) -> tuple[Slo, ...]
 
 def any_value(slo: Slo) -> Slo:
     """An SLO with `by`, its selectors narrowed to series that have these labels."""
-    return replace(slo, sli=_narrowed(slo.sli, tuple(Matcher(label, "=~", ".+") for label in slo.by)))
-
-
-def _bound(sli: Ratio | Latency | Probe) -> set[str]:
-    return {matcher.label for selector in _selectors(sli) for matcher in selector.matchers if matcher.op == "="}
+    return replace(slo, sli=slo.sli.narrowed(tuple(Matcher(label, "=~", ".+") for label in slo.by)))
 
 
 def _names(name: str, combinations: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -87,27 +82,3 @@ def _names(name: str, combinations: Sequence[Sequence[str]]) -> Iterator[str]:
         )
         used.add(found)
         yield f"{name}.{found}"
-
-
-def _selectors(sli: Ratio | Latency | Probe) -> tuple[VectorSelector, ...]:
-    match sli:
-        case Ratio(total=total, part=part):
-            return total, part
-        case Latency(histogram=histogram):
-            return (histogram,)
-        case Probe(metric=metric):
-            return (metric,)
-
-
-def _narrowed(sli: Sli, matchers: tuple[Matcher, ...]) -> Sli:
-    def more(selector: VectorSelector) -> VectorSelector:
-        return replace(selector, matchers=(*selector.matchers, *matchers))
-
-    match sli:
-        case Ratio():
-            return replace(sli, total=more(sli.total), part=more(sli.part))
-        case Latency():
-            return replace(sli, histogram=more(sli.histogram))
-        case Probe():
-            return replace(sli, metric=more(sli.metric))
-    return sli

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from slo.errors import ConfigError, DefinitionError
-from slo.spec.document import Model
-from slo.spec.read import Report
+from slo.fields import Model
+from slo.reading import Report
 from slo.spec.single import parse_single, read_text
 from slo.spec.yaml import Path as YamlPath
 from slo.weekly.period import Unit

@@ -26,7 +26,7 @@ from slo.errors import ConfigError, SloError, SourceError
 from slo.files import write_pages, write_text
 from slo.report import render_pages, to_csv, to_json, to_markdown
 from slo.report.page import FOLDER
-from slo.sli.counting import Grid
+from slo.sli.counts import Grid
 from slo.source import open as open_source
 from slo.spec.events import read_events
 from slo.spec.load import load

@@ -14,8 +14,9 @@ import pytest
 from slo.budget.evaluate import evaluate_all
 from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.samples import Samples
+from slo.sli.ratio import Ratio
 from slo.source.recording import Header, Recording, write
-from slo.spec.model import Objective, Ratio, Slo
+from slo.spec.model import Objective, Slo
 from slo.window import DAY, parse_window
 
 END = 1_790_000_000_000 // DAY * DAY

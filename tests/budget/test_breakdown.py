@@ -17,12 +17,16 @@ from slo.budget.breakdown import break_down
 from slo.budget.evaluate import evaluate
 from slo.promql.samples import Samples
 from slo.report import render, to_json, to_markdown
-from slo.sli.counting import Grid, Part, count
+from slo.sli.counts import Grid, Part
+from slo.sli.latency import Latency
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
 from slo.source.recording import Header, Recording, write
 from slo.spec.load import load
-from slo.spec.model import Latency, Probe, Ratio, Slo
+from slo.spec.model import Slo
 from slo.window import DAY, HOUR, MINUTE
 from tests.budget.test_evaluate import END
+from tests.counting import count
 
 GENERATED = datetime(2026, 11, 20, tzinfo=UTC)
 TIMES = END - 5 * MINUTE * np.arange(34 * 288, -1, -1)
@@ -180,9 +184,8 @@ def test_its_parts_are_those_of_the_steps_that_were_asked_for(
     specs, source = shop
     sli = specs[name].sli
     assert isinstance(sli, Ratio | Latency | Probe)
-    from slo.sli.selectors import raw_selectors
 
-    samples = source.samples(raw_selectors(sli), END - 6 * DAY, END)
+    samples = source.samples(sli.selectors(), END - 6 * DAY, END)
     for first in (0, 1, 700, 1439):
         counts = count(sli, samples, Grid(END, 5 * MINUTE, 1440), first)
         assert counts.parts is not None

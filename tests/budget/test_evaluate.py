@@ -20,8 +20,10 @@ from slo.budget.quantile import histogram_quantile
 from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.report import render, to_json
+from slo.sli.latency import Latency
+from slo.sli.ratio import Ratio
 from slo.source import Matrix
-from slo.spec.model import Latency, Objective, Ratio, Slo
+from slo.spec.model import Objective, Slo
 from slo.window import DAY, HOUR, MINUTE, Window, parse_window
 
 END = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp()) * 1000
@@ -243,7 +245,7 @@ def test_a_threshold_that_is_no_bound_is_named() -> None:
     slo = Slo("s", "l", Objective(Decimal(95)), parse_window("30d"), Latency(VectorSelector("h"), Decimal("0.5")))
     budget = evaluate(slo, InMemory(Samples.from_series(rows)), END)
     assert budget.state is State.NO_DATA
-    assert "threshold 0.5 is no bucket bound of h" in budget.notes[0].text
+    assert "threshold 0.5 is not a bucket bound of h" in budget.notes[0].text
     assert "0.1, 1" in budget.notes[0].text
 
 

@@ -16,11 +16,12 @@ from slo.budget.past import with_past
 from slo.errors import SourceError
 from slo.promql.ast import VectorSelector
 from slo.promql.samples import Samples
-from slo.sli.counting import Grid
+from slo.sli.counts import Grid
+from slo.sli.latency import Latency
 from slo.source.recording import Recording, write
 from slo.source.simulation import simulate
 from slo.spec.load import load
-from slo.spec.model import Latency, Slo
+from slo.spec.model import Slo
 from slo.window import DAY, MINUTE, parse_window
 from tests.budget.test_evaluate import END, InMemory, ratio_slo
 

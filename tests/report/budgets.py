@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from slo.budget.evaluate import SHOWN_BURN_WINDOWS_MS, step_of
 from slo.budget.evaluate import budget_of as budget_from
-from slo.budget.measure import Measured
 from slo.budget.model import Budget
 from slo.budget.past import beside, older_grid
 from slo.promql.ast import Matcher, VectorSelector
-from slo.sli.counting import Counts, Gap, Grid, Seen
-from slo.spec.model import Latency, Objective, Probe, Ratio, Sli, Slo
+from slo.sli.base import Measured, Sli
+from slo.sli.counts import Counts, Gap, Grid, Seen
+from slo.sli.latency import Latency
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.spec.model import Objective, Slo
 from slo.window import DAY, burn_windows, parse_window
 
 END = datetime(2026, 11, 20, 18, tzinfo=UTC)

@@ -14,7 +14,7 @@ from slo.budget.export import as_data
 from slo.budget.model import Downtime
 from slo.budget.schema import ReportShape, SloShape, report_schema
 from slo.report import to_json
-from slo.sli.counting import Part
+from slo.sli.counts import Part
 from slo.spec.events import Event
 from tests.report.budgets import END, demo
 

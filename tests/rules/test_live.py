@@ -11,8 +11,8 @@ import pytest
 
 from slo.promql.ast import Matcher, VectorSelector
 from slo.rules import compile_specs, to_yaml
-from slo.sli.promql import errors_tile, total_tile
-from slo.spec.model import Ratio
+from slo.sli.ratio import Ratio
+from tests.counting import errors_tile, total_tile
 from tests.rules.target import Service, Web
 from tests.rules.test_compile import one
 from tests.servers import Alertmanager, Prometheus, wait_until
@@ -57,7 +57,10 @@ def test_a_target_that_is_restarted_slowed_and_cut_off_is_counted(tmp_path: Path
             time.sleep(2.5)
             steps = (int(time.time()) - 1 - begin) // 5 + 1
             counted = {}
-            for what, tile in (("errors", errors_tile(sli, 5000, 1000)), ("total", total_tile(sli, 5000, 1000))):
+            for what, tile in (
+                ("errors", errors_tile(sli, 5000, 1000, scrape_ms=1000)),
+                ("total", total_tile(sli, 5000, 1000, scrape_ms=1000)),
+            ):
                 time.sleep(3)
                 rows = server.query_range(str(tile), begin + 5, begin + 5 * (steps + 1), 5)
                 counted[what] = sum(float(value) for row in rows for _, value in row["values"])

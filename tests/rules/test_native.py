@@ -11,10 +11,11 @@ from slo.budget.model import State
 from slo.errors import SloError
 from slo.promql.samples import Samples
 from slo.rules import compile_specs, to_yaml
+from slo.sli.native_latency import NativeLatency
 from slo.source.recording import Header, Recording, write
 from slo.source.simulation import simulate
 from slo.spec.load import loads
-from slo.spec.model import NativeLatency, Specs
+from slo.spec.model import Specs
 from tests.servers import promtool
 
 DEFINITION = """\

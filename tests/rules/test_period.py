@@ -11,9 +11,9 @@ import yaml
 
 from slo.rules import compile_specs, to_yaml
 from slo.rules.period import calendar_id
-from slo.sli.promql import errors_tile, total_tile
 from slo.spec.model import Specs
 from slo.window import Calendar, CalendarUnit
+from tests.counting import errors_tile, total_tile
 from tests.rules import history, tables
 from tests.rules.history import HOUR
 from tests.rules.test_compile import one, specs

@@ -16,7 +16,6 @@ import pytest
 
 from slo.errors import SloError
 from slo.promql.samples import Samples, is_stale
-from slo.sli.selectors import raw_selectors
 from slo.source.openmetrics import write_openmetrics
 from slo.source.recording import Header
 from slo.source.simulation import simulate
@@ -247,7 +246,7 @@ def all_of_it() -> tuple[Specs, Samples, Header]:
 def test_every_selector_of_every_definition_has_series(all_of_it: tuple[Specs, Samples, Header]) -> None:
     specs, samples, _ = all_of_it
     for slo in specs.values():
-        for selector in raw_selectors(slo.sli):
+        for selector in slo.sli.selectors():
             assert samples.select(selector), (slo.id, str(selector))
 
 

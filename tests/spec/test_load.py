@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 
 from slo.errors import DefinitionError, Problem
 from slo.promql.ast import Matcher, VectorSelector
+from slo.sli.freshness import Freshness
+from slo.sli.latency import Latency
+from slo.sli.outage import Outage
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.raw import Raw
+from slo.sli.threshold import Threshold
 from slo.spec.document import json_schema
 from slo.spec.load import load, loads
-from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Raw, Slo, Threshold
+from slo.spec.model import Slo
 from slo.spec.read import parse_objective
 from slo.window import Calendar, Rolling
 
@@ -167,7 +174,7 @@ alerts:
 def test_the_kinds_that_are_judged_per_slice() -> None:
     [recovery, up, throughput, memory, backup], problems = read(MORE)
     assert problems == []
-    assert recovery.sli == Outage(up.sli, "up", 15 * 60_000, Decimal("0.5"), 60_000)  # type: ignore[arg-type]
+    assert recovery.sli == Outage(up.sli, "up", 15 * 60_000, Decimal("0.5"), 60_000)
     assert throughput.sli == Threshold("sum(rate(r_total[2m]))", ">=", Decimal(100), 60_000)
     assert memory.sli == Threshold("mem_bytes", "<", Decimal(1024**3), 30_000)
     assert backup.sli == Freshness(VectorSelector("backup_last_success_timestamp_seconds"), 3_600_000, 30_000)

@@ -22,12 +22,18 @@ from slo.promql.dependencies import needed_by_alerts
 from slo.promql.rules import run_rules
 from slo.promql.samples import is_stale
 from slo.rules import AlertRule, alert_windows, compile_specs, to_yaml
+from slo.sli.freshness import Freshness
+from slo.sli.latency import Latency
+from slo.sli.outage import Outage
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.threshold import Threshold
 from slo.source.openmetrics import write_openmetrics
 from slo.source.recording import Recording, write
 from slo.source.simulation import simulate
 from slo.source.simulation.scenario import read_scenario
 from slo.spec.load import load
-from slo.spec.model import Freshness, Latency, Outage, Probe, Ratio, Specs, Threshold
+from slo.spec.model import Specs
 from slo.window import DAY, HOUR, MINUTE, format_duration
 from tests.cli.test_cli import slo
 from tests.servers import Prometheus, load_openmetrics, promtool

@@ -19,9 +19,17 @@ from slo.promql.rules import RulesResult, run_rules
 from slo.promql.samples import Samples
 from slo.rules import AlertRule, alert_windows, compile_specs
 from slo.rules.format import to_yaml
+from slo.sli.freshness import Freshness
+from slo.sli.latency import Latency
+from slo.sli.native_latency import NativeLatency
+from slo.sli.outage import Outage
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.raw import Raw
+from slo.sli.threshold import Threshold
 from slo.source.recording import Recording
 from slo.spec.load import load
-from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
+from slo.spec.model import Slo, Specs
 from slo.window import format_duration
 from tests.cli.test_cli import slo
 

@@ -12,7 +12,14 @@ from slo.errors import SloError
 from slo.promql.ast import VectorSelector, walk
 from slo.promql.parse import parse
 from slo.promql.samples import Samples
-from slo.sli.selectors import raw_selectors
+from slo.sli.freshness import Freshness
+from slo.sli.latency import Latency
+from slo.sli.native_latency import NativeLatency
+from slo.sli.outage import Outage
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.raw import Raw
+from slo.sli.threshold import Threshold
 from slo.source.recording import Header
 from slo.source.simulation import flows, histograms
 from slo.source.simulation.counters import Row, Truth
@@ -20,7 +27,7 @@ from slo.source.simulation.forms import form
 from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
 from slo.source.simulation.scenario import Scenario
 from slo.source.simulation.world import Histogram, World
-from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
+from slo.spec.model import Slo, Specs
 from slo.spec.split import any_value
 from slo.window import DAY, HOUR
 
@@ -54,7 +61,7 @@ def simulate(
     clocks: dict[tuple[str, str, int], Clock] = {}
     truth = {slo.id: Truth() for slo in slos}
     world = World(stage, lambda *key: clocks[key], truth)
-    asked = [selector for slo in slos for selector in raw_selectors(slo.sli)]
+    asked = [selector for slo in slos for selector in slo.sli.selectors()]
     world.asked = frozenset(selector.name for selector in asked if selector.name is not None)
     for selector in asked:
         own = [matcher for matcher in selector.matchers if matcher.label == "le"]
@@ -144,7 +151,7 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     }
     for metric, held in gauges.items():
         if metric not in known:
-            selectors = [s for _, sli in held for s in raw_selectors(sli) if s.name == metric]
+            selectors = [s for _, sli in held for s in sli.selectors() if s.name == metric]
             yield from flows.gauge(metric, held, selectors, world)
     for metric, judged in free.items():
         slo, sli, selectors = judged[0]
@@ -173,7 +180,7 @@ def _beside(specs: Specs, world: World, known: set[str], written: Scenario) -> I
 def _by_metric(slo: Slo, sli: Threshold) -> dict[str, list[VectorSelector]]:
     """The selectors of each metric in a threshold's expression, the widest first."""
     found: dict[str, list[VectorSelector]] = {}
-    for selector in sorted(raw_selectors(sli), key=lambda selector: len(selector.matchers)):
+    for selector in sorted(sli.selectors(), key=lambda selector: len(selector.matchers)):
         found.setdefault(_name(selector, slo), []).append(selector)
     return found
 

@@ -10,12 +10,16 @@ import numpy as np
 
 from slo.promql.ast import Aggregate, VectorSelector
 from slo.promql.parse import parse
+from slo.sli.freshness import Freshness
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.threshold import Threshold
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.forms import Apart
 from slo.source.simulation.labels import instances, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, added, background, traffic
 from slo.source.simulation.world import World, job_of, spans_of
-from slo.spec.model import Freshness, Probe, Ratio, Slo, Threshold
+from slo.spec.model import Slo
 
 _RESTART_EACH = 4  # scrapes
 

@@ -9,8 +9,11 @@ from decimal import Decimal, InvalidOperation
 from slo.errors import SloError
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Unary, VectorSelector, children
 from slo.promql.parse import parse
-from slo.spec.build_sli import WINDOW_VARIABLE
-from slo.spec.model import Latency, Probe, Ratio, Raw, Slo
+from slo.sli.latency import Latency
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.raw import WINDOW_VARIABLE, Raw
+from slo.spec.model import Slo
 
 # What a function over a range counts: a counter's events, a gauge's samples, or those that are 1.
 _MEASURES = {"increase": "events", "rate": "events", "count_over_time": "samples", "sum_over_time": "ones"}

@@ -9,12 +9,13 @@ from decimal import Decimal
 import numpy as np
 
 from slo.promql.samples import is_stale, matches
+from slo.sli.latency import Latency
 from slo.source.simulation.counters import Counter, Row, counter, lose
 from slo.source.simulation.forms import bound_of
 from slo.source.simulation.labels import instances, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, added, background, traffic
 from slo.source.simulation.world import World, job_of, spans_of
-from slo.spec.model import Latency, Slo
+from slo.spec.model import Slo
 
 
 def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World) -> Iterable[Row]:

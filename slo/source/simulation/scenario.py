@@ -11,13 +11,13 @@ from typing import Annotated
 from pydantic import Field
 
 from slo.errors import DefinitionError
+from slo.fields import Model
+from slo.reading import Fault, Report, parse_quantity, read_duration
 from slo.source.simulation.plan import Span
-from slo.spec.document import Model
 from slo.spec.model import Specs
-from slo.spec.read import Fault, Report, parse_quantity, read_duration
 from slo.spec.single import parse_single, read_text
-from slo.spec.suggest import suggest
 from slo.spec.yaml import Path as YamlPath
+from slo.suggest import suggest
 
 
 class _IncidentModel(Model):

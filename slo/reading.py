@@ -1,0 +1,87 @@
+"""Texts of a definition, read: durations, quantities, selectors, expressions; their faults are reported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+
+from slo.errors import DurationError, PromqlError
+from slo.promql.ast import VectorSelector
+from slo.promql.parse import parse as parse_promql
+from slo.promql.parse import parse_selector
+from slo.window import MINUTE, parse_duration
+
+Path = tuple[str | int, ...]
+Report = Callable[[Path, str, str], None]  # path, message, "error" or "warning"
+
+_UNITS = {
+    "": Decimal(1), "%": Decimal("0.01"), "ms": Decimal("0.001"), "s": Decimal(1), "k": Decimal(1000),
+    **{f"{prefix}B": Decimal(1000) ** power for power, prefix in enumerate(("", "k", "M", "G", "T"))},
+    **{f"{prefix}iB": Decimal(1024) ** power for power, prefix in enumerate(("K", "M", "G", "T"), 1)},
+}  # fmt: skip
+
+_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)")
+
+
+class Fault(Exception):  # noqa: N818 - carried to `report`, never shown by itself
+    """A part that cannot be built; its problem has been reported."""
+
+
+def parse_quantity(text: str) -> Decimal:
+    """A number with or without a unit: `100`, `1GiB`, `10GB`, `70%` (0.7), `5ms` (0.005). Raises ValueError."""
+    found = _QUANTITY.fullmatch(text.strip())
+    if found is None or found["unit"] not in _UNITS:
+        raise ValueError(
+            f"{text!r} is no quantity; write a number, with a unit such as {', '.join(filter(None, _UNITS))}"
+        )
+    return Decimal(found["number"].replace("_", "").replace(",", "")) * _UNITS[found["unit"]]
+
+
+def read_duration(text: str, at: Path, report: Report) -> int:
+    """A duration in milliseconds. Raises Fault once reported."""
+    try:
+        return parse_duration(text)
+    except DurationError as error:
+        report(at, str(error), "error")
+        raise Fault from None
+
+
+def read_selector(text: str, at: Path, report: Report) -> VectorSelector:
+    """A metric with matchers. Raises Fault once reported."""
+    try:
+        selector = parse_selector(text)
+    except PromqlError as error:
+        report(at, _refusal(error), "error")
+        raise Fault from None
+    if selector.offset_ms or selector.at is not None:
+        report(at, "leave `offset` and `@` out; a definition holds for every moment", "error")
+        raise Fault
+    return selector
+
+
+def _refusal(error: PromqlError) -> str:
+    """The parser speaks as a server does, which takes it as known that it was given PromQL."""
+    return f"not valid PromQL: {error}" if "parse error: " in str(error) else str(error)
+
+
+def check_promql(text: str, at: Path, report: Report) -> None:
+    """Raises Fault once reported where an expression does not parse."""
+    try:
+        parse_promql(text)
+    except PromqlError as error:
+        report(at, _refusal(error), "error")
+        raise Fault from None
+
+
+def read_slice(text: str | None, default_ms: int, at: Path, report: Report) -> int:
+    """How often something is judged, milliseconds. Raises Fault once reported."""
+    if text is None:
+        return default_ms
+    found = read_duration(text, (*at, "slice"), report)
+    if not 1000 <= found <= 5 * MINUTE or 5 * MINUTE % found:
+        report(
+            (*at, "slice"), f"a slice of {text} does not divide 5m; accepted are such as 10s, 30s, 1m and 5m", "error"
+        )
+        raise Fault
+    return found

@@ -1,0 +1,187 @@
+"""What a kind of SLI is to everybody else: the protocol that each file beside this one fulfils.
+
+Nothing outside `slo.sli` knows one kind from another. A new kind is one file and its line in `slo.sli.kinds`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from slo.fields import Model
+from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
+from slo.promql.samples import Samples
+from slo.reading import Path, Report
+from slo.sli.counts import TARGET_LABELS, Counts, Floats, Grid, Ints, Part
+from slo.sli.tiles import Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a reader of the figures must know. `code` is stable, for programs; `text` is for people."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Counts per step, the histogram's buckets if there are any, and what must be said beside them.
+
+    `bounds` are upper bounds in seconds, ascending, `bucket_counts` cumulative counts of shape (steps, bounds).
+    `downtimes` are (start_ms, end_ms). Where `invalid` has notes no figure can be believed.
+    """
+
+    counts: Counts
+    bounds: Floats = field(default_factory=lambda: np.empty(0))
+    bucket_counts: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    notes: tuple[Note, ...] = ()
+    has_data: bool = True
+    downtimes: tuple[tuple[int, int], ...] = ()
+    invalid: tuple[Note, ...] = ()
+
+
+class Answer(Protocol):
+    """Values of an expression at `times` (int64 milliseconds): per series labels and float64 values, NaN for none."""
+
+    @property
+    def times(self) -> Ints: ...
+    @property
+    def series(self) -> Sequence[tuple[Mapping[str, str], Floats]]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+class Reader(Protocol):
+    """What a kind asks for samples and answers: a source. Its methods raise SourceError."""
+
+    @property
+    def local(self) -> bool: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples: ...
+    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Answer: ...
+    def query(self, expr: Node, at_ms: int) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scraping:
+    """How an SLO's metrics are scraped: the usual interval, and the labels that name a target."""
+
+    interval_ms: int = 30_000
+    target: tuple[str, ...] = TARGET_LABELS
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a kind may need of the definition around it while it is read."""
+
+    percentile_threshold: str | None  # of an objective such as `p95 < 500ms`
+    objective_path: Path
+    scrape_ms: int
+    others: Mapping[str, Sli | None]  # the SLIs of the service's other SLOs by name; None for a faulty one
+
+
+Record = Callable[[str], MatrixSelector | VectorSelector]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One of the series that the rules keep per tile: `what` is `events`, `errors` or `down`."""
+
+    what: str
+    expr: Node
+
+
+@dataclass(frozen=True)
+class Sli(ABC):
+    """What is counted: good and bad events of a service."""
+
+    key: ClassVar[str] = ""  # under `sli` in a definition; kinds may share one
+    model: ClassVar[type[Model]]  # the YAML below it
+    has_breakdown: ClassVar[bool] = False  # whether its events are known by series
+    by_expression: ClassVar[bool] = False  # whether only an expression over a window can count it
+
+    @classmethod
+    @abstractmethod
+    def read(cls, model: Any, at: Path, report: Report, around: Surroundings) -> Sli:
+        """From its YAML. Reports all faults, and raises Fault where there were any that leave no SLI."""
+
+    @abstractmethod
+    def selectors(self) -> tuple[VectorSelector, ...]:
+        """The series whose samples decide this SLI, without offsets, each once; of all events first."""
+
+    @abstractmethod
+    def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
+        """The events per step of `grid`; by series those of step `first` and later. Raises SourceError."""
+
+    @abstractmethod
+    def errors_tile(self, tile: Tile) -> Node:
+        """The number of bad events in a tile as PromQL: 0 where there was only good traffic, absent without data."""
+
+    @abstractmethod
+    def total_tile(self, tile: Tile) -> Node:
+        """The number of all events in a tile as PromQL; absent without data."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What an event is, and when it is bad, as half a sentence."""
+
+    @property
+    def slice_ms(self) -> int | None:
+        """How often it is judged, where it is judged by slices of time."""
+        return None
+
+    @property
+    def takes_by(self) -> bool:
+        """Whether it can have a budget for each value of a label."""
+        return False
+
+    @property
+    def latency_limit_seconds(self) -> float | None:
+        """The latency that is still good, where it is about latency and its histogram can be drawn."""
+        return None
+
+    @property
+    def kind_labels(self) -> frozenset[str]:
+        """The labels by which it tells bad events from good ones."""
+        return frozenset()
+
+    @property
+    def fixed_labels(self) -> frozenset[str]:
+        """The labels that its selectors fix to one value."""
+        return frozenset(m.label for one in self.selectors() for m in one.matchers if m.op == "=")
+
+    @property
+    def buckets(self) -> VectorSelector | None:
+        """The buckets of its classic histogram, if it has one; their unit is `unit_seconds`."""
+        return None
+
+    @property
+    def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]] | None:
+        """What two SLIs whose tiles differ by their selectors only have in common, and these selectors; None: nothing."""
+        return None
+
+    def narrowed(self, matchers: tuple[Matcher, ...]) -> Sli:
+        """The same of fewer series."""
+        raise NotImplementedError(f"{type(self).__name__} has no budgets by label")
+
+    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
+        """What the rules keep per tile, in order. `series` selects what was kept before: (what, range_ms)."""
+        return Recorded("events", self.total_tile(tile)), Recorded("errors", self.errors_tile(tile))
+
+    def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:
+        """The events of (start, end] by series, added up where the samples are; None where that is not known. Raises
+        SourceError."""
+        return None
+
+    def no_value(self) -> str:
+        """What a stretch without scrapes is to it, as the end of a sentence."""
+        return "counters carry their events over to the next scrape"

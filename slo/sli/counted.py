@@ -1,0 +1,108 @@
+"""Kinds of SLI that are counted from raw samples: the scrapes reveal their events."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from slo.promql.ast import Node, VectorSelector
+from slo.promql.samples import Samples, Series
+from slo.sli.base import Measured, Note, Reader, Scraping, Sli
+from slo.sli.counters import Tally
+from slo.sli.counts import LOOKBACK_MS, Grid, Part, Seen, find_gaps, parts_of
+from slo.sli.notes import several_writers
+from slo.sli.stepwise import measure_steps, part_tile, stepwise_note, tile_of, too_many
+from slo.sli.tiles import Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What each series counted in a tile: of all events and of a part of them; `selector` selects all."""
+
+    selector: VectorSelector
+    whole: Node
+    part: Node
+    part_is: Literal["errors", "good"]
+
+
+@dataclass(frozen=True)
+class CountedSli(Sli):
+    """An SLI whose events are known from the raw samples of its series."""
+
+    has_breakdown: ClassVar[bool] = True
+
+    @abstractmethod
+    def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
+        """The events per step; by series those of step `first` and later.
+
+        `samples` should begin before the grid does, for the baselines. `target` are the labels that name a target.
+        """
+
+    @abstractmethod
+    def labelled(self, tile: Tile) -> Labelled:
+        """The events of each series in a tile as PromQL."""
+
+    @property
+    def takes_by(self) -> bool:
+        return True
+
+    def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
+        """The counters of all events, if it has any, and those of a part, each with the one that it is a part of."""
+        return (), {}
+
+    def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
+        """What a server's answer needs beside its counts."""
+        return found
+
+    def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
+        if too_many(self, reader, grid, scraping):
+            found = measure_steps(self, reader, grid, scraping, *self.counters())
+            found = replace(found, notes=(stepwise_note(grid), *found.notes))
+            return self.finish_steps(found, reader, grid, scraping)
+        samples = reader.samples(self.selectors(), grid.start_ms - LOOKBACK_MS, grid.end_ms)
+        found = self.count(samples, grid, scraping.target, first)
+        notes = (*(Note("source", text) for text in reader.notes), *found.notes)
+        return replace(found, notes=notes, invalid=(*found.invalid, *several_writers(found.counts.seen)))
+
+    def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:
+        grid = Grid(end_ms, end_ms - start_ms, 1)
+        if not too_many(self, reader, grid, scraping):
+            samples = reader.samples(self.selectors(), grid.start_ms - LOOKBACK_MS, grid.end_ms)
+            return self.count(samples, grid, scraping.target).counts.parts
+        of = self.labelled(tile_of(grid, scraping)).selector
+        asked = part_tile(of, reader, start_ms, end_ms)
+        if asked is None:
+            return None
+        tile_ms, first_ms = asked
+
+        def amounts(expr: Node) -> list[tuple[Mapping[str, str], float]]:
+            answer = reader.query_range(expr, first_ms, end_ms, tile_ms)
+            return [(labels, float(np.nansum(values))) for labels, values in answer.series]
+
+        by_series = self.labelled(replace(tile_of(grid, scraping), length_ms=tile_ms))
+        return parts_of(amounts(by_series.whole), amounts(by_series.part), by_series.part_is)
+
+
+def seen_of(
+    series: Sequence[Series], grid: Grid, target: tuple[str, ...], whole: Tally, part: Tally | None = None
+) -> Seen:
+    """What was met while all events, and a part of them, were counted."""
+    gaps, interval = find_gaps(series, grid.start_ms, grid.end_ms, target)
+    return Seen(
+        len(series),
+        whole.resets,
+        whole.born,
+        whole.born_events,
+        whole.dropped,
+        gaps,
+        interval,
+        continued=whole.continued,
+        doubt_events=whole.doubt,
+        doubt_errors=part.doubt if part else 0.0,
+        without_baseline=whole.without_baseline,
+        several_writers=tuple(dict.fromkeys((*whole.several_writers, *(part.several_writers if part else ())))),
+    )

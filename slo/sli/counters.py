@@ -1,0 +1,473 @@
+"""From samples of counters to events: what the scrapes reveal, and nothing that they don't.
+
+The contract, per target (`job` and `instance`, or the labels that a definition names):
+- The increase between two consecutive samples of a series counts at the later one, across gaps of any length.
+- A value below the one before restarted at 0 and counts whole.
+- A series that appears while another one of its target vanishes goes on under other labels: what counts is by how much
+  what appeared exceeds what vanished. Of the two readings of such a change, going on and starting anew, the one with
+  fewer events counts.
+- Any other new series of a known target, and the series of a new target of a job that is already scraped, start at 0:
+  their first values count.
+- What starts at 0, after a fall or at a birth, is believed up to twice what the target (a new one: the busiest target
+  of its job) counted in the 15 minutes before, in proportion for longer pauses. What is higher is a baseline, and its
+  value is in doubt. Bad events of a birth are believed up to what the target counted of all events at that scrape.
+- The first targets ever seen are baselines.
+
+`slo.sli.tiles` counts in the same way on a server.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from slo.promql.samples import Series
+from slo.sli.counts import (
+    FEW_EVENTS,
+    LOOKBACK_MS,
+    TARGET_LABELS,
+    TRAFFIC_FACTOR,
+    TRAFFIC_MS,
+    Cursor,
+    Floats,
+    Ints,
+    Target,
+    finite,
+    same_times,
+    target_of,
+)
+
+# A pause of more than one and a half usual intervals is a pause; a sample within three quarters of one is the same scrape.
+_PAUSE = 1.5
+_SCRAPE = 0.75
+_DEFAULT_INTERVAL_MS = 60_000.0
+# From this many falls on, at this share of its samples, a series is looked at for several writers.
+_MIN_FALLS = 6
+_FALLING_SHARE = 0.2
+_WRITERS = 4
+_LOOKED_AT = 4_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """Events per step, and what was met while they were counted."""
+
+    sums: Floats
+    resets: int = 0
+    born: int = 0
+    born_events: float = 0.0
+    dropped: int = 0
+    continued: int = 0
+    doubt: float = 0.0
+    without_baseline: int = 0
+    several_writers: list[str] = field(default_factory=list)
+    by_series: list[tuple[Mapping[str, str], float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One series: its samples that are numbers; `falls` are the places of samples below the one before."""
+
+    labels: Mapping[str, str]
+    times: Ints
+    values: Floats
+    falls: Ints
+    believed: Floats  # of each fall: the value that counts, 0 where it is not believed
+
+    def reached(self) -> Floats:
+        """A counter that never falls with the same increases; exact as long as no sum is above 2**53."""
+        if not len(self.falls):
+            return self.values
+        grown = np.diff(self.values)
+        grown[self.falls - 1] = self.believed
+        return np.concatenate([[0.0], np.cumsum(grown)])
+
+    @property
+    def interval_ms(self) -> float:
+        return float(np.median(np.diff(self.times[:1000]))) if len(self.times) > 1 else _DEFAULT_INTERVAL_MS
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Samples [low, high) of a line without a pause in which its target was scraped."""
+
+    line: int
+    low: int
+    high: int
+
+
+class _Scraped:
+    """One target: its series, when it was scraped, and what it counted."""
+
+    def __init__(self, lines: list[_Line]) -> None:
+        self.lines = lines
+
+    @cached_property
+    def start_ms(self) -> int:
+        return min(int(line.times[0]) for line in self.lines)
+
+    @cached_property
+    def end_ms(self) -> int:
+        return max(int(line.times[-1]) for line in self.lines)
+
+    @cached_property
+    def interval_ms(self) -> float:
+        return max(line.interval_ms for line in self.lines)
+
+    @cached_property
+    def scrapes(self) -> Ints:
+        """The times of all scrapes, ascending."""
+        first = self.lines[0].times
+        if all(same_times(line.times, first) for line in self.lines):
+            return first
+        return np.unique(np.concatenate([line.times for line in self.lines]))
+
+    @cached_property
+    def _sums(self) -> Floats:
+        """What was counted up to each scrape."""
+        amounts = np.zeros(len(self.scrapes))
+        for line in self.lines:
+            if len(line.times) > 1:
+                grown = np.diff(line.values)
+                grown[line.falls - 1] = line.believed
+                whole = len(line.times) == len(self.scrapes)
+                amounts[slice(1, None) if whole else np.searchsorted(self.scrapes, line.times[1:])] += grown
+        return np.cumsum(amounts)
+
+    def recount(self) -> None:
+        """After what is believed of the falls has changed."""
+        self.__dict__.pop("_sums", None)
+
+    def add(self, at_ms: int, amount: float) -> None:
+        """Events that a birth brought."""
+        self._sums[int(np.searchsorted(self.scrapes, at_ms)) :] += amount
+
+    def between(self, after_ms: float, up_to_ms: float) -> float:
+        """The events with after_ms < time <= up_to_ms."""
+        low, high = np.searchsorted(self.scrapes, [after_ms, up_to_ms], side="right")
+        return float((self._sums[high - 1] if high else 0.0) - (self._sums[low - 1] if low else 0.0))
+
+    def lately(self, up_to_ms: float) -> float:
+        """The events of the 15 minutes before; three times those of the last five where traffic has just begun."""
+        third = TRAFFIC_MS / 3
+        return max(self.between(up_to_ms - TRAFFIC_MS, up_to_ms), 3 * self.between(up_to_ms - third, up_to_ms))
+
+
+class Counters:
+    """The series of one counter, by target. `by` are the labels that name a target; all but the last name its job.
+
+    `whole` are the counters of all events, already tallied, where these count a part of them.
+    """
+
+    def __init__(
+        self, series: Sequence[Series], by: Sequence[str] = TARGET_LABELS, whole: Counters | None = None
+    ) -> None:
+        self._whole = whole
+        self.dropped = 0
+        self.several_writers: list[str] = []
+        lines: dict[Target, list[_Line]] = {}
+        for one in series:
+            times, values, dropped = finite(one)
+            self.dropped += dropped
+            if len(times):
+                falls = np.flatnonzero(values[1:] < values[:-1]) + 1
+                line = _Line(one.labels, times, values, falls, values[falls])
+                lines.setdefault(target_of(one.labels, by), []).append(line)
+                if _several_writers(line):
+                    self.several_writers.append(_name(one.labels))
+        self.targets = {target: _Scraped(held) for target, held in lines.items()}
+        self._jobs: dict[Target, list[Target]] = {}
+        for target in self.targets:
+            self._jobs.setdefault(target[:-1], []).append(target)
+        self._spans: dict[Target, tuple[Ints, Ints]] = {}
+        self._doubt = self._check_falls()
+
+    def counted(self, target: Target, after_ms: float, up_to_ms: float) -> float:
+        """What a target counted in a stretch of time; of a target that is not among these, what all did."""
+        if target in self.targets:
+            return self.targets[target].between(after_ms, up_to_ms)
+        return sum(one.between(after_ms, up_to_ms) for one in self.targets.values())
+
+    def _check_falls(self) -> float:
+        """Takes back the values after falls that are too high to be believed; returns what they amount to."""
+        fallen = [
+            (target, line) for target, one in self.targets.items() for line in one.lines if len(line.falls)
+        ]  # fmt: skip
+        for _, line in fallen:
+            line.believed = np.zeros(len(line.falls))
+        # What is believed adds to the traffic that later values are held against, so it takes a few rounds.
+        for _ in range(3):
+            changed = set()
+            for target, line in fallen:
+                for place in np.flatnonzero(line.believed == 0.0).tolist():
+                    at = int(line.falls[place])
+                    value = float(line.values[at])
+                    if value > 0 and self._believes(
+                        value, target, int(line.times[at]), int(line.times[at - 1]), others=True
+                    ):
+                        line.believed[place] = value
+                        changed.add(target)
+            for target in changed:
+                self.targets[target].recount()
+            if not changed:
+                break
+        return sum(float(np.sum(line.values[line.falls][line.believed == 0.0])) for _, line in fallen)
+
+    def _believes(self, events: float, target: Target, at_ms: int, since_ms: int, others: bool = False) -> bool:
+        """Whether a target can have had so many events since its last scrape; with `others`, as the busiest of its job."""
+        if events <= FEW_EVENTS:
+            return True
+        longer = max(1.0, (at_ms - since_ms) / TRAFFIC_MS)
+
+        def bound(of: _Scraped) -> float:
+            return TRAFFIC_FACTOR * (of.lately(since_ms) * longer + of.between(since_ms, at_ms))
+
+        knowing = self if self._whole is None or target not in self._whole.targets else self._whole
+        if target in knowing.targets and events <= bound(knowing.targets[target]):
+            return True
+        return others and any(events <= bound(other) for other in knowing._others(target, since_ms))
+
+    def _others(self, target: Target, at_ms: int, margin_ms: float = 0.0) -> list[_Scraped]:
+        """The other targets of a job that were there at a moment, or not longer before than the look-back."""
+        job = target[:-1]
+        names = self._jobs.get(job, [])
+        if len(names) < 2:
+            return []
+        if job not in self._spans:
+            held = [self.targets[name] for name in names]
+            self._spans[job] = np.array([one.start_ms for one in held]), np.array([one.end_ms for one in held])
+        starts, ends = self._spans[job]
+        there = np.flatnonzero((starts < at_ms - margin_ms) & (ends >= at_ms - LOOKBACK_MS)).tolist()
+        return [self.targets[names[place]] for place in there if names[place] != target]
+
+    def _joins(self, target: Target) -> bool:
+        """Whether a target begins in a job that has been scraped for a while, within the look-back."""
+        own = self.targets[target]
+        others = self._others(target, own.start_ms)
+        return any(own.start_ms - other.start_ms > _PAUSE * max(own.interval_ms, other.interval_ms) for other in others)
+
+    def _believes_cold(self, events: float, target: Target) -> bool:
+        """Whether a new target can have had so many events before its first scrape: as many as the busiest of its job."""
+        if events <= FEW_EVENTS:
+            return True
+        start = self.targets[target].start_ms
+        for other in self._others(target, start):
+            place = int(np.searchsorted(other.scrapes, start, side="left"))
+            last = int(other.scrapes[place - 1])
+            longer = max(1.0, min(start - last, LOOKBACK_MS) / TRAFFIC_MS)
+            if events <= TRAFFIC_FACTOR * other.lately(last) * longer:
+                return True
+        return False
+
+    def tally(self, cursor: Cursor) -> Tally:
+        """The events per step."""
+        grid = cursor.grid
+        found = Tally(np.zeros(grid.steps), dropped=self.dropped, doubt=self._doubt)
+        found.several_writers = self.several_writers
+        for target, one in self.targets.items():
+            extra: dict[int, float] = {}
+            for at_ms, line, amount in self._births(target, found):
+                step = grid.step_of(at_ms)
+                if 0 <= step < grid.steps:
+                    found.sums[step] += amount
+                    if step >= cursor.first:
+                        extra[id(line)] = extra.get(id(line), 0.0) + amount
+            for line in one.lines:
+                found.resets += len(line.falls)
+                ends = cursor.counts(line.times)
+                reached = line.reached()
+                at_edges = np.where(ends > 0, reached[np.maximum(ends, 1) - 1], reached[0])
+                found.sums += np.diff(at_edges)
+                amount = float(at_edges[-1] - at_edges[cursor.first]) + extra.get(id(line), 0.0)
+                found.by_series.append((line.labels, amount))
+        return found
+
+    def _births(self, target: Target, found: Tally) -> list[tuple[int, _Line, float]]:
+        """What series that appear add to (or, where they went on under other labels, take from) their own increases:
+        (at_ms, series, events)."""
+        one, knowing, whole = self.targets[target], self, self._whole
+        known = one
+        if whole is not None and target in whole.targets:
+            # When a target is scraped, and since when, is known from all its events, not from the bad ones alone.
+            known, knowing = whole.targets[target], whole
+        lines, scrapes, start = one.lines, known.scrapes, min(known.start_ms, one.start_ms)
+        joins = knowing._joins(target)
+        if not joins and all(same_times(line.times, scrapes) for line in lines):
+            return []
+        if known is not one:
+            scrapes = np.union1d(scrapes, one.scrapes)
+        runs = [run for number, line in enumerate(lines) for run in _runs(number, line, scrapes)]
+        starts = np.array([lines[run.line].times[run.low] for run in runs])
+        last_seen = np.array([lines[run.line].times[run.high - 1] for run in runs])
+        last_value = np.array([lines[run.line].values[run.high - 1] for run in runs])
+        of_line = np.array([run.line for run in runs])
+        usual = np.array([lines[run.line].interval_ms if len(lines[run.line].times) > 1 else 0.0 for run in runs])
+        continued = np.zeros(len(runs), dtype=bool)
+        births: list[tuple[int, _Line, float]] = []
+        doubtful_start = False
+        for at_ms in np.unique(starts).tolist():
+            group = np.flatnonzero(starts == at_ms)
+            interval = max(lines[number].interval_ms for number in of_line[group].tolist())
+            cold = at_ms <= start + _PAUSE * max(interval, known.interval_ms)
+            if cold and not joins:
+                continue
+            place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval, side="left"))
+            before = int(scrapes[place - 1]) if place else at_ms
+            vanished = np.empty(0, np.int64)
+            if not cold:
+                # Late by its own interval, and there at the target's last scrape or within a scrape of it.
+                own = np.where(usual > 0, usual, interval)
+                gone = (last_seen >= before - (_PAUSE - 0.25) * np.maximum(own, interval)) & (
+                    last_seen <= at_ms - _SCRAPE * own
+                )
+                # What was there together with a series that comes back is no stand-in for it, but another scraper's.
+                for number in of_line[group].tolist():
+                    own_runs = np.flatnonzero((of_line == number) & (starts < at_ms)).tolist()
+                    for run in own_runs:
+                        beside = np.minimum(last_seen, last_seen[run]) > np.maximum(starts, starts[run])
+                        gone &= ~np.isin(of_line, of_line[beside & (of_line != number)])
+                vanished = np.flatnonzero(gone & ~continued & ~np.isin(of_line, of_line[group]))
+            reading = _read(lines, runs, group.tolist(), [])
+            for candidates in (vanished, _alike(lines, runs, group.tolist(), vanished.tolist())):
+                other = _read(lines, runs, group.tolist(), last_value[candidates].tolist())
+                if other.went_on and other.events < reading.events:
+                    reading, vanished = other, candidates
+            if reading.went_on:
+                continued[vanished] = True
+                found.continued += len(group)
+            new = [runs[number].low == 0 for number in group.tolist()]
+            if any(new):
+                first_values = sum(share for (_, share, _), first in zip(reading.shares, new, strict=True) if first)
+                events = reading.events if reading.went_on else first_values
+                if whole is not None:
+                    since = at_ms - _PAUSE * interval if cold else before - interval
+                    until = at_ms + _PAUSE * interval if cold else at_ms
+                    believed = events <= whole.counted(target, since, until) * (1 + 1e-9) + 1e-6
+                elif cold:
+                    believed = self._believes_cold(events, target)
+                else:
+                    believed = self._believes(events, target, at_ms, before)
+                if not believed:
+                    found.doubt += events
+                    doubtful_start |= cold
+                    if reading.went_on:
+                        births += [(at_ms, line, -own) for line, _, own in reading.shares if own]
+                    continue
+                if not reading.went_on:
+                    found.born += sum(new)
+                    found.born_events += first_values
+            added = [(at_ms, line, share - own) for line, share, own in reading.shares if share != own]
+            if whole is None:
+                one.add(at_ms, sum(amount for _, _, amount in added))
+            births += added
+        found.without_baseline += doubtful_start
+        return births
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the series of a target that appear at one moment mean.
+
+    `shares` are (line, the events that it had, what the difference to its own last value already counts).
+    """
+
+    events: float
+    went_on: bool
+    shares: list[tuple[_Line, float, float]]
+
+
+def _alike(lines: Sequence[_Line], runs: Sequence[_Run], group: Sequence[int], vanished: Sequence[int]) -> Ints:
+    """Of what vanished, the series whose labels are most like those of one that appeared: of two scrapers of a target one
+    may have been relabelled before the other."""
+    chosen: set[int] = set()
+    for place in group:
+        new = lines[runs[place].line].labels
+        differing = [
+            sum(new[label] != value for label, value in lines[runs[other].line].labels.items() if label in new)
+            for other in vanished
+        ]
+        chosen.update(other for other, differ in zip(vanished, differing, strict=True) if differ == min(differing))
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _read(lines: Sequence[_Line], runs: Sequence[_Run], group: Sequence[int], vanished: Sequence[float]) -> _Reading:
+    """Of two readings of a change the one with fewer events: all started anew or came back, or they go on for what vanished."""
+    shares = []
+    values = []
+    for place in group:
+        line, low = lines[runs[place].line], runs[place].low
+        value = float(line.values[low])
+        values.append(value)
+        if low == 0:
+            shares.append((line, value, 0.0))
+        else:
+            before = float(line.values[low - 1])
+            own = value - before
+            if own < 0:
+                place_of_fall = int(np.searchsorted(line.falls, low))
+                own = float(line.believed[place_of_fall])
+            shares.append((line, own, own))
+    anew = sum(share for _, share, _ in shares)
+    on = sum(values) - sum(vanished)
+    if len(vanished) and 0 <= on < anew:
+        each = _paired(values, vanished, on)
+        return _Reading(on, True, [(line, part, own) for (line, _, own), part in zip(shares, each, strict=True)])
+    return _Reading(anew, False, shares)
+
+
+def _paired(values: Sequence[float], vanished: Sequence[float], total: float) -> list[float]:
+    """The events of each series that goes on: what it exceeds its likeliest predecessor by, else in proportion."""
+    if len(values) == len(vanished):
+        order = np.argsort(values, kind="stable")
+        grown = np.zeros(len(values))
+        grown[order] = np.sort(values) - np.sort(np.array(vanished))
+        if (grown >= 0).all():
+            return [float(one) for one in grown]
+    whole = sum(values)
+    return [total * value / whole if whole else 0.0 for value in values]
+
+
+def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
+    """A line's samples, cut where it paused while its target was scraped."""
+    size = len(line.times)
+    if size == len(scraped) or size == 1:
+        return [_Run(number, 0, size)]
+    interval = line.interval_ms
+    wide = np.flatnonzero(np.diff(line.times) > _PAUSE * interval)
+    cuts = []
+    if len(wide):
+        low = np.searchsorted(scraped, line.times[wide] + _SCRAPE * interval, side="right")
+        high = np.searchsorted(scraped, line.times[wide + 1] - _SCRAPE * interval, side="left")
+        cuts = (wide[high > low] + 1).tolist()
+    edges = [0, *cuts, size]
+    return [_Run(number, low, high) for low, high in itertools.pairwise(edges)]
+
+
+def _several_writers(line: _Line) -> bool:
+    """Whether more than one process writes a series: it falls again and again, and its samples are a few counters that
+    take turns. A process that crashes again and again starts from nothing each time, which no few counters explain."""
+    values = line.values[:_LOOKED_AT]
+    falls = int(np.count_nonzero(line.falls < len(values)))
+    if falls < _MIN_FALLS or falls < _FALLING_SHARE * len(values):
+        return False
+    last: list[float] = []
+    restarts = 0
+    for value in values.tolist():
+        below = [place for place, held in enumerate(last) if held <= value]
+        if below:
+            last[max(below, key=last.__getitem__)] = value
+        elif len(last) < _WRITERS:
+            last.append(value)
+        else:
+            restarts += 1
+            last[int(np.argmin(last))] = value
+    return restarts <= 0.1 * falls
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    rest = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if name != "__name__")
+    return f"{labels.get('__name__', '')}{{{rest}}}"

@@ -1,0 +1,205 @@
+"""Counts of events per step of time, and what was met while they were counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slo.promql.samples import Series
+from slo.window import HOUR, MINUTE
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Target = tuple[str, ...]
+
+# The labels that tell one scraped target from another, unless a definition names its own.
+TARGET_LABELS = ("job", "instance")
+
+# How far back what is counted through a server looks for a series' last value: a longer pause starts from a new
+# baseline, and a note says so. Samples in memory are read without such a bound.
+LOOKBACK_MS = 2 * HOUR
+# A value that appears is believed up to twice what its target counted in this long before.
+TRAFFIC_MS = 15 * MINUTE
+TRAFFIC_FACTOR = 2.0
+# So few events are believed of an idle target too: the first requests of a day are no relabelling.
+FEW_EVENTS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`steps` steps of `step_ms` that end at `end_ms`; step i covers (edge i, edge i+1]."""
+
+    end_ms: int
+    step_ms: int
+    steps: int
+
+    @property
+    def start_ms(self) -> int:
+        """Where the first step begins."""
+        return self.end_ms - self.steps * self.step_ms
+
+    @property
+    def ends(self) -> Ints:
+        """The end of each step, int64 milliseconds."""
+        return self.start_ms + self.step_ms * np.arange(1, self.steps + 1, dtype=np.int64)
+
+    def step_of(self, at_ms: int) -> int:
+        """The step that a moment lies in; below 0 or `steps` and above where it lies in none."""
+        return -(-(at_ms - self.start_ms) // self.step_ms) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch without a single scrape of the total: (start_ms, end_ms)."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was met on the way, for the notes beside a figure.
+
+    `continued` series went on under other labels; `born_events` are the first values that were counted. `doubt_events`
+    (of all) and `doubt_errors` (of the bad or the good ones) are values that appeared or restarted too high to be
+    believed, so that nothing of them was counted; `without_baseline` targets had such a first value. `several_writers`
+    names series that more than one process writes, `without_bound` targets whose histogram lacks the threshold's
+    bucket. `longest_unseen_ms` is the longest pause after which a path could not know what had been there before.
+    """
+
+    series: int = 0
+    resets: int = 0
+    born: int = 0
+    born_events: float = 0.0
+    dropped: int = 0
+    gaps: tuple[Gap, ...] = ()
+    interval_ms: float = 0.0
+    bounds: tuple[Decimal, ...] = ()
+    continued: int = 0
+    doubt_events: float = 0.0
+    doubt_errors: float = 0.0
+    without_baseline: int = 0
+    several_writers: tuple[str, ...] = ()
+    without_bound: tuple[str, ...] = ()
+    longest_unseen_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one series had of the bad and of all events, from the step on that was asked for. Either may be negative: of
+    two series the one takes from what the other adds."""
+
+    labels: Mapping[str, str]
+    errors: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Bad and all events per step of `grid`; arrays of `grid.steps` float64. NaN where nothing could be asked.
+
+    `parts` is None where it is not known which series had which events.
+    """
+
+    grid: Grid
+    errors: Floats
+    total: Floats
+    seen: Seen = field(default_factory=Seen)
+    parts: tuple[Part, ...] | None = None
+
+
+Amounts = Sequence[tuple[Mapping[str, str], float]]
+
+
+def parts_of(whole: Amounts, part: Amounts, part_is: Literal["errors", "good"]) -> tuple[Part, ...]:
+    """By series, from the labels and events of those of all events and of the bad or the good ones.
+
+    What is good is not bad, so that the parts add up to the errors.
+    """
+    good = part_is == "good"
+    of_whole = [Part(labels, amount if good else 0.0, amount) for labels, amount in whole]
+    return (*of_whole, *(Part(labels, -amount if good else amount, 0.0) for labels, amount in part))
+
+
+def finite(series: Series) -> tuple[Ints, Floats, int]:
+    """The samples that are numbers, and how many were not (stale markers are no samples at all)."""
+    ok = np.isfinite(series.values)
+    if ok.all():
+        return series.times, series.values, 0
+    stale = series.values.view(np.int64) == 0x7FF0000000000002
+    return series.times[ok], series.values[ok], int(np.count_nonzero(~ok & ~stale))
+
+
+def target_of(labels: Mapping[str, str], by: Sequence[str] = TARGET_LABELS) -> Target:
+    """The values of the labels that name a target."""
+    return tuple(labels.get(label, "") for label in by)
+
+
+class Cursor:
+    """Where a grid's edges fall among the times of a series; remembered for the next series of the same target."""
+
+    def __init__(self, grid: Grid, first: int = 0) -> None:
+        self.grid, self.first = grid, first
+        self._edges = np.concatenate([[grid.start_ms], grid.ends])
+        self._times: Ints | None = None
+        self._counts: Ints = np.empty(0, np.int64)
+
+    def counts(self, times: Ints) -> Ints:
+        """How many samples come up to each edge, the edge's own included."""
+        if self._times is None or not same_times(times, self._times):
+            self._times, self._counts = times, np.searchsorted(times, self._edges, side="right")
+        return self._counts
+
+
+def same_times(one: Ints, other: Ints) -> bool:
+    """Whether two series were scraped at the same moments."""
+    return one is other or (len(one) == len(other) and bool(np.array_equal(one, other)))
+
+
+def find_gaps(
+    series: Sequence[Series], start_ms: int, end_ms: int, by: Sequence[str] = TARGET_LABELS
+) -> tuple[tuple[Gap, ...], float]:
+    """The stretches in which no series has a sample for over two and a half usual intervals, and that interval (ms).
+
+    A target is scraped while any of its series is: one that was relabelled has no gap.
+    """
+    targets: dict[Target, list[Ints]] = {}
+    for one in series:
+        if len(one.times):
+            known = targets.setdefault(target_of(one.labels, by), [])
+            # Series of one target mostly share their times.
+            if not any(same_times(one.times, times) for times in known[-2:]):
+                known.append(one.times)
+    if not targets:
+        return (Gap(start_ms, end_ms),), 0.0
+    scraped = [times[0] if len(times) == 1 else np.unique(np.concatenate(times)) for times in targets.values()]
+    usual = float(np.median(np.concatenate([_some_intervals(times) for times in scraped])))
+    least = 2.5 * usual
+    gaps = [(start_ms, end_ms)]
+    for times in scraped:
+        parts: list[tuple[int, int]] = []
+        for low, high in gaps:
+            first, last = np.searchsorted(times, [low - 2 * usual, high], side="right")
+            marks = np.maximum(np.concatenate([[low], times[first:last], [high]]), low)
+            wide = np.flatnonzero(np.diff(marks) > least)
+            parts += [(int(marks[i]), int(marks[i + 1])) for i in wide]
+        gaps = parts
+    return tuple(Gap(low, high) for low, high in gaps), usual
+
+
+def coverage(seen: Seen, start_ms: int, end_ms: int) -> float:
+    """The share of a stretch of time (0..1) in which scrapes came."""
+    missing = 0.0
+    for gap in seen.gaps:
+        overlap = min(gap.end_ms, end_ms) - max(gap.start_ms, start_ms)
+        missing += max(0.0, overlap - seen.interval_ms)
+    return max(0.0, 1.0 - missing / (end_ms - start_ms))
+
+
+def _some_intervals(times: Ints) -> Ints:
+    return np.diff(times[:1000]) if len(times) > 1 else np.array([60_000], dtype=np.int64)

@@ -1,0 +1,304 @@
+"""Requests within a threshold, from a classic histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from slo.display import show_latency
+from slo.fields import Duration, Model
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, VectorSelector
+from slo.promql.samples import Samples, Series
+from slo.reading import Fault, Path, Report, read_duration, read_selector
+from slo.sli.base import Measured, Note, Reader, Scraping, Sli, Surroundings
+from slo.sli.bounds import INFINITY, bound_of, le_matcher
+from slo.sli.counted import CountedSli, Labelled, seen_of
+from slo.sli.counters import Counters
+from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of
+from slo.sli.native_latency import NativeLatency
+from slo.sli.stepwise import tile_of
+from slo.sli.tiles import Tile, added, by_series, counted, counted_part, matrix, with_targets_of
+
+_ENDINGS = ("_bucket", "_count", "_sum")
+
+
+class LatencyModel(Model):
+    """Requests within a threshold, from a histogram."""
+
+    histogram: Annotated[
+        str,
+        Field(
+            description="the histogram with matchers, without `_bucket`",
+            examples=['http_request_duration_seconds{job="api"}'],
+        ),
+    ]
+    threshold: Duration | None = None
+    native: Annotated[bool, Field(description="a native histogram, which has no buckets of its own")] = False
+    unit: Annotated[
+        Literal["seconds", "milliseconds"] | None,
+        Field(description="the histogram's unit; read from its name (`_milliseconds`, `_ms`) if not given"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Latency(CountedSli):
+    """Requests of a classic histogram that took longer than `threshold_seconds` are bad.
+
+    `histogram` selects the metric by its base name, without `_bucket`; `unit_seconds` is the histogram's unit. A target
+    that lacks the threshold's bucket is counted neither as good nor as bad.
+    """
+
+    key: ClassVar[str] = "latency"
+    model: ClassVar[type[Model]] = LatencyModel
+
+    histogram: VectorSelector
+    threshold_seconds: Decimal
+    unit_seconds: Decimal = Decimal(1)
+
+    @classmethod
+    def read(cls, model: LatencyModel, at: Path, report: Report, around: Surroundings) -> Sli:
+        """A native histogram makes a NativeLatency."""
+        histogram = read_selector(model.histogram, (*at, "histogram"), report)
+        name = histogram.name or ""
+        for suffix in _ENDINGS:
+            if name.endswith(suffix):
+                report(
+                    (*at, "histogram"),
+                    f"write the histogram's own name, without {suffix}: {name.removesuffix(suffix)}",
+                    "error",
+                )
+                raise Fault
+        if not name:
+            report((*at, "histogram"), "a histogram needs its metric's name", "error")
+            raise Fault
+        if any(matcher.label == "le" for matcher in histogram.matchers):
+            report((*at, "histogram"), "leave `le` out; the threshold decides on the bucket", "error")
+            raise Fault
+        percentile = around.percentile_threshold
+        if (model.threshold is None) == (percentile is None):
+            many = "both an objective such as `p95 < 500ms` and a `threshold`" if model.threshold else "no threshold"
+            report(at, f"{many}; give one of the two: `threshold: 500ms`, or the objective as `p95 < 500ms`", "error")
+            raise Fault
+        where, text = ((*at, "threshold"), model.threshold) if model.threshold else (around.objective_path, percentile)
+        threshold = Decimal(read_duration(text or "", where, report)) / 1000
+        unit = model.unit or ("milliseconds" if name.endswith(("_milliseconds", "_ms")) else "seconds")
+        kind: type[Latency] | type[NativeLatency] = NativeLatency if model.native else cls
+        return kind(histogram, threshold, Decimal(1) if unit == "seconds" else Decimal("0.001"))
+
+    @property
+    def bound(self) -> Decimal:
+        """The threshold in the histogram's own unit: the `le` that must be one of its bucket bounds."""
+        return self.threshold_seconds / self.unit_seconds
+
+    @property
+    def buckets(self) -> VectorSelector:
+        return replace(self.histogram, name=f"{self.histogram.name}_bucket")
+
+    @property
+    def latency_limit_seconds(self) -> float:
+        return float(self.threshold_seconds)
+
+    @property
+    def every(self) -> VectorSelector:
+        """The histogram's own count of all requests."""
+        return replace(self.histogram, name=f"{self.histogram.name}_count")
+
+    @property
+    def good(self) -> VectorSelector:
+        """The bucket that counts what was fast enough, in every spelling of its bound."""
+        return replace(self.buckets, matchers=(*self.histogram.matchers, le_matcher(self.bound)))
+
+    def selectors(self) -> tuple[VectorSelector, ...]:
+        return self.every, self.buckets
+
+    @property
+    def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]]:
+        return ("latency",), (self.every, self.good)
+
+    def narrowed(self, matchers: tuple[Matcher, ...]) -> Latency:
+        return replace(self, histogram=replace(self.histogram, matchers=(*self.histogram.matchers, *matchers)))
+
+    def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
+        layout = _Layout(samples.select(self.buckets), samples.select(self.every), target)
+        every, good, without = layout.split(self.bound)
+        cursor = Cursor(grid, first)
+        counters = Counters(every, target)
+        whole = counters.tally(cursor)
+        seen = replace(
+            seen_of(layout.every, grid, target, whole), bounds=layout.bounds, without_bound=_names(without, target)
+        )
+        if not layout.every:
+            return Measured(Counts(grid, np.zeros(grid.steps), whole.sums, seen, ()), has_data=False)
+        notes = (_without_bound(self, layout, without, target),) if without else ()
+        if not good:
+            return Measured(Counts(grid, np.zeros(grid.steps), whole.sums, seen, ()), notes=notes, has_data=False)
+        fast = Counters(good, target, counters).tally(cursor)
+        parts = parts_of(whole.by_series, fast.by_series, "good")
+        bounds, bucket_counts = layout.bucket_counts(cursor, counters)
+        seen = replace(seen, doubt_errors=fast.doubt)
+        return Measured(
+            Counts(grid, whole.sums - fast.sums, whole.sums, seen, parts),
+            bounds * float(self.unit_seconds),
+            bucket_counts,
+            notes,
+        )
+
+    def total_tile(self, tile: Tile) -> Node:
+        """All requests of the targets that have the threshold's bucket."""
+        has_bound = Call("last_over_time", (matrix(self.good, tile.length_ms, tile.lag_ms),))
+        return added(with_targets_of(counted(self.every, tile), has_bound, tile), tile.by)
+
+    def errors_tile(self, tile: Tile) -> Node:
+        return Binary("-", self.total_tile(tile), added(counted_part(self.good, self.every, tile), tile.by))
+
+    def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
+        return (self.every,), {self.good: self.every}
+
+    def labelled(self, tile: Tile) -> Labelled:
+        return Labelled(self.every, by_series(self.every, tile), by_series(self.good, tile, self.every), "good")
+
+    def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
+        """The buckets, and the bounds that there are where the threshold is none."""
+        by_bound = Aggregate("sum", Call("increase", (MatrixSelector(self.buckets, grid.step_ms),)), grouping=("le",))
+        answer = reader.query_range(by_bound, int(grid.ends[0]), grid.end_ms, grid.step_ms)
+        rows: dict[Decimal, Floats] = {}
+        for labels, values in answer.series:
+            bound = bound_of(labels.get("le", ""))
+            if bound is not None:
+                rows[bound] = rows.get(bound, np.zeros(grid.steps)) + np.nan_to_num(values)
+        if not rows:
+            return found
+        ordered = sorted(rows)
+        finite_bounds = tuple(bound for bound in ordered if bound.is_finite())
+        seen = replace(found.counts.seen, bounds=finite_bounds)
+        without = self._without_bound_on(reader, grid, scraping)
+        notes = found.notes
+        if without:
+            seen = replace(seen, without_bound=_names(without, scraping.target))
+            notes = (*notes, _bound_note(self, finite_bounds, without, scraping.target))
+        return replace(
+            found,
+            counts=replace(found.counts, seen=seen),
+            bounds=np.array([float(bound * self.unit_seconds) for bound in ordered]),
+            bucket_counts=np.column_stack([rows[bound] for bound in ordered]),
+            notes=notes,
+        )
+
+    def _without_bound_on(self, reader: Reader, grid: Grid, scraping: Scraping) -> list[Target]:
+        """The targets that have a histogram without the threshold's bucket at the end of the period."""
+        tile = tile_of(grid, scraping)
+
+        def present(selector: VectorSelector) -> Node:
+            return Aggregate(
+                "group", Call("last_over_time", (MatrixSelector(selector, tile.lookback_ms),)), grouping=tile.targets
+            )
+
+        missing = Binary("unless", present(self.buckets), present(self.good))
+        return [target_of(labels, scraping.target) for labels, _ in reader.query(missing, grid.end_ms).series]
+
+    def describe(self) -> str:
+        return f"requests, bad where they took longer than {show_latency(float(self.threshold_seconds))}"
+
+
+class _Layout:
+    """Which bounds the histograms of the targets have."""
+
+    def __init__(self, buckets: Sequence[Series], counts: Sequence[Series], target: tuple[str, ...]) -> None:
+        self.target = target
+        self.by_bound: dict[Target, dict[Decimal, list[Series]]] = {}
+        for one in buckets:
+            bound = bound_of(one.labels.get("le", ""))
+            if bound is not None and len(one.times):
+                self.by_bound.setdefault(target_of(one.labels, target), {}).setdefault(bound, []).append(one)
+        spare: dict[Target, list[Series]] = {}
+        for one in counts:
+            spare.setdefault(target_of(one.labels, target), []).append(one)
+        # The bucket without a bound counts all too, where the histogram's own count was dropped.
+        self.all_of = {name: spare.get(name) or own.get(INFINITY, []) for name, own in self.by_bound.items()}
+
+    @property
+    def every(self) -> list[Series]:
+        """The series that count all requests."""
+        return [one for series in self.all_of.values() for one in series]
+
+    @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        """All finite bounds of any target."""
+        return tuple(sorted({bound for own in self.by_bound.values() for bound in own if bound.is_finite()}))
+
+    def split(self, bound: Decimal) -> tuple[list[Series], list[Series], list[Target]]:
+        """(all requests, those within the bound, the targets without it); what a target without it had is in neither."""
+        every, good, without = [], [], []
+        for name, own in self.by_bound.items():
+            if bound not in own:
+                without.append(name)
+                continue
+            good += own[bound]
+            every += [_while_there(one, own[bound]) for one in self.all_of[name]]
+        return every, good, without
+
+    def bucket_counts(self, cursor: Cursor, counters: Counters) -> tuple[Floats, Floats]:
+        """(bounds in the histogram's unit, ascending; cumulative counts of shape (steps, bounds)): those of all targets."""
+        there = [set(own) for own in self.by_bound.values()]
+        common = sorted(set.intersection(*there)) if there else []
+        counts = np.zeros((cursor.grid.steps, len(common)))
+        for column, bound in enumerate(common):
+            series = [one for own in self.by_bound.values() for one in own[bound]]
+            counts[:, column] = Counters(series, self.target, counters).tally(cursor).sums
+        return np.array([float(bound) for bound in common]), counts
+
+
+def _while_there(one: Series, bucket: Sequence[Series]) -> Series:
+    """The samples of a count from moments at which its target had a bucket too."""
+    if any(same_times(one.times, other.times) for other in bucket):
+        return one
+    present = np.unique(np.concatenate([finite(other)[0] for other in bucket]))
+    if not len(present):
+        return replace(one, times=one.times[:0], values=one.values[:0])
+    place = np.searchsorted(present, one.times)
+    nearest = np.minimum(
+        np.abs(present[np.minimum(place, len(present) - 1)] - one.times),
+        np.abs(present[np.maximum(place - 1, 0)] - one.times),
+    )
+    usual = np.median(np.diff(one.times)) if len(one.times) > 1 else 60_000.0
+    kept = nearest <= 1.5 * usual
+    return replace(one, times=one.times[kept], values=one.values[kept])
+
+
+def _names(targets: Sequence[Target], labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        ", ".join(f"{label}={value}" for label, value in zip(labels, one, strict=True) if value) or "(no target labels)"
+        for one in sorted(targets)
+    )
+
+
+def _without_bound(sli: Latency, layout: _Layout, without: Sequence[Target], target: tuple[str, ...]) -> Note:
+    found = {bound for name in without for bound in layout.by_bound[name] if bound.is_finite()}
+    return _bound_note(sli, sorted(found), without, target, all_of_them=len(without) == len(layout.by_bound))
+
+
+def _bound_note(
+    sli: Latency,
+    found: Sequence[Decimal],
+    without: Sequence[Target],
+    target: tuple[str, ...],
+    all_of_them: bool = False,
+) -> Note:
+    named = _names(without, target)
+    bounds = ", ".join(f"{bound.normalize():f}" for bound in found) or "none"
+    bound, name = f"{sli.bound.normalize():f}", sli.histogram.name
+    if all_of_them:
+        return Note(
+            "no-such-bound",
+            f"threshold {bound} is not a bucket bound of {name}, so nothing can be counted; its bounds are {bounds}",
+        )
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return Note(
+        "bound-missing",
+        f"not counted: {'; '.join(named[:3])}{more}, whose {name} has no bucket bound {bound}; its bounds are {bounds}",
+    )

@@ -1,0 +1,149 @@
+"""Bad (or good) events out of all, both counters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from slo.fields import Model, Selector
+from slo.promql.ast import Binary, Matcher, Node, VectorSelector
+from slo.promql.samples import Samples
+from slo.reading import Fault, Path, Report, read_selector
+from slo.sli.base import Measured, Surroundings
+from slo.sli.bounds import any_spelling, bound_of
+from slo.sli.counted import CountedSli, Labelled, seen_of
+from slo.sli.counters import Counters
+from slo.sli.counts import Counts, Cursor, Grid, parts_of
+from slo.sli.tiles import ZERO, Tile, added, by_series, counted, counted_part, either, present
+
+
+class RatioModel(Model):
+    """Bad or good events out of all, from counters."""
+
+    total: Selector
+    errors: Selector | None = None
+    good: Selector | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["errors"]}, {"required": ["good"]}]},
+    )
+
+
+@dataclass(frozen=True)
+class Ratio(CountedSli):
+    """Bad (or good) events out of all, both counters."""
+
+    key: ClassVar[str] = "ratio"
+    model: ClassVar[type[Model]] = RatioModel
+
+    total: VectorSelector
+    part: VectorSelector
+    part_is: Literal["errors", "good"]
+
+    @classmethod
+    def read(cls, model: RatioModel, at: Path, report: Report, around: Surroundings) -> Ratio:
+        """Checks that the part lies within the total."""
+        if (model.errors is None) == (model.good is None):
+            report(at, "a ratio has `total` and exactly one of `errors` and `good`", "error")
+            raise Fault
+        part_is: Literal["errors", "good"] = "errors" if model.errors is not None else "good"
+        total = read_selector(model.total, (*at, "total"), report)
+        part = read_selector(model.errors or model.good or "", (*at, part_is), report)
+        _check_buckets(total, (*at, "total"), report)
+        _check_buckets(part, (*at, part_is), report)
+        if part.name == total.name and part_is == "errors" and set(part.matchers) == set(total.matchers):
+            report((*at, part_is), "errors and total select the same series, so everything counts as an error", "error")
+            raise Fault
+        _check_inside(part, total, (*at, part_is), part_is, report)
+        return cls(any_spelling(total), any_spelling(part), part_is)
+
+    def selectors(self) -> tuple[VectorSelector, ...]:
+        return tuple(dict.fromkeys((self.total, self.part)))
+
+    @property
+    def kind_labels(self) -> frozenset[str]:
+        of_part, of_total = ({matcher.label for matcher in one.matchers} for one in (self.part, self.total))
+        return frozenset(of_part - of_total)
+
+    @property
+    def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]] | None:
+        if self.part == self.total:
+            return None
+        return ("ratio", self.part_is, self.part.name == self.total.name), (self.total, self.part)
+
+    def narrowed(self, matchers: tuple[Matcher, ...]) -> Ratio:
+        total, part = (replace(one, matchers=(*one.matchers, *matchers)) for one in (self.total, self.part))
+        return replace(self, total=total, part=part)
+
+    def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
+        total_series, part_series = samples.select(self.total), samples.select(self.part)
+        every = Counters(total_series, target)
+        cursor = Cursor(grid, first)
+        whole = every.tally(cursor)
+        part = Counters(part_series, target, every).tally(cursor)
+        errors = part.sums if self.part_is == "errors" else whole.sums - part.sums
+        parts = parts_of(whole.by_series, part.by_series, self.part_is)
+        seen = seen_of(total_series, grid, target, whole, part)
+        return Measured(Counts(grid, errors, whole.sums, seen, parts), has_data=bool(total_series))
+
+    def total_tile(self, tile: Tile) -> Node:
+        return added(counted(self.total, tile), tile.by)
+
+    def errors_tile(self, tile: Tile) -> Node:
+        part = added(counted_part(self.part, self.total, tile), tile.by)
+        part = either(part, Binary("*", ZERO, present(self.total, tile)), tile.by)
+        return part if self.part_is == "errors" else Binary("-", self.total_tile(tile), part)
+
+    def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
+        return (self.total,), {self.part: self.total}
+
+    def labelled(self, tile: Tile) -> Labelled:
+        return Labelled(self.total, by_series(self.total, tile), by_series(self.part, tile, self.total), self.part_is)
+
+    def describe(self) -> str:
+        if self.part_is == "errors":
+            return "requests, bad where they fail"
+        return "events, bad where they are not counted as good"
+
+
+def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is: str, report: Report) -> None:
+    if part.name != total.name:
+        return  # two metrics: nothing is known of how their series relate
+    own = {(m.label, m.op): m.value for m in part.matchers}
+    for matcher in total.matchers:
+        found = own.get((matcher.label, matcher.op))
+        if found == matcher.value or (matcher.label == "le" and _counts_less(part, total)):
+            continue
+        equal = own.get((matcher.label, "="))
+        if matcher.op == "=" and equal is not None:
+            report(
+                at,
+                f"`{part_is}` has {matcher.label}={equal!r} but `total` {matcher.label}={matcher.value!r}: nothing of it is in the total",
+                "error",
+            )
+            raise Fault
+        if not any(m.label == matcher.label for m in part.matchers):
+            report(at, f"`{part_is}` may count events outside `total`: it lacks the matcher {matcher}", "warning")
+
+
+def _counts_less(part: VectorSelector, total: VectorSelector) -> bool:
+    """Whether a bucket counts no more than another of its histogram: buckets are cumulative."""
+    bounds = [bound_of(m.value) for one in (part, total) for m in one.matchers if m.label == "le" and m.op == "="]
+    least, most = bounds if len(bounds) == 2 else (None, None)
+    return least is not None and most is not None and least <= most
+
+
+def _check_buckets(selector: VectorSelector, at: Path, report: Report) -> None:
+    """A histogram's buckets are cumulative: all of them together count an event several times."""
+    if (selector.name or "").endswith("_bucket") and not any(m.label == "le" for m in selector.matchers):
+        base = (selector.name or "").removesuffix("_bucket")
+        report(
+            at,
+            f"{selector} counts every bucket, and so most events several times; "
+            f'use {base}_count, or one bucket such as le="+Inf"',
+            "error",
+        )
+        raise Fault

@@ -1,0 +1,219 @@
+"""Errors and total as PromQL that counts over `$window`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from slo.fields import Expression, Model
+from slo.promql.ast import (
+    Aggregate,
+    Binary,
+    Call,
+    MatrixSelector,
+    Node,
+    Number,
+    Subquery,
+    Unary,
+    VectorMatching,
+    VectorSelector,
+    transform,
+    walk,
+)
+from slo.promql.parse import parse
+from slo.reading import Fault, Path, Report, check_promql
+from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
+from slo.sli.counts import Grid
+from slo.sli.stepwise import measure_steps
+from slo.sli.tiles import ZERO, Tile, by_series, counted, counted_part
+from slo.window import SECOND
+
+WINDOW_VARIABLE = "$window"
+# Stands for `$window` while an expression is parsed; nobody writes it.
+_MARK_MS = 86_399_989
+_ON_NOTHING = VectorMatching("many-to-many", (), on=True)
+_CALENDAR = {"minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year"}
+
+
+class RawModel(Model):
+    """Errors and total as PromQL, each giving one number for `$window`."""
+
+    errors: Expression
+    total: Expression
+
+
+@dataclass(frozen=True)
+class Raw(Sli):
+    """Errors and total as PromQL that counts over `$window`; each must give at most one series.
+
+    Where both are rates they are events per second, and what counts is that times the window's seconds.
+    """
+
+    key: ClassVar[str] = "raw"
+    model: ClassVar[type[Model]] = RawModel
+    by_expression: ClassVar[bool] = True
+
+    errors: str
+    total: str
+
+    @classmethod
+    def read(cls, model: RawModel, at: Path, report: Report, around: Surroundings) -> Raw:
+        texts = {"errors": model.errors, "total": model.total}
+        for key, text in texts.items():
+            _check(text, (*at, key), report)
+        units = {key: unit_of(_parsed(text)) for key, text in texts.items()}
+        if set(units.values()) == {"rate", "count"}:
+            rate, count = sorted(units, key=lambda key: units[key] != "rate")
+            report(
+                at,
+                f"`{rate}` is per second (rate) but `{count}` is a number of events; use increase, or rate, in both",
+                "error",
+            )
+            raise Fault
+        return cls(**texts)
+
+    def selectors(self) -> tuple[VectorSelector, ...]:
+        return tuple(dict.fromkeys(selectors_in(self.total) + selectors_in(self.errors)))
+
+    def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
+        return measure_steps(self, reader, grid, scraping, counters_in(_parsed(self.total)), self._parts)
+
+    @property
+    def _parts(self) -> dict[VectorSelector, VectorSelector]:
+        whole = self._whole
+        return {} if whole is None else {one: whole for one in counters_in(_parsed(self.errors)) if one != whole}
+
+    def errors_tile(self, tile: Tile) -> Node:
+        nothing = Binary("*", ZERO, self._tile(self.total, tile))
+        return Binary("or", self._tile(self.errors, tile, self._whole), nothing, matching=_ON_NOTHING)
+
+    def total_tile(self, tile: Tile) -> Node:
+        return self._tile(self.total, tile)
+
+    def _tile(self, text: str, tile: Tile, whole: VectorSelector | None = None) -> Node:
+        """An expression over `$window` for a tile, added up to one series.
+
+        `increase` and `rate` of a counter over `$window` become the exact count; everything else stays as it is
+        written. `whole` counts all events. Raises PromqlError where the text does not parse.
+        """
+        node = _parsed(text)
+        found: Node = Aggregate("sum", _Tiling(tile, whole).tiled(node))
+        return Binary("*", found, Number(tile.length_ms / SECOND)) if unit_of(node) == "rate" else found
+
+    @property
+    def _whole(self) -> VectorSelector | None:
+        """The counter of all events, where the total counts only one."""
+        found = counters_in(_parsed(self.total))
+        return found[0] if len(found) == 1 else None
+
+    def describe(self) -> str:
+        return "events, as the definition's expressions count them"
+
+
+def selectors_in(text: str) -> list[VectorSelector]:
+    """The selectors of an expression, without offsets."""
+    nodes = walk(parse(text.replace(WINDOW_VARIABLE, "5m")))
+    return [replace(node, offset_ms=0, at=None) for node in nodes if isinstance(node, VectorSelector)]
+
+
+Unit = Literal["rate", "count"] | None
+
+
+def unit_of(node: Node) -> Unit:
+    """Whether an expression is a number of events or events per second; None where it is neither, or cannot be known."""
+    match node:
+        case Call(func="rate" | "irate"):
+            return "rate"
+        case Call(func="increase" | "count_over_time" | "sum_over_time"):
+            return "count"
+        case Call(func="vector" | "scalar" | "time" | "histogram_quantile"):
+            return None
+        case Call(args=args):
+            return next((unit for part in args if (unit := unit_of(part))), None)
+        case Aggregate(op="count" | "group"):
+            return "count"
+        case Aggregate(expr=expr) | Unary(expr=expr):
+            return unit_of(expr)
+        case Binary(op="/", left=left, right=right):
+            return unit_of(left) if unit_of(right) is None else None
+        case Binary(op="*", left=left, right=right) if Number(0.0) not in (left, right):
+            return unit_of(left) or unit_of(right)
+        case Binary(op="+" | "-" | "or", left=left, right=right):
+            return unit_of(left) or unit_of(right)
+        case Binary(op=op, left=left) if op != "*":
+            return unit_of(left)
+    return None
+
+
+def _parsed(text: str) -> Node:
+    return parse(text.replace(WINDOW_VARIABLE, f"{_MARK_MS}ms"))
+
+
+def _check(text: str, at: Path, report: Report) -> None:
+    if WINDOW_VARIABLE not in text:
+        report(
+            at, f"has no {WINDOW_VARIABLE}, so it cannot be asked over a window; write …[{WINDOW_VARIABLE}]", "error"
+        )
+        raise Fault
+    check_promql(text.replace(WINDOW_VARIABLE, "5m"), at, report)
+
+
+def counters_in(node: Node) -> list[VectorSelector]:
+    """The counters whose increase over `$window` an expression has, each once."""
+    ranges = [part.args[0] for part in walk(node) if isinstance(part, Call) and part.func in ("increase", "rate")]
+    found = [one.selector for one in ranges if isinstance(one, MatrixSelector) and one.range_ms == _MARK_MS]
+    return list(dict.fromkeys(replace(one, offset_ms=0) for one in found if one.at is None))
+
+
+class _Tiling:
+    """A raw expression on its way to a tile."""
+
+    def __init__(self, tile: Tile, whole: VectorSelector | None) -> None:
+        self.tile, self.whole = tile, whole
+        self._counted: dict[int, tuple[Node, VectorSelector, Tile]] = {}
+
+    def tiled(self, node: Node) -> Node:
+        """The expression for the tile."""
+        return transform(node, self._node)
+
+    def _node(self, node: Node) -> Node:
+        """One node; its children have been through here."""
+        tile_ms, lag_ms = self.tile.length_ms, self.tile.lag_ms
+        match node:
+            case VectorSelector(offset_ms=offset, at=at):
+                offset = tile_ms if offset == _MARK_MS else offset
+                # A selector fixed by `@` means the same samples whenever it is asked.
+                return replace(node, offset_ms=offset if at is not None else offset + lag_ms)
+            case MatrixSelector(range_ms=length) if length == _MARK_MS:
+                return replace(node, range_ms=tile_ms)
+            case Subquery():
+                # Its selectors have been moved already; its steps stay where they are.
+                return replace(
+                    node,
+                    range_ms=tile_ms if node.range_ms == _MARK_MS else node.range_ms,
+                    offset_ms=tile_ms if node.offset_ms == _MARK_MS else node.offset_ms,
+                )
+            case Call(func="increase" | "rate", args=(MatrixSelector(selector=selector, range_ms=length),)):
+                if length != tile_ms or selector.at is not None:
+                    return node
+                return self._increase(selector, node.func)
+            case Aggregate(op="sum", expr=expr, grouping=(), without=False) if id(expr) in self._counted:
+                # Added up by target, what went on under other labels counts too.
+                _, selector, tile = self._counted[id(expr)]
+                whole = self.whole
+                counts = counted(selector, tile) if whole in (None, selector) else counted_part(selector, whole, tile)
+                return self._per_second(Aggregate("sum", counts), isinstance(expr, Binary) and expr.op == "/")
+            case Call(func="time") if lag_ms:
+                return Binary("-", node, Number(lag_ms / SECOND))
+            case Call(func=func, args=()) if lag_ms and func in _CALENDAR:
+                return Call(func, (Call("vector", (Binary("-", Call("time"), Number(lag_ms / SECOND)),)),))
+        return node
+
+    def _increase(self, selector: VectorSelector, func: str) -> Node:
+        counter, tile = replace(selector, offset_ms=0), replace(self.tile, lag_ms=selector.offset_ms)
+        found = self._per_second(by_series(counter, tile, self.whole), func == "rate")
+        self._counted[id(found)] = found, counter, tile
+        return found
+
+    def _per_second(self, node: Node, rate: bool) -> Node:
+        return Binary("/", node, Number(self.tile.length_ms / SECOND)) if rate else node

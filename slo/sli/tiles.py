@@ -1,0 +1,300 @@
+"""Counters counted by a server, in tiles: the contract of `slo.sli.counters` as PromQL.
+
+A tile covers (t − lag − length, t − lag]. Of each series there is L, its last value in the tile; R, its last value in
+the few scrapes before it; K, its last value within the look-back before it; and F, the sum of the values from which it
+fell within the tile, seen by a subquery of half a scrape interval.
+- Without a fall it counts L − R, with falls L − R + F, and where the fall itself was not seen L and what
+  the greatest value in the tile exceeds R by. A series without R
+  appeared with M, the least of its values in the tile: L − M + F, and
+- after a pause M − K, or M where it fell;
+- without K it is born. Its target lost what is no longer scraped when the tile ends; where what appeared is at least
+  that, it goes on under other labels and counts the difference; else it counts M.
+- Births, and values after a fall, count up to a bound: twice what the target had in the 15 minutes before; of a new
+  target, what the busiest of its job had. Bad events count up to what was born of all events.
+Subtraction comes before sums, as sums of large counters lose events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from slo.errors import PromqlError
+from slo.promql.ast import (
+    Aggregate,
+    Binary,
+    Call,
+    MatrixSelector,
+    Node,
+    Number,
+    String,
+    Subquery,
+    VectorMatching,
+    VectorSelector,
+)
+from slo.sli.counts import FEW_EVENTS, LOOKBACK_MS, TARGET_LABELS, TRAFFIC_FACTOR, TRAFFIC_MS
+from slo.window import MINUTE, SECOND
+
+ZERO = Number(0.0)
+_INFINITE = Number(float("inf"))
+# Divisors of a minute and of five: a subquery's steps lie at multiples of its step, and so do the edges of tiles.
+_STEPS_S = (1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 100, 150)
+_BIRTH, _BRIDGE = "birth", "bridge"
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """How events are counted on a server: in tiles of `length_ms` that end `lag_ms` before the evaluation.
+
+    `by` are labels that each have a budget of their own, `target` those that name a target, all but the last its job.
+    Scrapes are `scrape_ms` apart; of some targets they may be up to `slowest_ms`, or down to `fastest_ms`, apart, which
+    costs a server more.
+    """
+
+    length_ms: int
+    lag_ms: int = 0
+    by: tuple[str, ...] = ()
+    target: tuple[str, ...] = TARGET_LABELS
+    scrape_ms: int = 30_000
+    lookback_ms: int = LOOKBACK_MS
+    slowest_ms: int = 0
+    fastest_ms: int = 0
+
+    @property
+    def recent_ms(self) -> int:
+        """How far back the last few scrapes lie, of the targets that are scraped least often too."""
+        return max(5 * self.scrape_ms // 2, self.slowest_ms)
+
+    @property
+    def step_ms(self) -> int:
+        """The step in which falls are looked for: each scrape is seen by itself."""
+        shortest = min(self.scrape_ms, self.fastest_ms or self.scrape_ms, self.length_ms) / 2
+        return max(step for step in _STEPS_S if step == 1 or step * SECOND <= shortest) * SECOND
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels that what belongs together has."""
+        return tuple(dict.fromkeys((*self.target, *self.by)))
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The labels that the targets of a job share."""
+        return tuple(dict.fromkeys((*self.target[:-1], *self.by)))
+
+
+def matrix(selector: VectorSelector, range_ms: int, lag_ms: int) -> MatrixSelector:
+    """The samples of (t − lag − range, t − lag]. Raises PromqlError for a selector that `@` fixes."""
+    return MatrixSelector(shifted(selector, lag_ms), range_ms)
+
+
+def shifted(selector: VectorSelector, lag_ms: int) -> VectorSelector:
+    """The selector, so much earlier. Raises PromqlError for one that `@` fixes."""
+    if selector.at is not None:
+        raise PromqlError(f"{selector} is fixed in time by @ and cannot be counted over a moving window")
+    return replace(selector, offset_ms=selector.offset_ms + lag_ms)
+
+
+class _Counter:
+    """The expressions of one counter in a tile."""
+
+    def __init__(self, selector: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> None:
+        self.selector, self.tile, self.whole = selector, tile, whole or selector
+        self.start_ms = tile.lag_ms + tile.length_ms  # how long ago the tile began
+        self.on = VectorMatching("many-to-many", tile.targets, on=True)
+        self.each = VectorMatching("many-to-one", tile.targets, on=True)
+        self.last = _finite(Call("last_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
+        self.recent = _finite(Call("last_over_time", (matrix(selector, tile.recent_ms, self.start_ms),)))
+        known = Call("last_over_time", (matrix(selector, tile.lookback_ms, self.start_ms),))
+        self.known = _finite(known)
+        self.least = _finite(Call("min_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
+        # What a series that appears in the tile had when it did.
+        self.appeared = Binary("unless", self.least, self.recent)
+        self.born = Binary("unless", self.least, known)
+
+    def summed(self, node: Node) -> Node:
+        """By target."""
+        return Aggregate("sum", node, grouping=self.tile.targets)
+
+    @property
+    def grown(self) -> Node:
+        """What each series gained since the last scrape before the tile, or since it appeared, by series."""
+        difference = Binary("-", self.last, Binary("or", self.recent, self.least))
+        gained = Binary(">=", Binary("or", Binary("+", difference, self.falls), difference), ZERO)
+        # A fall after the subquery's last step: the old process's greatest value beside the new one's.
+        greatest = _finite(Call("max_over_time", (matrix(self.selector, self.tile.length_ms, self.tile.lag_ms),)))
+        older = Call("clamp_min", (Binary("-", greatest, self.recent), ZERO))
+        fell = Binary("+", Binary("<", self.last, self.recent), older)
+        return Binary("unless", Binary("or", gained, fell), self.unbelievable)
+
+    @property
+    def falls(self) -> Node:
+        """The sum of the values that each series fell from; nothing where it did not fall."""
+        tile = self.tile
+        before = Call("last_over_time", (matrix(self.selector, tile.recent_ms, tile.step_ms),))
+        after = Call("last_over_time", (matrix(self.selector, tile.recent_ms, 0),))
+        falls = Binary(">", _finite(before), Binary(">", after, Number(float("-inf"))))
+        # Steps whose own step lies within the tile: a fall before it is none of this tile's.
+        length = tile.length_ms - tile.step_ms + 1
+        return Call("sum_over_time", (Subquery(falls, length, tile.step_ms, tile.lag_ms),))
+
+    @property
+    def unbelievable(self) -> Node:
+        """Series that fell to more than their target can have had since: no restart, but a sum that lost a part."""
+        before = Call("increase", (matrix(self.whole, TRAFFIC_MS, self.start_ms),))
+        return Binary(">", Binary("<", self.least, self.recent), _bound(self.summed(before)), matching=self.each)
+
+    @property
+    def bridged(self) -> Node:
+        """What each series gained over a pause, by series; nothing where its target goes on under other labels."""
+        gained = Binary(">=", Binary("-", self.appeared, self.known), ZERO)
+        gained = Binary("or", gained, Binary("<", self.appeared, self.known))
+        return Binary("unless", gained, self.went_on, matching=self.on)
+
+    @property
+    def vanished(self) -> Node:
+        """The last values of series that their target no longer has when the tile ends, by series."""
+        tile = self.tile
+        at = Call("timestamp", (shifted(self.selector, tile.lag_ms),))
+        newest = Aggregate("max", at, grouping=tile.targets)
+        same_scrape = Binary("-", newest, Number(tile.scrape_ms / 3 / SECOND))
+        alive = Binary(">=", at, same_scrape, matching=self.each)
+        return Binary("unless", Binary("or", Binary("and", self.last, self.recent), self.recent), alive)
+
+    @property
+    def births(self) -> Node:
+        """What series that appeared had, by target: what they exceed those by that they go on for, or all of it."""
+        return Binary("or", self.went_on, self.summed(self.born))
+
+    @property
+    def went_on(self) -> Node:
+        """By how much what appeared exceeds what vanished, by target; nothing where it does not, or nothing vanished."""
+        return Binary(">=", Binary("-", self.summed(self.appeared), self.summed(self.vanished)), ZERO)
+
+    @property
+    def bound(self) -> Node:
+        """The most events that births may have, by target; nothing where neither target nor job were seen before."""
+        tile = self.tile
+        traffic = Call("increase", (matrix(self.selector, TRAFFIC_MS + tile.length_ms, tile.lag_ms),))
+        own = Binary("and", _bound(self.summed(traffic)), self.recent, matching=self.on)
+        of_job = Aggregate("max", own, grouping=tile.jobs)
+        new = Binary("*", self.summed(self.born), ZERO)
+        cold = Binary("+", new, of_job, matching=VectorMatching("many-to-one", tile.jobs, on=True))
+        return Binary("or", own, cold)
+
+    @property
+    def believed(self) -> Node:
+        """The births that count, by target."""
+        return Binary("<=", self.births, self.bound, matching=VectorMatching("one-to-one", self.tile.targets, on=True))
+
+    def total(self, births: Node) -> Node:
+        """All events in the tile, by target; 0 where it was scraped and nothing happened."""
+        marked = Call("label_replace", (births, String(_BIRTH), String("1"), String(""), String("")))
+        gaps = Call("label_replace", (self.bridged, String(_BRIDGE), String("1"), String(""), String("")))
+        return self.summed(Binary("or", Binary("or", self.grown, gaps), marked))
+
+
+def counted(counter: VectorSelector, tile: Tile) -> Node:
+    """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing."""
+    one = _Counter(counter, tile)
+    return one.total(one.believed)
+
+
+def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile) -> Node:
+    """The events of a counter that counts a part of what `whole` counts, by target."""
+    one = _Counter(part, tile, whole)
+    return one.total(_believed_part(one, whole))
+
+
+def _believed_part(one: _Counter, whole: VectorSelector) -> Node:
+    every = _Counter(whole, one.tile)
+    # Of one metric or histogram its births are among those of all events.
+    bound = every.believed if _same_family(one.selector, whole) else every.total(every.believed)
+    return Binary("<=", one.births, bound, matching=VectorMatching("one-to-one", one.tile.targets, on=True))
+
+
+def in_doubt(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
+    """The events of births that were not believed, all together; nothing where there are none."""
+    one = _Counter(counter, tile, whole)
+    if whole is None:
+        births = Binary(">", one.births, one.bound, matching=VectorMatching("one-to-one", tile.targets, on=True))
+        return Aggregate("sum", births)
+    refused = Binary("unless", one.births, _believed_part(one, whole), matching=one.on)
+    return Aggregate("sum", Binary("and", refused, _Counter(whole, tile).known, matching=one.on))
+
+
+def continued(counter: VectorSelector, tile: Tile) -> Node:
+    """The number of targets whose series went on under other labels; nothing where there are none."""
+    return Aggregate("count", _Counter(counter, tile).went_on)
+
+
+def born(counter: VectorSelector, tile: Tile) -> Node:
+    """The number of targets on which series appeared that count from their first values; nothing where there are none."""
+    return Aggregate("count", Binary(">", _Counter(counter, tile).believed, ZERO))
+
+
+def by_series(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
+    """What each series of a counter counted in a tile. What went on under other labels counts from its next scrape on."""
+    one = _Counter(counter, tile, whole)
+    bound = one.bound if whole is None else _Counter(whole, tile).bound
+    births = Binary("<=", one.born, bound, matching=one.each)
+    # Beside what it gained in the tile a series has what it appeared with.
+    appeared = Binary("or", one.bridged, births)
+    return Binary("or", Binary("+", one.grown, appeared), one.grown)
+
+
+def either(first: Node, second: Node, labels: Sequence[str]) -> Node:
+    """The first where it has a series with these labels, else the second."""
+    return Binary("or", first, second, matching=VectorMatching("many-to-many", tuple(labels), on=True))
+
+
+def with_targets_of(node: Node, other: Node, tile: Tile) -> Node:
+    """Of the targets that have something else too."""
+    return Binary("and", node, other, matching=VectorMatching("many-to-many", tile.targets, on=True))
+
+
+def added(node: Node, by: tuple[str, ...]) -> Node:
+    """All targets together, one series for each value of `by`."""
+    return Aggregate("sum", node, grouping=by)
+
+
+def present(selector: VectorSelector, tile: Tile) -> Node:
+    """1 for each value of `by` that has a sample in the tile."""
+    return Aggregate(
+        "group", Call("last_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)), grouping=tile.by
+    )
+
+
+def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
+    """About how many samples of a tile are no numbers: what is NaN or infinite does not differ from itself by 0."""
+    found = [
+        Call("count_over_time", (Subquery(Binary("!=", Binary("-", one, one), ZERO), tile.length_ms, tile.scrape_ms),))
+        for one in selectors
+    ]
+    whole: Node = Aggregate("sum", found[0])
+    for other in found[1:]:
+        whole = Binary("or", whole, Aggregate("sum", other))
+    return whole
+
+
+def _bound(traffic: Node) -> Node:
+    return Call("clamp_min", (Binary("*", Number(TRAFFIC_FACTOR), traffic), Number(FEW_EVENTS)))
+
+
+def _finite(node: Node) -> Node:
+    """Without NaN and infinity: they are no values."""
+    return Binary("<", node, _INFINITE)
+
+
+def _same_family(part: VectorSelector, whole: VectorSelector) -> bool:
+    """Whether a process has its series of both at once: they are of one metric, or of one histogram."""
+
+    def family(name: str | None) -> str:
+        found = name or ""
+        for ending in ("_bucket", "_count"):
+            found = found.removesuffix(ending)
+        return found
+
+    return family(part.name) == family(whole.name)
+
+
+assert all(5 * MINUTE % (step * SECOND) == 0 for step in _STEPS_S)

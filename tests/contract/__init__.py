@@ -1,0 +1,1 @@
+"""The contract of counting, held against histories whose every event is known."""

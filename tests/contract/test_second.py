@@ -1,0 +1,61 @@
+"""The second history is as nasty as it says, and its truth adds up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.contract.fleet import DAY, END, HOUR
+from tests.contract.second import COLD_MS, HOLE, Second, load, make
+
+
+@pytest.fixture(scope="module")
+def second() -> Second:
+    return make(seed=2)
+
+
+def test_its_size_and_its_budget(second: Second) -> None:
+    assert 4_000 < len(second.samples) < 6_000
+    assert 80 < second.revealed < second.happened < 95
+    assert second.grid.start_ms == END - 30 * DAY
+
+
+def test_what_is_revealed_never_exceeds_what_happened(second: Second) -> None:
+    day = 24
+    for hours in (1, 6, day, 30 * day):
+        revealed, happened = second.revealed_total[-hours:].sum(), second.happened_total[-hours:].sum()
+        # An hour's last events are revealed in the next one, up to 5 m later.
+        assert revealed <= happened * 1.1
+    assert 0.99 < second.revealed_total.sum() / second.happened_total.sum() < 1
+    assert 0.95 < second.revealed_errors.sum() / second.happened_errors.sum() < 1
+
+
+def test_no_scrape_falls_into_the_hole_and_its_errors_are_revealed_after_it(second: Second) -> None:
+    for series in second.samples.series:
+        assert not ((series.times >= HOLE[0]) & (series.times < HOLE[1])).any()
+    hour = (HOLE[0] - second.grid.start_ms) // HOUR
+    around = slice(hour, hour + 3)
+    assert second.revealed_errors[around].sum() == pytest.approx(second.happened_errors[around].sum(), rel=0.05)
+    # Twenty minutes of a fifth of the requests are a good part of the budget: no path may lose them.
+    assert second.happened_errors[around].sum() > 0.4 * second.happened_errors.sum()
+
+
+def test_nights_are_idle_pods_are_replaced_and_crash(second: Second) -> None:
+    assert load(np.array([END + 2.5 * HOUR])).tolist() == [0.0]
+    instances = {series.labels["instance"] for series in second.samples.series}
+    versions = {series.labels["version"] for series in second.samples.series}
+    assert len(versions) > 31 * 24 / 5 - 2
+    assert len(instances) > 1000
+    falls = [int((np.diff(series.values) < 0).sum()) for series in second.samples.series]
+    assert sum(many > 2 for many in falls) > 10
+    intervals = {int(np.median(np.diff(s.times)) / 1000 + 0.5) for s in second.samples.series if len(s.times) > 50}
+    assert {15, 30, 60, 120, 300} <= intervals
+
+
+def test_first_values_of_pods_matter(second: Second) -> None:
+    """Who takes them for baselines misses more of the budget than the contract's 0.2 points."""
+    assert COLD_MS == 30_000
+    without = second.spent(
+        second.revealed_errors.sum() - second.first_errors, second.revealed_total.sum() - second.first_total
+    )
+    assert second.revealed - without > 0.5
