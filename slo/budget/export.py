@@ -11,7 +11,7 @@ from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, Forecast
 from slo.budget.model import Budget, moment
 from slo.budget.policy import follows
-from slo.window import format_duration
+from slo.window import Calendar, format_duration
 
 # Raised when a field changes its meaning or goes; a new field does not raise it.
 SCHEMA_VERSION = 1
@@ -31,6 +31,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "labels": dict(slo.labels),
         "objective_percent": f"{slo.objective.percent.normalize():f}",
         "window": str(slo.window),
+        "time_zone": slo.window.zone if isinstance(slo.window, Calendar) else None,
         "state": budget.state.value,
         "start": _time(budget.start),
         "end": _time(budget.end),

@@ -165,6 +165,7 @@ class SloShape(_Model):
     labels: dict[str, str]
     objective_percent: Annotated[str, Field(description="exact, as a decimal", examples=["99.9"])]
     window: Annotated[str, Field(description="a duration, or week, month, quarter, year")]
+    time_zone: Annotated[str | None, Field(description="whose midnights a calendar window has; null for a rolling one")]
     state: Literal["exhausted", "burning", "at risk", "no data", "healthy"]
     start: Time
     end: Time

@@ -11,7 +11,7 @@ from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number
 from slo.report.text import clean
 from slo.sli.selectors import buckets
 from slo.spec.model import Latency
-from slo.window import format_duration
+from slo.window import Calendar, format_duration
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -49,12 +49,14 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         Query("Bad events, from raw series", pretty(errors)),
         Query("All events, from raw series", pretty(total)),
     ]
-    period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
-    ratio = Binary("/", period_errors, period_events)
-    found += [
-        Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
-        Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
-    ]
+    # Rules know calendar windows of UTC only: in another time zone their figures are of another stretch.
+    if not isinstance(slo.window, Calendar) or slo.window.zone == "UTC":
+        period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
+        ratio = Binary("/", period_errors, period_events)
+        found += [
+            Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
+            Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
+        ]
     if isinstance(slo.sli, Latency):
         summed = Aggregate("sum", Call("increase", (MatrixSelector(buckets(slo.sli), length),)), grouping=("le",))
         quantiles = "\n".join(

@@ -51,7 +51,9 @@ def say_moment(at: datetime) -> str:
 def say_window(budget: Budget) -> str:
     """The window an objective holds over."""
     window = budget.slo.window
-    return _WINDOW_WORDS[window.unit] if isinstance(window, Calendar) else f"the last {window}"
+    if not isinstance(window, Calendar):
+        return f"the last {window}"
+    return _WINDOW_WORDS[window.unit] + (f" ({window.zone})" if window.zone != "UTC" else "")
 
 
 def minutes_left(budget: Budget) -> float | None:

@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ from slo.weekly.ledger import STEP_MS, Entry, Ledger
 from slo.weekly.nothing import Nothing
 from slo.weekly.period import Period, last_whole
 from slo.weekly.state import Done, State
+from slo.window import Calendar
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -77,7 +78,7 @@ def run(
     config.folder.mkdir(parents=True, exist_ok=True)
     with _locked(config.folder / ".lock"):
         found = _Run()
-        specs = load(config.definitions)
+        specs = in_zone(load(config.definitions), config.zone.key)
         place = config.folder / "state.json"
         state = State.read(place)
         for period in due(config, state, now_ms):
@@ -91,6 +92,16 @@ def run(
             write_text(config.metrics, metrics(config, state, found, now_ms, time.monotonic() - begun, code))
         log("finished", {"reports": found.reports, "pending": found.pending, "exit_code": code})
         return code
+
+
+def in_zone(specs: Specs, zone: str) -> Specs:
+    """The definitions with the calendar windows of a time zone: a report on a month there is about that month."""
+
+    def moved(slo: Slo) -> Slo:
+        return replace(slo, window=replace(slo.window, zone=zone)) if isinstance(slo.window, Calendar) else slo
+
+    services = [replace(service, slos=tuple(map(moved, service.slos))) for service in specs.services]
+    return Specs(services, specs.warnings)
 
 
 def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
