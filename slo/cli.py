@@ -55,7 +55,12 @@ End = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
-Gate = Annotated[bool, typer.Option("--fail-on-exhausted", help="Exit with 1 if an error budget is exhausted.")]
+Gate = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-exhausted", help="Exit with 1 if an error budget is exhausted, or its figures are invalid."
+    ),
+]
 
 
 def main() -> NoReturn:
@@ -514,11 +519,17 @@ def _evaluate(specs: Specs, source: Source, end: str | None) -> list[Budget]:
 def _verdict(budgets: Sequence[Budget], gate: bool) -> int:
     from slo.budget.model import State
 
-    exhausted = [budget.slo.id for budget in budgets if budget.state is State.EXHAUSTED]
-    if gate and exhausted:
-        _say(f"exhausted: {', '.join(exhausted)}")
-        return OUT_OF_BUDGET
-    return FINE
+    # A gate that figures nobody can believe would open is no gate.
+    failed = {
+        state: [budget.slo.id for budget in budgets if budget.state is state]
+        for state in (State.EXHAUSTED, State.INVALID)
+    }
+    if not gate or not any(failed.values()):
+        return FINE
+    for state, names in failed.items():
+        if names:
+            _say(f"{state.value}: {', '.join(names)}")
+    return OUT_OF_BUDGET
 
 
 def _table(budgets: Sequence[Budget]) -> None:
@@ -532,6 +543,7 @@ def _table(budgets: Sequence[Budget]) -> None:
     styles = {
         "exhausted": "bold red",
         "burning": "bold yellow",
+        "invalid": "bold magenta",
         "at risk": "yellow",
         "healthy": "green",
         "no data": "magenta",

@@ -13,7 +13,8 @@ from slo.budget.forecast import Forecast, forecast, pace_length
 from slo.budget.groups import expand
 from slo.budget.incidents import find_incidents
 from slo.budget.measure import Measured, measure
-from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, moment
+from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, State, moment
+from slo.budget.possible import impossible, impossible_steps, show_number
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Counts, Gap, Grid, coverage
 from slo.sli.slices import stretches
@@ -129,7 +130,10 @@ def _milliseconds(at: datetime) -> int:
 def budget_of(
     slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[BurnWindow, ...]
 ) -> Budget:
-    """The budget of a period that begins at `start_ms` and is counted up to the end of the measured steps."""
+    """The budget of a period that begins at `start_ms` and is counted up to the end of the measured steps.
+
+    Figures that cannot be believed are withheld here, whoever counted them: see `State.INVALID`.
+    """
     counts, grid = measured.counts, measured.counts.grid
     first = (start_ms - grid.start_ms) // grid.step_ms
     errors, total = float(np.sum(counts.errors[first:])), float(np.sum(counts.total[first:]))
@@ -139,8 +143,11 @@ def budget_of(
     unbounded = unknown and measured.has_data
     if unknown:
         errors, total = 0.0, 0.0
-    if unbounded:
+    if unbounded and not measured.invalid:
         notes.append(_bound_note(slo, measured))
+    invalid = () if unknown else why_invalid(measured, first)
+    if not unknown and not invalid:
+        errors = min(total, max(0.0, errors))  # what adding up floats leaves over
     gaps = tuple(gap for gap in counts.seen.gaps if gap.end_ms > start_ms)
     covered = coverage(counts.seen, start_ms, grid.end_ms) if measured.has_data else 0.0
     quantiles: dict[str, float | None] = {}
@@ -166,11 +173,74 @@ def budget_of(
         has_data=measured.has_data,
         downtimes=tuple(Downtime(moment(low), moment(high)) for low, high in measured.downtimes if high > start_ms),
     )
-    burns = tuple(
-        Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
+    invalid = measured.invalid or invalid
+    if not invalid:
+        burns = (
+            Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
+        )
+        whole = replace(budget, burns=tuple(burns), incidents=_incidents(budget), forecast=_forecast(budget))
+        invalid = _hidden(whole)
+        if not invalid:
+            more = _notes(budget, measured, start_ms, unbounded)
+            return replace(whole, notes=(*notes, *more, *_step_notes(budget)))
+    budget = withheld(replace(budget, burns=tuple(Burn(window, None, None) for window in windows)), invalid)
+    return replace(budget, notes=(*invalid, *notes, *_notes(budget, measured, start_ms, True)))
+
+
+def why_invalid(measured: Measured, first: int = 0) -> tuple[Note, ...]:
+    """Why what was counted from step `first` on cannot be believed; nothing where it can, or is not known."""
+    errors, total = float(np.sum(measured.counts.errors[first:])), float(np.sum(measured.counts.total[first:]))
+    text = None if np.isnan(errors) else impossible(errors, total, "in the period")
+    return measured.invalid or (() if text is None else (Note("impossible", text),))
+
+
+def withheld(budget: Budget, invalid: tuple[Note, ...]) -> Budget:
+    """The budget without any figure that was counted, and why."""
+    counts, nothing = budget.counts, np.full(budget.counts.grid.steps, np.nan)
+    return replace(
+        budget,
+        errors=np.nan,
+        total=np.nan,
+        counts=Counts(counts.grid, nothing, nothing, counts.seen),
+        bucket_counts=np.empty((0, 0)),
+        quantiles=dict.fromkeys(budget.quantiles),
+        incidents=(),
+        forecast=None,
+        downtimes=(),
+        invalid=invalid,
     )
-    notes += _notes(budget, measured, start_ms, unbounded)
-    return replace(budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), forecast=_forecast(budget))
+
+
+def _hidden(budget: Budget) -> tuple[Note, ...]:
+    """Whether a budget that seems to last has alert windows whose counts are impossible: it might be burning."""
+    if budget.state not in (State.HEALTHY, State.AT_RISK):
+        return ()
+    grid = budget.counts.grid
+    for burn in budget.burns:
+        for length in (burn.window.long_ms, burn.window.short_ms):
+            steps = max(1, round(length / grid.step_ms))
+            sums = [float(np.sum(events[-steps:])) for events in (budget.counts.errors, budget.counts.total)]
+            text = impossible(sums[0], sums[1], f"in the last {format_duration(length)}")
+            if text is not None:
+                return (Note("impossible", text),)
+    return ()
+
+
+def _step_notes(budget: Budget) -> list[Note]:
+    """Single steps that cannot be true, in a period that can."""
+    part, grid = budget._period, budget.counts.grid
+    errors, total = budget.counts.errors[part], budget.counts.total[part]
+    found = impossible_steps(errors, total)
+    if not len(found):
+        return []
+    worst = int(found[np.argmax(np.maximum(-errors[found], errors[found] - total[found]))])
+    at = moment(int(grid.ends[part][worst]))
+    text = (
+        f"in {len(found):,} of {len(errors):,} steps of {format_duration(grid.step_ms)} errors are below 0 or above the total, "
+        f"at worst {show_number(float(errors[worst]))} of {show_number(float(total[worst]))} up to {at.day} {at:%b %H:%M}; they are "
+        "counted as they are, and burn rates over such stretches are not known"
+    )
+    return [Note("impossible-steps", text)]
 
 
 def _forecast(budget: Budget) -> Forecast | None:
@@ -210,7 +280,10 @@ def _incidents(budget: Budget) -> tuple[Incident, ...]:
 
 
 def _bound_note(slo: Slo, measured: Measured) -> Note:
-    assert isinstance(slo.sli, Latency)
+    if not isinstance(slo.sli, Latency):
+        return Note(
+            "unknown", "the source gave no number of bad events for a part of the period, so nothing can be said"
+        )
     bounds = ", ".join(f"{bound.normalize():f}" for bound in measured.counts.seen.bounds)
     return Note(
         "no-such-bound",
@@ -222,7 +295,7 @@ def _bound_note(slo: Slo, measured: Measured) -> Note:
 def _notes(budget: Budget, measured: Measured, start_ms: int, unbounded: bool) -> list[Note]:
     slo, seen = budget.slo, measured.counts.seen
     notes = []
-    if not measured.has_data:
+    if not measured.has_data and not budget.invalid:
         return [Note("no-data", "no data: the source has no series of this SLI in the period")]
     if budget.total == 0 and not unbounded:
         notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the period"))

@@ -60,7 +60,9 @@ def as_data(budget: Budget) -> dict[str, Any]:
             for burn in budget.burns
         ],
         "percentiles_seconds": dict(budget.quantiles),
-        "incidents": [
+        "incidents": None
+        if budget.invalid
+        else [
             {
                 "start": _time(incident.start),
                 "end": _time(incident.end),
@@ -71,10 +73,10 @@ def as_data(budget: Budget) -> dict[str, Any]:
             }
             for incident in budget.incidents
         ],
-        "breakdown": [_breakdown(one) for one in of_budget(budget)],
-        "outages": [
-            {"start": _time(one.start), "end": _time(one.end), "seconds": one.seconds} for one in budget.downtimes
-        ],
+        "breakdown": None if budget.invalid else [_breakdown(one) for one in of_budget(budget)],
+        "outages": None
+        if budget.invalid
+        else [{"start": _time(one.start), "end": _time(one.end), "seconds": one.seconds} for one in budget.downtimes],
         "mttr_seconds": budget.mttr_seconds,
         "mtbf_seconds": budget.mtbf_seconds,
         "policy": list(follows(budget)),
@@ -118,6 +120,7 @@ def _past(budget: Budget | None) -> dict[str, Any] | None:
     if budget is None:
         return None
     return {
+        "state": budget.state.value,
         "start": _time(budget.start),
         "end": _time(budget.end),
         "events": _events(budget),
@@ -126,12 +129,14 @@ def _past(budget: Budget | None) -> dict[str, Any] | None:
         "consumed": budget.consumed,
         "remaining": budget.remaining,
         "percentiles_seconds": dict(budget.quantiles),
-        "incidents": len(budget.incidents),
+        "incidents": None if budget.invalid else len(budget.incidents),
         "coverage": budget.coverage,
     }
 
 
-def _events(budget: Budget) -> dict[str, float]:
+def _events(budget: Budget) -> dict[str, float | None]:
+    if budget.invalid:
+        return dict.fromkeys(("total", "good", "errors", "allowed_errors"))
     return {
         "total": budget.total,
         "good": budget.good,

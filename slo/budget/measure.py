@@ -35,7 +35,10 @@ _PART_TILES = (HOUR, 6 * HOUR, DAY)
 
 @dataclass(frozen=True)
 class Measured:
-    """Counts per step, the histogram's buckets if there are any, and what must be said beside them."""
+    """Counts per step, the histogram's buckets if there are any, and what must be said beside them.
+
+    Where `invalid` is not empty the counts cannot be believed, for the reasons that it names.
+    """
 
     counts: Counts
     bounds: Floats = field(default_factory=lambda: np.empty(0))
@@ -43,6 +46,7 @@ class Measured:
     notes: tuple[Note, ...] = ()
     has_data: bool = True
     downtimes: tuple[tuple[int, int], ...] = ()
+    invalid: tuple[Note, ...] = ()
 
 
 def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
@@ -90,7 +94,9 @@ def _measure_outage(sli: Outage, scrape_ms: int, source: Source, grid: Grid) -> 
         if high > before * per_step
     )
     counts = Counts(grid, summed[0], summed[1], measured.counts.seen)
-    return Measured(counts, notes=measured.notes, has_data=measured.has_data, downtimes=downtimes)
+    return Measured(
+        counts, notes=measured.notes, has_data=measured.has_data, downtimes=downtimes, invalid=measured.invalid
+    )
 
 
 def _ask_slices(sli: Threshold | Freshness, source: Source, grid: Grid, first: int) -> Measured:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.forecast import Forecast
+from slo.budget.possible import possible, ratio_of
 from slo.sli.counting import Counts, Gap
 from slo.sli.slices import stretches
 from slo.spec.events import Event
@@ -28,10 +29,15 @@ Floats = NDArray[np.float64]
 
 
 class State(StrEnum):
-    """How an SLO stands, worst first."""
+    """How an SLO stands, worst first.
+
+    Invalid figures stand behind budgets that are known to run out, which need somebody now, and before those that last
+    for the moment: an SLO whose figures cannot be believed may be any of them, and its measuring is broken for sure.
+    """
 
     EXHAUSTED = "exhausted"
     BURNING = "burning"
+    INVALID = "invalid"
     AT_RISK = "at risk"
     NO_DATA = "no data"
     HEALTHY = "healthy"
@@ -68,8 +74,8 @@ class Incident:
 
     @property
     def error_ratio(self) -> float | None:
-        """Bad events out of all, 0..1; None without traffic."""
-        return self.errors / self.total if self.total else None
+        """Bad events out of all, 0..1; None without traffic, or where there are more bad events than events."""
+        return ratio_of(self.errors, self.total)
 
     @property
     def seconds(self) -> float:
@@ -111,7 +117,10 @@ class Budget:
 
     Ratios are 0..1. `errors` and `total` count events from `start` to `end` (for a calendar window the part that has
     passed). `coverage` is the share of that time in which scrapes came. Everything is None, never 0 or 1, where
-    there is nothing to say.
+    nothing is known.
+
+    Where the figures cannot be believed `invalid` says why: the state is invalid, all figures are None, numbers of events
+    NaN, and nothing is kept of what was counted.
     """
 
     slo: Slo
@@ -134,6 +143,7 @@ class Budget:
     has_data: bool = True
     downtimes: tuple[Downtime, ...] = ()
     known: tuple[Event, ...] = ()
+    invalid: tuple[Note, ...] = ()
     earlier: Budget | None = None
     previous: Budget | None = None
 
@@ -145,12 +155,13 @@ class Budget:
     @property
     def sli(self) -> float | None:
         """Good events out of all; None without traffic."""
-        return 1.0 - self.errors / self.total if self.total > 0 else None
+        ratio = self.error_ratio
+        return None if ratio is None else 1.0 - self.errors / self.total
 
     @property
     def error_ratio(self) -> float | None:
         """Bad events out of all; None without traffic."""
-        return self.errors / self.total if self.total > 0 else None
+        return ratio_of(self.errors, self.total)
 
     @property
     def error_budget(self) -> float:
@@ -199,8 +210,11 @@ class Budget:
         """How the SLO stands at `end`.
 
         Exhausted: nothing is left. Burning: an alert of its own catalogue would fire now. At risk: less than a quarter
-        is left, or the present pace exhausts it. No data: nothing could be counted.
+        is left, or the present pace exhausts it. No data: nothing could be counted. Invalid: what was counted cannot be
+        true, such as more errors than events.
         """
+        if self.invalid:
+            return State.INVALID
         remaining = self.remaining
         if remaining is None:
             return State.NO_DATA
@@ -230,7 +244,7 @@ class Budget:
         """The burn rate over a window (`1h`, or milliseconds) that ends at `end`.
 
         Error ratio ÷ error budget (SRE workbook, chapter 5): 1 spends the budget exactly in the period. None without
-        traffic, or where the counted time is shorter than the window.
+        traffic, where the counted time is shorter than the window, or where its errors are below 0 or above its total.
         """
         rates = self.burn_rates(window)
         last = rates[-1] if len(rates) else np.nan
@@ -257,7 +271,7 @@ class Budget:
         width = max(1, round(length / self.counts.grid.step_ms))
         errors, total = _trailing(self.counts.errors, width), _trailing(self.counts.total, width)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(total > 0, errors / total / self.error_budget, np.nan)
+            return np.where((total > 0) & possible(errors, total), errors / total / self.error_budget, np.nan)
 
     @property
     def _period(self) -> slice:
@@ -362,8 +376,8 @@ class Budget:
     def __repr__(self) -> str:
         from slo.display import show_percent
 
-        left = "no data" if self.remaining is None else f"{show_percent(self.remaining)} of the budget left"
-        return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}, {left}>"
+        left = "" if self.remaining is None else f", {show_percent(self.remaining)} of the budget left"
+        return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}{left}>"
 
     def _repr_html_(self) -> str:
         from slo.display import show_count, show_percent, show_points, show_rate

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARKS = {
     State.EXHAUSTED: "🛑",
     State.BURNING: "🔥",
+    State.INVALID: "⛔",
     State.AT_RISK: "⚠️",
     State.NO_DATA: "❔",
     State.HEALTHY: "✅",
@@ -95,7 +96,7 @@ def to_csv(budgets: Sequence[Budget]) -> str:
             "remaining": remaining,
             "minutes_left": None if remaining is None else remaining * budget.budget_minutes,
             "exhaustion": data["error_budget"]["exhaustion"],
-            "incidents": len(budget.incidents),
+            "incidents": None if budget.invalid else len(budget.incidents),
             **{f"burn_rate_{window}": rate for window, rate in data["burn_rates"].items()},
         }
         writer.writerow(["" if row[column] is None else row[column] for column in _COLUMNS])

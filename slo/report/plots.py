@@ -38,6 +38,8 @@ def plot_budget(
         budget = _within(budget, *span)
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is no chart; there are {', '.join(KINDS)}")
+    if budget.invalid:
+        raise ValueError(f"{budget.slo.id} has nothing to draw: its figures are invalid: {budget.invalid[0].text}")
     if budget.remaining is None:
         raise ValueError(f"{budget.slo.id} has nothing to draw: no events in the period")
     drawn = _new() if axes is None else axes

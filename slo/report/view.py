@@ -190,7 +190,7 @@ def report_view(
         slos=slos,
         tally=tuple((state, words.STATE_WORDS[state], count) for state, count in counted if count),
         verdict=_verdict(dict(counted), len(slos)),
-        since=days.pop() if len(days := {slo.since for slo in slos}) == 1 else "since the review before",
+        since=days.pop() if len(days := {slo.since for slo in slos if slo.since}) == 1 else "since the review before",
         missing=clean(missing, 2000),
         services=len({budget.slo.service for budget in budgets}),
         warnings=tuple(clean(str(problem)) for problem in warnings),
@@ -394,6 +394,7 @@ def _verdict(counted: dict[State, int], total: int) -> str:
     said = {
         State.EXHAUSTED: ("has spent its error budget", "have spent their error budgets"),
         State.BURNING: ("is burning too fast", "are burning too fast"),
+        State.INVALID: ("has invalid figures", "have invalid figures"),
         State.AT_RISK: ("is at risk", "are at risk"),
         State.NO_DATA: ("has no data", "have no data"),
     }

@@ -26,6 +26,7 @@ from slo.window import Calendar, format_duration
 STATE_WORDS = {
     State.EXHAUSTED: "Exhausted",
     State.BURNING: "Burning",
+    State.INVALID: "Invalid",
     State.AT_RISK: "At risk",
     State.NO_DATA: "No data",
     State.HEALTHY: "Healthy",
@@ -112,7 +113,7 @@ def excluding(budget: Budget) -> str:
 def forecast(budget: Budget) -> str:
     """When the budget ends at the present pace."""
     state = budget.state
-    if state is State.NO_DATA:
+    if state in (State.NO_DATA, State.INVALID):
         return NOTHING
     if state is State.EXHAUSTED:
         return "exhausted"
@@ -153,6 +154,8 @@ def change_from(budget: Budget) -> str:
     then = budget.earlier
     if then is None:
         return ""
+    if then.invalid:
+        return "invalid then"
     if then.remaining is None:
         return "no data then"
     covered = f", {show_percent(then.coverage, 0)} covered" if then.coverage < _WHOLE else ""
@@ -165,6 +168,11 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
     if then is None:
         return "", ()
     span = f"{say_moment(then.start)} to {say_moment(then.end)} UTC"
+    if then.invalid:
+        return (
+            f"The figures of the previous window ({span}) cannot be believed: {clean(then.invalid[0].text, 2000)}.",
+            (),
+        )
     if then.remaining is None or budget.remaining is None:
         return f"Of the window before ({span}) nothing is known.", ()
     told = f"The window before is that of {span}"
@@ -258,6 +266,8 @@ def headline(budget: Budget) -> str:
     match budget.state:
         case State.NO_DATA:
             return _nothing_known(budget)
+        case State.INVALID:
+            return _withheld(budget)
         case State.EXHAUSTED:
             first = (
                 f"The error budget of {over} is overspent: {show_count(budget.errors)} bad events where "
@@ -291,6 +301,8 @@ def why(budget: Budget) -> str:
     match budget.state:
         case State.NO_DATA:
             return _nothing_known(budget)
+        case State.INVALID:
+            return _withheld(budget, short=True)
         case State.HEALTHY if not budget.incidents:
             return "No incidents in the period."
         case State.BURNING:
@@ -319,6 +331,12 @@ def _why(budget: Budget) -> str:
     elif budget.consumed is not None and budget.consumed >= 0.05:
         parts.append("No single incident stands out: it goes to errors spread over the period.")
     return " ".join(parts)
+
+
+def _withheld(budget: Budget, *, short: bool = False) -> str:
+    """Why there is no figure; `short` is without what usually causes it, which follows a semicolon."""
+    text = clean(budget.invalid[0].text, 2000)
+    return f"The figures cannot be true and are withheld: {text.partition(';')[0] if short else text}."
 
 
 def _nothing_known(budget: Budget) -> str:

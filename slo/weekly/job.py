@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slo.budget.breakdown import with_breakdown
-from slo.budget.evaluate import evaluate_all
+from slo.budget.evaluate import evaluate_all, why_invalid
 from slo.budget.events import with_events
 from slo.budget.groups import expand
 from slo.budget.measure import measure
+from slo.budget.model import State as BudgetState
 from slo.budget.past import with_past
 from slo.errors import ConfigError, SloError, SourceError
 from slo.files import write_pages, write_text
@@ -152,7 +153,8 @@ def _period(
         if problem is not None:
             found.failed["source"] = found.failed.get("source", 0) + 1
         save()
-        log("report", {"period": period.name, "slos": len(budgets), "missing": problem})
+        invalid = [budget.slo.id for budget in budgets if budget.state is BudgetState.INVALID]
+        log("report", {"period": period.name, "slos": len(budgets), "missing": problem, "invalid": invalid})
     text = (folder / NAMES["markdown"]).read_text(encoding="utf-8")
     for name in _deliveries(config):
         # A report with missing data is delivered once, and the whole one when the source has answered.
@@ -251,7 +253,10 @@ def _entries(slos: Iterable[Slo], source: Source, period: Period) -> dict[str, E
     found = {}
     for slo in slos:
         for part in expand(slo, source, period.end_ms)[0]:
-            counts = measure(part, source, grid).counts
+            measured = measure(part, source, grid)
+            if why_invalid(measured):
+                continue  # kept, it would be counted for as long as the ledger is
+            counts = measured.counts
             held = (counts.total > 0) & ~np.isnan(counts.errors)
             found[part.id] = Entry(grid.ends[held], counts.errors[held], counts.total[held])
     return found

@@ -198,7 +198,7 @@ def test_the_index_shows_trends_over_the_periods(tmp_path: Path) -> None:
     assert "−70.0 points" in page and "Weeks &lt;1&gt;" in page
     assert page.count('<svg class="spark"') == 1
     assert page.count("missing data") == 1 and "2026-W37<br>" in page  # it has no page of its own
-    assert re.findall(r"<th scope=\"row\">b</th>(.*?)</tr>", page)[0].count("–") == 4  # three weeks and a change
+    assert re.findall(r"<th scope=\"row\">b</th>(.*?)</tr>", page)[0].count("n/a") == 4  # three weeks and a change
 
 
 def test_what_was_missed_is_bounded(place: Path) -> None:
@@ -546,3 +546,25 @@ def test_from_the_shell(place: Path) -> None:
     file.write_text("definitions: [shop.yaml]\n")
     done = slo("weekly", file)
     assert done.returncode == 2 and "`source` is missing" in done.stderr
+
+
+def test_an_invalid_objective_is_reported_as_such_and_never_kept(place: Path) -> None:
+    """More errors than events: the total matches other series than the errors do."""
+    with (place / "shop.yaml").open("a") as definitions:
+        definitions.write(
+            "  - {name: wrong, objective: 99, window: 7d, "
+            "sli: {ratio: {errors: r_total, total: 'r_total{code=\"500\"}'}}}\n"
+        )
+    file = configure(place, ledger="ledger", formats="[html, markdown, json, csv]")
+    code, told = go(file, MONDAY + 1)
+    assert code == 0  # the report is made and delivered: nothing is left for another run
+    [report] = [fields for event, fields in told if event == "report"]
+    assert report["invalid"] == ["shop/wrong"]
+    folder = place / "out" / "2026-W38"
+    [wrong] = [one for one in json.loads((folder / "report.json").read_text())["slos"] if one["name"] == "wrong"]
+    assert (wrong["state"], wrong["sli"], wrong["events"]["errors"]) == ("invalid", None, None)
+    assert wrong["notes"][0]["code"] == "impossible"
+    [row] = re.findall(r'<th scope="row">shop/wrong</th>(.*?)</tr>', (place / "out" / "index.html").read_text())
+    assert "n/a" in row and "invalid" in row and "100%" not in row
+    held = Ledger(place / "ledger").of_period(Period("2026-W38", MONDAY - WEEK, MONDAY, "", ""))
+    assert set(held) == {"shop/errors", "shop/quarterly"}
