@@ -538,7 +538,8 @@ def _table(budgets: Sequence[Budget]) -> None:
     from rich.text import Text
 
     from slo.budget.model import TROUBLE
-    from slo.display import show_percent, show_rate
+    from slo.budget.notes import said_once
+    from slo.display import show_percent, show_rate, show_share
 
     styles = {
         "exhausted": "bold red",
@@ -552,6 +553,7 @@ def _table(budgets: Sequence[Budget]) -> None:
     table.add_column("SLO", overflow="fold", min_width=20)
     for column in ("objective", "window", "SLI", "budget left", "1h burn", "6h burn", "3d burn"):
         table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("coverage", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     worst = sorted(budgets, key=lambda b: (TROUBLE[b.state], b.remaining if b.remaining is not None else 0.0))
     for budget in worst:
@@ -559,14 +561,13 @@ def _table(budgets: Sequence[Budget]) -> None:
         state = Text(budget.state.value, style=styles[budget.state.value])
         table.add_row(
             Text(budget.slo.id), str(budget.slo.objective), str(budget.slo.window), show_percent(budget.sli, 3),
-            show_percent(budget.remaining), *rates, state,
+            show_percent(budget.remaining), *rates, show_share(budget.coverage), state,
         )  # fmt: skip
     # A pipe has no width: a table cut to a guess would lose figures.
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table)
-    for budget in worst:
-        for note in budget.notes:
-            console.print(Text(f"{budget.slo.id}: {note.text}"), soft_wrap=True, style="dim")
+    for said in said_once(worst):
+        console.print(Text(str(said)), soft_wrap=True, style="dim")
 
 
 def _backtest_table(result: Backtest) -> None:

@@ -25,6 +25,15 @@ def show_percent(ratio: float | None, digits: int = 1) -> str:
     return f"{text}%"
 
 
+def show_share(ratio: float | None) -> str:
+    """A share of a stretch of time (0..1), rounded down; what is there at all is never shown as none.
+
+    >>> show_share(0.00002), show_share(0.9999), show_share(1.0)
+    ('<0.01%', '99.99%', '100%')
+    """
+    return "<0.01%" if ratio is not None and 0 < ratio < 0.0001 else show_percent(ratio, 2)
+
+
 def show_ratio_up(ratio: float | None, digits: int = 3) -> str:
     """An error ratio (0..1) as a percentage, rounded up: `0%` is none at all."""
     if ratio is None or ratio != ratio:

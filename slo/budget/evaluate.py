@@ -14,10 +14,12 @@ from slo.budget.groups import expand
 from slo.budget.incidents import find_incidents
 from slo.budget.measure import Measured, measure
 from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, State, moment
+from slo.budget.notes import data_begins, fresh_note, gap_note, gaps_within, retention_note, whole_total
 from slo.budget.possible import impossible, impossible_steps, show_number
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Counts, Gap, Grid, coverage
 from slo.sli.slices import stretches
+from slo.source import retention_ms
 from slo.spec.model import Freshness, Latency, Outage, Slo, Threshold
 from slo.spec.split import MOST
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 # Shown for every SLO, whatever its alerts watch.
 SHOWN_BURN_WINDOWS_MS = (60 * MINUTE, 6 * 60 * MINUTE, 3 * DAY)
-# The notes on gaps name the longest ones.
-_NAMED_GAPS = 3
 
 
 def step_of(slo: Slo) -> int:
@@ -66,6 +66,10 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None 
     measured = measure(slo, source, grid, (start_ms - grid.start_ms) // step)
     if known is not None:
         measured = with_known(measured, *known(slo.id, grid))
+    # A ledger that has all of the window's steps makes up for what the server dropped.
+    if not any(note.code == "ledger" for note in measured.notes) or data_begins(measured.counts.seen.gaps, grid):
+        notes = retention_note(slo, start_ms, period_end_ms, retention_ms(source))
+        measured = replace(measured, notes=(*measured.notes, *notes))
     return budget_of(slo, source.name, measured, start_ms, period_end_ms, windows)
 
 
@@ -148,8 +152,12 @@ def budget_of(
     invalid = () if unknown else why_invalid(measured, first)
     if not unknown and not invalid:
         errors = min(total, max(0.0, errors))  # what adding up floats leaves over
-    gaps = tuple(gap for gap in counts.seen.gaps if gap.end_ms > start_ms)
-    covered = coverage(counts.seen, start_ms, grid.end_ms) if measured.has_data else 0.0
+    begun = data_begins(counts.seen.gaps, grid) if measured.has_data else None
+    gaps = gaps_within(counts.seen.gaps, grid, start_ms)
+    covered = 0.0
+    if measured.has_data:
+        before = max(0, begun - start_ms) / (grid.end_ms - start_ms) if begun is not None else 0.0
+        covered = max(0.0, coverage(replace(counts.seen, gaps=gaps), start_ms, grid.end_ms) - before)
     quantiles: dict[str, float | None] = {}
     if measured.bucket_counts.size:
         summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
@@ -171,6 +179,7 @@ def budget_of(
         bucket_counts=measured.bucket_counts,
         source=source,
         has_data=measured.has_data,
+        data_start=moment(begun) if begun is not None and begun > start_ms else None,
         downtimes=tuple(Downtime(moment(low), moment(high)) for low, high in measured.downtimes if high > start_ms),
     )
     invalid = measured.invalid or invalid
@@ -248,6 +257,10 @@ def _forecast(budget: Budget) -> Forecast | None:
     grid, period = budget.counts.grid, budget.slo.window.nominal_ms
     pace_ms = pace_length(period, grid.step_ms)
     steps = max(1, round(pace_ms / grid.step_ms))
+    if budget.data_start is not None:  # what was before is unknown, and no traffic to take a pace from
+        age = (budget.end - budget.data_start) / timedelta(milliseconds=grid.step_ms)
+        steps = min(steps, max(1, round(age)))
+        pace_ms = min(pace_ms, steps * grid.step_ms)
     if budget.remaining is None or budget.remaining <= 0 or steps > grid.steps:
         return None
     return forecast(
@@ -297,15 +310,10 @@ def _notes(budget: Budget, measured: Measured, start_ms: int, unbounded: bool) -
     notes = []
     if not measured.has_data and not budget.invalid:
         return [Note("no-data", "no data: the source has no series of this SLI in the period")]
+    notes += fresh_note(budget)
     if budget.total == 0 and not unbounded:
         notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the period"))
-    if budget.gaps:
-        lengths = sorted((gap.end_ms - max(gap.start_ms, start_ms) for gap in budget.gaps), reverse=True)
-        named = ", ".join(format_duration(length // 1000 * 1000) for length in lengths[:_NAMED_GAPS])
-        more = f" and {len(lengths) - _NAMED_GAPS} more" if len(lengths) > _NAMED_GAPS else ""
-        sliced = isinstance(slo.sli, Threshold | Freshness)
-        text = "what has no value is not judged" if sliced else "counters carry their events over to the next scrape"
-        notes.append(Note("gaps", f"{'no value' if sliced else 'no scrapes'} for {named}{more}; {text}"))
+    notes += gap_note(budget, start_ms)
     if seen.resets:
         notes.append(
             Note("resets", f"{seen.resets} counter resets: events between a last scrape and its restart are not known")
@@ -316,7 +324,8 @@ def _notes(budget: Budget, measured: Measured, start_ms: int, unbounded: bool) -
         )
     if seen.dropped:
         notes.append(Note("not-finite", f"{seen.dropped} samples were NaN or infinite and were left out"))
-    if budget.total > 0 and budget.allowed_errors < 1:
+    # Of data that has just begun few events say nothing about the traffic of a whole window.
+    if budget.total > 0 and whole_total(budget) * budget.error_budget < 1:
         notes.append(
             Note("low-traffic", f"low traffic: with {budget.total:,.0f} events a single error exceeds the budget")
         )

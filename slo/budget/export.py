@@ -94,6 +94,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "earlier": _past(budget.earlier),
         "previous": _past(budget.previous),
         "coverage": budget.coverage,
+        "data_start": _time(budget.data_start),
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,
     }

@@ -119,6 +119,9 @@ class Budget:
     passed). `coverage` is the share of that time in which scrapes came. Everything is None, never 0 or 1, where
     nothing is known.
 
+    Where the data begins within the period, `data_start` says when; what was before is unknown, not 0. `gaps` are the
+    stretches after that without scrapes.
+
     Where the figures cannot be believed `invalid` says why: the state is invalid, all figures are None, numbers of events
     NaN, and nothing is kept of what was counted.
     """
@@ -144,6 +147,7 @@ class Budget:
     downtimes: tuple[Downtime, ...] = ()
     known: tuple[Event, ...] = ()
     invalid: tuple[Note, ...] = ()
+    data_start: datetime | None = None
     earlier: Budget | None = None
     previous: Budget | None = None
 
@@ -280,11 +284,21 @@ class Budget:
         return slice(max(0, first), grid.steps)
 
     @property
+    def before_data(self) -> NDArray[np.bool_]:
+        """Which steps of the period lie before the data begins, of which nothing is known."""
+        part = self._period
+        if self.data_start is None:
+            return np.zeros(part.stop - part.start, dtype=bool)
+        begun = round(self.data_start.timestamp() * 1000)
+        return np.asarray((self.counts.grid.ends[part] <= begun) & (self.counts.total[part] == 0))
+
+    @property
     def timeline(self) -> pd.DataFrame:
         """Per step of the period, indexed by its end (UTC).
 
         Columns: `errors`, `good`, `total` (events), `error_ratio` and `sli` (0..1, NaN without traffic), and
-        `budget_remaining`: the share of the period's budget left after the step (it ends at `remaining`).
+        `budget_remaining`: the share of the period's budget left after the step (it ends at `remaining`). All are NaN
+        before the data begins.
         """
         import pandas as pd
 
@@ -294,6 +308,7 @@ class Budget:
             ratio = np.where(total > 0, errors / total, np.nan)
         allowed = self.allowed_errors
         left = 1.0 - np.cumsum(errors) / allowed if allowed > 0 else np.full(len(errors), np.nan)
+        errors, total, left = (np.where(self.before_data, np.nan, values) for values in (errors, total, left))
         return pd.DataFrame(
             {
                 "errors": errors,
@@ -380,7 +395,7 @@ class Budget:
         return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}{left}>"
 
     def _repr_html_(self) -> str:
-        from slo.display import show_count, show_percent, show_points, show_rate
+        from slo.display import show_count, show_percent, show_points, show_rate, show_share
 
         rows = [
             ("state", self.state.value),
@@ -395,7 +410,7 @@ class Budget:
             ("burn rate 1 h / 6 h / 3 d", " / ".join(show_rate(self.burn_rate(w)) for w in ("1h", "6h", "3d"))),
             (
                 "period",
-                f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC, {show_percent(self.coverage)} covered",
+                f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC, {show_share(self.coverage)} covered",
             ),
             *[("note", note.text) for note in self.notes],
         ]

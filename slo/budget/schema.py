@@ -194,6 +194,9 @@ class SloShape(_Model):
     earlier: Annotated[PastShape | None, Field(description="the same objective at the review before; in reports only")]
     previous: Annotated[PastShape | None, Field(description="the window that ended where this begins; in reports only")]
     coverage: Annotated[float, Field(description="the share of the period in which scrapes came")]
+    data_start: Annotated[
+        Time | None, Field(description="when the data begins; null where it covers the period's start")
+    ]
     notes: list[NoteShape]
     source: str
 

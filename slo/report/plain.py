@@ -30,7 +30,7 @@ MARKS = {
 _COLUMNS = (
     "service", "name", "state", "objective_percent", "window", "start", "end", "total", "errors", "allowed_errors", "sli",
     "remaining", "remaining_change", "minutes_left", "burn_rate_1h", "burn_rate_6h", "burn_rate_3d", "exhaustion", "incidents", "coverage",
-    "owner",
+    "owner", "data_start",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def to_markdown(
     lines = [f"## {_plain(view.title)}", "", f"**{view.verdict}** {_plain(view.period)}", ""]
     if view.missing:
         lines += [f"**{_plain(MISSING)}** {_plain(view.missing)}", ""]
+    lines += [line for text in view.data for line in (_plain(text), "")]
     if view.slos:
         lines += [
             "| State | Objective | SLI | Target | Budget left | Change | Burn 1h / 6h / 3d | Forecast |",

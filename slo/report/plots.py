@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["burn_down", "error_ratio", "burn_rate", "latency"]
 KINDS: tuple[Kind, ...] = ("burn_down", "error_ratio", "burn_rate", "latency")
 INCIDENT = "#f7ddd8"
+BEFORE = "#c9cfd4"
 PAGE, TICKET = "#a8201a", "#8a5a00"
 
 
@@ -69,6 +70,10 @@ def plot_budget(
             _ticks(drawn, axis.latency_ticks(*drawn.get_ylim()))
             title += f"latency per {format_duration(column)}"
     low, high = drawn.get_xlim()
+    if budget.data_start is not None and (begun := budget.data_start.timestamp() * 1000) > low:
+        drawn.axvspan(
+            low, begun, facecolor="none", edgecolor=BEFORE, hatch="//", linewidth=0, zorder=0, label="no data yet"
+        )
     _shade(drawn, [(one.start.timestamp() * 1000, one.end.timestamp() * 1000) for one in budget.incidents])
     drawn.set_xlim(low, high)
     return _finished(drawn, title)
@@ -123,6 +128,7 @@ def _within(budget: Budget, start: datetime, end: datetime) -> Budget:
         start=datetime.fromtimestamp(edge / 1000, UTC),
         end=over,
         period_end=over,
+        data_start=None if budget.data_start is None or budget.data_start <= first else budget.data_start,
         counts=counts,
         bucket_counts=budget.bucket_counts[:steps],
     )

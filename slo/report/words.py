@@ -9,6 +9,7 @@ from slo.budget.breakdown import Breakdown
 from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, PARTS
 from slo.budget.model import LEAST_COVERAGE, Budget, Incident, State
+from slo.budget.notes import gap_words, say_begin, share_of_window
 from slo.display import (
     NOTHING,
     show_count,
@@ -18,6 +19,7 @@ from slo.display import (
     show_points,
     show_rate,
     show_ratio_up,
+    show_share,
 )
 from slo.report.text import clean
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Threshold
@@ -364,7 +366,13 @@ def coverage(budget: Budget) -> str:
     """How much of the period was seen."""
     if not budget.has_data:
         return "Nothing of the period was scraped."
-    share = show_percent(budget.coverage, 2)
+    share = show_share(budget.coverage)
     if budget.coverage >= 1:
         return "Scrapes came throughout the period."
-    return f"Scrapes came in {share} of the period; for the rest nothing is known except what counters carried over."
+    carried = " except what counters carried over" if gap_words(budget.slo.sli)[1].startswith("counters") else ""
+    if budget.data_start is not None:
+        begins = f"Data begins {say_begin(budget.data_start, budget.end)} ({share_of_window(budget)} of the window)"
+        if not budget.gaps:
+            return f"{begins}; since then scrapes came throughout."
+        return f"{begins}; since then there are gaps, of which nothing is known{carried}; {share} of the window is covered."
+    return f"Scrapes came in {share} of the period; for the rest nothing is known{carried}."
