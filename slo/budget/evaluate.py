@@ -313,7 +313,8 @@ def _notes(budget: Budget, measured: Measured, start_ms: int, unbounded: bool) -
     notes += fresh_note(budget)
     if budget.total == 0 and not unbounded:
         notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the period"))
-    notes += gap_note(budget, start_ms)
+    if measured.has_data:
+        notes += gap_note(budget, start_ms)
     if seen.resets:
         notes.append(
             Note("resets", f"{seen.resets} counter resets: events between a last scrape and its restart are not known")
