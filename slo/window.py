@@ -120,7 +120,7 @@ class Calendar:
 
     def days(self, at_ms: int) -> tuple[date, date]:
         """The same period as dates of the zone: its first day, and the first day of the next."""
-        today = datetime.fromtimestamp((at_ms - 1) / 1000, _zone(self.zone)).date()
+        today = datetime.fromtimestamp((at_ms - 1) / 1000, zone_of(self.zone)).date()
         if self.unit == "week":
             start = today - timedelta(days=today.weekday())
             return start, start + timedelta(days=7)
@@ -140,11 +140,11 @@ class Calendar:
 
 def midnight(day: date, zone: str) -> int:
     """When a day begins in a time zone, milliseconds UTC; where clocks skip its midnight, with its first moment."""
-    return round(datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).timestamp()) * 1000
+    return round(datetime(day.year, day.month, day.day, tzinfo=zone_of(zone)).timestamp()) * 1000
 
 
-def _zone(name: str) -> tzinfo:
-    # UTC needs no database of zones, which small containers lack.
+def zone_of(name: str) -> tzinfo:
+    """A time zone by its IANA name; UTC needs no database of zones, which small containers lack."""
     return UTC if name == "UTC" else ZoneInfo(name)
 
 

@@ -15,7 +15,7 @@ from slo.budget.incidents import find_incidents
 from slo.budget.measure import Measured, measure
 from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, Note, State, moment
 from slo.budget.notes import data_begins, fresh_note, gap_note, gaps_within, retention_note, whole_total
-from slo.budget.possible import impossible, impossible_steps, show_number
+from slo.budget.possible import CAUSES, impossible, impossible_steps, show_number
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.counting import Counts, Gap, Grid, coverage
 from slo.sli.slices import stretches
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # Shown for every SLO, whatever its alerts watch.
 SHOWN_BURN_WINDOWS_MS = (60 * MINUTE, 6 * 60 * MINUTE, 3 * DAY)
+
+# A scrape that comes before that of its total makes a step or two impossible; of more than this share the sums are wrong too.
+_MANY_STEPS = 0.1
 
 
 def step_of(slo: Slo) -> int:
@@ -188,10 +191,11 @@ def budget_of(
             Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
         )
         whole = replace(budget, burns=tuple(burns), incidents=_incidents(budget), forecast=_forecast(budget))
-        invalid = _hidden(whole)
+        single = _step_notes(budget)
+        invalid = _hidden(whole) or tuple(note for note in single if note.code == "impossible")
         if not invalid:
             more = _notes(budget, measured, start_ms, unbounded)
-            return replace(whole, notes=(*notes, *more, *_step_notes(budget)))
+            return replace(whole, notes=(*notes, *more, *single))
     budget = withheld(replace(budget, burns=tuple(Burn(window, None, None) for window in windows)), invalid)
     return replace(budget, notes=(*invalid, *notes, *_notes(budget, measured, start_ms, True)))
 
@@ -221,22 +225,29 @@ def withheld(budget: Budget, invalid: tuple[Note, ...]) -> Budget:
 
 
 def _hidden(budget: Budget) -> tuple[Note, ...]:
-    """Whether a budget that seems to last has alert windows whose counts are impossible: it might be burning."""
+    """Why a budget that seems to last might be burning: an alert of which one window is impossible, and the other one is
+    impossible too or above the factor."""
     if budget.state not in (State.HEALTHY, State.AT_RISK):
         return ()
-    grid = budget.counts.grid
+    grid, counts = budget.counts.grid, budget.counts
     for burn in budget.burns:
-        for length in (burn.window.long_ms, burn.window.short_ms):
+        wrong = []
+        for length, rate in ((burn.window.long_ms, burn.long), (burn.window.short_ms, burn.short)):
             steps = max(1, round(length / grid.step_ms))
-            sums = [float(np.sum(events[-steps:])) for events in (budget.counts.errors, budget.counts.total)]
-            text = impossible(sums[0], sums[1], f"in the last {format_duration(length)}")
+            errors, total = float(np.sum(counts.errors[-steps:])), float(np.sum(counts.total[-steps:]))
+            text = impossible(errors, total, f"in the last {format_duration(length)}")
             if text is not None:
-                return (Note("impossible", text),)
+                wrong.append(text)
+            elif rate is None or rate <= float(burn.window.factor):
+                break  # this window keeps the alert quiet, whatever the other one is
+        else:
+            if wrong:
+                return (Note("impossible", wrong[0]),)
     return ()
 
 
 def _step_notes(budget: Budget) -> list[Note]:
-    """Single steps that cannot be true, in a period that can."""
+    """Single steps that cannot be true, in a period that can; with the code `impossible` where they are too many."""
     part, grid = budget._period, budget.counts.grid
     errors, total = budget.counts.errors[part], budget.counts.total[part]
     found = impossible_steps(errors, total)
@@ -246,10 +257,16 @@ def _step_notes(budget: Budget) -> list[Note]:
     at = moment(int(grid.ends[part][worst]))
     text = (
         f"in {len(found):,} of {len(errors):,} steps of {format_duration(grid.step_ms)} errors are below 0 or above the total, "
-        f"at worst {show_number(float(errors[worst]))} of {show_number(float(total[worst]))} up to {at.day} {at:%b %H:%M}; they are "
-        "counted as they are, and burn rates over such stretches are not known"
+        f"at worst {show_number(float(errors[worst]))} of {show_number(float(total[worst]))} up to {at.day} {at:%b %H:%M}"
     )
-    return [Note("impossible-steps", text)]
+    if len(found) > max(2, _MANY_STEPS * int(np.count_nonzero((total != 0) | (errors != 0)))):
+        return [Note("impossible", f"{text}: their sums cannot be believed; {CAUSES}")]
+    return [
+        Note(
+            "impossible-steps",
+            f"{text}; they are counted as they are, and burn rates over such stretches are not known",
+        )
+    ]
 
 
 def _forecast(budget: Budget) -> Forecast | None:

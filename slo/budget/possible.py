@@ -22,6 +22,10 @@ _ABOVE = (
     "one of the two metrics was renamed"
 )
 
+CAUSES = (
+    "usually errors and total are counted in different places, or match different series, or one of them is a gauge"
+)
+
 
 def possible(errors: Any, total: Any) -> Any:
     """Whether 0 <= errors <= total holds, beyond rounding, for numbers of events (floats, or arrays of them)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from markupsafe import Markup
@@ -16,7 +15,7 @@ from slo.display import NOTHING, show_count, show_latency, show_percent
 from slo.report.charts import period_end_ms
 from slo.report.svg import HEIGHT, WIDTH, Plot, Tick
 from slo.report.thin import column_steps, column_sums
-from slo.window import DAY, WEEK, Calendar, midnight
+from slo.window import DAY, WEEK, Calendar, midnight, zone_of
 
 LEVELS = 6
 _COLUMNS = 90
@@ -125,7 +124,7 @@ def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
 def _dates(budget: Budget, zone: str, weekly: bool) -> list[datetime.date]:
     """The days, or the Mondays, on which each stretch of the period begins, in a time zone."""
     first, last = (
-        at.astimezone(ZoneInfo(zone)).date() for at in (budget.start, budget.end - datetime.timedelta(milliseconds=1))
+        at.astimezone(zone_of(zone)).date() for at in (budget.start, budget.end - datetime.timedelta(milliseconds=1))
     )
     if weekly:
         first -= datetime.timedelta(days=first.weekday())
