@@ -55,7 +55,12 @@ End = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
-Gate = Annotated[bool, typer.Option("--fail-on-exhausted", help="Exit with 1 if an error budget is exhausted.")]
+Gate = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-exhausted", help="Exit with 1 if an error budget is exhausted, or its figures are invalid."
+    ),
+]
 
 
 def main() -> NoReturn:
@@ -513,11 +518,17 @@ def _evaluate(specs: Specs, source: Source, end: str | None) -> list[Budget]:
 def _verdict(budgets: Sequence[Budget], gate: bool) -> int:
     from slo.budget.model import State
 
-    exhausted = [budget.slo.id for budget in budgets if budget.state is State.EXHAUSTED]
-    if gate and exhausted:
-        _say(f"exhausted: {', '.join(exhausted)}")
-        return OUT_OF_BUDGET
-    return FINE
+    # A gate that figures nobody can believe would open is no gate.
+    failed = {
+        state: [budget.slo.id for budget in budgets if budget.state is state]
+        for state in (State.EXHAUSTED, State.INVALID)
+    }
+    if not gate or not any(failed.values()):
+        return FINE
+    for state, names in failed.items():
+        if names:
+            _say(f"{state.value}: {', '.join(names)}")
+    return OUT_OF_BUDGET
 
 
 def _table(budgets: Sequence[Budget]) -> None:
@@ -526,11 +537,13 @@ def _table(budgets: Sequence[Budget]) -> None:
     from rich.text import Text
 
     from slo.budget.model import TROUBLE
-    from slo.display import show_percent, show_rate
+    from slo.budget.notes import said_once
+    from slo.display import show_percent, show_rate, show_share
 
     styles = {
         "exhausted": "bold red",
         "burning": "bold yellow",
+        "invalid": "bold magenta",
         "at risk": "yellow",
         "healthy": "green",
         "no data": "magenta",
@@ -539,6 +552,7 @@ def _table(budgets: Sequence[Budget]) -> None:
     table.add_column("SLO", overflow="fold", min_width=20)
     for column in ("objective", "window", "SLI", "budget left", "1h burn", "6h burn", "3d burn"):
         table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("coverage", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     worst = sorted(budgets, key=lambda b: (TROUBLE[b.state], b.remaining if b.remaining is not None else 0.0))
     for budget in worst:
@@ -546,14 +560,13 @@ def _table(budgets: Sequence[Budget]) -> None:
         state = Text(budget.state.value, style=styles[budget.state.value])
         table.add_row(
             Text(budget.slo.id), str(budget.slo.objective), str(budget.slo.window), show_percent(budget.sli, 3),
-            show_percent(budget.remaining), *rates, state,
+            show_percent(budget.remaining), *rates, show_share(budget.coverage), state,
         )  # fmt: skip
     # A pipe has no width: a table cut to a guess would lose figures.
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table)
-    for budget in worst:
-        for note in budget.notes:
-            console.print(Text(f"{budget.slo.id}: {note.text}"), soft_wrap=True, style="dim")
+    for said in said_once(worst):
+        console.print(Text(str(said)), soft_wrap=True, style="dim")
 
 
 def _backtest_table(result: Backtest) -> None:

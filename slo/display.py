@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-NOTHING = "–"
+NOTHING = "n/a"  # an unknown figure; NaN is one too
 
 
 def show_percent(ratio: float | None, digits: int = 1) -> str:
@@ -13,7 +13,7 @@ def show_percent(ratio: float | None, digits: int = 1) -> str:
     >>> show_percent(0.99996, 2)
     '99.99%'
     """
-    if ratio is None:
+    if ratio is None or ratio != ratio:
         return NOTHING
     # 1 - 0.0004 is 0.9996 to fifteen digits: what binary leaves over must not tip the rounding.
     exact = round(Decimal(ratio) * 100, 12 if abs(ratio) < 1000 else 0)
@@ -25,9 +25,18 @@ def show_percent(ratio: float | None, digits: int = 1) -> str:
     return f"{text}%"
 
 
+def show_share(ratio: float | None) -> str:
+    """A share of a stretch of time (0..1), rounded down; what is there at all is never shown as none.
+
+    >>> show_share(0.00002), show_share(0.9999), show_share(1.0)
+    ('<0.01%', '99.99%', '100%')
+    """
+    return "<0.01%" if ratio is not None and 0 < ratio < 0.0001 else show_percent(ratio, 2)
+
+
 def show_ratio_up(ratio: float | None, digits: int = 3) -> str:
     """An error ratio (0..1) as a percentage, rounded up: `0%` is none at all."""
-    if ratio is None:
+    if ratio is None or ratio != ratio:
         return NOTHING
     if ratio == 0:
         return "0%"
@@ -40,7 +49,7 @@ def show_points(share: float | None) -> str:
     >>> show_points(-0.1234)
     '−12.3 points'
     """
-    if share is None:
+    if share is None or share != share:
         return NOTHING
     text = f"{share * 100:+,.1f}"
     return "±0 points" if text in ("+0.0", "-0.0") else f"{text.replace('-', '−')} points"
@@ -48,14 +57,14 @@ def show_points(share: float | None) -> str:
 
 def show_count(count: float | None) -> str:
     """A number of events, with thin groups; fractions only where there are some."""
-    if count is None:
+    if count is None or count != count:
         return NOTHING
     return f"{count:,.0f}" if float(count).is_integer() or abs(count) >= 1000 else f"{count:,.1f}"
 
 
 def show_rate(rate: float | None) -> str:
     """A burn rate: `14.4x`."""
-    if rate is None:
+    if rate is None or rate != rate:
         return NOTHING
     if rate >= 99.95:
         return f"{rate:,.0f}x"
@@ -66,7 +75,7 @@ def show_rate(rate: float | None) -> str:
 
 def show_duration(seconds: float | None) -> str:
     """A length of time in its two largest units: `2h 13m`."""
-    if seconds is None:
+    if seconds is None or seconds != seconds:
         return NOTHING
     if seconds < 60:
         return f"{seconds:.3g}s"

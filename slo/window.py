@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from slo.errors import DurationError
 
@@ -99,9 +100,14 @@ _NOMINAL: dict[CalendarUnit, int] = {"week": WEEK, "month": 30 * DAY, "quarter":
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The calendar week (from Monday), month, quarter or year, in UTC, that holds the moment of evaluation."""
+    """The calendar week (from Monday), month, quarter or year that holds the moment of evaluation.
+
+    Its edges are midnights of `zone`, an IANA name such as `Europe/Berlin`: a month in which clocks change is an hour
+    longer or shorter.
+    """
 
     unit: CalendarUnit
+    zone: str = "UTC"
 
     def start(self, end_ms: int) -> int:
         """Where the period that `end_ms` closes or lies in begins; a period's last moment is its end."""
@@ -109,16 +115,19 @@ class Calendar:
 
     def period(self, at_ms: int) -> tuple[int, int]:
         """(start, end) of the whole period in which the last millisecond before `at_ms` lies."""
-        moment = datetime.fromtimestamp((at_ms - 1) / 1000, UTC)
-        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        first, after = self.days(at_ms)
+        return midnight(first, self.zone), midnight(after, self.zone)
+
+    def days(self, at_ms: int) -> tuple[date, date]:
+        """The same period as dates of the zone: its first day, and the first day of the next."""
+        today = datetime.fromtimestamp((at_ms - 1) / 1000, zone_of(self.zone)).date()
         if self.unit == "week":
-            start = midnight - timedelta(days=midnight.weekday())
-            return _ms(start), _ms(start + timedelta(days=7))
+            start = today - timedelta(days=today.weekday())
+            return start, start + timedelta(days=7)
         months = {"month": 1, "quarter": 3, "year": 12}[self.unit]
-        start = midnight.replace(day=1, month=(midnight.month - 1) // months * months + 1)
+        start = today.replace(day=1, month=(today.month - 1) // months * months + 1)
         month = start.month + months
-        end = start.replace(year=start.year + (month > 12), month=(month - 1) % 12 + 1)
-        return _ms(start), _ms(end)
+        return start, start.replace(year=start.year + (month > 12), month=(month - 1) % 12 + 1)
 
     @property
     def nominal_ms(self) -> int:
@@ -129,11 +138,17 @@ class Calendar:
         return self.unit
 
 
+def midnight(day: date, zone: str) -> int:
+    """When a day begins in a time zone, milliseconds UTC; where clocks skip its midnight, with its first moment."""
+    return round(datetime(day.year, day.month, day.day, tzinfo=zone_of(zone)).timestamp()) * 1000
+
+
+def zone_of(name: str) -> tzinfo:
+    """A time zone by its IANA name; UTC needs no database of zones, which small containers lack."""
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
 Window = Rolling | Calendar
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp()) * 1000
 
 
 def parse_window(text: str) -> Window:

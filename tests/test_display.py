@@ -21,7 +21,7 @@ from slo.display import show_count, show_duration, show_latency, show_percent, s
         (-0.055, 1, "-5.5%"),
         (-0.0001, 1, "-0.1%"),
         (0.00001, 1, "0.0%"),
-        (None, 1, "–"),
+        (None, 1, "n/a"),
     ],
 )
 def test_a_percentage_is_rounded_down(ratio: float | None, digits: int, shown: str) -> None:
@@ -41,7 +41,7 @@ def test_only_nothing_is_shown_as_no_errors(ratio: float) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.5, "0.5s"), (43.2, "43.2s"), (60, "1m"), (2592, "43m 12s"), (7980, "2h 13m"), (86_400, "1d"), (90_000, "1d 1h"), (None, "–")],
+    [(0.5, "0.5s"), (43.2, "43.2s"), (60, "1m"), (2592, "43m 12s"), (7980, "2h 13m"), (86_400, "1d"), (90_000, "1d 1h"), (None, "n/a")],
 )  # fmt: skip
 def test_durations(seconds: float | None, shown: str) -> None:
     assert show_duration(seconds) == shown
@@ -49,7 +49,7 @@ def test_durations(seconds: float | None, shown: str) -> None:
 
 def test_others() -> None:
     assert [show_rate(r) for r in (None, 0.0, 0.004, 0.5, 1, 14.4, 99.97, 1000)] == [
-        "–", "0.0x", "<0.01x", "0.50x", "1.0x", "14.4x", "100x", "1,000x",
+        "n/a", "0.0x", "<0.01x", "0.50x", "1.0x", "14.4x", "100x", "1,000x",
     ]  # fmt: skip
-    assert [show_count(c) for c in (None, 0.0, 2.5, 1234567.0)] == ["–", "0", "2.5", "1,234,567"]
-    assert [show_latency(s) for s in (None, 0.0421, 1.5)] == ["–", "42.1ms", "1.5s"]
+    assert [show_count(c) for c in (None, 0.0, 2.5, 1234567.0)] == ["n/a", "0", "2.5", "1,234,567"]
+    assert [show_latency(s) for s in (None, 0.0421, 1.5)] == ["n/a", "42.1ms", "1.5s"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -75,6 +77,52 @@ def test_calendar_periods(unit: str, at: str, start: str, end: str) -> None:
     window = parse_window(unit)
     assert window.period(ms(at)) == (ms(start), ms(end))
     assert window.start(ms(at)) == ms(start)
+
+
+@pytest.mark.parametrize(
+    ("unit", "zone", "at", "start", "end", "hours"),
+    [
+        # Clocks go forward: 23 hours on 14 March and 28 March 2027.
+        ("week", "America/Los_Angeles", "2027-03-15T00:00", "2027-03-08T08:00", "2027-03-15T07:00", 167),
+        ("month", "America/Los_Angeles", "2027-04-01T07:00", "2027-03-01T08:00", "2027-04-01T07:00", 743),
+        ("month", "Europe/Berlin", "2027-03-31T22:00", "2027-02-28T23:00", "2027-03-31T22:00", 743),
+        ("quarter", "Europe/Berlin", "2027-02-01T00:00", "2026-12-31T23:00", "2027-03-31T22:00", 90 * 24 - 1),
+        # Clocks go back: 25 hours on 31 October and 7 November 2027.
+        ("week", "Europe/Berlin", "2027-10-31T12:00", "2027-10-24T22:00", "2027-10-31T23:00", 169),
+        ("month", "America/Los_Angeles", "2027-11-30T00:00", "2027-11-01T07:00", "2027-12-01T08:00", 721),
+        ("quarter", "America/Los_Angeles", "2027-12-31T00:00", "2027-10-01T07:00", "2028-01-01T08:00", 92 * 24 + 1),
+        # Both in a year, which keeps its length; an hour of half an hour; none at all; a day's first moment is 01:00.
+        ("year", "Europe/Berlin", "2027-06-01T00:00", "2026-12-31T23:00", "2027-12-31T23:00", 365 * 24),
+        ("month", "Australia/Lord_Howe", "2027-04-10T00:00", "2027-03-31T13:00", "2027-04-30T13:30", 720.5),
+        ("month", "Asia/Kathmandu", "2027-04-10T00:00", "2027-03-31T18:15", "2027-04-30T18:15", 720),
+        ("month", "Asia/Beirut", "2024-04-10T00:00", "2024-03-31T21:00", "2024-04-30T21:00", 720),
+        ("week", "Asia/Beirut", "2024-03-30T21:59", "2024-03-24T22:00", "2024-03-31T21:00", 167),
+    ],
+)
+def test_calendar_periods_of_a_time_zone(unit: Any, zone: str, at: str, start: str, end: str, hours: float) -> None:
+    window = Calendar(unit, zone)
+    assert window.period(ms(at)) == (ms(start), ms(end))
+    assert (ms(end) - ms(start)) / HOUR == hours
+    assert window.period(ms(end)) == (ms(start), ms(end))  # a period's last moment is its end
+    assert window.period(ms(end) + 1)[0] == ms(end)
+
+
+@given(
+    at=st.integers(ms("2020-01-01T00:00"), ms("2035-01-01T00:00")),
+    unit=st.sampled_from(["week", "month", "quarter", "year"]),
+    zone=st.sampled_from(
+        ["UTC", "Europe/Berlin", "America/New_York", "America/Havana", "Asia/Beirut", "Asia/Kolkata", "Pacific/Apia"]
+    ),
+)
+def test_every_moment_is_in_one_calendar_period(at: int, unit: Any, zone: str) -> None:
+    start, end = Calendar(unit, zone).period(at)
+    assert start < at <= end
+    assert Calendar(unit, zone).period(start)[1] == start
+    local = datetime.fromtimestamp(start / 1000, ZoneInfo(zone))
+    # Midnight, or what clocks make of it.
+    assert (local.hour, local.minute) in ((0, 0), (1, 0))
+    assert local.day == 1 or (unit == "week" and local.weekday() == 0)
+    assert local.month in {"quarter": (1, 4, 7, 10), "year": (1,)}.get(unit, range(1, 13))
 
 
 def factors(text: str, budget: str = "0.001", scrape: int = 30_000) -> list[float]:

@@ -8,11 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from slo.backtest import judge
 from slo.backtest.incidents import found_in, of_slo
 from slo.backtest.judge import Fired
 from slo.backtest.model import Backtest, Incident, Outcome, Played
 from slo.backtest.policy import Policy, distinct
+from slo.budget.evaluate import why_invalid
 from slo.budget.incidents import INCIDENT_BURN
 from slo.budget.measure import measure
 from slo.promql.alerts import AlertInterval
@@ -27,6 +30,7 @@ from slo.spec.model import Slo, Specs
 from slo.window import MINUTE
 
 if TYPE_CHECKING:
+    from slo.sli.base import Note
     from slo.source import Source
 
 _LOOKBACK_MS = 5 * MINUTE
@@ -54,9 +58,12 @@ def backtest(
     """
     span = (start_ms, end_ms)
     timelines: dict[str, Counts] = {}
+    notes: list[str] = []
     incidents: dict[str, tuple[Incident, ...]] = {}
     for slo in specs.values():
-        counts = timelines[slo.id] = _timeline(slo, source, start_ms, end_ms)
+        counts, doubt = _timeline(slo, source, start_ms, end_ms)
+        timelines[slo.id] = counts
+        notes += [f"{slo.id}: nothing is known of its incidents: {note.text}" for note in doubt]
         incidents[slo.id] = (
             found_in(slo, counts, burn)
             if told is None
@@ -72,7 +79,15 @@ def backtest(
         samples = max(samples, read)
         played.append(_played(policy, intervals, problems, specs, timelines, incidents, span))
     return Backtest(
-        start_ms, end_ms, dict(specs), timelines, incidents, tuple(played), source.name, samples, tuple(source.notes)
+        start_ms,
+        end_ms,
+        dict(specs),
+        timelines,
+        incidents,
+        tuple(played),
+        source.name,
+        samples,
+        (*source.notes, *notes),
     )
 
 
@@ -83,11 +98,16 @@ def step_of(slo: Slo) -> int:
     return 5 * MINUTE if slo.sli.slice_ms and MINUTE % slo.sli.slice_ms else MINUTE
 
 
-def _timeline(slo: Slo, source: Source, start_ms: int, end_ms: int) -> Counts:
+def _timeline(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Counts, tuple[Note, ...]]:
+    """The events per step, and why they cannot be believed; then there are none."""
     step = step_of(slo)
-    counts = measure(slo, source, Grid(end_ms, step, -(-(end_ms - start_ms) // step))).counts
-    # A latency whose threshold is no bucket's bound has nothing to count.
-    return counts if counts.errors.sum() >= 0 else replace(counts, errors=0 * counts.total, total=0 * counts.total)
+    measured = measure(slo, source, Grid(end_ms, step, -(-(end_ms - start_ms) // step)))
+    counts, doubt = measured.counts, why_invalid(measured)
+    # A latency whose threshold is no bucket's bound has nothing to count either.
+    if not doubt and counts.errors.sum() >= 0:
+        return counts, ()
+    nothing = np.zeros(counts.grid.steps)
+    return replace(counts, errors=nothing, total=nothing, parts=None), doubt
 
 
 @dataclass(frozen=True, slots=True)

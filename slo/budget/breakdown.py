@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget
+from slo.budget.possible import ratio_of
 from slo.errors import SourceError
 from slo.sli.base import Note
 from slo.sli.counts import Part
@@ -34,8 +35,8 @@ class Share:
 
     @property
     def error_ratio(self) -> float | None:
-        """Bad events out of all of this value; None without traffic of its own."""
-        return self.errors / self.total if self.total > 0 else None
+        """Bad events out of all of this value; None without traffic of its own, or with fewer events than bad ones."""
+        return ratio_of(self.errors, self.total)
 
 
 @dataclass(frozen=True, slots=True)

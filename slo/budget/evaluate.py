@@ -13,12 +13,15 @@ from slo.budget.forecast import Forecast, forecast, pace_length
 from slo.budget.groups import expand
 from slo.budget.incidents import find_incidents
 from slo.budget.measure import measure
-from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, moment
+from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, State, moment
+from slo.budget.notes import data_begins, fresh_note, gap_note, gaps_within, retention_note, whole_total
+from slo.budget.possible import CAUSES, impossible, impossible_steps, show_number
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Gap, Grid, coverage
 from slo.sli.notes import counting_notes
 from slo.sli.slices import stretches
+from slo.source import retention_ms
 from slo.spec.model import Slo
 from slo.spec.split import MOST
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
@@ -28,8 +31,9 @@ if TYPE_CHECKING:
 
 # Shown for every SLO, whatever its alerts watch.
 SHOWN_BURN_WINDOWS_MS = (60 * MINUTE, 6 * 60 * MINUTE, 3 * DAY)
-# The notes on gaps name the longest ones.
-_NAMED_GAPS = 3
+
+# A scrape that comes before that of its total makes a step or two impossible; of more than this share the sums are wrong too.
+_MANY_STEPS = 0.1
 
 
 def step_of(slo: Slo) -> int:
@@ -64,6 +68,10 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None 
     measured = measure(slo, source, grid, (start_ms - grid.start_ms) // step)
     if known is not None:
         measured = with_known(measured, *known(slo.id, grid))
+    # A ledger that has all of the window's steps makes up for what the server dropped.
+    if not any(note.code == "ledger" for note in measured.notes) or data_begins(measured.counts.seen.gaps, grid):
+        notes = retention_note(slo, start_ms, period_end_ms, retention_ms(source))
+        measured = replace(measured, notes=(*measured.notes, *notes))
     return budget_of(slo, source.name, measured, start_ms, period_end_ms, windows)
 
 
@@ -128,13 +136,23 @@ def _milliseconds(at: datetime) -> int:
 def budget_of(
     slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[BurnWindow, ...]
 ) -> Budget:
-    """The budget of a period that begins at `start_ms` and is counted up to the end of the measured steps."""
+    """The budget of a period that begins at `start_ms` and is counted up to the end of the measured steps.
+
+    Figures that cannot be believed are withheld here, whoever counted them: see `State.INVALID`.
+    """
     counts, grid = measured.counts, measured.counts.grid
     first = (start_ms - grid.start_ms) // grid.step_ms
     errors, total = float(np.sum(counts.errors[first:])), float(np.sum(counts.total[first:]))
     notes = list(measured.notes)
-    gaps = tuple(gap for gap in counts.seen.gaps if gap.end_ms > start_ms)
-    covered = coverage(counts.seen, start_ms, grid.end_ms) if measured.has_data else 0.0
+    invalid = why_invalid(measured, first)
+    if not invalid:
+        errors = min(total, max(0.0, errors))  # what adding up floats leaves over
+    begun = data_begins(counts.seen.gaps, grid) if measured.has_data else None
+    gaps = gaps_within(counts.seen.gaps, grid, start_ms)
+    covered = 0.0
+    if measured.has_data:
+        before = max(0, begun - start_ms) / (grid.end_ms - start_ms) if begun is not None else 0.0
+        covered = max(0.0, coverage(replace(counts.seen, gaps=gaps), start_ms, grid.end_ms) - before)
     quantiles: dict[str, float | None] = {}
     if measured.bucket_counts.size:
         summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
@@ -156,13 +174,91 @@ def budget_of(
         bucket_counts=measured.bucket_counts,
         source=source,
         has_data=measured.has_data,
+        data_start=moment(begun) if begun is not None and begun > start_ms else None,
         downtimes=tuple(Downtime(moment(low), moment(high)) for low, high in measured.downtimes if high > start_ms),
     )
-    burns = tuple(
-        Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
+    invalid = measured.invalid or invalid
+    if not invalid:
+        burns = (
+            Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms)) for window in windows
+        )
+        whole = replace(budget, burns=tuple(burns), incidents=_incidents(budget), forecast=_forecast(budget))
+        single = _step_notes(budget)
+        invalid = _hidden(whole) or tuple(note for note in single if note.code == "impossible")
+        if not invalid:
+            more = _notes(budget, measured, start_ms)
+            return replace(whole, notes=(*notes, *more, *single))
+    budget = withheld(replace(budget, burns=tuple(Burn(window, None, None) for window in windows)), invalid)
+    return replace(budget, notes=(*invalid, *notes, *_notes(budget, measured, start_ms)))
+
+
+def why_invalid(measured: Measured, first: int = 0) -> tuple[Note, ...]:
+    """Why what was counted from step `first` on cannot be believed; nothing where it can, or is not known."""
+    errors, total = float(np.sum(measured.counts.errors[first:])), float(np.sum(measured.counts.total[first:]))
+    text = impossible(errors, total, "in the period")
+    return measured.invalid or (() if text is None else (Note("impossible", text),))
+
+
+def withheld(budget: Budget, invalid: tuple[Note, ...]) -> Budget:
+    """The budget without any figure that was counted, and why."""
+    counts, nothing = budget.counts, np.full(budget.counts.grid.steps, np.nan)
+    return replace(
+        budget,
+        errors=np.nan,
+        total=np.nan,
+        counts=Counts(counts.grid, nothing, nothing, counts.seen),
+        bucket_counts=np.empty((0, 0)),
+        quantiles=dict.fromkeys(budget.quantiles),
+        incidents=(),
+        forecast=None,
+        downtimes=(),
+        invalid=invalid,
     )
-    notes += _notes(budget, measured, start_ms)
-    return replace(budget, burns=burns, notes=tuple(notes), incidents=_incidents(budget), forecast=_forecast(budget))
+
+
+def _hidden(budget: Budget) -> tuple[Note, ...]:
+    """Why a budget that seems to last might be burning: an alert of which one window is impossible, and the other one is
+    impossible too or above the factor."""
+    if budget.state not in (State.HEALTHY, State.AT_RISK):
+        return ()
+    grid, counts = budget.counts.grid, budget.counts
+    for burn in budget.burns:
+        wrong = []
+        for length, rate in ((burn.window.long_ms, burn.long), (burn.window.short_ms, burn.short)):
+            steps = max(1, round(length / grid.step_ms))
+            errors, total = float(np.sum(counts.errors[-steps:])), float(np.sum(counts.total[-steps:]))
+            text = impossible(errors, total, f"in the last {format_duration(length)}")
+            if text is not None:
+                wrong.append(text)
+            elif rate is None or rate <= float(burn.window.factor):
+                break  # this window keeps the alert quiet, whatever the other one is
+        else:
+            if wrong:
+                return (Note("impossible", wrong[0]),)
+    return ()
+
+
+def _step_notes(budget: Budget) -> list[Note]:
+    """Single steps that cannot be true, in a period that can; with the code `impossible` where they are too many."""
+    part, grid = budget._period, budget.counts.grid
+    errors, total = budget.counts.errors[part], budget.counts.total[part]
+    found = impossible_steps(errors, total)
+    if not len(found):
+        return []
+    worst = int(found[np.argmax(np.maximum(-errors[found], errors[found] - total[found]))])
+    at = moment(int(grid.ends[part][worst]))
+    text = (
+        f"in {len(found):,} of {len(errors):,} steps of {format_duration(grid.step_ms)} errors are below 0 or above the total, "
+        f"at worst {show_number(float(errors[worst]))} of {show_number(float(total[worst]))} up to {at.day} {at:%b %H:%M}"
+    )
+    if len(found) > max(2, _MANY_STEPS * int(np.count_nonzero((total != 0) | (errors != 0)))):
+        return [Note("impossible", f"{text}: their sums cannot be believed; {CAUSES}")]
+    return [
+        Note(
+            "impossible-steps",
+            f"{text}; they are counted as they are, and burn rates over such stretches are not known",
+        )
+    ]
 
 
 def _forecast(budget: Budget) -> Forecast | None:
@@ -170,6 +266,10 @@ def _forecast(budget: Budget) -> Forecast | None:
     grid, period = budget.counts.grid, budget.slo.window.nominal_ms
     pace_ms = pace_length(period, grid.step_ms)
     steps = max(1, round(pace_ms / grid.step_ms))
+    if budget.data_start is not None:  # what was before is unknown, and no traffic to take a pace from
+        age = (budget.end - budget.data_start) / timedelta(milliseconds=grid.step_ms)
+        steps = min(steps, max(1, round(age)))
+        pace_ms = min(pace_ms, steps * grid.step_ms)
     if budget.remaining is None or budget.remaining <= 0 or steps > grid.steps:
         return None
     return forecast(
@@ -202,22 +302,20 @@ def _incidents(budget: Budget) -> tuple[Incident, ...]:
 
 
 def _notes(budget: Budget, measured: Measured, start_ms: int) -> list[Note]:
-    slo, seen = budget.slo, measured.counts.seen
-    notes = []
-    if not measured.has_data:
+    slo = budget.slo
+    notes: list[Note] = []
+    if not measured.has_data and not budget.invalid:
         if any(note.code == "no-such-bound" for note in measured.notes):
             return []
         return [Note("no-data", "no data: the source has no series of this SLI in the period")]
-    if budget.total == 0:
+    notes += fresh_note(budget)
+    if budget.total == 0 and not budget.invalid:
         notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the period"))
-    if budget.gaps:
-        lengths = sorted((gap.end_ms - max(gap.start_ms, start_ms) for gap in budget.gaps), reverse=True)
-        named = ", ".join(format_duration(length // 1000 * 1000) for length in lengths[:_NAMED_GAPS])
-        more = f" and {len(lengths) - _NAMED_GAPS} more" if len(lengths) > _NAMED_GAPS else ""
-        what = "no value" if slo.sli.slice_ms else "no scrapes"
-        notes.append(Note("gaps", f"{what} for {named}{more}; {slo.sli.no_value()}"))
-    notes += counting_notes(seen)
-    if budget.total > 0 and budget.allowed_errors < 1:
+    if measured.has_data:
+        notes += gap_note(budget, start_ms)
+    notes += counting_notes(measured.counts.seen)
+    # Of data that has just begun few events say nothing about the traffic of a whole window.
+    if budget.total > 0 and whole_total(budget) * budget.error_budget < 1:
         notes.append(
             Note("low-traffic", f"low traffic: with {budget.total:,.0f} events a single error exceeds the budget")
         )

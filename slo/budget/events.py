@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from slo.budget.model import Budget
+from slo.budget.possible import possible
 from slo.spec.events import Event, of_slo
 
 
 @dataclass(frozen=True, slots=True)
 class Without:
-    """A budget without the steps of planned maintenance; ratios are 0..1, None without traffic."""
+    """A budget without the steps of planned maintenance; ratios are 0..1, None without traffic.
+
+    All but `seconds` are None where what remains cannot be true.
+    """
 
     seconds: float
-    errors: float
-    total: float
+    errors: float | None
+    total: float | None
     sli: float | None
     remaining: float | None
 
@@ -36,12 +40,12 @@ def with_events(budgets: Sequence[Budget], events: Sequence[Event]) -> list[Budg
 
 
 def without_maintenance(budget: Budget) -> Without | None:
-    """The figures without the steps that touch planned maintenance; None where there is none.
+    """The figures without the steps that touch planned maintenance; None where there is none, or no figure at all.
 
     Nothing is removed from the budget itself: this stands beside it.
     """
     planned = [one for one in budget.known if one.kind == "maintenance"]
-    if not planned:
+    if not planned or budget.invalid:
         return None
     grid, part = budget.counts.grid, budget._period
     ends = grid.ends[part]
@@ -50,8 +54,11 @@ def without_maintenance(budget: Budget) -> Without | None:
         kept &= (ends <= one.start_ms) | (ends - grid.step_ms >= one.end_ms)
     errors, total = float(budget.counts.errors[part][kept].sum()), float(budget.counts.total[part][kept].sum())
     allowed = budget.error_budget * total
+    seconds = float((~kept).sum()) * grid.step_ms / 1000
+    if not possible(errors, total):
+        return Without(seconds, None, None, None, None)
     return Without(
-        seconds=float((~kept).sum()) * grid.step_ms / 1000,
+        seconds=seconds,
         errors=errors,
         total=total,
         sli=1 - errors / total if total > 0 else None,

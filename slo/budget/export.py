@@ -11,7 +11,7 @@ from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, Forecast
 from slo.budget.model import Budget, moment
 from slo.budget.policy import follows
-from slo.window import format_duration
+from slo.window import Calendar, format_duration
 
 # Raised when a field changes its meaning or goes; a new field does not raise it.
 SCHEMA_VERSION = 1
@@ -31,6 +31,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "labels": dict(slo.labels),
         "objective_percent": f"{slo.objective.percent.normalize():f}",
         "window": str(slo.window),
+        "time_zone": slo.window.zone if isinstance(slo.window, Calendar) else None,
         "state": budget.state.value,
         "start": _time(budget.start),
         "end": _time(budget.end),
@@ -59,7 +60,9 @@ def as_data(budget: Budget) -> dict[str, Any]:
             for burn in budget.burns
         ],
         "percentiles_seconds": dict(budget.quantiles),
-        "incidents": [
+        "incidents": None
+        if budget.invalid
+        else [
             {
                 "start": _time(incident.start),
                 "end": _time(incident.end),
@@ -70,10 +73,10 @@ def as_data(budget: Budget) -> dict[str, Any]:
             }
             for incident in budget.incidents
         ],
-        "breakdown": [_breakdown(one) for one in of_budget(budget)],
-        "outages": [
-            {"start": _time(one.start), "end": _time(one.end), "seconds": one.seconds} for one in budget.downtimes
-        ],
+        "breakdown": None if budget.invalid else [_breakdown(one) for one in of_budget(budget)],
+        "outages": None
+        if budget.invalid
+        else [{"start": _time(one.start), "end": _time(one.end), "seconds": one.seconds} for one in budget.downtimes],
         "mttr_seconds": budget.mttr_seconds,
         "mtbf_seconds": budget.mtbf_seconds,
         "policy": list(follows(budget)),
@@ -91,6 +94,7 @@ def as_data(budget: Budget) -> dict[str, Any]:
         "earlier": _past(budget.earlier),
         "previous": _past(budget.previous),
         "coverage": budget.coverage,
+        "data_start": _time(budget.data_start),
         "notes": [{"code": note.code, "text": note.text} for note in budget.notes],
         "source": budget.source,
     }
@@ -117,6 +121,7 @@ def _past(budget: Budget | None) -> dict[str, Any] | None:
     if budget is None:
         return None
     return {
+        "state": budget.state.value,
         "start": _time(budget.start),
         "end": _time(budget.end),
         "events": _events(budget),
@@ -125,12 +130,14 @@ def _past(budget: Budget | None) -> dict[str, Any] | None:
         "consumed": budget.consumed,
         "remaining": budget.remaining,
         "percentiles_seconds": dict(budget.quantiles),
-        "incidents": len(budget.incidents),
+        "incidents": None if budget.invalid else len(budget.incidents),
         "coverage": budget.coverage,
     }
 
 
-def _events(budget: Budget) -> dict[str, float]:
+def _events(budget: Budget) -> dict[str, float | None]:
+    if budget.invalid:
+        return dict.fromkeys(("total", "good", "errors", "allowed_errors"))
     return {
         "total": budget.total,
         "good": budget.good,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.forecast import Forecast
+from slo.budget.possible import possible, ratio_of
 from slo.sli.base import Note
 from slo.sli.counts import Counts, Gap
 from slo.sli.slices import stretches
@@ -29,10 +30,15 @@ Floats = NDArray[np.float64]
 
 
 class State(StrEnum):
-    """How an SLO stands, worst first."""
+    """How an SLO stands, worst first.
+
+    Invalid figures stand behind budgets that are known to run out, which need somebody now, and before those that last
+    for the moment: an SLO whose figures cannot be believed may be any of them, and its measuring is broken for sure.
+    """
 
     EXHAUSTED = "exhausted"
     BURNING = "burning"
+    INVALID = "invalid"
     AT_RISK = "at risk"
     NO_DATA = "no data"
     HEALTHY = "healthy"
@@ -58,8 +64,8 @@ class Incident:
 
     @property
     def error_ratio(self) -> float | None:
-        """Bad events out of all, 0..1; None without traffic."""
-        return self.errors / self.total if self.total else None
+        """Bad events out of all, 0..1; None without traffic, or where there are more bad events than events."""
+        return ratio_of(self.errors, self.total)
 
     @property
     def seconds(self) -> float:
@@ -101,7 +107,13 @@ class Budget:
 
     Ratios are 0..1. `errors` and `total` count events from `start` to `end` (for a calendar window the part that has
     passed). `coverage` is the share of that time in which scrapes came. Everything is None, never 0 or 1, where
-    there is nothing to say.
+    nothing is known.
+
+    Where the data begins within the period, `data_start` says when; what was before is unknown, not 0. `gaps` are the
+    stretches after that without scrapes.
+
+    Where the figures cannot be believed `invalid` says why: the state is invalid, all figures are None, numbers of events
+    NaN, and nothing is kept of what was counted.
     """
 
     slo: Slo
@@ -124,6 +136,8 @@ class Budget:
     has_data: bool = True
     downtimes: tuple[Downtime, ...] = ()
     known: tuple[Event, ...] = ()
+    invalid: tuple[Note, ...] = ()
+    data_start: datetime | None = None
     earlier: Budget | None = None
     previous: Budget | None = None
 
@@ -135,12 +149,13 @@ class Budget:
     @property
     def sli(self) -> float | None:
         """Good events out of all; None without traffic."""
-        return 1.0 - self.errors / self.total if self.total > 0 else None
+        ratio = self.error_ratio
+        return None if ratio is None else 1.0 - self.errors / self.total
 
     @property
     def error_ratio(self) -> float | None:
         """Bad events out of all; None without traffic."""
-        return self.errors / self.total if self.total > 0 else None
+        return ratio_of(self.errors, self.total)
 
     @property
     def error_budget(self) -> float:
@@ -189,8 +204,11 @@ class Budget:
         """How the SLO stands at `end`.
 
         Exhausted: nothing is left. Burning: an alert of its own catalogue would fire now. At risk: less than a quarter
-        is left, or the present pace exhausts it. No data: nothing could be counted.
+        is left, or the present pace exhausts it. No data: nothing could be counted. Invalid: what was counted cannot be
+        true, such as more errors than events.
         """
+        if self.invalid:
+            return State.INVALID
         remaining = self.remaining
         if remaining is None:
             return State.NO_DATA
@@ -220,7 +238,7 @@ class Budget:
         """The burn rate over a window (`1h`, or milliseconds) that ends at `end`.
 
         Error ratio ÷ error budget (SRE workbook, chapter 5): 1 spends the budget exactly in the period. None without
-        traffic, or where the counted time is shorter than the window.
+        traffic, where the counted time is shorter than the window, or where its errors are below 0 or above its total.
         """
         rates = self.burn_rates(window)
         last = rates[-1] if len(rates) else np.nan
@@ -247,7 +265,7 @@ class Budget:
         width = max(1, round(length / self.counts.grid.step_ms))
         errors, total = _trailing(self.counts.errors, width), _trailing(self.counts.total, width)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(total > 0, errors / total / self.error_budget, np.nan)
+            return np.where((total > 0) & possible(errors, total), errors / total / self.error_budget, np.nan)
 
     @property
     def _period(self) -> slice:
@@ -256,11 +274,21 @@ class Budget:
         return slice(max(0, first), grid.steps)
 
     @property
+    def before_data(self) -> NDArray[np.bool_]:
+        """Which steps of the period lie before the data begins, of which nothing is known."""
+        part = self._period
+        if self.data_start is None:
+            return np.zeros(part.stop - part.start, dtype=bool)
+        begun = round(self.data_start.timestamp() * 1000)
+        return np.asarray((self.counts.grid.ends[part] <= begun) & (self.counts.total[part] == 0))
+
+    @property
     def timeline(self) -> pd.DataFrame:
         """Per step of the period, indexed by its end (UTC).
 
         Columns: `errors`, `good`, `total` (events), `error_ratio` and `sli` (0..1, NaN without traffic), and
-        `budget_remaining`: the share of the period's budget left after the step (it ends at `remaining`).
+        `budget_remaining`: the share of the period's budget left after the step (it ends at `remaining`). All are NaN
+        before the data begins.
         """
         import pandas as pd
 
@@ -270,6 +298,7 @@ class Budget:
             ratio = np.where(total > 0, errors / total, np.nan)
         allowed = self.allowed_errors
         left = 1.0 - np.cumsum(errors) / allowed if allowed > 0 else np.full(len(errors), np.nan)
+        errors, total, left = (np.where(self.before_data, np.nan, values) for values in (errors, total, left))
         return pd.DataFrame(
             {
                 "errors": errors,
@@ -352,11 +381,11 @@ class Budget:
     def __repr__(self) -> str:
         from slo.display import show_percent
 
-        left = "no data" if self.remaining is None else f"{show_percent(self.remaining)} of the budget left"
-        return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}, {left}>"
+        left = "" if self.remaining is None else f", {show_percent(self.remaining)} of the budget left"
+        return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}{left}>"
 
     def _repr_html_(self) -> str:
-        from slo.display import show_count, show_percent, show_points, show_rate
+        from slo.display import show_count, show_percent, show_points, show_rate, show_share
 
         rows = [
             ("state", self.state.value),
@@ -371,7 +400,7 @@ class Budget:
             ("burn rate 1 h / 6 h / 3 d", " / ".join(show_rate(self.burn_rate(w)) for w in ("1h", "6h", "3d"))),
             (
                 "period",
-                f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC, {show_percent(self.coverage)} covered",
+                f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC, {show_share(self.coverage)} covered",
             ),
             *[("note", note.text) for note in self.notes],
         ]

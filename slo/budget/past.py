@@ -30,7 +30,7 @@ def with_past(
 
     Both are without burn rates of alerts and outages. Only what lies before a budget's own counts is asked for, so that
     none of its figures changes. A source that fails on that leaves them out, and a note says so. `done` is called
-    after each.
+    after each. A budget whose own figures are invalid has no past: there is nothing to compare.
     """
     found = []
     for budget in budgets:
@@ -40,6 +40,8 @@ def with_past(
 
 
 def _with_past(budget: Budget, source: Source, since_ms: int, known: Known | None) -> Budget:
+    if budget.invalid:
+        return budget
     slo, older = budget.slo, older_grid(budget, since_ms)
     if older is None:
         return beside(budget, None, since_ms)
@@ -61,6 +63,8 @@ def older_grid(budget: Budget, since_ms: int) -> Grid | None:
 
 def beside(budget: Budget, older: Measured | None, since_ms: int) -> Budget:
     """The budget with `earlier` and `previous`, from its own counts and those of its older grid."""
+    if budget.invalid:
+        return budget
     own = Measured(budget.counts, budget.bounds, budget.bucket_counts, has_data=budget.has_data)
     measured = own if older is None else _joined(older, own)
     earlier, previous = (_budget_at(budget, measured, end) for end in _ends(budget, since_ms))
@@ -110,6 +114,7 @@ def _joined(old: Measured, new: Measured) -> Measured:
         new.bounds if alike else np.empty(0),
         np.concatenate([buckets, new.bucket_counts]) if alike and new.bounds.size else np.empty((0, 0)),
         has_data=old.has_data or new.has_data,
+        invalid=old.invalid + new.invalid,
     )
 
 
@@ -124,4 +129,5 @@ def _until(measured: Measured, start_ms: int, end_ms: int) -> Measured:
         measured.bounds,
         measured.bucket_counts[:steps],
         has_data=measured.has_data and coverage(seen, start_ms, end_ms) > 0,
+        invalid=measured.invalid,
     )

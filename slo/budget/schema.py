@@ -18,12 +18,12 @@ class _Model(BaseModel):
 
 
 class EventsShape(_Model):
-    """Events of a period, whole numbers but where a server interpolates."""
+    """Events of a period, whole numbers but where a server interpolates; all null where they cannot be believed."""
 
-    total: float
-    good: float
-    errors: float
-    allowed_errors: Annotated[float, Field(description="error budget × total")]
+    total: Maybe
+    good: Maybe
+    errors: Maybe
+    allowed_errors: Annotated[Maybe, Field(description="error budget × total")]
 
 
 class ForecastShape(_Model):
@@ -126,15 +126,19 @@ class WithoutShape(_Model):
     """The figures without planned maintenance; all others count it."""
 
     seconds: float
-    errors: float
-    total: float
+    errors: Maybe
+    total: Maybe
     sli: Maybe
     remaining: Maybe
+
+
+_State = Literal["exhausted", "burning", "invalid", "at risk", "no data", "healthy"]
 
 
 class PastShape(_Model):
     """The same objective over an earlier window."""
 
+    state: Annotated[_State, Field(description="without its alerts, so never burning")]
     start: Time
     end: Time
     events: EventsShape
@@ -143,7 +147,7 @@ class PastShape(_Model):
     consumed: Maybe
     remaining: Maybe
     percentiles_seconds: dict[str, Maybe]
-    incidents: int
+    incidents: int | None
     coverage: Annotated[float, Field(description="the share of that window in which scrapes came")]
 
 
@@ -165,7 +169,10 @@ class SloShape(_Model):
     labels: dict[str, str]
     objective_percent: Annotated[str, Field(description="exact, as a decimal", examples=["99.9"])]
     window: Annotated[str, Field(description="a duration, or week, month, quarter, year")]
-    state: Literal["exhausted", "burning", "at risk", "no data", "healthy"]
+    time_zone: Annotated[str | None, Field(description="whose midnights a calendar window has; null for a rolling one")]
+    state: Annotated[
+        _State, Field(description="invalid: the figures cannot be true and are null; the first note names the cause")
+    ]
     start: Time
     end: Time
     events: EventsShape
@@ -175,9 +182,9 @@ class SloShape(_Model):
     burn_rates: Annotated[dict[str, Maybe], Field(description="by window: error ratio ÷ error budget")]
     alerts: list[AlertShape]
     percentiles_seconds: Annotated[dict[str, Maybe], Field(description="p50 to p99 of a latency; empty for other SLIs")]
-    incidents: list[IncidentShape]
-    breakdown: list[BreakdownShape]
-    outages: list[OutageShape]
+    incidents: Annotated[list[IncidentShape] | None, Field(description="null where the state is invalid")]
+    breakdown: Annotated[list[BreakdownShape] | None, Field(description="null where the state is invalid")]
+    outages: Annotated[list[OutageShape] | None, Field(description="null where the state is invalid")]
     mttr_seconds: Annotated[Maybe, Field(description="mean time to recovery")]
     mtbf_seconds: Annotated[Maybe, Field(description="mean time between failures")]
     policy: Annotated[list[str], Field(description="what follows now by the error-budget policy")]
@@ -187,6 +194,9 @@ class SloShape(_Model):
     earlier: Annotated[PastShape | None, Field(description="the same objective at the review before; in reports only")]
     previous: Annotated[PastShape | None, Field(description="the window that ended where this begins; in reports only")]
     coverage: Annotated[float, Field(description="the share of the period in which scrapes came")]
+    data_start: Annotated[
+        Time | None, Field(description="when the data begins; null where it covers the period's start")
+    ]
     notes: list[NoteShape]
     source: str
 

@@ -45,12 +45,14 @@ def period_end_ms(budget: Budget) -> float:
 
 
 def burn_down(axes: Axes, budget: Budget) -> None:
-    """The share of the error budget that is left, against spending it evenly."""
+    """The share of the error budget that is left, from where the data begins, against spending it evenly."""
     start, end = _span(budget)
     last = period_end_ms(budget)
     part = budget.timeline
-    left = np.concatenate([[1.0], part["budget_remaining"].to_numpy()])
-    times = np.concatenate([[start], _times(budget)])
+    known = ~budget.before_data
+    begin = start if budget.data_start is None else budget.data_start.timestamp() * 1000
+    left = np.concatenate([[1.0], part["budget_remaining"].to_numpy()[known]])
+    times = np.concatenate([[begin], _times(budget)[known]])
     index = keep(left, COLUMNS)
     least = float(np.nanmin(left))
     _line(axes, [start, last], [1.0, 0.0], "ideal", "spent evenly")
@@ -74,7 +76,7 @@ def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
     start, _ = _span(budget)
     part = budget.timeline
     step = budget.counts.grid.step_ms
-    errors, total = part["errors"].to_numpy(), part["total"].to_numpy()
+    errors, total = (part[name].fillna(0.0).to_numpy() for name in ("errors", "total"))
     width = column_steps(len(part), step, WIDE_COLUMNS)
     bad, whole = column_sums(errors, width), column_sums(total, width)
     with np.errstate(divide="ignore", invalid="ignore"):

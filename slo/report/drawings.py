@@ -17,6 +17,8 @@ from slo.report.text import clean
 from slo.report.thin import keep
 from slo.window import format_duration
 
+_HATCH = 100  # between the lines of what is hatched, of WIDTH
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -47,13 +49,17 @@ def sparkline(budget: Budget) -> Markup:
     if budget.remaining is None:
         return Markup("")
     left = budget.timeline["budget_remaining"].to_numpy()
+    before = int(budget.before_data.sum())  # steps: the line begins where the data does
+    left, steps = left[before:], len(left)
     index = keep(left, 20)
     low, high = min(0.0, float(left.min())), 1.0
-    across = (index + 1) / len(left) * WIDTH
+    across = (before + index + 1) / steps * WIDTH
     down = (high - left[index]) / (high - low) * (HEIGHT - 80) + 40
     from matplotlib.path import Path
 
-    line = path_data(Path(np.column_stack([np.append(0, across), np.append(40, down)]), _codes(len(index) + 1)))
+    line = path_data(
+        Path(np.column_stack([np.append(before / steps * WIDTH, across), np.append(40, down)]), _codes(len(index) + 1))
+    )
     zero = round((high - 0.0) / (high - low) * (HEIGHT - 80) + 40)
     return Markup('<path class="spark-zero" d="M0 {}h{}"/><path class="spark-line" d="{}"/>').format(zero, WIDTH, line)
 
@@ -120,7 +126,7 @@ def _latency(budget: Budget, limit: float) -> list[Chart]:
         unit=f"share of requests per {format_duration(stretch)} and bucket",
         summary="Where latencies lay over time: a row per bucket of the histogram, darker where more requests are.",
         plot=heat,
-        bands=Markup(""),
+        bands=_before(budget),
     )
     return [percentiles, heatmap]
 
@@ -146,7 +152,7 @@ def _burn_rates(budget: Budget) -> Sequence[Chart]:
                 summary=f"Burn rates over {long} (now {show_rate(burn.long)}) and {short} (now {show_rate(burn.short)}); "
                 f"a {burn.window.severity} fires when both are above {factor}.",
                 plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
-                bands=Markup(""),
+                bands=_before(budget),
                 small=True,
                 firing=burn.firing,
             )
@@ -163,8 +169,25 @@ def _incidents(budget: Budget) -> str:
     return f"{count} incident{'' if count == 1 else 's'}"
 
 
+def _before(budget: Budget) -> Markup:
+    """The time before the data begins, hatched: nothing is known of it."""
+    if budget.data_start is None:
+        return Markup("")
+    start, end = budget.start.timestamp() * 1000, charts.period_end_ms(budget)
+    until = (budget.data_start.timestamp() * 1000 - start) / (end - start)
+    band = rectangle("before", 0.0, until, f"no data before {words.say_moment(budget.data_start)} UTC")
+    right = round(until * WIDTH)
+    lines = []
+    for foot in range(
+        _HATCH - HEIGHT, right, _HATCH
+    ):  # each rises to the right by a full height, cut at the band's edges
+        low, high = max(foot, 0), min(foot + HEIGHT, right)
+        lines.append(f"M{low} {HEIGHT - low + foot}L{high} {HEIGHT - high + foot}")
+    return band + Markup('<path class="hatch" d="{}"/>').format("".join(lines))
+
+
 def _bands(budget: Budget) -> Markup:
-    """Incidents and gaps as bands behind a chart."""
+    """Incidents, gaps and the time before the data begins as bands behind a chart."""
     start, end = budget.start.timestamp() * 1000, charts.period_end_ms(budget)
 
     def share(at_ms: float) -> float:
@@ -194,4 +217,4 @@ def _bands(budget: Budget) -> Markup:
         )
         for one in budget.known[:200]
     ]
-    return Markup("").join([*gaps, *incidents, *told])
+    return Markup("").join([_before(budget), *gaps, *incidents, *told])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,17 +10,16 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from slo.budget.model import Budget, moment
-from slo.display import show_count, show_latency, show_percent
+from slo.budget.model import Budget
+from slo.display import NOTHING, show_count, show_latency, show_percent
 from slo.report.charts import period_end_ms
 from slo.report.svg import HEIGHT, WIDTH, Plot, Tick
 from slo.report.thin import column_steps, column_sums
-from slo.window import DAY, WEEK
+from slo.window import DAY, WEEK, Calendar, midnight, zone_of
 
 LEVELS = 6
 _COLUMNS = 90
 _LABELS = 7
-_FIRST_MONDAY_MS = 4 * DAY  # 1970-01-05
 
 
 def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick]) -> tuple[Plot, int]:
@@ -75,11 +75,14 @@ def _cells(chosen: NDArray[np.bool_], across: NDArray[np.int_], up: NDArray[np.i
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day (UTC) of the period, of a long one a week: what it spent, and how much that is beside an even one (0 to 5)."""
+    """One day of the period, of a long one a week: what it spent, and how much that is beside an even one (0 to 5).
+
+    `level` is None, and `spent` is n/a, where nothing is known of it.
+    """
 
     date: str
     spent: str
-    level: int
+    level: int | None
     title: str
     column: int
 
@@ -87,30 +90,52 @@ class Day:
 def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
     """(`day` or `week`, what each of the period spent); none for windows below a week, or where nothing was counted.
 
-    A window of over a hundred days is told by weeks from Monday.
+    Days are those of UTC, of a calendar window those of its time zone. A window of over a hundred days is told by weeks from
+    Monday. A day or week without any data is n/a: nothing is known of what it spent.
     """
     allowed = budget.allowed_errors
     if budget.slo.window.nominal_ms < 7 * DAY or budget.remaining is None or allowed <= 0:
         return "", ()
     weekly = budget.slo.window.nominal_ms > 100 * DAY
-    unit, begins = (WEEK, _FIRST_MONDAY_MS) if weekly else (DAY, 0)
-    ends = budget.counts.grid.ends
-    inside = ends > budget.start.timestamp() * 1000
-    number = (ends[inside] - 1 - begins) // unit
-    first = int(number[0])
-    errors = np.bincount(number - first, weights=budget.counts.errors[inside])
-    total = np.bincount(number - first, weights=budget.counts.total[inside])
-    even = unit / budget.slo.window.nominal_ms
+    zone = budget.slo.window.zone if isinstance(budget.slo.window, Calendar) else "UTC"
+    dates = _dates(budget, zone, weekly)
+    edges = np.array([midnight(date, zone) for date in dates])
+    grid, part = budget.counts.grid, slice(-len(budget.before_data), None)
+    ends = grid.ends[part]
+    number = np.searchsorted(edges, ends - 1, side="right") - 1
+    errors = np.bincount(number, weights=budget.counts.errors[part], minlength=len(dates))
+    total = np.bincount(number, weights=budget.counts.total[part], minlength=len(dates))
+    known = np.bincount(number, weights=~_unknown(budget, ends), minlength=len(dates)) > 0
+    even = (WEEK if weekly else DAY) / budget.slo.window.nominal_ms
     found = []
-    for offset, (bad, events) in enumerate(zip(errors.tolist(), total.tolist(), strict=True)):
-        at = moment((first + offset) * unit + begins)
+    for date, bad, events, seen in zip(dates, errors.tolist(), total.tolist(), known.tolist(), strict=True):
         share = bad / allowed
-        level = int(np.searchsorted([0, 0.25 * even, even, 3 * even, 10 * even], share, side="left"))
-        title = f"{'week from' if weekly else f'{at:%A}'} {at.day} {at:%b %Y}: {show_count(bad)} bad of {show_count(events)} events, "
-        title += f"{show_percent(share, 2)} of the budget"
-        found.append(
-            Day(
-                f"{at.day} {at:%b}", show_percent(share) if bad else "0", level, title, 1 if weekly else at.isoweekday()
-            )
-        )
+        level = int(np.searchsorted([0, 0.25 * even, even, 3 * even, 10 * even], share, side="left")) if seen else None
+        title = f"{'week from' if weekly else f'{date:%A}'} {date.day} {date:%b %Y}: "
+        if seen:
+            title += f"{show_count(bad)} bad of {show_count(events)} events, {show_percent(share, 2)} of the budget"
+        else:
+            title += "no data, so that nothing is known"
+        spent = NOTHING if not seen else show_percent(share) if bad else "0"
+        found.append(Day(f"{date.day} {date:%b}", spent, level, title, 1 if weekly else date.isoweekday()))
     return "week" if weekly else "day", tuple(found)
+
+
+def _dates(budget: Budget, zone: str, weekly: bool) -> list[datetime.date]:
+    """The days, or the Mondays, on which each stretch of the period begins, in a time zone."""
+    first, last = (
+        at.astimezone(zone_of(zone)).date() for at in (budget.start, budget.end - datetime.timedelta(milliseconds=1))
+    )
+    if weekly:
+        first -= datetime.timedelta(days=first.weekday())
+    every = 7 if weekly else 1
+    return [first + datetime.timedelta(days=days) for days in range(0, (last - first).days + 1, every)]
+
+
+def _unknown(budget: Budget, ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which steps lie before the data begins, or within a gap: what counters carry over is not of the gap's days."""
+    step = budget.counts.grid.step_ms
+    unknown = budget.before_data.copy()
+    for gap in budget.gaps:
+        unknown |= (ends - step >= gap.start_ms) & (ends <= gap.end_ms)
+    return np.asarray(unknown & (budget.counts.total[-len(ends) :] == 0))

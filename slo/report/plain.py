@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARKS = {
     State.EXHAUSTED: "🛑",
     State.BURNING: "🔥",
+    State.INVALID: "⛔",
     State.AT_RISK: "⚠️",
     State.NO_DATA: "❔",
     State.HEALTHY: "✅",
@@ -29,7 +30,7 @@ MARKS = {
 _COLUMNS = (
     "service", "name", "state", "objective_percent", "window", "start", "end", "total", "errors", "allowed_errors", "sli",
     "remaining", "remaining_change", "minutes_left", "burn_rate_1h", "burn_rate_6h", "burn_rate_3d", "exhaustion", "incidents", "coverage",
-    "owner",
+    "owner", "data_start",
 )  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def to_markdown(
     lines = [f"## {_plain(view.title)}", "", f"**{view.verdict}** {_plain(view.period)}", ""]
     if view.missing:
         lines += [f"**{_plain(MISSING)}** {_plain(view.missing)}", ""]
+    lines += [line for text in view.data for line in (_plain(text), "")]
     if view.slos:
         lines += [
             "| State | Objective | SLI | Target | Budget left | Change | Burn 1h / 6h / 3d | Forecast |",
@@ -95,7 +97,7 @@ def to_csv(budgets: Sequence[Budget]) -> str:
             "remaining": remaining,
             "minutes_left": None if remaining is None else remaining * budget.budget_minutes,
             "exhaustion": data["error_budget"]["exhaustion"],
-            "incidents": len(budget.incidents),
+            "incidents": None if budget.invalid else len(budget.incidents),
             **{f"burn_rate_{window}": rate for window, rate in data["burn_rates"].items()},
         }
         writer.writerow(["" if row[column] is None else row[column] for column in _COLUMNS])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Kind = Literal["burn_down", "error_ratio", "burn_rate", "latency"]
 KINDS: tuple[Kind, ...] = ("burn_down", "error_ratio", "burn_rate", "latency")
 INCIDENT = "#f7ddd8"
+BEFORE = "#c9cfd4"
 PAGE, TICKET = "#a8201a", "#8a5a00"
 
 
@@ -37,6 +38,8 @@ def plot_budget(
         budget = _within(budget, *span)
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is no chart; there are {', '.join(KINDS)}")
+    if budget.invalid:
+        raise ValueError(f"{budget.slo.id} has nothing to draw: its figures are invalid: {budget.invalid[0].text}")
     if budget.remaining is None:
         raise ValueError(f"{budget.slo.id} has nothing to draw: no events in the period")
     drawn = _new() if axes is None else axes
@@ -66,6 +69,10 @@ def plot_budget(
             _ticks(drawn, axis.latency_ticks(*drawn.get_ylim()))
             title += f"latency per {format_duration(column)}"
     low, high = drawn.get_xlim()
+    if budget.data_start is not None and (begun := budget.data_start.timestamp() * 1000) > low:
+        drawn.axvspan(
+            low, begun, facecolor="none", edgecolor=BEFORE, hatch="//", linewidth=0, zorder=0, label="no data yet"
+        )
     _shade(drawn, [(one.start.timestamp() * 1000, one.end.timestamp() * 1000) for one in budget.incidents])
     drawn.set_xlim(low, high)
     return _finished(drawn, title)
@@ -120,6 +127,7 @@ def _within(budget: Budget, start: datetime, end: datetime) -> Budget:
         start=datetime.fromtimestamp(edge / 1000, UTC),
         end=over,
         period_end=over,
+        data_start=None if budget.data_start is None or budget.data_start <= first else budget.data_start,
         counts=counts,
         bucket_counts=budget.bucket_counts[:steps],
     )

@@ -10,7 +10,7 @@ from slo.errors import PromqlError
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Subquery
 from slo.report.text import clean
 from slo.sli.tiles import Tile
-from slo.window import format_duration
+from slo.window import Calendar, format_duration
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -50,12 +50,14 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         )
         if len(query.text) <= LONGEST  # half an expression is none
     ]
-    period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
-    ratio = Binary("/", period_errors, period_events)
-    found += [
-        Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
-        Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
-    ]
+    # Rules know calendar windows of UTC only: in another time zone their figures are of another stretch.
+    if not isinstance(slo.window, Calendar) or slo.window.zone == "UTC":
+        period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
+        ratio = Binary("/", period_errors, period_events)
+        found += [
+            Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
+            Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
+        ]
     buckets = slo.sli.buckets
     if buckets is not None:
         summed = Aggregate("sum", Call("increase", (MatrixSelector(buckets, length),)), grouping=("le",))

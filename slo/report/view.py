@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from slo.budget.breakdown import Breakdown, Share, of_budget
 from slo.budget.model import TROUBLE, Budget, State, moment
+from slo.budget.notes import FRESH, RETENTION, said_once
 from slo.budget.policy import follows
 from slo.display import (
     NOTHING,
@@ -19,6 +20,7 @@ from slo.display import (
     show_points,
     show_rate,
     show_ratio_up,
+    show_share,
 )
 from slo.report import words
 from slo.report.text import anchor, clean, is_link
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 BURN_WINDOWS = ("1h", "6h", "3d")
 # So many labels, and values of each, are shown of what burned a budget.
 _BREAKDOWNS = 3
+# So many sentences on the data's beginning stand above a report.
+_SAID = 4
 _VALUES = 4
 
 
@@ -166,6 +170,7 @@ class ReportView:
     services: int
     missing: str
     since: str
+    data: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())
     totals: tuple[tuple[str, tuple[Total, ...]], ...] = ()
 
@@ -190,11 +195,23 @@ def report_view(
         slos=slos,
         tally=tuple((state, words.STATE_WORDS[state], count) for state, count in counted if count),
         verdict=_verdict(dict(counted), len(slos)),
-        since=days.pop() if len(days := {slo.since for slo in slos}) == 1 else "since the review before",
+        since=days.pop() if len(days := {slo.since for slo in slos if slo.since}) == 1 else "since the review before",
+        data=_data(budgets),
         missing=clean(missing, 2000),
         services=len({budget.slo.service for budget in budgets}),
         warnings=tuple(clean(str(problem)) for problem in warnings),
         totals=_totals(slos),
+    )
+
+
+def _data(budgets: Sequence[Budget]) -> tuple[str, ...]:
+    """Where data begins and what a server keeps, in sentences that each hold for as many SLOs as they can."""
+    said = [str(one) for one in said_once(by_trouble(budgets)) if one.code in (FRESH, RETENTION)]
+    rest = len(said) - _SAID
+    more = [f"{rest} more such notes are beside their objectives"] if rest > 0 else []
+    return tuple(
+        clean(f"{text.replace('all ', 'All ', 1) if text.startswith('all ') else text}.", 2000)
+        for text in said[:_SAID] + more
     )
 
 
@@ -262,7 +279,8 @@ def slo_view(budget: Budget, name: str) -> SloView:
         why=words.why(budget),
         period=f"{words.say_moment(budget.start)} to {words.say_moment(budget.end)} UTC",
         coverage=words.coverage(budget),
-        notes=tuple(clean(note.text, 2000) for note in budget.notes),
+        # Where the data begins is part of what is said on its coverage.
+        notes=tuple(clean(note.text, 2000) for note in budget.notes if note.code != FRESH),
         figures=figures(budget),
         incidents=tuple(
             IncidentRow(
@@ -381,9 +399,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
             ),
             Figure("Mean time between failures", show_duration(budget.mtbf_seconds), "Time up ÷ number of outages."),
         ]
-    found.append(
-        Figure("Data coverage", show_percent(budget.coverage, 2), "The share of the period in which scrapes came.")
-    )
+    found.append(Figure("Data coverage", show_share(budget.coverage), "The share of the period in which scrapes came."))
     return tuple(found)
 
 
@@ -394,6 +410,7 @@ def _verdict(counted: dict[State, int], total: int) -> str:
     said = {
         State.EXHAUSTED: ("has spent its error budget", "have spent their error budgets"),
         State.BURNING: ("is burning too fast", "are burning too fast"),
+        State.INVALID: ("has invalid figures", "have invalid figures"),
         State.AT_RISK: ("is at risk", "are at risk"),
         State.NO_DATA: ("has no data", "have no data"),
     }

@@ -9,6 +9,7 @@ from slo.budget.breakdown import Breakdown
 from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, PARTS
 from slo.budget.model import LEAST_COVERAGE, Budget, Incident, State
+from slo.budget.notes import say_begin, share_of_window
 from slo.display import (
     NOTHING,
     show_count,
@@ -18,6 +19,7 @@ from slo.display import (
     show_points,
     show_rate,
     show_ratio_up,
+    show_share,
 )
 from slo.report.text import clean
 from slo.window import Calendar, format_duration
@@ -25,6 +27,7 @@ from slo.window import Calendar, format_duration
 STATE_WORDS = {
     State.EXHAUSTED: "Exhausted",
     State.BURNING: "Burning",
+    State.INVALID: "Invalid",
     State.AT_RISK: "At risk",
     State.NO_DATA: "No data",
     State.HEALTHY: "Healthy",
@@ -50,7 +53,9 @@ def say_moment(at: datetime) -> str:
 def say_window(budget: Budget) -> str:
     """The window an objective holds over."""
     window = budget.slo.window
-    return _WINDOW_WORDS[window.unit] if isinstance(window, Calendar) else f"the last {window}"
+    if not isinstance(window, Calendar):
+        return f"the last {window}"
+    return _WINDOW_WORDS[window.unit] + (f" ({window.zone})" if window.zone != "UTC" else "")
 
 
 def minutes_left(budget: Budget) -> float | None:
@@ -93,7 +98,7 @@ def excluding(budget: Budget) -> str:
 def forecast(budget: Budget) -> str:
     """When the budget ends at the present pace."""
     state = budget.state
-    if state is State.NO_DATA:
+    if state in (State.NO_DATA, State.INVALID):
         return NOTHING
     if state is State.EXHAUSTED:
         return "exhausted"
@@ -134,6 +139,8 @@ def change_from(budget: Budget) -> str:
     then = budget.earlier
     if then is None:
         return ""
+    if then.invalid:
+        return "invalid then"
     if then.remaining is None:
         return "no data then"
     covered = f", {show_percent(then.coverage, 0)} covered" if then.coverage < _WHOLE else ""
@@ -146,6 +153,11 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
     if then is None:
         return "", ()
     span = f"{say_moment(then.start)} to {say_moment(then.end)} UTC"
+    if then.invalid:
+        return (
+            f"The figures of the previous window ({span}) cannot be believed: {clean(then.invalid[0].text, 2000)}.",
+            (),
+        )
     if then.remaining is None or budget.remaining is None:
         return f"Of the window before ({span}) nothing is known.", ()
     told = f"The window before is that of {span}"
@@ -239,6 +251,8 @@ def headline(budget: Budget) -> str:
     match budget.state:
         case State.NO_DATA:
             return _nothing_known(budget)
+        case State.INVALID:
+            return _withheld(budget)
         case State.EXHAUSTED:
             first = (
                 f"The error budget of {over} is overspent: {show_count(budget.errors)} bad events where "
@@ -272,6 +286,8 @@ def why(budget: Budget) -> str:
     match budget.state:
         case State.NO_DATA:
             return _nothing_known(budget)
+        case State.INVALID:
+            return _withheld(budget, short=True)
         case State.HEALTHY if not budget.incidents:
             return "No incidents in the period."
         case State.BURNING:
@@ -302,6 +318,12 @@ def _why(budget: Budget) -> str:
     return " ".join(parts)
 
 
+def _withheld(budget: Budget, *, short: bool = False) -> str:
+    """Why there is no figure; `short` is without what usually causes it, which follows a semicolon."""
+    text = clean(budget.invalid[0].text, 2000)
+    return f"The figures cannot be true and are withheld: {text.partition(';')[0] if short else text}."
+
+
 def _nothing_known(budget: Budget) -> str:
     codes = {note.code for note in budget.notes}
     if not budget.has_data:
@@ -327,7 +349,13 @@ def coverage(budget: Budget) -> str:
     """How much of the period was seen."""
     if not budget.has_data:
         return "Nothing of the period was scraped."
-    share = show_percent(budget.coverage, 2)
+    share = show_share(budget.coverage)
     if budget.coverage >= 1:
         return "Scrapes came throughout the period."
-    return f"Scrapes came in {share} of the period; for the rest nothing is known except what counters carried over."
+    carried = " except what counters carried over" if budget.slo.sli.gap_words[1].startswith("counters") else ""
+    if budget.data_start is not None:
+        begins = f"Data begins {say_begin(budget.data_start, budget.end)} ({share_of_window(budget)} of the window)"
+        if not budget.gaps:
+            return f"{begins}; since then scrapes came throughout."
+        return f"{begins}; since then there are gaps, of which nothing is known{carried}; {share} of the window is covered."
+    return f"Scrapes came in {share} of the period; for the rest nothing is known{carried}."

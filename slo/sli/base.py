@@ -182,6 +182,7 @@ class Sli(ABC):
         SourceError."""
         return None
 
-    def no_value(self) -> str:
-        """What a stretch without scrapes is to it, as the end of a sentence."""
-        return "counters carry their events over to the next scrape"
+    @property
+    def gap_words(self) -> tuple[str, str]:
+        """(what is missing in a gap, what becomes of its events), as words of a note."""
+        return "scrapes", "counters carry their events over to the next scrape"

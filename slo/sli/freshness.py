@@ -69,5 +69,6 @@ class Freshness(Sli):
         age = format_duration(self.max_age_ms)
         return f"checks each {format_duration(self.every_ms)}, bad where it is older than {age}"
 
-    def no_value(self) -> str:
-        return "what has no value is not judged"
+    @property
+    def gap_words(self) -> tuple[str, str]:
+        return ("value", "what has no value is not judged")

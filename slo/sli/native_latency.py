@@ -60,5 +60,9 @@ class NativeLatency(Sli):
     def _observed(self, tile: Tile) -> Node:
         return Aggregate("sum", Call("increase", (matrix(self.histogram, tile.length_ms, tile.lag_ms),)))
 
+    @property
+    def gap_words(self) -> tuple[str, str]:
+        return "value", "what was not counted then is unknown"
+
     def describe(self) -> str:
         return f"requests, bad where they took longer than {show_latency(float(self.threshold_seconds))}"

@@ -160,5 +160,6 @@ class Outage(Sli):
             f"slices of {format_duration(self.every_ms)}, bad once an outage lasts {format_duration(self.longest_ms)}"
         )
 
-    def no_value(self) -> str:
-        return self.of.no_value()
+    @property
+    def gap_words(self) -> tuple[str, str]:
+        return self.of.gap_words

@@ -101,8 +101,12 @@ class Probe(CountedSli):
     def describe(self) -> str:
         return "checks, bad where the answer is not 1"
 
-    def no_value(self) -> str:
-        return "checks that were not made count as neither good nor bad"
+    @property
+    def gap_words(self) -> tuple[str, str]:
+        return (
+            "scrapes",
+            "a gauge carries nothing over: what it was then is unknown and counts as neither good nor bad",
+        )
 
 
 def _outside(values: np.ndarray) -> list[float]:

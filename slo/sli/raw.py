@@ -106,6 +106,10 @@ class Raw(Sli):
         found = counters_in(_parsed(self.total))
         return found[0] if len(found) == 1 else None
 
+    @property
+    def gap_words(self) -> tuple[str, str]:
+        return "value", "what was not counted then is unknown"
+
     def describe(self) -> str:
         return "events, as the definition's expressions count them"
 

@@ -98,5 +98,6 @@ class Threshold(Sli):
     def describe(self) -> str:
         return f"checks each {format_duration(self.every_ms)}, good where the value is {self.op} {self.bound.normalize():f}"
 
-    def no_value(self) -> str:
-        return "what has no value is not judged"
+    @property
+    def gap_words(self) -> tuple[str, str]:
+        return ("value", "what has no value is not judged")

@@ -73,6 +73,16 @@ class Source(Protocol):
         """The expression at one time."""
 
 
+def retention_ms(source: Source) -> int | None:
+    """How long a source keeps its samples, milliseconds; None where it does not say, as a recording does not.
+
+    A source may have a method of this name, which asks once and never raises.
+    """
+    ask = getattr(source, "retention_ms", None)
+    found: int | None = None if ask is None else ask()
+    return found
+
+
 def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> Source:
     """The source at an http(s) URL of anything with the Prometheus API, or the recording at a path.
 

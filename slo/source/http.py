@@ -23,13 +23,15 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from slo.errors import ConfigError, SourceError
+from slo.errors import ConfigError, SloError, SourceError
 from slo.source import failure
 from slo.source.answer import Answer, parse
 from slo.source.config import SourceConfig
 
 LONGEST_URL = 2000  # bytes of query string; longer queries go as a form in the body of a POST
 READ_BYTES = 1 << 18
+# A page that servers may lack is worth few seconds, and is small.
+PEEK_S, PEEK_BYTES = 5.0, 1 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AGAIN = frozenset({429, 502, 503, 504})
 
@@ -133,6 +135,27 @@ class Session(requests.Session):
                 raise outcome.error(self._name, attempt)
             time.sleep(wait)
         raise AssertionError("unreachable")
+
+    def peek(self, url: str) -> bytes | None:
+        """The body of a page that a server may have or not, asked for once and not for long; None where no answer comes.
+
+        Any other answer than 200 is an empty one. With the same credentials as a query, and sent as carefully.
+        """
+        connect_s = self._patience.connect_s
+        read_s = min(PEEK_S, self._config.timeout_s)
+        deadline = time.monotonic() + read_s
+        try:
+            with super().request("GET", url, stream=True, timeout=(min(connect_s, read_s), read_s)) as response:
+                if response.status_code != 200:
+                    return b""
+                body = bytearray()
+                while chunk := response.raw.read1(READ_BYTES, decode_content=True):
+                    body += chunk
+                    if len(body) > PEEK_BYTES or time.monotonic() > deadline:
+                        return None
+                return bytes(body)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, SloError):
+            return None
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Sends one hop; one that a redirect has led to another server goes without credentials."""
@@ -243,6 +266,10 @@ class Api:
         exact = {"start": seconds(start_ms), "end": seconds(end_ms), **self._limits}
         self._connect.custom_query_range(query, EPOCH, EPOCH, seconds(step_ms), params=exact)
         return self._session.take_answer()
+
+    def page(self, path: str) -> bytes | None:
+        """A page of the server beside its queries, such as `/api/v1/status/flags`; empty where it has none, None where no answer comes."""
+        return self._session.peek(f"{self.name}{path}")
 
     def close(self) -> None:
         self._session.close()

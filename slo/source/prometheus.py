@@ -8,6 +8,7 @@ the answers of this API; where a series ended, there is only the gap.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from slo.errors import SourceError
 from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
-from slo.source import Matrix, MatrixSeries
+from slo.source import Matrix, MatrixSeries, retention
 from slo.source.answer import Answer, Labels, ShapeError, series_of
 from slo.source.config import SourceConfig, load
 from slo.source.failure import TooManySamplesError
@@ -58,6 +59,8 @@ class PrometheusSource:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._notes: dict[str, None] = {}
+        self._retention: tuple[int | None] | None = None
+        self._asking = threading.Lock()
 
     @classmethod
     def open(
@@ -92,6 +95,22 @@ class PrometheusSource:
     def notes(self) -> tuple[str, ...]:
         """All that the server has said beside its answers so far, each once; see also `Matrix.notes`."""
         return tuple(self._notes)
+
+    def retention_ms(self) -> int | None:
+        """How long the server keeps its samples, milliseconds; None where it does not say, as only a Prometheus does.
+
+        It is asked once. Never raises: a page that is not there is no failure of the source.
+        """
+        with self._asking:
+            if self._retention is None:
+                found = None
+                for path, read in ((retention.RUNTIME, retention.of_runtime), (retention.FLAGS, retention.of_flags)):
+                    body = self._api.page(path)
+                    found = None if body is None else read(body)
+                    if body is None or found is not None:  # a server that does not answer is not waited for twice
+                        break
+                self._retention = (found,)
+            return self._retention[0]
 
     def close(self) -> None:
         """Closes the connections."""

@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slo.budget.breakdown import with_breakdown
-from slo.budget.evaluate import evaluate_all
+from slo.budget.evaluate import evaluate_all, why_invalid
 from slo.budget.events import with_events
 from slo.budget.groups import expand
 from slo.budget.measure import measure
+from slo.budget.model import State as BudgetState
 from slo.budget.past import with_past
 from slo.errors import ConfigError, SloError, SourceError
 from slo.files import write_pages, write_text
@@ -38,6 +39,7 @@ from slo.weekly.ledger import STEP_MS, Entry, Ledger
 from slo.weekly.nothing import Nothing
 from slo.weekly.period import Period, last_whole
 from slo.weekly.state import Done, State
+from slo.window import Calendar
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -77,7 +79,7 @@ def run(
     config.folder.mkdir(parents=True, exist_ok=True)
     with _locked(config.folder / ".lock"):
         found = _Run()
-        specs = load(config.definitions)
+        specs = in_zone(load(config.definitions), config.zone.key)
         place = config.folder / "state.json"
         state = State.read(place)
         for period in due(config, state, now_ms):
@@ -91,6 +93,16 @@ def run(
             write_text(config.metrics, metrics(config, state, found, now_ms, time.monotonic() - begun, code))
         log("finished", {"reports": found.reports, "pending": found.pending, "exit_code": code})
         return code
+
+
+def in_zone(specs: Specs, zone: str) -> Specs:
+    """The definitions with the calendar windows of a time zone: a report on a month there is about that month."""
+
+    def moved(slo: Slo) -> Slo:
+        return replace(slo, window=replace(slo.window, zone=zone)) if isinstance(slo.window, Calendar) else slo
+
+    services = [replace(service, slos=tuple(map(moved, service.slos))) for service in specs.services]
+    return Specs(services, specs.warnings)
 
 
 def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
@@ -141,7 +153,8 @@ def _period(
         if problem is not None:
             found.failed["source"] = found.failed.get("source", 0) + 1
         save()
-        log("report", {"period": period.name, "slos": len(budgets), "missing": problem})
+        invalid = [budget.slo.id for budget in budgets if budget.state is BudgetState.INVALID]
+        log("report", {"period": period.name, "slos": len(budgets), "missing": problem, "invalid": invalid})
     text = (folder / NAMES["markdown"]).read_text(encoding="utf-8")
     for name in _deliveries(config):
         # A report with missing data is delivered once, and the whole one when the source has answered.
@@ -240,7 +253,10 @@ def _entries(slos: Iterable[Slo], source: Source, period: Period) -> dict[str, E
     found = {}
     for slo in slos:
         for part in expand(slo, source, period.end_ms)[0]:
-            counts = measure(part, source, grid).counts
+            measured = measure(part, source, grid)
+            if why_invalid(measured):
+                continue  # kept, it would be counted for as long as the ledger is
+            counts = measured.counts
             held = (counts.total > 0) & ~np.isnan(counts.errors)
             found[part.id] = Entry(grid.ends[held], counts.errors[held], counts.total[held])
     return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+from slo.window import Calendar, midnight
 
 Unit = Literal["week", "month", "quarter"]
 
@@ -27,31 +29,24 @@ class Period:
 def last_whole(at_ms: int, unit: Unit, zone: ZoneInfo, back: int = 0) -> Period:
     """The last period that was over at `at_ms`, or the one `back` periods before it; weeks are Monday to Sunday.
 
-    Its edges are midnights of the time zone: a week in which clocks change has 167 or 169 hours.
+    Its edges are midnights of the time zone, the same as those of a calendar window there: a week in which clocks
+    change has 167 or 169 hours.
     """
-    today = datetime.fromtimestamp(at_ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    window = Calendar(unit, zone.key)
+    end_ms = window.start(at_ms + 1)  # a period is over at its last moment
+    for _ in range(back):
+        end_ms = window.start(end_ms)
+    first, after = window.days(end_ms)
+    last = after - timedelta(days=1)
+    return Period(_name(first, unit), midnight(first, zone.key), end_ms, f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
+
+
+def _name(first: date, unit: Unit) -> str:
     match unit:
         case "week":
-            end = today - timedelta(days=today.weekday() + 7 * back)
-            start = end - timedelta(days=7)
-            year, week, _ = start.isocalendar()
-            name = f"{year}-W{week:02d}"
+            year, week, _ = first.isocalendar()
+            return f"{year}-W{week:02d}"
         case "month":
-            end = _month(today, -back)
-            start = _month(end, -1)
-            name = f"{start:%Y-%m}"
+            return f"{first:%Y-%m}"
         case "quarter":
-            end = _month(today.replace(day=1, month=(today.month - 1) // 3 * 3 + 1), -3 * back)
-            start = _month(end, -3)
-            name = f"{start:%Y}-Q{(start.month - 1) // 3 + 1}"
-    return Period(name, _ms(start, zone), _ms(end, zone), f"{start:%Y-%m-%d}", f"{end - timedelta(days=1):%Y-%m-%d}")
-
-
-def _month(day: datetime, months: int) -> datetime:
-    """The first day of the month `months` later."""
-    count = day.year * 12 + day.month - 1 + months
-    return day.replace(year=count // 12, month=count % 12 + 1, day=1)
-
-
-def _ms(midnight: datetime, zone: ZoneInfo) -> int:
-    return round(midnight.replace(tzinfo=zone).astimezone(UTC).timestamp() * 1000)
+            return f"{first:%Y}-Q{(first.month - 1) // 3 + 1}"

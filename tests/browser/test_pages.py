@@ -25,7 +25,7 @@ from slo.report.page import FOLDER_FROM
 from slo.spec.events import Event
 from slo.weekly.archive import index_page
 from tests.backtest.history import definition, record
-from tests.report.budgets import END, demo
+from tests.report.budgets import END, demo, rare
 
 GENERATED = datetime(2026, 11, 21, tzinfo=UTC)
 HOUR = 3_600_000
@@ -57,7 +57,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         Event(NOW - 50 * HOUR, NOW - 50 * HOUR, "v2", "*", "deployment"),
     ]
     found = {name: place / f"{name}.html" for name in PAGES}
-    budgets = with_events(demo(), events)
+    budgets = with_events([*demo(), *rare()], events)
     found["report"].write_text(render(budgets, title="Error budgets", generated=GENERATED), encoding="utf-8")
     history = record(place, 100, [(30.0, 30.0, 0.15), (60.0, 20.0, 1.0)])
     policy = {"policy": "calm", "alerting": {"page": {"for": "10m"}}}
@@ -136,16 +136,16 @@ def shown(page: Page) -> list[str]:
 def test_the_summary_sorts_and_filters(browser: Browser, pages: dict[str, Path]) -> None:
     page, complaints, _ = opened(browser, pages["report"])
     worst_first = shown(page)
-    assert len(worst_first) == len(demo())
+    assert len(worst_first) == len([*demo(), *rare()])
     page.get_by_role("button", name="Objective").click()
     by_name = shown(page)
     assert by_name == sorted(worst_first, key=lambda text: text.replace(" ", "").lower()) != worst_first
     page.get_by_role("button", name="Objective").click()
     assert shown(page) == by_name[::-1]
     page.get_by_placeholder("Name, team or label").fill("billing")
-    assert len(shown(page)) == sum(budget.slo.service == "billing" for budget in demo())
+    assert len(shown(page)) == sum(budget.slo.service == "billing" for budget in [*demo(), *rare()])
     page.get_by_placeholder("Name, team or label").fill("team-shop")
-    assert len(shown(page)) == len(demo())  # they all are that team's
+    assert len(shown(page)) == len([*demo(), *rare()])  # they all are that team's
     page.get_by_placeholder("Name, team or label").fill("nothing of the kind")
     assert shown(page) == []
     assert complaints == []
@@ -180,9 +180,9 @@ def test_it_prints_to_a4(browser: Browser, pages: dict[str, Path], tmp_path: Pat
     assert sizes == {(595, 842)}
     texts = [" ".join(sheet.extract_text().split()) for sheet in reader.pages]
     assert "Summary" in texts[0]
-    counted = len(demo())
+    counted = len([*demo(), *rare()])
     assert counted < len(texts) <= 3 * counted + 3
-    for budget in demo():
+    for budget in [*demo(), *rare()]:
         assert any(f"{budget.slo.service} / {budget.slo.name}" in text.replace("/", " / ").replace("  ", " ")[:80] for text in texts[1:]), budget.slo.id  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def test_without_script_everything_can_be_read(browser: Browser, pages: dict[str
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(pages["report"].as_uri())
-    assert len(shown(page)) == len(demo())
+    assert len(shown(page)) == len([*demo(), *rare()])
     assert page.get_by_placeholder("Name, team or label").count() == 0
     context.close()
 

@@ -53,6 +53,8 @@ class Case:
     background: float = 0.0002
     faults: tuple[Fault, ...] = ()
     gap: tuple[float, float] | None = None  # begins so many hours before the end, lasts so many
+    age: float | None = None  # the data begins so many hours before the end
+    wrong: bool = False  # twice as many errors as events
     has_data: bool = True
     service: str = "shop"
     description: str = ""
@@ -126,6 +128,13 @@ def traffic(case: Case, grid: Grid, seed: int) -> tuple[Floats, Floats, tuple[Ga
         errors[hidden[-1] + 1] += errors[hidden].sum()
         total[hidden] = errors[hidden] = 0
         gaps = (Gap(int(grid.ends[hidden[0]] - grid.step_ms), int(grid.ends[hidden[-1]])),)
+    if case.age is not None:
+        before = hours <= -case.age
+        total[before] = errors[before] = 0
+        if before.any():
+            gaps = (Gap(grid.start_ms, int(grid.ends[before][-1])), *gaps)
+    if case.wrong:
+        errors = 2 * total
     return errors, total, gaps
 
 
@@ -154,6 +163,17 @@ CASES: Sequence[Case] = (
 )  # fmt: skip
 
 
+RARE: Sequence[Case] = (
+    Case("refunds", wrong=True, service="billing"),
+    Case("vouchers", objective="95", sli=LATENCY, background=0.02, age=200, faults=(Fault(90, 5, 0.55),), service="catalogue"),
+)  # fmt: skip
+
+
+def rare() -> list[Budget]:
+    """An SLO whose figures are invalid, and one whose data begins within its window."""
+    return [budget(case, seed) for seed, case in enumerate(RARE)]
+
+
 def demo() -> list[Budget]:
-    """Eleven SLOs, with every state among them."""
+    """Eleven SLOs, with every state among them that counted figures have."""
     return [budget(case, seed) for seed, case in enumerate(CASES)]

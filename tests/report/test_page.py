@@ -200,7 +200,7 @@ def test_without_data_it_says_so_and_shows_no_figure(case: Case, words: str) -> 
     assert words in page.text
     assert "No data" in page.text
     assert {shown[name] for name in ("SLI", "Error ratio", "Budget left", "Budget spent", "Bad events allowed")} == {
-        "–"
+        "n/a"
     }
     assert "<figure" not in html
 

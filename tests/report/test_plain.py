@@ -50,7 +50,7 @@ def test_unknown_figures_are_absent_not_zero() -> None:
     (row,) = csv.DictReader(io.StringIO(to_csv([one])))
     assert row["sli"] == row["remaining"] == row["minutes_left"] == row["burn_rate_1h"] == ""
     assert json.loads(to_json([one], title="", generated=NOW))["slos"][0]["sli"] is None
-    assert "| – | 99.9% 30d | – |" in to_markdown([one], title="Review", generated=NOW)
+    assert "| n/a | 99.9% 30d | n/a |" in to_markdown([one], title="Review", generated=NOW)
 
 
 def test_hostile_names_break_neither_table_nor_sheet() -> None:

@@ -16,7 +16,7 @@ from slo.budget.schema import ReportShape, SloShape, report_schema
 from slo.report import to_json
 from slo.sli.counts import Part
 from slo.spec.events import Event
-from tests.report.budgets import END, demo
+from tests.report.budgets import END, demo, rare
 
 NOW = datetime(2026, 11, 20, 18, 5, tzinfo=UTC)
 AT = round(END.timestamp() * 1000)
@@ -24,7 +24,7 @@ AT = round(END.timestamp() * 1000)
 
 def test_reports_keep_to_the_schema() -> None:
     maintenance = Event(AT - 7_200_000, AT - 3_600_000, "racks", "*", "maintenance")
-    budgets = with_events(demo(), [maintenance])
+    budgets = with_events([*demo(), *rare()], [maintenance])
     parts = tuple(Part({"instance": str(number)}, float(number), 100.0) for number in range(30))
     down = Downtime(END - timedelta(hours=3), END - timedelta(hours=2))
     budgets[0] = replace(budgets[0], counts=replace(budgets[0].counts, parts=parts), downtimes=(down,))

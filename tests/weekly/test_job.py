@@ -15,6 +15,7 @@ import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from email import message_from_string, policy
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ slos:
     window: 90d
     sli: {ratio: {errors: 'r_total{code="500"}', total: r_total}}
 """
-DAY = 86_400_000
+HOUR, DAY = 3_600_000, 86_400_000
 MONDAY = 1_789_948_800_000  # 21 September 2026, 00:00 UTC
 WEEK = 7 * DAY
 STEP = 300_000
@@ -125,6 +126,62 @@ def test_a_report_goes_on_where_the_one_before_ended(place: Path) -> None:
     assert "since 28 Sep" in page
 
 
+@pytest.mark.parametrize(
+    ("zone", "period", "now", "start", "end", "hours"),
+    [
+        ("America/Los_Angeles", "month", "2027-04-01T08:00", "2027-03-01T08:00", "2027-04-01T07:00", 743),
+        ("Europe/Berlin", "month", "2027-04-01T00:30", "2027-02-28T23:00", "2027-03-31T22:00", 743),
+        ("Europe/Berlin", "month", "2027-11-01T00:00", "2027-09-30T22:00", "2027-10-31T23:00", 745),
+        ("Europe/Berlin", "week", "2027-03-28T22:00", "2027-03-21T23:00", "2027-03-28T22:00", 167),
+        ("Asia/Kathmandu", "week", "2027-03-30T00:00", "2027-03-21T18:15", "2027-03-28T18:15", 168),
+        ("America/New_York", "quarter", "2027-04-01T12:00", "2027-01-01T05:00", "2027-04-01T04:00", 2159),
+        ("UTC", "month", "2027-04-01T08:00", "2027-03-01T00:00", "2027-04-01T00:00", 744),
+    ],
+)
+def test_a_report_is_on_the_period_of_its_title(
+    tmp_path: Path, zone: str, period: str, now: str, start: str, end: str, hours: int
+) -> None:
+    """100 events each 5 m; bad ones in the first and the last step of the period, and more in those beside it."""
+    first, last, at = (round(datetime.fromisoformat(f"{text}Z").timestamp()) * 1000 for text in (start, end, now))
+    times = np.arange(first - 40 * DAY, max(at, last + HOUR) + 1, STEP)
+    bad = np.zeros(len(times))
+    planted = {first: 40, first + STEP: 3, last: 5, last + STEP: 50}  # a step counts at its end
+    for moment, count in planted.items():
+        bad[times == moment] = count
+    rows = [
+        ({"__name__": "r_total", "job": "j", "instance": "i", "code": code}, times, values)
+        for code, values in (("200", 100.0 * np.arange(len(times)) - np.cumsum(bad)), ("500", np.cumsum(bad)))
+    ]
+    write(tmp_path / "r.parquet", Samples.from_series(rows), Header(int(times[0]), int(times[-1]), "a test"))
+    sli = "sli: {ratio: {errors: 'r_total{code=\"500\"}', total: r_total}}"
+    (tmp_path / "shop.yaml").write_text(
+        "service: shop\ndefaults: {scrape_interval: 5m}\nslos:\n"
+        f"  - {{name: calendar, objective: 99, window: {period}, {sli}}}\n"
+        f"  - {{name: rolling, objective: 99, window: 7d, {sli}}}\n"
+    )
+    config = configure(tmp_path, time_zone=zone, period=period, ledger="ledger", formats="[html, markdown, json, csv]")
+    assert go(config, at)[0] == 0
+    [folder] = [one for one in (tmp_path / "out").iterdir() if one.is_dir()]
+    slos = {one["name"]: one for one in json.loads((folder / "report.json").read_text())["slos"]}
+    calendar, rolling = slos["calendar"], slos["rolling"]
+    assert (calendar["start"], calendar["end"]) == (f"{start}:00Z", f"{end}:00Z")
+    assert (calendar["events"]["total"], calendar["events"]["errors"]) == (hours * 1200, 8)
+    assert calendar["time_zone"] == zone and rolling["time_zone"] is None
+    # A rolling window ends with the report, and neither reads on.
+    assert (rolling["end"], rolling["events"]["total"]) == (f"{end}:00Z", 7 * 24 * 1200)
+    within = [count for moment, count in planted.items() if last - 7 * DAY < moment <= last]
+    assert rolling["events"]["errors"] == sum(within)
+    # The period before ends where this begins.
+    assert calendar["previous"]["end"] == calendar["start"]
+    assert calendar["previous"]["events"]["errors"] == 40
+    [row] = [line for line in (folder / "report.csv").read_text().splitlines() if line.startswith("shop,calendar")]
+    assert f",{start}:00Z,{end}:00Z,{hours * 1200}.0,8.0," in row
+    page = (folder / "index.html").read_text()
+    assert f"<b>{hours * 1200:,}</b>" in page and f"{folder.name}, " in page
+    # Rules know months of UTC only; the rolling window's PromQL stays.
+    assert page.count("Budget left, from the recorded rules") == (2 if zone == "UTC" else 1)
+
+
 def test_the_index_shows_trends_over_the_periods(tmp_path: Path) -> None:
     """By hand: left 80 %, 20 %, overspent by half; and an objective that came late."""
     for name, lefts in (("2026-W36", {"a": 0.8}), ("2026-W37", {"a": 0.2}), ("2026-W38", {"a": -0.5, "b": None})):
@@ -141,7 +198,7 @@ def test_the_index_shows_trends_over_the_periods(tmp_path: Path) -> None:
     assert "−70.0 points" in page and "Weeks &lt;1&gt;" in page
     assert page.count('<svg class="spark"') == 1
     assert page.count("missing data") == 1 and "2026-W37<br>" in page  # it has no page of its own
-    assert re.findall(r"<th scope=\"row\">b</th>(.*?)</tr>", page)[0].count("–") == 4  # three weeks and a change
+    assert re.findall(r"<th scope=\"row\">b</th>(.*?)</tr>", page)[0].count("n/a") == 4  # three weeks and a change
 
 
 def test_what_was_missed_is_bounded(place: Path) -> None:
@@ -489,3 +546,25 @@ def test_from_the_shell(place: Path) -> None:
     file.write_text("definitions: [shop.yaml]\n")
     done = slo("weekly", file)
     assert done.returncode == 2 and "`source` is missing" in done.stderr
+
+
+def test_an_invalid_objective_is_reported_as_such_and_never_kept(place: Path) -> None:
+    """More errors than events: the total matches other series than the errors do."""
+    with (place / "shop.yaml").open("a") as definitions:
+        definitions.write(
+            "  - {name: wrong, objective: 99, window: 7d, "
+            "sli: {ratio: {errors: r_total, total: 'r_total{code=\"500\"}'}}}\n"
+        )
+    file = configure(place, ledger="ledger", formats="[html, markdown, json, csv]")
+    code, told = go(file, MONDAY + 1)
+    assert code == 0  # the report is made and delivered: nothing is left for another run
+    [report] = [fields for event, fields in told if event == "report"]
+    assert report["invalid"] == ["shop/wrong"]
+    folder = place / "out" / "2026-W38"
+    [wrong] = [one for one in json.loads((folder / "report.json").read_text())["slos"] if one["name"] == "wrong"]
+    assert (wrong["state"], wrong["sli"], wrong["events"]["errors"]) == ("invalid", None, None)
+    assert wrong["notes"][0]["code"] == "impossible"
+    [row] = re.findall(r'<th scope="row">shop/wrong</th>(.*?)</tr>', (place / "out" / "index.html").read_text())
+    assert "n/a" in row and "invalid" in row and "100%" not in row
+    held = Ledger(place / "ledger").of_period(Period("2026-W38", MONDAY - WEEK, MONDAY, "", ""))
+    assert set(held) == {"shop/errors", "shop/quarterly"}

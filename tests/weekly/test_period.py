@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo.weekly.period import Unit, last_whole
+from slo.window import Calendar
 
 BERLIN, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
 HOUR = 3_600_000
@@ -55,5 +56,10 @@ def test_periods_follow_each_other_without_a_gap(at: int, unit: Unit, zone: str,
     own, before = (last_whole(at, unit, ZoneInfo(zone), back + more) for more in (0, 1))
     assert before.end_ms == own.start_ms < own.end_ms <= at
     assert before.name < own.name
+    # A calendar window of the same zone is the period that the title names.
+    assert Calendar(unit, zone).period(own.end_ms) == (own.start_ms, own.end_ms)
+    first = datetime.fromtimestamp(own.start_ms / 1000, ZoneInfo(zone))
+    last = datetime.fromtimestamp((own.end_ms - 1) / 1000, ZoneInfo(zone))
+    assert (f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}") == (own.first_day, own.last_day)
     if not back:
         assert at < own.end_ms + 93 * 24 * HOUR
