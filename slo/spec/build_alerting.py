@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import Literal
 
 from slo.spec.document import AlertingModel, AlertModel, PlainAlertModel, PolicyModel, WindowModel
+from slo.spec.expressions import read_vector
 from slo.spec.model import Alert, Alerting, Objective, PlainAlert, PolicyStep
-from slo.spec.read import Fault, Path, Report, check_labels, check_promql, parse_quantity, read_duration
+from slo.spec.read import Fault, Path, Report, check_labels, parse_quantity, read_duration
 from slo.window import MINUTE, BurnWindow, Window, burn_factor, format_duration
 
 
@@ -108,7 +109,7 @@ def build_plain_alerts(
         if any(alert.name == model.name for alert in alerts):
             report((*at, "name"), f"alert {model.name} is defined twice in this service", "error")
         try:
-            check_promql(model.expr, (*at, "expr"), report)
+            read_vector(model.expr, (*at, "expr"), report)
             for_ms = 0 if model.for_ is None else read_duration(model.for_, (*at, "for"), report)
             keep_ms = 0
             if model.keep_firing_for is not None:

@@ -17,6 +17,8 @@ from slo.spec.document import (
     SloModel,
     ThresholdModel,
 )
+from slo.spec.expressions import WINDOW_VARIABLE as WINDOW_VARIABLE
+from slo.spec.expressions import read_vector, read_windowed
 from slo.spec.model import (
     Comparison,
     Freshness,
@@ -34,16 +36,14 @@ from slo.spec.read import (
     Fault,
     Path,
     Report,
-    check_promql,
     parse_objective,
     parse_quantity,
     read_duration,
     read_selector,
 )
+from slo.spec.selectors import bucket_holds, check_counter, check_gauge
 from slo.spec.suggest import suggest
 from slo.window import MINUTE, format_duration
-
-WINDOW_VARIABLE = "$window"
 
 _PERCENTILE = re.compile(r"p(?P<percent>[0-9]+(?:\.[0-9]+)?)\s*(?:<=?|≤)\s*(?P<threshold>\S+)")
 
@@ -98,7 +98,9 @@ def _sli(
     if model.latency is not None:
         return _latency(model.latency, percentile_threshold, path, at, report)
     if model.probe is not None:
-        return Probe(read_selector(model.probe.metric, (*at, "metric"), report))
+        metric = read_selector(model.probe.metric, (*at, "metric"), report)
+        check_gauge(metric, (*at, "metric"), report)
+        return Probe(metric)
     if model.threshold is not None:
         return _threshold(model.threshold, at, report, scrape_ms)
     if model.freshness is not None:
@@ -108,7 +110,7 @@ def _sli(
     assert model.raw is not None
     texts = {"errors": model.raw.errors, "total": model.raw.total}
     for key, text in texts.items():
-        _check_raw(text, (*at, key), report)
+        read_windowed(text, (*at, key), report)
     return Raw(**texts)
 
 
@@ -121,6 +123,9 @@ def _ratio(model: RatioModel, at: Path, report: Report) -> Ratio:
     part = read_selector(model.errors or model.good or "", (*at, part_is), report)
     if part.name == total.name and part_is == "errors" and set(part.matchers) == set(total.matchers):
         report((*at, part_is), "errors and total select the same series, so everything counts as an error", "error")
+        raise Fault
+    counted = [check_counter(one, (*at, key), report) for one, key in ((total, "total"), (part, part_is))]
+    if not all(counted):
         raise Fault
     _check_inside(part, total, (*at, part_is), part_is, report)
     return Ratio(total, part, part_is)
@@ -135,6 +140,8 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
         if found == matcher.value:
             continue
         equal = own.get((matcher.label, "="))
+        if matcher.op == "=" and equal is not None and matcher.label == "le" and bucket_holds(matcher.value, equal):
+            continue  # a bucket counts what all smaller ones do
         if matcher.op == "=" and equal is not None:
             report(
                 at,
@@ -178,15 +185,6 @@ def _latency(
     return kind(histogram, threshold, Decimal(1) if unit == "seconds" else Decimal("0.001"))
 
 
-def _check_raw(text: str, at: Path, report: Report) -> None:
-    if WINDOW_VARIABLE not in text:
-        report(
-            at, f"has no {WINDOW_VARIABLE}, so it cannot be asked over a window; write …[{WINDOW_VARIABLE}]", "error"
-        )
-        raise Fault
-    check_promql(text.replace(WINDOW_VARIABLE, "5m"), at, report)
-
-
 def _threshold(model: ThresholdModel, at: Path, report: Report, scrape_ms: int) -> Threshold:
     given = [name for name in _OPERATORS if getattr(model, name) is not None]
     if len(given) != 1:
@@ -198,7 +196,7 @@ def _threshold(model: ThresholdModel, at: Path, report: Report, scrape_ms: int) 
     except ValueError as error:
         report((*at, given[0]), str(error), "error")
         raise Fault from None
-    check_promql(model.value, (*at, "value"), report)
+    read_vector(model.value, (*at, "value"), report)
     return Threshold(model.value, _OPERATORS[given[0]], bound, _slice(model.slice, scrape_ms, at, report))
 
 

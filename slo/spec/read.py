@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 
 from slo.errors import DurationError, PromqlError
 from slo.promql.ast import VectorSelector
-from slo.promql.parse import parse as parse_promql
 from slo.promql.parse import parse_selector
 from slo.spec.model import Objective
+from slo.spec.selectors import check_matchers
 from slo.window import Window, parse_duration, parse_window
 
 Path = tuple[str | int, ...]
@@ -104,26 +104,18 @@ def read_selector(text: str, at: Path, report: Report) -> VectorSelector:
     try:
         selector = parse_selector(text)
     except PromqlError as error:
-        report(at, _refusal(error), "error")
+        report(at, refusal(error), "error")
         raise Fault from None
     if selector.offset_ms or selector.at is not None:
         report(at, "leave `offset` and `@` out; a definition holds for every moment", "error")
         raise Fault
+    check_matchers(selector, at, report)
     return selector
 
 
-def _refusal(error: PromqlError) -> str:
+def refusal(error: PromqlError) -> str:
     """The parser speaks as a server does, which takes it as known that it was given PromQL."""
     return f"not valid PromQL: {error}" if "parse error: " in str(error) else str(error)
-
-
-def check_promql(text: str, at: Path, report: Report) -> None:
-    """Raises Fault once reported where an expression does not parse."""
-    try:
-        parse_promql(text)
-    except PromqlError as error:
-        report(at, _refusal(error), "error")
-        raise Fault from None
 
 
 def check_labels(labels: Mapping[str, object], at: Path, report: Report) -> None:
