@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from slo.spec.annotations import check_annotations
 from slo.spec.build_alerting import build_alerting, build_plain_alerts, build_policy
 from slo.spec.build_sli import build_objective_and_sli
 from slo.spec.document import AlertingModel, ServiceModel
+from slo.spec.labels import check_labels
 from slo.spec.model import WORKBOOK_POLICY, PolicyStep, Service, Sli, Slo
-from slo.spec.read import Fault, Path, Report, check_labels, read_scrape_interval, read_window
+from slo.spec.read import Fault, Path, Report, read_scrape_interval, read_window
 from slo.spec.split import grouped, split
 from slo.window import DAY, Rolling, Window
 
@@ -26,13 +28,13 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
         window = read_window(defaults.window, ("defaults", "window"), report) or window
     if defaults and defaults.scrape_interval is not None:
         scrape_ms = read_scrape_interval(defaults.scrape_interval, ("defaults", "scrape_interval"), report) or scrape_ms
-    check_labels(model.labels, ("labels",), report)
+    check_labels(model, report)
+    check_annotations(model, report)
     base_labels = dict(model.labels)
     base_annotations: dict[str, str] = {}
     base_policy: tuple[PolicyStep, ...] = WORKBOOK_POLICY
     base_alerting: tuple[AlertingModel | Literal["off", False] | None, ...] = ()
     if defaults:
-        check_labels(defaults.labels, ("defaults", "labels"), report)
         base_labels |= defaults.labels
         base_annotations |= defaults.annotations
         base_alerting = (defaults.alerting,)
@@ -44,8 +46,6 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     order = sorted(range(len(model.slos)), key=lambda index: model.slos[index].sli.outage is not None)
     for index in order:
         entry, path = model.slos[index], ("slos", index)
-        check_labels(entry.labels, (*path, "labels"), report)
-        check_labels(dict.fromkeys(entry.by, ""), (*path, "by"), report)
         own_window = window if entry.window is None else read_window(entry.window, (*path, "window"), report)
         try:
             objective, sli = build_objective_and_sli(entry, path, report, scrape_ms, built)
@@ -85,5 +85,5 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
         except Fault:
             continue
     slos.sort(key=lambda slo: slo.line)
-    alerts = build_plain_alerts(model.alerts, base_labels, base_annotations, report)
+    alerts = build_plain_alerts(model, base_labels, base_annotations, report)
     return Service(model.service, model.owner, dict(model.labels), tuple(slos), file, model.description, alerts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
 from slo.errors import DurationError, PromqlError
@@ -15,9 +15,6 @@ from slo.window import Window, parse_duration, parse_window
 
 Path = tuple[str | int, ...]
 Report = Callable[[Path, str, str], None]  # path, message, "error" or "warning"
-
-# Recorded and alerting series carry these; a label of a team's own by the same name would be overwritten.
-RESERVED_LABELS = ("service", "slo", "objective", "window", "alertname", "le")
 
 _UNITS = {
     "": Decimal(1), "%": Decimal("0.01"), "ms": Decimal("0.001"), "s": Decimal(1), "k": Decimal(1000),
@@ -116,10 +113,3 @@ def read_selector(text: str, at: Path, report: Report) -> VectorSelector:
 def refusal(error: PromqlError) -> str:
     """The parser speaks as a server does, which takes it as known that it was given PromQL."""
     return f"not valid PromQL: {error}" if "parse error: " in str(error) else str(error)
-
-
-def check_labels(labels: Mapping[str, object], at: Path, report: Report) -> None:
-    """Reports labels that the rules set themselves."""
-    for name in labels:
-        if name in RESERVED_LABELS or name.startswith("__"):
-            report((*at, name), f"label `{name}` is set by the rules themselves; choose another name", "error")
