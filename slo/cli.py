@@ -109,7 +109,10 @@ def check(paths: Paths, as_json: AsJson = False) -> int:
     if specs is not None:
         from slo.rules import compile_specs
 
-        problems += compile_specs(specs)[1]
+        try:
+            problems += compile_specs(specs)[1]
+        except DefinitionError as error:
+            specs, problems, failed = None, [*problems, *error.problems], True
     if as_json:
         fields = ("file", "line", "column", "path", "severity", "message")
         _print_json([{field: getattr(problem, field) for field in fields} for problem in problems])

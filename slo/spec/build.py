@@ -85,5 +85,5 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
         except Fault:
             continue
     slos.sort(key=lambda slo: slo.line)
-    alerts = build_plain_alerts(model, base_labels, base_annotations, report)
+    alerts = build_plain_alerts(model, base_labels, base_annotations, lines, report)
     return Service(model.service, model.owner, dict(model.labels), tuple(slos), file, model.description, alerts)

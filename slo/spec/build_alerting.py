@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
@@ -100,7 +100,11 @@ def _burn_windows(
 
 
 def build_plain_alerts(
-    service: ServiceModel, labels: Mapping[str, str], annotations: Mapping[str, str], report: Report
+    service: ServiceModel,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    lines: Callable[[Path], int],
+    report: Report,
 ) -> tuple[PlainAlert, ...]:
     """The alerts beside a service's SLOs; faulty ones are reported and left out."""
     alerts: list[PlainAlert] = []
@@ -123,7 +127,7 @@ def build_plain_alerts(
         alerts.append(
             PlainAlert(
                 model.name, model.expr, for_ms, keep_ms, own,
-                {**annotations, **text, **model.annotations},
+                {**annotations, **text, **model.annotations}, lines((*at, "name")),
             )
         )  # fmt: skip
     return tuple(alerts)

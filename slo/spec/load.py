@@ -211,8 +211,16 @@ _PLACEHOLDERS = {"service": "x", "name": "x", "objective": "99"}
 
 def _duplicates(services: list[Service]) -> list[Problem]:
     first: dict[str, Any] = {}
+    alerts: dict[tuple[str, str], tuple[str, int]] = {}
     problems = []
     for service in services:
+        # Within one document it has been reported already.
+        here = {(service.name, alert.name): (service.file, alert.line) for alert in service.alerts}
+        for key in here.keys() & alerts.keys():
+            (file, line), (other, before) = here[key], alerts[key]
+            message = f"alert {key[1]} of {key[0]} is defined twice, first in {other}:{before}"
+            problems.append(Problem(file, line, 1, "", message))
+        alerts = here | alerts
         for slo in service.slos:
             known = first.setdefault(slo.id, slo)
             if known is not slo:

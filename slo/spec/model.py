@@ -222,6 +222,7 @@ class PlainAlert:
     keep_firing_ms: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    line: int = 0  # where it is defined
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _UNITS = {
     **{f"{prefix}iB": Decimal(1024) ** power for power, prefix in enumerate(("K", "M", "G", "T"), 1)},
 }  # fmt: skip
 
-_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)")
+_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?)\s*(?P<unit>[A-Za-z%]*)")
 
 
 class Fault(Exception):  # noqa: N818 - carried to `report`, never shown by itself
