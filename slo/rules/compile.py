@@ -227,7 +227,13 @@ class _Compiler:
         )
         coarse += (self._ratio(length, COARSE_MS) for length in slow_lengths)
         coarse += self._metadata()
-        period = period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
+        # Sloth's names have the period's own ratio, which an alert of a short period may watch already.
+        recorded = {rule.name for rule in fine + coarse}
+        period = [
+            rule
+            for rule in period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
+            if rule.name not in recorded
+        ]
         (fine if fine_period else coarse).extend(period)
         fine += (self._alert(burn) for burn in fast if slo.alerting.of(burn.severity).enabled)
         coarse += (self._alert(burn) for burn in slow if slo.alerting.of(burn.severity).enabled)

@@ -41,7 +41,7 @@ from slo.spec.read import (
     read_duration,
     read_selector,
 )
-from slo.spec.selectors import bucket_holds, check_counter, check_gauge
+from slo.spec.selectors import bucket_holds, check_counter, check_gauge, check_level
 from slo.spec.suggest import suggest
 from slo.window import MINUTE, format_duration
 
@@ -196,7 +196,7 @@ def _threshold(model: ThresholdModel, at: Path, report: Report, scrape_ms: int) 
     except ValueError as error:
         report((*at, given[0]), str(error), "error")
         raise Fault from None
-    read_vector(model.value, (*at, "value"), report)
+    check_level(read_vector(model.value, (*at, "value"), report), (*at, "value"), report)
     return Threshold(model.value, _OPERATORS[given[0]], bound, _slice(model.slice, scrape_ms, at, report))
 
 

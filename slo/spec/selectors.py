@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from slo.promql.ast import Call, Matcher, MatrixSelector, VectorSelector
+from slo.promql.ast import Aggregate, Call, Matcher, MatrixSelector, Node, VectorSelector
 
 if TYPE_CHECKING:
     from slo.spec.read import Path, Report
@@ -56,6 +56,14 @@ def check_gauge(selector: VectorSelector, at: Path, report: Report) -> None:
     """Warns of a counter where the value of each sample is judged."""
     if (selector.name or "").endswith(("_total", "_bucket")):
         report(at, f"{selector.name} is a counter by its name; a probe is a gauge of 0 and 1, such as `up`", "warning")
+
+
+def check_level(node: Node, at: Path, report: Report) -> None:
+    """Warns of a counter whose own value is judged, by itself or added up."""
+    while isinstance(node, Aggregate):
+        node = node.expr
+    if isinstance(node, VectorSelector) and (node.name or "").endswith("_total"):
+        report(at, f"{node.name} is a counter by its name and only grows; did you mean `rate({node}[5m])`?", "warning")
 
 
 def check_rated(call: Call, at: Path, report: Report) -> None:
