@@ -18,7 +18,7 @@ from slo.spec.model import Specs
 from tests.rules.definitions import Draw
 from tests.servers import promtool
 
-CASES = int(os.environ.get("SLO_CHECKED", "3600"))
+CASES = int(os.environ.get("SLO_CHECKED", "3800"))
 SEED = int(os.environ.get("SLO_SEED", "1"))
 PER_FILE = 250
 # Names in quotes, as tests/rules/definitions.py has them, are not known to Prometheus 2.
@@ -75,7 +75,7 @@ def compiled() -> tuple[Compiled, int, int]:
 
 def test_most_definitions_pass_and_many_are_refused(compiled: tuple[Compiled, int, int]) -> None:
     _, accepted, rejected = compiled
-    assert accepted >= CASES // 2
+    assert accepted >= CASES * 0.53  # of 3,800 more than 2,000
     assert rejected >= CASES // 10
 
 
@@ -83,7 +83,7 @@ def test_most_definitions_pass_and_many_are_refused(compiled: tuple[Compiled, in
 @pytest.mark.parametrize("tool", ["promtool", "promtool2"])
 def test_what_check_passes_promtool_passes(compiled: tuple[Compiled, int, int], tool: str, tmp_path: Path) -> None:
     found = [(text, groups) for text, groups in compiled[0] if tool == "promtool" or not any(n in text for n in NEW)]
-    assert len(found) >= CASES * (0.5 if tool == "promtool" else 0.4)
+    assert len(found) >= CASES * 0.5
     for start in range(0, len(found), PER_FILE):
         batch = found[start : start + PER_FILE]
         if refused([group for _, groups in batch for group in groups], tool, tmp_path / "rules.yml"):
