@@ -114,7 +114,13 @@ def check(paths: Paths, as_json: AsJson = False) -> int:
     if specs is not None:
         from slo.rules import compile_specs
 
-        problems += compile_specs(specs)[1]
+        try:
+            problems += compile_specs(specs)[1]
+        except DefinitionError as error:
+            # What withholds an SLO's figures has its place already.
+            placed = {problem.message for problem in problems if problem.withheld}
+            more = [problem for problem in error.problems if problem.message.partition(": ")[2] not in placed]
+            specs, problems, failed = None, [*problems, *more], True
     if as_json:
         fields = ("file", "line", "column", "path", "severity", "message")
         _print_json([{field: getattr(problem, field) for field in fields} for problem in problems])

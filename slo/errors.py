@@ -26,6 +26,7 @@ class Problem:
     path: str
     message: str
     severity: str = "error"  # or "warning"
+    withheld: bool = False  # an error of one SLO, whose figures are withheld while others are evaluated
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slo.sli.base import Measured
-from slo.sli.counts import Grid, Part
+import numpy as np
+
+from slo.sli.base import Measured, Note
+from slo.sli.counts import Counts, Grid, Part
 from slo.spec.model import Slo
 
 if TYPE_CHECKING:
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
     """The events of an SLO per step of `grid`; by series those of step `first` and later. Raises SourceError."""
+    if slo.unusable:
+        nothing = np.zeros(grid.steps)
+        reasons = tuple(Note("definition", text) for text in slo.unusable)
+        return Measured(Counts(grid, nothing, nothing), has_data=False, invalid=reasons)
     return slo.sli.measure(source, grid, slo.scraping, first)
 
 

@@ -31,7 +31,9 @@ _ATOM = 9
 def quote(text: str) -> str:
     """A PromQL string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    return '"' + re.sub(r"[\x00-\x09\x0b-\x1f\x7f]", lambda m: f"\\x{ord(m[0]):02x}", escaped) + '"'
+    # Bytes that are no UTF-8 are held as halves of surrogate pairs.
+    unprintable = r"[\x00-\x09\x0b-\x1f\x7f\udc80-\udcff]"
+    return '"' + re.sub(unprintable, lambda m: f"\\x{ord(m[0]) & 0xFF:02x}", escaped) + '"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ tiles, so that traffic weighs, and cost does not grow with window times cardinal
 from __future__ import annotations
 
 import gc
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -21,7 +21,7 @@ from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup, Shape
 from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
 from slo.sli.tiles import Tile
-from slo.spec.model import Service, Slo, Specs
+from slo.spec.model import PlainAlert, Slo, Specs
 from slo.spec.split import MOST
 from slo.window import (
     CATALOGUE,
@@ -59,9 +59,10 @@ def _compile_specs(specs: Specs, names: Names) -> tuple[tuple[RuleGroup, ...], l
     problems: list[Problem] = []
     groups: list[RuleGroup] = []
     for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
+        problems += (_problem(slo, text, "error") for text in slo.unusable)
         problems += check_alerts(slo)
         groups += compile_slo(slo, names)
-    groups += (plain_alerts(service) for service in specs.services if service.alerts)
+    groups += (plain_alerts(name, alerts) for name, alerts in _alerts_by_service(specs).items())
     groups.sort(key=lambda group: (group.service, group.slo, group.interval_ms))
     if any(problem.severity == "error" for problem in problems):
         raise DefinitionError(problems)
@@ -73,20 +74,29 @@ def compile_slo(slo: Slo, names: Names = OWN) -> tuple[RuleGroup, ...]:
     return _Compiler(slo, names).groups()
 
 
-def plain_alerts(service: Service) -> RuleGroup:
+def _alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
+    """Several documents may be of one service; a file of rules may not name a group twice."""
+    found: dict[str, list[PlainAlert]] = {}
+    for service in specs.services:
+        if service.alerts:
+            found.setdefault(service.name, []).extend(service.alerts)
+    return found
+
+
+def plain_alerts(service: str, alerts: Sequence[PlainAlert]) -> RuleGroup:
     """The alerts of a service beside its SLOs. Their annotations are templates, as in any rules file."""
     rules = tuple(
         AlertRule(
             alert.name,
             parse(alert.expr),
-            {label: plain(value) for label, value in {"service": service.name, **alert.labels}.items()},
+            {label: plain(value) for label, value in {"service": service, **alert.labels}.items()},
             alert.annotations,
             alert.for_ms,
             alert.keep_firing_ms,
         )
-        for alert in sorted(service.alerts, key=lambda alert: alert.name)
+        for alert in sorted(alerts, key=lambda alert: alert.name)
     )
-    return RuleGroup(f"slo/{service.name}/alerts", MINUTE, rules, service.name, "")
+    return RuleGroup(f"slo/{service}/alerts", MINUTE, rules, service, "")
 
 
 def alert_windows(slo: Slo) -> tuple[BurnWindow, ...]:
@@ -217,7 +227,13 @@ class _Compiler:
         )
         coarse += (self._ratio(length, COARSE_MS) for length in slow_lengths)
         coarse += self._metadata()
-        period = period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
+        # Sloth's names have the period's own ratio, which an alert of a short period may watch already.
+        recorded = {rule.name for rule in fine + coarse}
+        period = [
+            rule
+            for rule in period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
+            if rule.name not in recorded
+        ]
         (fine if fine_period else coarse).extend(period)
         fine += (self._alert(burn) for burn in fast if slo.alerting.of(burn.severity).enabled)
         coarse += (self._alert(burn) for burn in slow if slo.alerting.of(burn.severity).enabled)

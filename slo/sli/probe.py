@@ -10,7 +10,7 @@ import numpy as np
 from slo.fields import Model, Selector
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
 from slo.promql.samples import Samples
-from slo.reading import Path, Report, read_selector
+from slo.reading import Path, Report, check_gauge, read_selector
 from slo.sli.base import Measured, Note, Reader, Scraping, Surroundings
 from slo.sli.counted import CountedSli, Labelled
 from slo.sli.counts import Counts, Cursor, Grid, Part, Seen, find_gaps, finite
@@ -39,7 +39,9 @@ class Probe(CountedSli):
 
     @classmethod
     def read(cls, model: ProbeModel, at: Path, report: Report, around: Surroundings) -> Probe:
-        return cls(read_selector(model.metric, (*at, "metric"), report))
+        metric = read_selector(model.metric, (*at, "metric"), report)
+        check_gauge(metric, (*at, "metric"), report)
+        return cls(metric)
 
     def selectors(self) -> tuple[VectorSelector, ...]:
         return (self.metric,)

@@ -11,9 +11,9 @@ from pydantic import ConfigDict
 from slo.fields import Model, Selector
 from slo.promql.ast import Binary, Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
-from slo.reading import Fault, Path, Report, read_selector
+from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
 from slo.sli.base import Measured, Surroundings
-from slo.sli.bounds import any_spelling, bound_of
+from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Grid, parts_of
@@ -52,8 +52,8 @@ class Ratio(CountedSli):
         part_is: Literal["errors", "good"] = "errors" if model.errors is not None else "good"
         total = read_selector(model.total, (*at, "total"), report)
         part = read_selector(model.errors or model.good or "", (*at, part_is), report)
-        _check_buckets(total, (*at, "total"), report)
-        _check_buckets(part, (*at, part_is), report)
+        check_counter(total, (*at, "total"), report)
+        check_counter(part, (*at, part_is), report)
         if part.name == total.name and part_is == "errors" and set(part.matchers) == set(total.matchers):
             report((*at, part_is), "errors and total select the same series, so everything counts as an error", "error")
             raise Fault
@@ -115,9 +115,11 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
     own = {(m.label, m.op): m.value for m in part.matchers}
     for matcher in total.matchers:
         found = own.get((matcher.label, matcher.op))
-        if found == matcher.value or (matcher.label == "le" and _counts_less(part, total)):
+        if found == matcher.value:
             continue
         equal = own.get((matcher.label, "="))
+        if matcher.op == "=" and equal is not None and matcher.label == "le" and bucket_holds(matcher.value, equal):
+            continue  # a bucket counts what all smaller ones do
         if matcher.op == "=" and equal is not None:
             report(
                 at,
@@ -127,23 +129,3 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
             raise Fault
         if not any(m.label == matcher.label for m in part.matchers):
             report(at, f"`{part_is}` may count events outside `total`: it lacks the matcher {matcher}", "warning")
-
-
-def _counts_less(part: VectorSelector, total: VectorSelector) -> bool:
-    """Whether a bucket counts no more than another of its histogram: buckets are cumulative."""
-    bounds = [bound_of(m.value) for one in (part, total) for m in one.matchers if m.label == "le" and m.op == "="]
-    least, most = bounds if len(bounds) == 2 else (None, None)
-    return least is not None and most is not None and least <= most
-
-
-def _check_buckets(selector: VectorSelector, at: Path, report: Report) -> None:
-    """A histogram's buckets are cumulative: all of them together count an event several times."""
-    if (selector.name or "").endswith("_bucket") and not any(m.label == "le" for m in selector.matchers):
-        base = (selector.name or "").removesuffix("_bucket")
-        report(
-            at,
-            f"{selector} counts every bucket, and so most events several times; "
-            f'use {base}_count, or one bucket such as le="+Inf"',
-            "error",
-        )
-        raise Fault

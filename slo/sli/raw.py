@@ -21,14 +21,13 @@ from slo.promql.ast import (
     walk,
 )
 from slo.promql.parse import parse
-from slo.reading import Fault, Path, Report, check_promql
+from slo.reading import WINDOW_VARIABLE, Fault, Path, Report, read_windowed
 from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
 from slo.sli.counts import Grid
 from slo.sli.stepwise import measure_steps
 from slo.sli.tiles import ZERO, Tile, by_series, counted, counted_part
 from slo.window import SECOND
 
-WINDOW_VARIABLE = "$window"
 # Stands for `$window` while an expression is parsed; nobody writes it.
 _MARK_MS = 86_399_989
 _ON_NOTHING = VectorMatching("many-to-many", (), on=True)
@@ -60,7 +59,7 @@ class Raw(Sli):
     def read(cls, model: RawModel, at: Path, report: Report, around: Surroundings) -> Raw:
         texts = {"errors": model.errors, "total": model.total}
         for key, text in texts.items():
-            _check(text, (*at, key), report)
+            read_windowed(text, (*at, key), report)
         units = {key: unit_of(_parsed(text)) for key, text in texts.items()}
         if set(units.values()) == {"rate", "count"}:
             rate, count = sorted(units, key=lambda key: units[key] != "rate")
@@ -151,15 +150,6 @@ def unit_of(node: Node) -> Unit:
 
 def _parsed(text: str) -> Node:
     return parse(text.replace(WINDOW_VARIABLE, f"{_MARK_MS}ms"))
-
-
-def _check(text: str, at: Path, report: Report) -> None:
-    if WINDOW_VARIABLE not in text:
-        report(
-            at, f"has no {WINDOW_VARIABLE}, so it cannot be asked over a window; write …[{WINDOW_VARIABLE}]", "error"
-        )
-        raise Fault
-    check_promql(text.replace(WINDOW_VARIABLE, "5m"), at, report)
 
 
 def counters_in(node: Node) -> list[VectorSelector]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from slo.fields import Model, Quantity, Slice
 from slo.promql.ast import Node, VectorSelector
 from slo.promql.parse import parse
-from slo.reading import Fault, Path, Report, check_promql, parse_quantity, read_slice
+from slo.reading import Fault, Path, Report, check_level, parse_quantity, read_slice, read_vector
 from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
 from slo.sli.counts import Grid, Part
 from slo.sli.raw import selectors_in
@@ -67,7 +67,7 @@ class Threshold(Sli):
         except ValueError as error:
             report((*at, given[0]), str(error), "error")
             raise Fault from None
-        check_promql(model.value, (*at, "value"), report)
+        check_level(read_vector(model.value, (*at, "value"), report), (*at, "value"), report)
         slice_ms = read_slice(model.slice, around.scrape_ms, at, report)
         return cls(model.value, _OPERATORS[given[0]], bound, slice_ms)
 

@@ -8,11 +8,13 @@ from typing import Literal
 from slo.reading import Fault, Path, Report
 from slo.sli.base import Sli
 from slo.sli.counts import TARGET_LABELS
+from slo.spec.annotations import check_annotations
 from slo.spec.build_alerting import build_alerting, build_plain_alerts, build_policy
 from slo.spec.build_sli import build_objective_and_sli, names_another
 from slo.spec.document import AlertingModel, ServiceModel
+from slo.spec.labels import check_labels
 from slo.spec.model import WORKBOOK_POLICY, PolicyStep, Service, Slo
-from slo.spec.read import check_labels, read_scrape_interval, read_window
+from slo.spec.read import read_scrape_interval, read_window
 from slo.spec.split import grouped, split
 from slo.window import DAY, Rolling, Window
 
@@ -29,13 +31,13 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
         window = read_window(defaults.window, ("defaults", "window"), report) or window
     if defaults and defaults.scrape_interval is not None:
         scrape_ms = read_scrape_interval(defaults.scrape_interval, ("defaults", "scrape_interval"), report) or scrape_ms
-    check_labels(model.labels, ("labels",), report)
+    check_labels(model, report)
+    check_annotations(model, report)
     base_labels = dict(model.labels)
     base_annotations: dict[str, str] = {}
     base_policy: tuple[PolicyStep, ...] = WORKBOOK_POLICY
     base_alerting: tuple[AlertingModel | Literal["off", False] | None, ...] = ()
     if defaults:
-        check_labels(defaults.labels, ("defaults", "labels"), report)
         base_labels |= defaults.labels
         base_annotations |= defaults.annotations
         base_alerting = (defaults.alerting,)
@@ -47,11 +49,10 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     order = sorted(range(len(model.slos)), key=lambda index: names_another(model.slos[index].sli))
     for index in order:
         entry, path = model.slos[index], ("slos", index)
-        check_labels(entry.labels, (*path, "labels"), report)
-        check_labels(dict.fromkeys(entry.by, ""), (*path, "by"), report)
         own_window = window if entry.window is None else read_window(entry.window, (*path, "window"), report)
+        unusable: list[str] = []
         try:
-            objective, sli = build_objective_and_sli(entry, path, report, scrape_ms, built)
+            objective, sli = build_objective_and_sli(entry, path, _noting(report, unusable), scrape_ms, built)
         except Fault:
             built[entry.name] = None
             continue
@@ -79,6 +80,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
             file=file,
             line=lines(path),
             policy=build_policy(entry.policy, (*path, "policy"), report) if entry.policy is not None else base_policy,
+            unusable=tuple(unusable),
             target_labels=tuple(entry.target_labels or (defaults and defaults.target_labels) or TARGET_LABELS),
         )
         try:
@@ -89,5 +91,16 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
         except Fault:
             continue
     slos.sort(key=lambda slo: slo.line)
-    alerts = build_plain_alerts(model.alerts, base_labels, base_annotations, report)
+    alerts = build_plain_alerts(model, base_labels, base_annotations, lines, report)
     return Service(model.service, model.owner, dict(model.labels), tuple(slos), file, model.description, alerts)
+
+
+def _noting(report: Report, unusable: list[str]) -> Report:
+    """Reports, and notes why an SLO's figures are withheld."""
+
+    def noting(path: Path, message: str, severity: str) -> None:
+        if severity == "withheld":
+            unusable.append(f"{path[-1]}: {message}")
+        report(path, message, severity)
+
+    return noting

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from slo.reading import Fault, Path, Report, check_promql, parse_quantity, read_duration
-from slo.spec.document import AlertingModel, AlertModel, PlainAlertModel, PolicyModel, WindowModel
+from slo.reading import Fault, Path, Report, parse_quantity, read_duration, read_vector
+from slo.spec.document import AlertingModel, AlertModel, PolicyModel, ServiceModel, WindowModel
+from slo.spec.labels import check_alert_series
 from slo.spec.model import Alert, Alerting, Objective, PlainAlert, PolicyStep
-from slo.spec.read import check_labels
 from slo.window import MINUTE, BurnWindow, Window, burn_factor, format_duration
 
 
@@ -99,29 +99,34 @@ def _burn_windows(
 
 
 def build_plain_alerts(
-    models: list[PlainAlertModel], labels: Mapping[str, str], annotations: Mapping[str, str], report: Report
+    service: ServiceModel,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    lines: Callable[[Path], int],
+    report: Report,
 ) -> tuple[PlainAlert, ...]:
     """The alerts beside a service's SLOs; faulty ones are reported and left out."""
     alerts: list[PlainAlert] = []
-    for index, model in enumerate(models):
+    for index, model in enumerate(service.alerts):
         at: Path = ("alerts", index)
-        check_labels(model.labels, (*at, "labels"), report)
         if any(alert.name == model.name for alert in alerts):
             report((*at, "name"), f"alert {model.name} is defined twice in this service", "error")
+        severity = {} if model.severity is None else {"severity": model.severity}
+        own = {**labels, **model.labels, **severity}
         try:
-            check_promql(model.expr, (*at, "expr"), report)
+            node = read_vector(model.expr, (*at, "expr"), report)
+            check_alert_series(node, {"service": service.service, **own}, model, at, report)
             for_ms = 0 if model.for_ is None else read_duration(model.for_, (*at, "for"), report)
             keep_ms = 0
             if model.keep_firing_for is not None:
                 keep_ms = read_duration(model.keep_firing_for, (*at, "keep_firing_for"), report)
         except Fault:
             continue
-        severity = {} if model.severity is None else {"severity": model.severity}
         text = {"description": model.description} if model.description else {}
         alerts.append(
             PlainAlert(
-                model.name, model.expr, for_ms, keep_ms, {**labels, **model.labels, **severity},
-                {**annotations, **text, **model.annotations},
+                model.name, model.expr, for_ms, keep_ms, own,
+                {**annotations, **text, **model.annotations}, lines((*at, "name")),
             )
         )  # fmt: skip
     return tuple(alerts)

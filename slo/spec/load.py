@@ -24,7 +24,8 @@ PathLike = str | os.PathLike[str]
 def load(paths: PathLike | Iterable[PathLike]) -> Specs:
     """The SLOs in the given YAML files, and in the `.yaml` and `.yml` files below the given folders.
 
-    Raises DefinitionError with every fault of every file. Warnings are in the result's `warnings`.
+    Raises DefinitionError with every fault of every file. Warnings are in the result's `warnings`, and so are the
+    errors of SLOs that are merely `unusable`: they compile to no rules, and their figures are withheld.
     """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
@@ -42,7 +43,7 @@ def load(paths: PathLike | Iterable[PathLike]) -> Specs:
         else:
             services += loads(text, str(file), problems)
     problems += _duplicates(services)
-    if any(problem.severity == "error" for problem in problems):
+    if any(problem.severity == "error" and not problem.withheld for problem in problems):
         raise DefinitionError(_sorted(problems))
     return Specs(services, _sorted(problems))
 
@@ -67,7 +68,18 @@ def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
             path: strict_yaml.Path, message: str, severity: str, document: strict_yaml.Document = document
         ) -> None:
             line, column = document.place(path)
-            problems.append(Problem(file, line, column, strict_yaml.show_path(path), message, severity))
+            withheld = severity == "withheld"
+            problems.append(
+                Problem(
+                    file,
+                    line,
+                    column,
+                    strict_yaml.show_path(path),
+                    message,
+                    "error" if withheld else severity,
+                    withheld,
+                )
+            )
 
         def line_of(path: strict_yaml.Path, document: strict_yaml.Document = document) -> int:
             return document.place(path)[0]
@@ -211,8 +223,16 @@ _PLACEHOLDERS = {"service": "x", "name": "x", "objective": "99"}
 
 def _duplicates(services: list[Service]) -> list[Problem]:
     first: dict[str, Any] = {}
+    alerts: dict[tuple[str, str], tuple[str, int]] = {}
     problems = []
     for service in services:
+        # Within one document it has been reported already.
+        here = {(service.name, alert.name): (service.file, alert.line) for alert in service.alerts}
+        for key in here.keys() & alerts.keys():
+            (file, line), (other, before) = here[key], alerts[key]
+            message = f"alert {key[1]} of {key[0]} is defined twice, first in {other}:{before}"
+            problems.append(Problem(file, line, 1, "", message))
+        alerts = here | alerts
         for slo in service.slos:
             known = first.setdefault(slo.id, slo)
             if known is not slo:

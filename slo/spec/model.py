@@ -86,7 +86,8 @@ class Slo:
     """One objective of one service. `file` and `line` are where it is defined.
 
     `policy` is in the order of what is left, least first. With `by`, each combination of these labels' values in the metrics has a budget of its own.
-    `target_labels` name a scraped target; all but the last name its job.
+    `target_labels` name a scraped target; all but the last name its job. `unusable` says why its figures could not be
+    believed, whatever a source answers.
     """
 
     service: str
@@ -105,6 +106,7 @@ class Slo:
     by: tuple[str, ...] = ()
     policy: tuple[PolicyStep, ...] = WORKBOOK_POLICY
     target_labels: tuple[str, ...] = TARGET_LABELS
+    unusable: tuple[str, ...] = ()
 
     @property
     def scraping(self) -> Scraping:
@@ -127,6 +129,7 @@ class PlainAlert:
     keep_firing_ms: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    line: int = 0  # where it is defined
 
 
 @dataclass(frozen=True, slots=True)

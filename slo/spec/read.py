@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 from slo.errors import DurationError
 from slo.reading import Path, Report
 from slo.spec.model import Objective
 from slo.window import Window, parse_duration, parse_window
-
-# Recorded and alerting series carry these; a label of a team's own by the same name would be overwritten.
-RESERVED_LABELS = ("service", "slo", "objective", "window", "alertname", "le")
 
 
 def parse_objective(text: str) -> Objective:
@@ -60,10 +56,3 @@ def read_scrape_interval(text: str, at: Path, report: Report) -> int | None:
         report(at, f"a scrape interval of {text} is out of range; accepted are 1s to 5m", "error")
         return None
     return found
-
-
-def check_labels(labels: Mapping[str, object], at: Path, report: Report) -> None:
-    """Reports labels that the rules set themselves."""
-    for name in labels:
-        if name in RESERVED_LABELS or name.startswith("__"):
-            report((*at, name), f"label `{name}` is set by the rules themselves; choose another name", "error")

@@ -9,10 +9,11 @@ from decimal import Decimal, InvalidOperation
 from slo.errors import SloError
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Unary, VectorSelector, children
 from slo.promql.parse import parse
+from slo.reading import WINDOW_VARIABLE
 from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
-from slo.sli.raw import WINDOW_VARIABLE, Raw
+from slo.sli.raw import Raw
 from slo.spec.model import Slo
 
 # What a function over a range counts: a counter's events, a gauge's samples, or those that are 1.

@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from slo.errors import DurationError, PromqlError
 from slo.promql.ast import VectorSelector
-from slo.promql.parse import parse as parse_promql
 from slo.promql.parse import parse_selector
+from slo.reading.selectors import check_matchers
 from slo.window import MINUTE, parse_duration
 
 Path = tuple[str | int, ...]
-Report = Callable[[Path, str, str], None]  # path, message, "error" or "warning"
+# Path, message, and "error", "warning" or "withheld": an error of an SLO that can be shown, but has no figures.
+Report = Callable[[Path, str, str], None]
 
 _UNITS = {
     "": Decimal(1), "%": Decimal("0.01"), "ms": Decimal("0.001"), "s": Decimal(1), "k": Decimal(1000),
@@ -21,7 +22,7 @@ _UNITS = {
     **{f"{prefix}iB": Decimal(1024) ** power for power, prefix in enumerate(("K", "M", "G", "T"), 1)},
 }  # fmt: skip
 
-_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*(?P<unit>[A-Za-z%]*)")
+_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?)\s*(?P<unit>[A-Za-z%]*)")
 
 
 class Fault(Exception):  # noqa: N818 - carried to `report`, never shown by itself
@@ -52,26 +53,18 @@ def read_selector(text: str, at: Path, report: Report) -> VectorSelector:
     try:
         selector = parse_selector(text)
     except PromqlError as error:
-        report(at, _refusal(error), "error")
+        report(at, refusal(error), "error")
         raise Fault from None
     if selector.offset_ms or selector.at is not None:
         report(at, "leave `offset` and `@` out; a definition holds for every moment", "error")
         raise Fault
+    check_matchers(selector, at, report)
     return selector
 
 
-def _refusal(error: PromqlError) -> str:
+def refusal(error: PromqlError) -> str:
     """The parser speaks as a server does, which takes it as known that it was given PromQL."""
     return f"not valid PromQL: {error}" if "parse error: " in str(error) else str(error)
-
-
-def check_promql(text: str, at: Path, report: Report) -> None:
-    """Raises Fault once reported where an expression does not parse."""
-    try:
-        parse_promql(text)
-    except PromqlError as error:
-        report(at, _refusal(error), "error")
-        raise Fault from None
 
 
 def read_slice(text: str | None, default_ms: int, at: Path, report: Report) -> int:

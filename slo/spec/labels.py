@@ -1,0 +1,137 @@
+"""Labels that meet: a definition's own, those that the rules and alerts set, those that `by` takes from the metrics.
+
+Where two of them have one name, a server lets the rule's win without a word: series of several values of `by` become one
+alert, which fails ("same labelset after applying alert labels"), or a team's label never arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from slo.promql.ast import Matcher, Node, VectorSelector, walk
+from slo.promql.series import series_labels
+from slo.reading import Path, Report
+from slo.spec.document import AlertingModel, DefaultsModel, PlainAlertModel, ServiceModel, SloModel
+
+# What the rules set on recorded series or alerts, by either convention of names; `le` is a bucket's bound.
+RESERVED = frozenset(
+    {
+        "service", "slo", "objective", "window", "alertname", "alertstate", "le",
+        "sloth_id", "sloth_service", "sloth_slo", "sloth_window", "sloth_severity",
+    }
+)  # fmt: skip
+# Of `by` also: every alert has a severity, and tiles of calendar windows carry the period that they lie in.
+_RESERVED_BY = RESERVED | {"severity", "period"}
+
+_SEVERITY = (
+    "label `severity` would be the same for pages and tickets, so that neither can be routed; set it under "
+    "`alerting`, as in `page: {labels: {severity: P1}}`"
+)
+Labels = Mapping[str, str]
+
+
+def check_labels(model: ServiceModel, report: Report) -> None:
+    """Reports every label of a definition that another one would overwrite, and templates where labels are plain text."""
+    defaults = model.defaults or DefaultsModel(labels={}, annotations={})
+    _check_own(model.labels, ("labels",), report, model.owner)
+    _check_own(defaults.labels, ("defaults", "labels"), report, model.owner)
+    _check_alerting(defaults.alerting, ("defaults", "alerting"), report)
+    for index, entry in enumerate(model.slos):
+        path: Path = ("slos", index)
+        _check_own(entry.labels, (*path, "labels"), report, model.owner)
+        _check_alerting(entry.alerting, (*path, "alerting"), report)
+        _check_by(entry, path, model, report)
+    for index, alert in enumerate(model.alerts):
+        at: Path = ("alerts", index)
+        _check_set(alert.labels, (*at, "labels"), report)
+        if alert.severity is not None:
+            _check_text("severity", alert.severity, (*at, "severity"), report)
+            given = alert.labels.get("severity", alert.severity)
+            if given != alert.severity:
+                report(
+                    (*at, "labels", "severity"),
+                    f"label `severity` is {given!r} here and {alert.severity!r} as the alert's `severity`; leave one out",
+                    "error",
+                )
+
+
+def check_alert_series(node: Node, labels: Labels, model: PlainAlertModel, at: Path, report: Report) -> None:
+    """Reports labels that tell the series of a plain alert apart and that the alert sets itself. `labels` are all it sets."""
+    found = series_labels(node) or frozenset()
+    for label in sorted(found & labels.keys()):
+        if not all(_fixes(part, label) for part in walk(node) if isinstance(part, VectorSelector)):
+            own = label in model.labels or (label == "severity" and model.severity is not None)
+            where = "here" if own else "by the rules" if label == "service" else "for the whole service"
+            report(
+                (*at, "expr"),
+                f"its series differ by `{label}`, which is set {where} to {labels[label]!r}, so several would become one "
+                f"alert and fail; aggregate `{label}` away, or select one: {Matcher(label, '=', labels[label])}",
+                "error",
+            )
+
+
+def _fixes(selector: VectorSelector, label: str) -> bool:
+    return any(matcher.label == label and matcher.op == "=" for matcher in selector.matchers)
+
+
+def _check_own(labels: Labels, at: Path, report: Report, owner: str) -> None:
+    """Labels of a service or an SLO: they are on every alert of it, and on its info series."""
+    _check_set(labels, at, report)
+    if "severity" in labels:
+        report((*at, "severity"), _SEVERITY, "error")
+    if owner and labels.get("owner", owner) != owner:
+        report(
+            (*at, "owner"), f"label `owner` is {labels['owner']!r} here and {owner!r} as the service's `owner`; leave one out",
+            "error",
+        )  # fmt: skip
+
+
+def _check_alerting(alerting: AlertingModel | object, at: Path, report: Report) -> None:
+    for severity, labels in _alert_labels(alerting):
+        _check_set(labels, (*at, severity, "labels"), report)
+
+
+def _alert_labels(alerting: AlertingModel | object) -> Iterator[tuple[str, Labels]]:
+    for severity in ("page", "ticket"):
+        alert = getattr(alerting, severity, None)
+        yield severity, getattr(alert, "labels", {})
+
+
+def _check_set(labels: Labels, at: Path, report: Report) -> None:
+    for name, value in labels.items():
+        if name in RESERVED or name.startswith("__"):
+            report((*at, name), f"label `{name}` is set by the rules themselves; choose another name", "error")
+        _check_text(name, value, (*at, name), report)
+
+
+def _check_text(name: str, value: str, at: Path, report: Report) -> None:
+    if "{{" in value:
+        report(at, f"label `{name}` is plain text and will read {value!r}; only annotations are templates", "warning")
+
+
+def _check_by(entry: SloModel, path: Path, model: ServiceModel, report: Report) -> None:
+    """`by` against what the rules set, and against the labels of the definition, wherever they are given."""
+    defaults = model.defaults or DefaultsModel(labels={}, annotations={})
+    given: list[tuple[Labels, str]] = [
+        (entry.labels, "of this SLO"),
+        (defaults.labels, "under `defaults`"),
+        (model.labels, "of the service"),
+    ]
+    for alerting, where in ((entry.alerting, "of this SLO's alerts"), (defaults.alerting, "of the alerts by default")):
+        given += ((labels, where) for _, labels in _alert_labels(alerting))
+    for index, label in enumerate(entry.by):
+        at: Path = (*path, "by", index if isinstance(entry.by, list) else label)
+        if label in _RESERVED_BY or label.startswith("__"):
+            report(
+                at, f"label `{label}` is set by the rules themselves, so `by` cannot tell its values apart; rename it with "
+                "`metric_relabel_configs`", "error",
+            )  # fmt: skip
+            continue
+        owners = [whose for labels, whose in given if label in labels]
+        if owners:
+            report(
+                at, f"label `{label}` of the metrics would be overwritten by the label {owners[0]} with the same name; "
+                "rename or remove one of them", "error",
+            )  # fmt: skip
+        elif label == "owner" and model.owner:
+            report(at, "label `owner` is the service's `owner`; leave that out, or rename the metrics' label", "error")
