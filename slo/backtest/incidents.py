@@ -47,7 +47,7 @@ def of_slo(
 
 
 def found_in(slo: Slo, counts: Counts, burn: float = INCIDENT_BURN) -> tuple[Incident, ...]:
-    """Where the SLI itself shows that the budget was spent `burn` times too fast, and a hundredth of it or more."""
+    """The incidents in the SLI itself: a burn rate of `burn` or above that consumed 1 % of the budget or more."""
     grid = counts.grid
     stretches = find_incidents(
         counts.errors, counts.total, float(slo.objective.error_budget), allowed(slo, counts), grid.step_ms, burn
