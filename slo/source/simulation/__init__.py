@@ -14,7 +14,7 @@ from slo.promql.parse import parse
 from slo.promql.samples import Samples
 from slo.sli.selectors import raw_selectors
 from slo.source.recording import Header
-from slo.source.simulation import flows, histograms
+from slo.source.simulation import check, flows, histograms
 from slo.source.simulation.counters import Row, Truth
 from slo.source.simulation.forms import form
 from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
@@ -52,7 +52,8 @@ def simulate(
     # A label that budgets are told apart by has values, though no selector names any.
     slos = sorted((_with_values(slo) for slo in specs.values()), key=lambda slo: slo.id)
     clocks: dict[tuple[str, str, int], Clock] = {}
-    truth = {slo.id: Truth() for slo in slos}
+    hours = -(-stage.length_ms // HOUR)
+    truth = {slo.id: Truth(end_ms - hours * HOUR, hours) for slo in slos}
     world = World(stage, lambda *key: clocks[key], truth)
     asked = [selector for slo in slos for selector in raw_selectors(slo.sli)]
     world.asked = frozenset(selector.name for selector in asked if selector.name is not None)
@@ -60,6 +61,8 @@ def simulate(
         own = [matcher for matcher in selector.matchers if matcher.label == "le"]
         world.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
     planned = [span for slo in slos if not isinstance(slo.sli, Outage) for span in world.planned(slo)]
+    for slo in slos:
+        world.suffers(slo, world.spans.get(slo.id, ()))
     set_gaps(stage, planned)
 
     def clock(job: str, instance: str, interval_ms: int) -> Clock:
@@ -74,10 +77,11 @@ def simulate(
         named = {name: value for name, value in labels.items() if value}
         key = tuple(sorted(named.items()))
         if key in rows:
-            raise SloError(f"cannot simulate {named['__name__']}: two SLOs use it in ways that do not fit together")
+            raise check.conflict(named["__name__"], slos)
         rows[key] = (named, *_unique(times, values))
     for labels, times, values in _beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written):
         rows[tuple(sorted(labels.items()))] = (labels, *_unique(times, values))
+    check.every_selector_has_data(slos, rows)
     header = Header(stage.start_ms, end_ms, f"simulation, seed {seed}", _told(stage, slos, world, clocks, written))
     return Samples.from_series(rows[key] for key in sorted(rows)), header
 
@@ -186,7 +190,8 @@ def _shadow(slo: Slo, world: World) -> Slo:
     """Stands for an SLO that is judged per slice where its events are counted: the same incidents, no truth told."""
     shadow = replace(slo, name=f"{slo.name}{_SHADOW}")
     world.spans[shadow.id] = world.planned(slo)
-    world.truth.setdefault(shadow.id, Truth())
+    own = world.truth[slo.id]
+    world.truth.setdefault(shadow.id, Truth(own.first_hour_ms, own.hours))
     return shadow
 
 
@@ -205,18 +210,6 @@ def _told(
     stage: Stage, slos: Sequence[Slo], world: World, clocks: dict[tuple[str, str, int], Clock], written: Scenario
 ) -> dict[str, Any]:
     """The truth as plain data."""
-    hours = -(-stage.length_ms // HOUR)
-    first_hour = stage.end_ms - hours * HOUR
-
-    def hourly(parts: list[tuple[Ints, Ints]]) -> list[int]:
-        sums = np.zeros(hours, dtype=np.int64)
-        for times, events in parts:
-            np.add.at(sums, np.clip((times - first_hour - 1) // HOUR, 0, hours - 1), events)
-        return [int(value) for value in sums]
-
-    def within(parts: list[tuple[Ints, Ints]], span: Span) -> int:
-        return sum(int(events[(times > span.start_ms) & (times <= span.end_ms)].sum()) for times, events in parts)
-
     told: dict[str, Any] = {
         "seed": stage.seed,
         "incidents": [],
@@ -236,29 +229,27 @@ def _told(
         ]
     for slo in slos:
         known = world.truth[slo.id]
-        spans = world.spans.get(slo.id, [])
         told["incidents"] += [
             {
                 "slo": slo.id,
                 "kind": span.kind,
                 "start_ms": span.start_ms,
                 "end_ms": span.end_ms,
-                "errors": within(known.happened_errors, span),
-                "total": within(known.happened_total, span),
+                "errors": errors,
+                "total": total,
             }
-            for span in spans
+            for span, (errors, total) in sorted(known.spans.items(), key=lambda item: item[0].start_ms)
         ]
-        if known.happened_total:
-            errors, total = hourly(known.revealed_errors), hourly(known.revealed_total)
+        if known.known:
             told["slos"][slo.id] = {
                 "errors": known.errors,
                 "total": known.total,
                 "revealed": {
-                    "errors": sum(errors),
-                    "total": sum(total),
-                    "hour_start_ms": first_hour,
-                    "hourly_errors": errors,
-                    "hourly_total": total,
+                    "errors": int(known.hourly_errors.sum()),
+                    "total": int(known.hourly_total.sum()),
+                    "hour_start_ms": known.first_hour_ms,
+                    "hourly_errors": known.hourly_errors.tolist(),
+                    "hourly_total": known.hourly_total.tolist(),
                 },
             }
     return told

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from slo.promql.ast import Aggregate, VectorSelector
 from slo.promql.parse import parse
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.forms import Apart
-from slo.source.simulation.labels import instances, label_sets, selects
+from slo.source.simulation.labels import Selected, instances, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, added, background, traffic
-from slo.source.simulation.world import World, job_of, spans_of
+from slo.source.simulation.world import World, cannot, job_of, spans_of
 from slo.spec.model import Freshness, Probe, Ratio, Slo, Threshold
 
 _RESTART_EACH = 4  # scrapes
+_MANY = 50  # label sets
 
 
 def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -> Iterable[Row]:
@@ -29,17 +30,19 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
     if timed is not None:
         own += [replace(selector, name=metric) for selector in timed.selectors]
         interval = min(interval, timed.interval_ms)
-    sets = label_sets(own, job)
+    pairs = [(sli.total, sli.part) for _, sli in slos if sli.part.name == metric and not isinstance(sli, Apart)]
+    sets = label_sets(own, job, pairs)
+    selected = Selected(sets)
+    for slo, sli in slos:
+        if sli.part.name == metric and not _bad_sets(sli, selected):
+            raise cannot(slo, f"no series that {sli.total} selects is a bad event by {sli.part}; correct the selectors")
     for job_name in sorted({labels.get("job", "") for labels in sets}):
-        group = [labels for labels in sets if labels.get("job", "") == job_name]
-        here = [(slo, sli) for slo, sli in slos if any(selects(sli.total, labels) for labels in group)]
-        # One class of bad events per way of telling them apart.
-        classes: dict[Ratio, Slo] = {}
-        for slo, sli in here:
-            classes.setdefault(sli, slo)
-        classes_of = {slo.id: sli for sli, slo in classes.items()}
-        weights = _weights(group, list(classes))
-        for instance in instances(own, job_name):
+        group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, world)
+        here = group.slos
+        waiting = _Waiting(group, metric)
+        names = instances(own, job_name)
+        world.reserve([slo for slo, _ in here or slos], len(group.sets) * len(names), interval)
+        for instance in names:
             random = world.stage.random("events", metric, job_name, instance)
             clock = world.clock(job_name, instance, interval)
             left = random.poisson(
@@ -47,29 +50,95 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
             ).astype(np.int64)
             lost = lose(random, left, clock)
             bad: list[tuple[Ints, Ints]] = []
-            for slo, weight in zip(classes.values(), weights, strict=True):
-                alike = [other for other, sli in here if sli == classes_of[slo.id]]
-                chance = weight * added(clock.times, interval, spans_of(alike, world), background(slo, world.stage))
+            for number, (slo, weight) in enumerate(zip(group.planners, group.weights, strict=True)):
+                spans = group.spans[number]
+                chance = weight * added(clock.times, interval, spans, background(slo, world.stage))
                 events = random.binomial(left - lost, chance).astype(np.int64)
                 gone = random.binomial(lost, chance).astype(np.int64)
                 bad.append((events + gone, gone))
                 left, lost = left - events - gone, lost - gone
             pools = [*bad, (left, lost)]
-            counters = list(_dealt(random, metric, group, list(classes), pools, clock, instance))
-            foreign = list(_parts(random, metric, list(classes), pools, clock, instance, job_name))
-            yield from (one.row for _, one in counters)
-            yield from (one.row for _, one in foreign)
+            counters = _dealt(random, metric, group, pools, clock, instance)
+            foreign = _parts(random, metric, group.classes, pools, clock, instance, job_name)
+            made = [*counters.values(), *foreign.values()]
+            yield from (one.row for one in made if len(one.row[1]))
+            waiting.look(clock, counters, foreign)
             if timed is not None:
-                world.requests.setdefault(metric, []).extend(one for _, one in counters)
+                world.requests.setdefault(metric, []).extend(counters.values())
+            by_selector: dict[VectorSelector, tuple[Ints, Ints]] = {}
             for slo, sli in here:
-                whole = _picked(counters, sli.total)
-                counted = _picked(counters if sli.part.name == metric else foreign, sli.part)
+                for selector in (sli.total, sli.part):
+                    if selector not in by_selector:
+                        by_selector[selector] = _picked(group, counters, foreign, selector, metric)
+                whole, counted = by_selector[sli.total], by_selector[sli.part]
                 world.truth[slo.id].add(
                     clock.times,
                     interval,
                     _bad_and_all(whole[0], counted[0], sli),
                     _bad_and_all(whole[1], counted[1], sli),
                 )
+        yield from waiting.rows()
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One job's label sets of a metric, and how its SLOs' events fall to them.
+
+    `classes` are the ways of telling bad events apart, each with the SLO that plans for it, its incidents, and the share of all
+    events that its total selects. `members` are the positions of the sets that hold each class's bad events; the last are those
+    of events that are good to all.
+    """
+
+    sets: list[dict[str, str]]
+    selected: Selected
+    slos: list[tuple[Slo, Ratio]]
+    classes: list[Ratio]
+    planners: list[Slo]
+    spans: list[list[Span]]
+    weights: list[float]
+    members: list[list[int]]
+
+    @staticmethod
+    def of(sets: list[dict[str, str]], slos: Sequence[tuple[Slo, Ratio]], world: World) -> _Group:
+        selected = Selected(sets)
+        here = [(slo, sli) for slo, sli in slos if selected.by(sli.total)]
+        users: dict[Ratio, list[Slo]] = {}
+        for slo, sli in here:
+            users.setdefault(sli, []).append(slo)
+        classes = list(users)
+        spans = [spans_of(alike, world) for alike in users.values()]
+        for alike, theirs in zip(users.values(), spans, strict=True):
+            for slo in alike:
+                world.suffers(slo, theirs)
+        members = _members(classes, selected, len(sets))
+        weights = _weights(members[-1] or list(range(len(sets))), classes, selected)
+        return _Group(sets, selected, here, classes, [alike[0] for alike in users.values()], spans, weights, members)
+
+
+class _Waiting:
+    """Parts all of whose series would come with their first event, while none came: each gets a series that stands at 0."""
+
+    def __init__(self, group: _Group, metric: str) -> None:
+        self._places = {
+            number: group.selected.by(sli.part) if sli.part.name == metric else [-1 - number]
+            for number, sli in enumerate(group.classes)
+        }
+        self._first: dict[int, tuple[Clock, dict[str, str]]] = {}
+
+    def look(self, clock: Clock, counters: Mapping[int, Counter], foreign: Mapping[int, Counter]) -> None:
+        """Takes note of one instance's counters."""
+        for number, places in list(self._places.items()):
+            found = [counters[place] if place >= 0 else foreign.get(number) for place in places]
+            made = [one for one in found if one is not None]
+            if any(one.visible.any() for one in made):
+                del self._places[number]
+            elif made:
+                self._first.setdefault(number, (clock, made[0].row[0]))
+
+    def rows(self) -> Iterable[Row]:
+        """The series of those that still wait, each once."""
+        for clock, labels in {id(self._first[n][1]): self._first[n] for n in self._places if n in self._first}.values():
+            yield labels, clock.times[clock.present], np.zeros(int(clock.present.sum()))
 
 
 def _bad_and_all(whole: Ints, part: Ints, sli: Ratio) -> tuple[Ints, Ints]:
@@ -78,56 +147,66 @@ def _bad_and_all(whole: Ints, part: Ints, sli: Ratio) -> tuple[Ints, Ints]:
     return (part if sli.part_is == "errors" else whole - part), whole
 
 
-def _class_of(labels: dict[str, str], classes: Sequence[Ratio]) -> int:
-    """Which class's bad events a label set of the total counts; the last one is that of the good."""
+def _bad_sets(sli: Ratio, selected: Selected) -> list[int]:
+    """The positions of the total's label sets whose events are bad; none where another metric counts these."""
+    if sli.part.name != sli.total.name:
+        return []
+    part = selected.by(sli.part)
+    if isinstance(sli, Apart):
+        return part
+    within, counted = selected.by(sli.total), set(part)
+    return [number for number in within if (number in counted) == (sli.part_is == "errors")]
+
+
+def _members(classes: Sequence[Ratio], selected: Selected, count: int) -> list[list[int]]:
+    """The positions of each class's bad events, by the first class that has them; the last are those of the good.
+
+    A class whose sets are all another's too shares them.
+    """
+    taken = [len(classes)] * count
+    for number, sli in reversed(list(enumerate(classes))):
+        for place in _bad_sets(sli, selected):
+            taken[place] = number
+    members: list[list[int]] = [[] for _ in range(len(classes) + 1)]
+    for place, number in enumerate(taken):
+        members[number].append(place)
     for number, sli in enumerate(classes):
         if sli.part.name != sli.total.name:
-            continue
-        within = isinstance(sli, Apart) or selects(sli.total, labels)
-        if within and selects(sli.part, labels) == (sli.part_is == "errors"):
-            return number
-    return len(classes)
+            # Bad events that another metric counts are events of the total like all others.
+            everything = selected.by(sli.total)
+            members[number] = [place for place in everything if taken[place] == len(classes)] or everything
+        elif not members[number]:
+            members[number] = _bad_sets(sli, selected)
+    return members
 
 
-def _weights(sets: Sequence[dict[str, str]], classes: Sequence[Ratio]) -> list[float]:
+def _weights(good: Sequence[int], classes: Sequence[Ratio], selected: Selected) -> list[float]:
     """The share of all events that each class's total selects: what its error ratio is a ratio of."""
-    good = [labels for labels in sets if _class_of(labels, classes) == len(classes)] or list(sets)
-    shares = _shares(good)
-    whole = sum(shares)
-    return [
-        sum(share for labels, share in zip(good, shares, strict=True) if selects(sli.total, labels)) / whole
-        for sli in classes
-    ]
+    shares = dict(zip(good, _shares(good), strict=True))
+    whole = sum(shares.values())
+    return [sum(shares.get(place, 0.0) for place in selected.by(sli.total)) / whole for sli in classes]
 
 
 def _shares(members: Sequence[object]) -> list[float]:
-    """How events fall to label sets: most to the first."""
+    """How events fall to label sets: most to the first, but evenly to many."""
+    if len(members) > _MANY:
+        return [1 / len(members)] * len(members)
     return [0.9] + [0.1 / len(members)] * (len(members) - 1)
 
 
 def _dealt(
     random: np.random.Generator,
     metric: str,
-    sets: Sequence[dict[str, str]],
-    classes: Sequence[Ratio],
+    group: _Group,
     pools: Sequence[tuple[Ints, Ints]],
     clock: Clock,
     instance: str,
-) -> Iterable[tuple[dict[str, str], Counter]]:
-    """The total's own series: each pool of events dealt out to the label sets of its class.
-
-    Bad events that another metric counts are events of the total like all others.
-    """
-    by_class: dict[int, list[int]] = {}
-    for number, labels in enumerate(sets):
-        by_class.setdefault(_class_of(labels, classes), []).append(number)
-    usual = by_class.get(len(classes), [])
+) -> dict[int, Counter]:
+    """The total's own series, by the positions of their label sets: each pool of events dealt out to those of its class."""
     nothing = np.zeros(len(clock.times), dtype=np.int64)
-    dealt = {number: (nothing, nothing) for members in by_class.values() for number in members}
+    dealt = {number: (nothing, nothing) for number in _in_order(group)}
     for kind, (events, lost) in enumerate(pools):
-        members = by_class.get(kind, [])
-        if kind < len(classes) and classes[kind].part.name != metric and not isinstance(classes[kind], Apart):
-            members = [number for number in usual if selects(classes[kind].total, sets[number])]
+        members = group.members[kind]
         if not members:
             continue
         shares = _shares(members)
@@ -136,11 +215,27 @@ def _dealt(
             before = dealt[number]
             dealt[number] = (before[0] + kept, before[1] + gone)
     # Each total has a series that was there before the first scrape: its target is known from then on.
-    old = {next((n for n in usual if selects(sli.total, sets[n])), None) for sli in classes}
+    usual = set(group.members[-1])
+    old = {next((n for n in group.selected.by(sli.total) if n in usual), None) for sli in group.classes}
+    found = {}
     for number, (kept, gone) in dealt.items():
         base = int(random.integers(10_000, 1_000_000)) if number in old else 0
-        full = {"__name__": metric, **sets[number], "instance": instance}
-        yield full, counter(full, kept + gone, gone, clock, base, lazy=number not in old)
+        full = {"__name__": metric, **group.sets[number], "instance": instance}
+        found[number] = counter(full, kept + gone, gone, clock, base, lazy=number not in old)
+    return found
+
+
+def _in_order(group: _Group) -> Iterable[int]:
+    """All positions, by the order in which a first look through the sets meets their classes."""
+    first: dict[int, list[int]] = {}
+    class_of = {}
+    for kind in range(len(group.members) - 1, -1, -1):
+        foreign = kind < len(group.classes) and group.classes[kind].part.name != group.classes[kind].total.name
+        if not foreign:
+            class_of.update(dict.fromkeys(group.members[kind], kind))
+    for number in range(len(group.sets)):
+        first.setdefault(class_of[number], []).append(number)
+    return itertools.chain(*first.values())
 
 
 def _parts(
@@ -151,9 +246,10 @@ def _parts(
     clock: Clock,
     instance: str,
     job: str,
-) -> Iterable[tuple[dict[str, str], Counter]]:
-    """Parts that are metrics of their own: bad events, or all but those."""
-    for sli, (events, lost) in zip(classes, pools, strict=False):
+) -> dict[int, Counter]:
+    """Parts that are metrics of their own, by the number of their class: bad events, or all but those."""
+    found = {}
+    for number, (sli, (events, lost)) in enumerate(zip(classes, pools, strict=False)):
         part, how = sli.part, sli.part_is
         if part.name == metric:
             continue
@@ -162,12 +258,21 @@ def _parts(
             events, lost = everything[0] - events, everything[1] - lost
         for labels in [found for found in label_sets([part], job) if found.get("job", "") == job][:1]:
             full = {"__name__": part.name or "", **labels, "instance": instance}
-            yield full, counter(full, np.asarray(events), np.asarray(lost), clock, 0, lazy=how == "errors")
+            found[number] = counter(full, np.asarray(events), np.asarray(lost), clock, 0, lazy=how == "errors")
+    return found
 
 
-def _picked(counters: Sequence[tuple[dict[str, str], Counter]], selector: VectorSelector) -> tuple[Ints, Ints]:
-    chosen = [one for labels, one in counters if labels["__name__"] == selector.name and selects(selector, labels)]
-    nothing = np.zeros(len(counters[0][1].happened) if counters else 1, dtype=np.int64)
+def _picked(
+    group: _Group, counters: dict[int, Counter], foreign: dict[int, Counter], selector: VectorSelector, metric: str
+) -> tuple[Ints, Ints]:
+    """What happened and what was revealed, in all series that a selector selects."""
+    if selector.name == metric:
+        chosen = [counters[number] for number in group.selected.by(selector) if number in counters]
+    else:
+        chosen = [
+            one for one in foreign.values() if one.row[0]["__name__"] == selector.name and selects(selector, one.row[0])
+        ]
+    nothing = np.zeros_like(next(iter(counters.values())).happened)
     happened = sum((one.happened for one in chosen), start=nothing)
     revealed = sum((one.revealed for one in chosen), start=nothing)
     return happened, revealed
@@ -183,6 +288,7 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
         # The narrowest selector's SLO plans the incidents: `up` alone has those of every job.
         owner = max(users, key=lambda user: len(user[1].metric.matchers))[0]
         for position, instance in enumerate(instances(own, labels.get("job", ""))):
+            world.reserve([owner], 1, interval)
             random = world.stage.random("probe", metric, labels.get("job", ""), instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
             spans = [
@@ -216,6 +322,7 @@ def gauge(
         spread = sum(len(instances(selectors, labels.get("job", ""))) for labels in label_sets(selectors, job))
     for labels in label_sets(selectors, job):
         for instance in instances(selectors, labels.get("job", "")):
+            world.reserve([slo], 1, interval)
             random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
             level = _level(clock.times, world.planned(slo), well, beyond)
@@ -231,6 +338,7 @@ def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, 
     well, beyond = (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
     sets = label_sets([selector], job_of([slo]))
     series = [(labels, one) for labels in sets for one in instances([selector], labels.get("job", ""))]
+    world.reserve([slo], len(series), slo.scrape_interval_ms)
     for labels, instance in series:
         random = world.stage.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
         clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
@@ -290,6 +398,7 @@ def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World)
     for labels in label_sets(selectors, job):
         slo, sli = min(((s, i) for s, i in slos if selects(i.metric, labels)), key=lambda user: user[1].max_age_ms)
         for instance in instances(selectors, labels.get("job", ""))[:1]:
+            world.reserve([slo], 1, slo.scrape_interval_ms)
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
             kept = np.array(_runs(world, slo, sli.max_age_ms), dtype=np.int64)
             last = kept[np.maximum(np.searchsorted(kept, clock.times, side="right") - 1, 0)] / 1000

@@ -38,6 +38,9 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
         lost = _below(random, whole.lost, bounds, thresholds, chances)
         counters: dict[Decimal, Counter] = {}
         named = {"__name__": f"{metric}_bucket", **labels}
+        world.reserve(
+            [slo for slo, sli in slos if selects(sli.histogram, labels)] or [slos[0][0]], len(bounds), interval
+        )
         for position, bound in enumerate(bounds):
             start = round(whole.base * (1 - 0.5 ** (position + 1)))
             events = kept[bound] + lost[bound]
