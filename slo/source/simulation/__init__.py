@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from slo.errors import SloError
 from slo.promql.ast import VectorSelector, walk
 from slo.promql.parse import parse
 from slo.promql.samples import Samples
@@ -17,9 +16,9 @@ from slo.source.recording import Header
 from slo.source.simulation import check, flows, histograms
 from slo.source.simulation.counters import Row, Truth
 from slo.source.simulation.forms import form
-from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
+from slo.source.simulation.plan import Clock, Ints, Stage, make_clock, set_gaps
 from slo.source.simulation.scenario import Scenario
-from slo.source.simulation.world import Histogram, World
+from slo.source.simulation.world import Histogram, World, cannot
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
 from slo.spec.split import any_value
 from slo.window import DAY, HOUR
@@ -62,7 +61,8 @@ def simulate(
         world.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
     planned = [span for slo in slos if not isinstance(slo.sli, Outage) for span in world.planned(slo)]
     for slo in slos:
-        world.suffers(slo, world.spans.get(slo.id, ()))
+        if not isinstance(slo.sli, Threshold | Freshness | Outage):
+            world.suffers(slo, world.spans[slo.id])  # those of a value are what its metric is made to do
     set_gaps(stage, planned)
 
     def clock(job: str, instance: str, interval_ms: int) -> Clock:
@@ -73,7 +73,7 @@ def simulate(
 
     world.clock = clock
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
-    for labels, times, values in _rows(slos, world):
+    for labels, times, values in check.by_name(_rows(slos, world), slos):
         named = {name: value for name, value in labels.items() if value}
         key = tuple(sorted(named.items()))
         if key in rows:
@@ -96,7 +96,8 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     for slo in slos:
         if isinstance(slo.sli, Threshold) and world.stage.written is not None:
             for metric in _by_metric(slo, slo.sli):
-                world.drops.setdefault(metric, []).extend(span for span in world.planned(slo) if span.level)
+                drops = [span for span in world.planned(slo) if span.level]
+                world.drops.setdefault(metric, []).extend(drops)
     for slo in slos:
         match slo.sli:
             case Ratio() | Raw() as sli:
@@ -125,7 +126,7 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
                     else:
                         gauges.setdefault(metric, []).append((slo, sli))
             case NativeLatency():
-                raise SloError(f"cannot simulate {slo.id}: recordings hold no native histograms")
+                raise cannot(slo, "recordings hold no native histograms; use a classic one")
             case Outage():
                 pass  # its series are those of the SLO that it is of
     for metric, users in latencies.items():
@@ -151,14 +152,21 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
             selectors = [s for _, sli in held for s in raw_selectors(sli) if s.name == metric]
             yield from flows.gauge(metric, held, selectors, world)
     for metric, judged in free.items():
-        slo, sli, selectors = judged[0]
         if metric in known:
+            for slo, _, _ in judged if metric in ratios else ():
+                world.suffers(slo, [span for span in world.drops.get(metric, ()) if span in world.planned(slo)])
             continue
-        if len(selectors) == 1:
-            yield from flows.throughput(metric, slo, sli, selectors[0], world)
-        else:
-            ratio = Ratio(selectors[0], selectors[1], "errors")
-            yield from flows.count_events(metric, [(_shadow(slo, world), ratio)], world)
+        made: list[Mapping[str, str]] = []
+        for slo, sli, selectors in judged:
+            if all(any(check.accepts(selector, labels) for labels in made) for selector in selectors):
+                continue  # it reads what another's counters hold
+            if len(selectors) == 1:
+                rows = list(flows.throughput(metric, slo, sli, selectors[0], world))
+            else:
+                ratio = Ratio(selectors[0], selectors[1], "errors")
+                rows = list(flows.count_events(metric, [(_shadow(slo, world), ratio)], world))
+            made += [row[0] for row in rows]
+            yield from rows
 
 
 def _beside(specs: Specs, world: World, known: set[str], written: Scenario) -> Iterable[Row]:
@@ -190,6 +198,7 @@ def _shadow(slo: Slo, world: World) -> Slo:
     """Stands for an SLO that is judged per slice where its events are counted: the same incidents, no truth told."""
     shadow = replace(slo, name=f"{slo.name}{_SHADOW}")
     world.spans[shadow.id] = world.planned(slo)
+    world.suffers(slo, world.planned(slo))
     own = world.truth[slo.id]
     world.truth.setdefault(shadow.id, Truth(own.first_hour_ms, own.hours))
     return shadow
@@ -197,7 +206,7 @@ def _shadow(slo: Slo, world: World) -> Slo:
 
 def _name(selector: VectorSelector, slo: Slo) -> str:
     if selector.name is None:
-        raise SloError(f"cannot simulate {slo.id}: {selector} names no metric")
+        raise cannot(slo, f"{selector} names no metric; name one")
     return selector.name
 
 

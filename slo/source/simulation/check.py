@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from slo.errors import SloError
-from slo.promql.ast import Matcher
+from slo.promql.ast import VectorSelector
 from slo.promql.samples import is_stale, matches
 from slo.sli.selectors import raw_selectors
 from slo.source.simulation.counters import Row
+from slo.source.simulation.labels import NoValueError
 from slo.source.simulation.world import cannot
 from slo.spec.model import Slo
 
@@ -26,6 +27,15 @@ def conflict(metric: str, slos: Sequence[Slo]) -> SloError:
     )
 
 
+def by_name(rows: Iterable[Row], slos: Sequence[Slo]) -> Iterator[Row]:
+    """The rows; what no label value fits is raised with the SLO that asks for it."""
+    try:
+        yield from rows
+    except NoValueError as error:
+        users = [slo for slo in slos if any(s.matchers == error.selector.matchers for s in raw_selectors(slo.sli))]
+        raise cannot(users[0], str(error)) if users else error from None
+
+
 def every_selector_has_data(slos: Iterable[Slo], rows: Mapping[tuple[tuple[str, str], ...], Row]) -> None:
     """Raises SloError for the first SLO with a selector that no series with a value satisfies."""
     by_label: dict[tuple[str, str], list[Row]] = {}
@@ -41,12 +51,11 @@ def every_selector_has_data(slos: Iterable[Slo], rows: Mapping[tuple[tuple[str, 
                 if matcher.op == "=" and matcher.value:
                     named = by_label.get((matcher.label, matcher.value), [])
                     candidates = named if len(named) < len(candidates) else candidates
-            if not any(
-                row[0]["__name__"] == selector.name and _accepts(selector.matchers, row[0]) for row in candidates
-            ):
+            if not any(accepts(selector, row[0]) for row in candidates):
                 why = f"none of the {known} series of {selector.name} that were made for all SLOs satisfies"
                 raise cannot(slo, f"{why} {selector}; use plainer matchers, or simulate it in a file of its own")
 
 
-def _accepts(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    return all(matches(matcher, labels) for matcher in matchers)
+def accepts(selector: VectorSelector, labels: Mapping[str, str]) -> bool:
+    """Whether a series with these labels, `__name__` among them, is selected."""
+    return labels["__name__"] == selector.name and all(matches(matcher, labels) for matcher in selector.matchers)

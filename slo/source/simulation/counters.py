@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,13 +118,14 @@ def lose(random: np.random.Generator, happened: Ints, clock: Clock) -> Ints:
     return lost
 
 
-def split(random: np.random.Generator, events: Ints, shares: list[float]) -> list[Ints]:
-    """Events dealt out by shares, to the event."""
+def split(random: np.random.Generator, events: Ints, shares: Sequence[float] | Sequence[Floats]) -> list[Ints]:
+    """Events dealt out by shares, each a number or one per step, to the event."""
     parts: list[Ints] = []
-    left, whole = events, sum(shares)
+    left, whole = events, np.asarray(sum(shares))
     for share in shares[:-1]:
-        part = random.binomial(left, min(1.0, share / whole)) if whole > 0 else np.zeros_like(left)
+        chance = np.divide(share, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole > 0))
+        part = random.binomial(left, np.clip(chance, 0.0, 1.0))
         parts.append(part.astype(np.int64))
         left = left - part
-        whole -= share
+        whole = whole - share
     return [*parts, left.astype(np.int64)]

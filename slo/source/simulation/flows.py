@@ -10,6 +10,8 @@ import numpy as np
 
 from slo.promql.ast import Aggregate, VectorSelector
 from slo.promql.parse import parse
+from slo.sli.selectors import raw_selectors
+from slo.source.simulation.ages import aged, moved_by_time, renewals
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.forms import Apart
 from slo.source.simulation.labels import Selected, instances, label_sets, selects
@@ -19,6 +21,7 @@ from slo.spec.model import Freshness, Probe, Ratio, Slo, Threshold
 
 _RESTART_EACH = 4  # scrapes
 _MANY = 50  # label sets
+_ALL = 1 - 1e-9  # a weight, but for rounding
 
 
 def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -> Iterable[Row]:
@@ -50,15 +53,19 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
             ).astype(np.int64)
             lost = lose(random, left, clock)
             bad: list[tuple[Ints, Ints]] = []
+            good: dict[int, Floats] = {}
             for number, (slo, weight) in enumerate(zip(group.planners, group.weights, strict=True)):
                 spans = group.spans[number]
-                chance = weight * added(clock.times, interval, spans, background(slo, world.stage))
+                ratio = added(clock.times, interval, spans, background(slo, world.stage))
+                chance = weight * ratio
+                if weight < _ALL:
+                    good[number] = 1 - ratio
                 events = random.binomial(left - lost, chance).astype(np.int64)
                 gone = random.binomial(lost, chance).astype(np.int64)
                 bad.append((events + gone, gone))
                 left, lost = left - events - gone, lost - gone
             pools = [*bad, (left, lost)]
-            counters = _dealt(random, metric, group, pools, clock, instance)
+            counters = _dealt(random, metric, group, pools, good, clock, instance)
             foreign = _parts(random, metric, group.classes, pools, clock, instance, job_name)
             made = [*counters.values(), *foreign.values()]
             yield from (one.row for one in made if len(one.row[1]))
@@ -187,8 +194,8 @@ def _weights(good: Sequence[int], classes: Sequence[Ratio], selected: Selected) 
     return [sum(shares.get(place, 0.0) for place in selected.by(sli.total)) / whole for sli in classes]
 
 
-def _shares(members: Sequence[object]) -> list[float]:
-    """How events fall to label sets: most to the first, but evenly to many."""
+def _shares(members: Sequence[int]) -> list[float]:
+    """How events fall to label sets: most to the first, but to many evenly."""
     if len(members) > _MANY:
         return [1 / len(members)] * len(members)
     return [0.9] + [0.1 / len(members)] * (len(members) - 1)
@@ -199,29 +206,47 @@ def _dealt(
     metric: str,
     group: _Group,
     pools: Sequence[tuple[Ints, Ints]],
+    good: Mapping[int, Floats],
     clock: Clock,
     instance: str,
 ) -> dict[int, Counter]:
-    """The total's own series, by the positions of their label sets: each pool of events dealt out to those of its class."""
+    """The total's own series, by the positions of their label sets: each pool of events dealt out to those of its class.
+
+    `good` is the share of good events over time of the classes whose total is a part of all events: what is good of all falls to
+    each set by how much is good of its own.
+    """
     nothing = np.zeros(len(clock.times), dtype=np.int64)
-    dealt = {number: (nothing, nothing) for number in _in_order(group)}
+    dealt = dict.fromkeys(_in_order(group), (nothing, nothing))
     for kind, (events, lost) in enumerate(pools):
         members = group.members[kind]
         if not members:
             continue
-        shares = _shares(members)
+        usual = _shares(members)
+        shares = _good_shares(usual, members, group, good) if kind == len(group.classes) and good else usual
         parts = zip(members, split(random, events - lost, shares), split(random, lost, shares), strict=True)
         for number, kept, gone in parts:
             before = dealt[number]
             dealt[number] = (before[0] + kept, before[1] + gone)
     # Each total has a series that was there before the first scrape: its target is known from then on.
-    usual = set(group.members[-1])
-    old = {next((n for n in group.selected.by(sli.total) if n in usual), None) for sli in group.classes}
+    fine = set(group.members[-1])
+    old = {next((n for n in group.selected.by(sli.total) if n in fine), None) for sli in group.classes}
     found = {}
     for number, (kept, gone) in dealt.items():
         base = int(random.integers(10_000, 1_000_000)) if number in old else 0
         full = {"__name__": metric, **group.sets[number], "instance": instance}
         found[number] = counter(full, kept + gone, gone, clock, base, lazy=number not in old)
+    return found
+
+
+def _good_shares(
+    shares: Sequence[float], members: Sequence[int], group: _Group, good: Mapping[int, Floats]
+) -> list[Floats]:
+    found = [np.full(len(next(iter(good.values()))), share) for share in shares]
+    places = {place: position for position, place in enumerate(members)}
+    for number, ratio in good.items():
+        for place in group.selected.by(group.classes[number].total):
+            if place in places:
+                found[places[place]] *= ratio
     return found
 
 
@@ -311,31 +336,60 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
 def gauge(
     metric: str, slos: Sequence[tuple[Slo, Threshold]], selectors: Sequence[VectorSelector], world: World
 ) -> Iterable[Row]:
-    """A gauge well within the first SLO's bound, and beyond it in its incidents."""
-    slo, sli = slos[0]
-    job = job_of([slo])
-    interval = slo.scrape_interval_ms
-    well, beyond = (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
-    root = parse(sli.expr)
-    spread = 1
-    if isinstance(root, Aggregate) and root.op == "sum":
-        spread = sum(len(instances(selectors, labels.get("job", ""))) for labels in label_sets(selectors, job))
-    for labels in label_sets(selectors, job):
+    """A gauge well within its SLO's bound, and beyond it in that one's incidents.
+
+    Where several SLOs read a series it is the one with the narrowest selector that plans for it.
+    """
+    own = {slo.id: [s for s in raw_selectors(sli) if s.name == metric] for slo, sli in slos}
+    for labels in label_sets(selectors, job_of([slos[0][0]])):
+        users = [user for user in slos if any(selects(s, labels) for s in own[user[0].id])] or slos[:1]
+        slo, sli = max(users, key=lambda user: max(len(s.matchers) for s in own[user[0].id]))
+        well, beyond = _levels(sli)
+        spans = _whole(world.planned(slo))
+        line = moved_by_time(slo, sli, metric)
+        for other, theirs in users:
+            if other is slo:
+                world.suffers(slo, spans)
+            elif theirs.expr == sli.expr:
+                reached = [(span, float(sli.bound) * (span.level or beyond)) for span in spans]
+                world.suffers(other, [span for span, value in reached if _is_beyond(value, theirs)])
+        root = parse(sli.expr)
+        spread = 1
+        if isinstance(root, Aggregate) and root.op == "sum":
+            whole = (
+                label_sets(own[slo.id], labels.get("job", ""))
+                if len(slos) > 1
+                else label_sets(selectors, job_of([slo]))
+            )
+            spread = sum(len(instances(selectors, one.get("job", ""))) for one in whole)
         for instance in instances(selectors, labels.get("job", "")):
-            world.reserve([slo], 1, interval)
+            world.reserve([slo], 1, slo.scrape_interval_ms)
             random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
-            clock = world.clock(labels.get("job", ""), instance, interval)
-            level = _level(clock.times, world.planned(slo), well, beyond)
-            noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
-            values = (float(sli.bound) / spread * level * noise).astype(np.float64)
-            values = np.round(values, 0 if sli.bound > 100 else 4)
+            clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
+            if line is None:
+                level = _level(clock.times, spans, well, beyond)
+                noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
+                values = (float(sli.bound) / spread * level * noise).astype(np.float64)
+                values = np.round(values, 0 if sli.bound > 100 else 4)
+            else:
+                values = aged(slo, sli, line, clock.times, spans, (world.stage.start_ms, world.stage.end_ms))
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], values[clock.present]
 
 
+def _levels(sli: Threshold) -> tuple[float, float]:
+    """A value well within its bound and one beyond it, in bounds."""
+    return (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
+
+
+def _is_beyond(value: float, sli: Threshold) -> bool:
+    return value < float(sli.bound) if sli.op in (">=", ">") else value > float(sli.bound)
+
+
 def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, world: World) -> Iterable[Row]:
     """A counter whose rate, over all its series, keeps well to the bound, and not in its incidents."""
-    well, beyond = (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
+    well, beyond = _levels(sli)
+    world.suffers(slo, _whole(world.planned(slo)))
     sets = label_sets([selector], job_of([slo]))
     series = [(labels, one) for labels in sets for one in instances([selector], labels.get("job", ""))]
     world.reserve([slo], len(series), slo.scrape_interval_ms)
@@ -364,17 +418,6 @@ def _whole(spans: Sequence[Span]) -> list[Span]:
     return [span for span in spans if span.ratio >= 0.9 or span.level or span.kind == "burning"]
 
 
-def _runs(world: World, slo: Slo, max_age_ms: int) -> list[int]:
-    """When something succeeded: well within its age, but in each incident too late: it is too old from start to end."""
-    spans = _whole(world.planned(slo))
-    at = world.stage.start_ms - max_age_ms // 4
-    found = set(range(at, world.stage.end_ms + 1, max_age_ms * 4 // 5))
-    for span in spans:
-        found = {run for run in found if not span.start_ms - max_age_ms < run <= span.end_ms}
-        found |= {span.start_ms - max_age_ms, span.end_ms}
-    return sorted(found)
-
-
 def restarts(
     metric: str, selectors: Sequence[VectorSelector], spans: Sequence[Span], world: World, job: str
 ) -> Iterable[Row]:
@@ -397,10 +440,12 @@ def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World)
     selectors = [sli.metric for _, sli in slos]
     for labels in label_sets(selectors, job):
         slo, sli = min(((s, i) for s, i in slos if selects(i.metric, labels)), key=lambda user: user[1].max_age_ms)
+        spans = _whole(world.planned(slo))
+        at, until = renewals(sli.max_age_ms, spans, (world.stage.start_ms, world.stage.end_ms))
+        world.suffers(slo, spans)
         for instance in instances(selectors, labels.get("job", ""))[:1]:
             world.reserve([slo], 1, slo.scrape_interval_ms)
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-            kept = np.array(_runs(world, slo, sli.max_age_ms), dtype=np.int64)
-            last = kept[np.maximum(np.searchsorted(kept, clock.times, side="right") - 1, 0)] / 1000
+            last = (until[np.maximum(np.searchsorted(at, clock.times, side="right") - 1, 0)] - sli.max_age_ms) / 1000
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], last[clock.present].astype(np.float64)

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from slo.errors import SloError
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Unary, VectorSelector, children
 from slo.promql.parse import parse
+from slo.source.simulation.world import cannot
 from slo.spec.build_sli import WINDOW_VARIABLE
 from slo.spec.model import Latency, Probe, Ratio, Raw, Slo
 
@@ -45,9 +45,10 @@ def _from_terms(slo: Slo, errors: Terms, total: Terms) -> Ratio | Probe:
             return Ratio(whole, good, "good")
         case [(_, _), (("events", part),), (("events", good),)] if _units(total, errors, rest):
             return Apart(good, part, "errors")
-    raise SloError(
-        f"cannot simulate {slo.id}: its raw expressions are no errors of one total; "
-        "write sum(increase(…[$window])) of one selector on each side, or total minus good"
+    raise cannot(
+        slo,
+        "its raw expressions are no errors of one total; "
+        "write sum(increase(…[$window])) of one selector on each side, or total minus good",
     )
 
 
@@ -62,9 +63,10 @@ def _terms_of(slo: Slo, text: str) -> Terms:
             {term: weight for term, weight in _terms(parse(text.replace(WINDOW_VARIABLE, "5m"))).items() if weight}
         )
     except _Unknown as error:
-        raise SloError(
-            f"cannot simulate {slo.id}: the events of {error.node} cannot be told; "
-            "use increase, rate, count_over_time or sum_over_time of selectors, added or subtracted"
+        raise cannot(
+            slo,
+            f"the events of {error.node} cannot be told; "
+            "use increase, rate, count_over_time or sum_over_time of selectors, added or subtracted",
         ) from None
 
 
@@ -127,9 +129,10 @@ def _as_latency(slo: Slo, sli: Ratio) -> Latency:
     bare = (total.name, tuple(m for m in total.matchers if m.label != "le"))
     bounds = [bound for m in part.matchers if m.label == "le" and (bound := bound_of(m.value)) is not None]
     if sli.part_is != "good" or bare not in everything or len(bounds) != 1 or not bounds[0].is_finite():
-        raise SloError(
-            f"cannot simulate {slo.id}: {part} is no bucket of what {total} counts; "
-            "good events are one bucket of a histogram, all of them its _count with the same matchers"
+        raise cannot(
+            slo,
+            f"{part} is no bucket of what {total} counts; "
+            "good events are one bucket of a histogram, all of them its _count with the same matchers",
         )
     return Latency(VectorSelector(base, own), bounds[0])
 

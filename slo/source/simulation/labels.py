@@ -34,6 +34,14 @@ _MAX_TRIES = 20_000
 Pair = tuple[VectorSelector, VectorSelector]
 
 
+class NoValueError(SloError):
+    """No value of a label satisfies a selector's matchers on it."""
+
+    def __init__(self, selector: VectorSelector, matchers: str) -> None:
+        self.selector = selector
+        super().__init__(f"no value was found for {matchers} of {selector}; use a simpler pattern")
+
+
 def label_sets(selectors: Sequence[VectorSelector], job: str, pairs: Sequence[Pair] = ()) -> list[dict[str, str]]:
     """Label sets that the selectors of one metric tell apart, each matching at least one; without `instance`.
 
@@ -146,9 +154,11 @@ def _values(name: str, selectors: Sequence[VectorSelector], job: str) -> list[st
         named = [matcher.value for matcher in matchers if matcher.op == "="]
         tried = named[:1] or (*common, *candidates, *_ANY)
         fits = [v for v in tried if all(matches(m, {name: v}) for m in matchers)]
+        if not fits and all(matches(m, {}) for m in matchers):
+            fits = [""]  # series without the label
         if not fits:
             told = ",".join(map(str, matchers))
-            raise SloError(f"cannot simulate {selector}: no value was found for {told}; use a simpler pattern")
+            raise NoValueError(selector, told)
         if name == "job" and not matchers and any(others for _, others in own):
             continue  # it takes the jobs that the others name
         patterned = any(matcher.op == "=~" for matcher in matchers)
