@@ -15,6 +15,7 @@ from slo.sli.selectors import raw_selectors
 from slo.source.recording import Header
 from slo.source.simulation import check, flows, histograms
 from slo.source.simulation.counters import Row, Truth
+from slo.source.simulation.fleet import Fleet
 from slo.source.simulation.forms import form
 from slo.source.simulation.plan import Clock, Ints, Stage, make_clock, set_gaps
 from slo.source.simulation.scenario import Scenario
@@ -53,7 +54,12 @@ def simulate(
     clocks: dict[tuple[str, str, int], Clock] = {}
     hours = -(-stage.length_ms // HOUR)
     truth = {slo.id: Truth(end_ms - hours * HOUR, hours) for slo in slos}
-    world = World(stage, lambda *key: clocks[key], truth)
+    world = World(
+        stage,
+        lambda *key: clocks[key],
+        truth,
+        fleet=Fleet(tuple(event for event in written.events if event.start_ms < end_ms)),
+    )
     asked = [selector for slo in slos for selector in raw_selectors(slo.sli)]
     world.asked = frozenset(selector.name for selector in asked if selector.name is not None)
     for selector in asked:
@@ -68,19 +74,27 @@ def simulate(
     def clock(job: str, instance: str, interval_ms: int) -> Clock:
         key = (job, instance, interval_ms)
         if key not in clocks:
-            clocks[key] = make_clock(stage, job, instance, interval_ms, planned)
+            clocks[key] = make_clock(stage, job, instance, interval_ms, planned, world.fleet.changes(job, instance))
         return clocks[key]
 
     world.clock = clock
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
-    for labels, times, values in check.by_name(_rows(slos, world), slos):
-        named = {name: value for name, value in labels.items() if value}
-        key = tuple(sorted(named.items()))
-        if key in rows:
-            raise check.conflict(named["__name__"], slos)
-        rows[key] = (named, *_unique(times, values))
-    for labels, times, values in _beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written):
-        rows[tuple(sorted(labels.items()))] = (labels, *_unique(times, values))
+
+    def keep(found: Iterable[Row]) -> None:
+        for labels, times, values in found:
+            named = {name: value for name, value in labels.items() if value}
+            key = tuple(sorted(named.items()))
+            if key in rows:
+                raise check.conflict(named["__name__"], slos)
+            rows[key] = (named, *_unique(times, values))
+
+    keep(check.by_name(_rows(slos, world), slos))
+    keep(_beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written))
+    if world.fleet.events:
+        world.fleet.check()
+        made = world.fleet.seen(rows.values())
+        rows.clear()
+        keep(made)
     check.every_selector_has_data(slos, rows)
     header = Header(stage.start_ms, end_ms, f"simulation, seed {seed}", _told(stage, slos, world, clocks, written))
     return Samples.from_series(rows[key] for key in sorted(rows)), header
@@ -224,7 +238,11 @@ def _told(
         "incidents": [],
         "gaps": [{"start_ms": gap.start_ms, "end_ms": gap.end_ms, "kind": gap.kind} for gap in stage.gaps],
         "restarts": [
-            {"job": job, "instance": instance, "at_ms": int(clock.times[index])}
+            {
+                "job": job,
+                "instance": world.fleet.name_at(job, instance, int(clock.times[index])),
+                "at_ms": int(clock.times[index]),
+            }
             for (job, instance, _), clock in sorted(clocks.items())
             for index in clock.restarts
         ],
@@ -236,6 +254,8 @@ def _told(
             for name, spans in sorted(written.alerts.items())
             for span in spans
         ]
+    if world.fleet.events:
+        told["events"] = world.fleet.truth()
     for slo in slos:
         known = world.truth[slo.id]
         told["incidents"] += [

@@ -84,6 +84,7 @@ def counter(
     A lazy one is there only once it has counted something since its process began; one that is `like` another is there
     where that is.
     """
+    base = 0 if clock.is_new else base
     kept = happened - lost
     value = base + np.cumsum(kept)
     for index in clock.restarts:
@@ -93,9 +94,10 @@ def counter(
     revealed = np.zeros(len(value), dtype=np.int64)
     if len(seen):
         grown = np.diff(value[seen])
-        # A restart reveals the whole new value, unless it has outgrown the old one unseen.
-        revealed[seen[1:]] = np.where(grown < 0, value[seen[1:]], grown)
-        if int(clock.times[seen[0]]) > clock.first_ms:
+        # A restart reveals the whole new value, unless it has outgrown the old one unseen; another process always does.
+        process = np.searchsorted(clock.starts, seen, side="right")
+        revealed[seen[1:]] = np.where((grown < 0) | (np.diff(process) > 0), value[seen[1:]], grown)
+        if int(clock.times[seen[0]]) > clock.first_ms or clock.is_new:
             revealed[seen[0]] = value[seen[0]]
     ended = _endings(visible, clock)
     held = visible | ended

@@ -14,7 +14,7 @@ from slo.sli.selectors import raw_selectors
 from slo.source.simulation.ages import aged, moved_by_time, renewals
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.forms import Apart
-from slo.source.simulation.labels import Selected, instances, label_sets, selects
+from slo.source.simulation.labels import Selected, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, added, background, traffic
 from slo.source.simulation.world import World, cannot, job_of, spans_of
 from slo.spec.model import Freshness, Probe, Ratio, Slo, Threshold
@@ -43,13 +43,13 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
         group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, world)
         here = group.slos
         waiting = _Waiting(group, metric)
-        names = instances(own, job_name)
+        names = world.instances(own, job_name)
         world.reserve([slo for slo, _ in here or slos], len(group.sets) * len(names), interval)
         for instance in names:
             random = world.stage.random("events", metric, job_name, instance)
             clock = world.clock(job_name, instance, interval)
             left = random.poisson(
-                traffic(clock.times, interval, world.stage) * world.share(metric, clock.times)
+                traffic(clock.times, interval, world.stage) * world.share(metric, clock.times) * clock.running
             ).astype(np.int64)
             lost = lose(random, left, clock)
             bad: list[tuple[Ints, Ints]] = []
@@ -312,7 +312,7 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
         users = [(slo, sli) for slo, sli in slos if selects(sli.metric, labels)]
         # The narrowest selector's SLO plans the incidents: `up` alone has those of every job.
         owner = max(users, key=lambda user: len(user[1].metric.matchers))[0]
-        for position, instance in enumerate(instances(own, labels.get("job", ""))):
+        for position, instance in enumerate(world.instances(own, labels.get("job", ""))):
             world.reserve([owner], 1, interval)
             random = world.stage.random("probe", metric, labels.get("job", ""), instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
@@ -361,8 +361,8 @@ def gauge(
                 if len(slos) > 1
                 else label_sets(selectors, job_of([slo]))
             )
-            spread = sum(len(instances(selectors, one.get("job", ""))) for one in whole)
-        for instance in instances(selectors, labels.get("job", "")):
+            spread = sum(len(world.instances(selectors, one.get("job", ""))) for one in whole)
+        for instance in world.instances(selectors, labels.get("job", "")):
             world.reserve([slo], 1, slo.scrape_interval_ms)
             random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
@@ -391,13 +391,13 @@ def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, 
     well, beyond = _levels(sli)
     world.suffers(slo, _whole(world.planned(slo)))
     sets = label_sets([selector], job_of([slo]))
-    series = [(labels, one) for labels in sets for one in instances([selector], labels.get("job", ""))]
+    series = [(labels, one) for labels in sets for one in world.instances([selector], labels.get("job", ""))]
     world.reserve([slo], len(series), slo.scrape_interval_ms)
     for labels, instance in series:
         random = world.stage.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
         clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
         rate = float(sli.bound) / len(series) * _level(clock.times, world.planned(slo), well, beyond)
-        happened = random.poisson(rate * slo.scrape_interval_ms / 1000).astype(np.int64)
+        happened = random.poisson(rate * slo.scrape_interval_ms / 1000 * clock.running).astype(np.int64)
         full = {"__name__": metric, **labels, "instance": instance}
         yield counter(full, happened, lose(random, happened, clock), clock, 1_000_000, lazy=False).row
 
@@ -423,7 +423,7 @@ def restarts(
 ) -> Iterable[Row]:
     """A counter that only a plain alert reads: it stands still, and counts one each two minutes in its incidents."""
     for labels in label_sets(selectors, job):
-        for position, instance in enumerate(instances(selectors, labels.get("job", ""))):
+        for position, instance in enumerate(world.instances(selectors, labels.get("job", ""))):
             clock = world.clock(labels.get("job", ""), instance, 30_000)
             happened = np.zeros(len(clock.times), dtype=np.int64)
             for span in spans if position == 0 else ():
@@ -443,7 +443,7 @@ def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World)
         spans = _whole(world.planned(slo))
         at, until = renewals(sli.max_age_ms, spans, (world.stage.start_ms, world.stage.end_ms))
         world.suffers(slo, spans)
-        for instance in instances(selectors, labels.get("job", ""))[:1]:
+        for instance in world.instances(selectors, labels.get("job", ""))[:1]:
             world.reserve([slo], 1, slo.scrape_interval_ms)
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
             last = (until[np.maximum(np.searchsorted(at, clock.times, side="right") - 1, 0)] - sli.max_age_ms) / 1000

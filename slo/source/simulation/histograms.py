@@ -11,7 +11,7 @@ import numpy as np
 from slo.promql.samples import is_stale, matches
 from slo.source.simulation.counters import Counter, Row, counter, lose
 from slo.source.simulation.forms import bound_of
-from slo.source.simulation.labels import instances, label_sets, selects
+from slo.source.simulation.labels import label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, added, background, traffic
 from slo.source.simulation.world import World, job_of, spans_of
 from slo.spec.model import Latency, Slo
@@ -93,10 +93,10 @@ def _all_requests(
                 yield {**labels, "instance": instance}, whole, clock, random(labels, instance)
         return
     for labels in label_sets(own, job_of([slo for slo, _ in slos])):
-        for instance in instances(own, labels.get("job", "")):
+        for instance in world.instances(own, labels.get("job", "")):
             drawn = random(labels, instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
-            happened = drawn.poisson(traffic(clock.times, interval, world.stage)).astype(np.int64)
+            happened = drawn.poisson(traffic(clock.times, interval, world.stage) * clock.running).astype(np.int64)
             lost = lose(drawn, happened, clock)
             base = int(
                 world.stage.random("base", metric, *map(str, sorted(labels.items())), instance).integers(

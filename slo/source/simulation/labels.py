@@ -130,16 +130,16 @@ def selects(selector: VectorSelector, labels: Labels) -> bool:
     return all(matches(m, labels) for m in selector.matchers if m.label not in _APART)
 
 
-def instances(selectors: Iterable[VectorSelector], job: str) -> list[str]:
+def instances(selectors: Iterable[VectorSelector], job: str, replicas: int = REPLICAS) -> list[str]:
     """The instances of a job: those that the selectors name, else a few replicas."""
     own = [m for selector in selectors for m in selector.matchers if m.label == "instance"]
     named = list(dict.fromkeys(m.value for m in own if m.op == "="))
     if named:
         return named
-    usual = [f"{job or 'service'}-{number}:8080" for number in range(REPLICAS)]
+    usual = [f"{job or 'service'}-{number}:8080" for number in range(replicas)]
     for matcher in own:
         usual = [value for value in (*usual, *_expanded(matcher)) if matches(matcher, {"instance": value})]
-    return list(dict.fromkeys(usual))[:REPLICAS] or usual[:1]
+    return list(dict.fromkeys(usual))[:replicas] or usual[:1]
 
 
 def _values(name: str, selectors: Sequence[VectorSelector], job: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from slo.errors import SloError
 from slo.promql.ast import Matcher, VectorSelector
 from slo.source.simulation.counters import Counter, Truth
+from slo.source.simulation.fleet import Fleet
+from slo.source.simulation.labels import instances
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, Stage, incidents
 from slo.spec.model import Slo
 from slo.window import DAY
@@ -45,6 +47,11 @@ class World:
     bounds: dict[str, list[Matcher]] = field(default_factory=dict)
     drops: dict[str, list[Span]] = field(default_factory=dict)
     samples: int = 0
+    fleet: Fleet = field(default_factory=Fleet)
+
+    def instances(self, selectors: Iterable[VectorSelector], job: str) -> list[str]:
+        """The instances of a job, known to the fleet from then on."""
+        return self.fleet.register(job, instances(selectors, job, self.fleet.replicas(job)))
 
     def reserve(self, slos: Sequence[Slo], series: int, interval_ms: int) -> None:
         """Room for series of these SLOs that are scraped once per interval. Raises SloError beyond MAX_SAMPLES."""
