@@ -23,10 +23,11 @@ def read_incidents(path: str | os.PathLike[str]) -> tuple[Event, ...]:
 
 
 def planted(truth: Mapping[str, Any]) -> tuple[Event, ...]:
-    """The incidents that a simulation planted, from its recording's header."""
+    """The incidents that a simulation planted, from its recording's header, each for the SLO that it was planned for."""
     return tuple(
         Event(int(one["start_ms"]), int(one["end_ms"]), str(one["kind"]), str(one["slo"]))
         for one in truth.get("incidents", ())
+        if "of" not in one
     )
 
 

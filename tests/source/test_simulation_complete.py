@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slo.backtest import planted
 from slo.errors import SloError
 from slo.promql.parse import parse_selector
 from slo.promql.samples import Samples, is_stale
@@ -339,3 +340,8 @@ def test_slos_that_count_the_same_events_have_the_same_incidents(tmp_path: Path)
         for name in specs
     }
     assert told["shop/s0000"] == told["shop/s0001"] and len(told["shop/s0000"]) >= 4
+    # Each is planned for one of them, which a backtest takes it for.
+    assert {one["of"] for one in header.truth["incidents"] if "of" in one} == set(specs)
+    plans = planted(header.truth)
+    assert sorted({one.start_ms for one in plans}) == [start for _, start, _ in told["shop/s0000"]]
+    assert {one.slo for one in plans} == set(specs)

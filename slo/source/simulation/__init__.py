@@ -17,7 +17,7 @@ from slo.source.simulation import check, flows, histograms
 from slo.source.simulation.counters import Row, Truth
 from slo.source.simulation.fleet import Fleet
 from slo.source.simulation.forms import form
-from slo.source.simulation.plan import Clock, Ints, Stage, make_clock, set_gaps
+from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
 from slo.source.simulation.scenario import Scenario
 from slo.source.simulation.world import Histogram, World, cannot
 from slo.spec.model import Freshness, Latency, NativeLatency, Outage, Probe, Ratio, Raw, Slo, Specs, Threshold
@@ -266,6 +266,7 @@ def _told(
                 "end_ms": span.end_ms,
                 "errors": errors,
                 "total": total,
+                **_planned_for(slo, span, slos, world),
             }
             for span, (errors, total) in sorted(known.spans.items(), key=lambda item: item[0].start_ms)
         ]
@@ -282,3 +283,10 @@ def _told(
                 },
             }
     return told
+
+
+def _planned_for(slo: Slo, span: Span, slos: Sequence[Slo], world: World) -> dict[str, str]:
+    """The other SLO that an incident was planned for, where this one only counts the same events."""
+    if span in world.spans.get(slo.id, ()):
+        return {}
+    return {"of": next(other.id for other in slos if span in world.spans.get(other.id, ()))}
