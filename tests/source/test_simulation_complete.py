@@ -12,11 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slo.backtest import planted
+from slo.budget.evaluate import evaluate_all
 from slo.errors import SloError
 from slo.promql.parse import parse_selector
 from slo.promql.samples import Samples, is_stale
 from slo.sli.selectors import raw_selectors
+from slo.source.recording import Recording, write
 from slo.source.simulation import simulate
+from slo.source.simulation.scenario import read_scenario
 from slo.source.simulation.world import MAX_SAMPLES
 from slo.spec.load import load
 from slo.spec.model import Ratio, Specs
@@ -266,8 +269,6 @@ METRICS = {
 
 def test_values_that_time_moves_hold_but_in_their_incidents(tmp_path: Path) -> None:
     """To the scrape: too little left, or too old, from each incident's start to its end, and never else."""
-    from slo.source.simulation.scenario import read_scenario
-
     (tmp_path / "shop.yaml").write_text(CERTIFICATES)
     (tmp_path / "scenario").write_text(SCENARIO)
     specs = load(tmp_path / "shop.yaml")
@@ -345,3 +346,34 @@ def test_slos_that_count_the_same_events_have_the_same_incidents(tmp_path: Path)
     plans = planted(header.truth)
     assert sorted({one.start_ms for one in plans}) == [start for _, start, _ in told["shop/s0000"]]
     assert {one.slo for one in plans} == set(specs)
+
+
+EXPRESSIONS = {
+    "bare": "{value: a_bytes, below: 90%}",
+    "scaled": "{value: 'b_bytes / 1024 / 1024', below: 500}",
+    "share": "{value: 'c_used_bytes / c_limit_bytes', below: 90%}",
+    "sums": "{value: 'sum(d_used) / sum(d_limit)', below: 0.8}",
+    "left": "{value: '1 - e_avail_bytes / e_size_bytes', below: 80%}",
+    "percent": "{value: '100 * avg(f_ratio)', at_least: 95}",
+    "summed": "{value: 'sum(g_active) * 2', below: 300}",
+}
+
+
+def test_values_of_constants_shares_and_sums_keep_to_their_bounds_but_in_incidents(tmp_path: Path) -> None:
+    text = "service: shop\ndefaults: {scrape_interval: 1m, window: 1d}\nslos:\n" + "".join(
+        f"  - {{name: {name}, objective: 99, sli: {{threshold: {one}}}}}\n" for name, one in EXPRESSIONS.items()
+    )
+    (tmp_path / "shop.yaml").write_text(text)
+    (tmp_path / "scenario").write_text(
+        "incidents:\n" + "".join(f"  - {{slo: {name}, kind: outage, at: 20h, lasts: 2h}}\n" for name in EXPRESSIONS)
+    )
+    specs = load(tmp_path / "shop.yaml")
+    scenario = read_scenario(tmp_path / "scenario", specs)
+    samples, header = simulate(specs, days=1, seed=1, end_ms=END, scenario=scenario)
+    assert {one["slo"] for one in header.truth["incidents"]} == set(specs)
+    write(tmp_path / "r.parquet", samples, header)
+    for budget in evaluate_all(specs.values(), Recording.open(tmp_path / "r.parquet"), END):
+        [incident] = budget.incidents
+        assert abs(incident.start.timestamp() * 1000 - (END - 4 * HOUR)) <= 300_000, budget.slo.id
+        assert abs(incident.seconds - 7200) <= 600, budget.slo.id
+        assert incident.errors == budget.errors and incident.error_ratio is not None and incident.error_ratio > 0.9

@@ -17,6 +17,7 @@ from slo.window import DAY
 # Functions and aggregations that give the one value that they are given, or nearly.
 _SAME = ("round", "ceil", "floor", "scalar", "vector", "abs")
 _SAME_OF_MANY = ("min", "max", "avg")
+HELD = 1e6  # what a metric stands at beside the one that moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def moved_by_time(slo: Slo, sli: Threshold, metric: str) -> Line | None:
     if not any(isinstance(node, Call) and node.func == "time" for node in nodes):
         return None
     names = {node.name for node in nodes if isinstance(node, VectorSelector)}
-    line = _line(root) if names == {metric} else None
+    line = _line(root, metric, _SAME_OF_MANY) if names == {metric} else None
     if line is None:
         raise cannot(
             slo,
@@ -45,23 +46,41 @@ def moved_by_time(slo: Slo, sli: Threshold, metric: str) -> Line | None:
     return line
 
 
-def _line(node: Node) -> Line | None:
+def made_of(sli: Threshold, metric: str) -> Line | None:
+    """How a threshold's value follows from one of its metrics while the others stand at HELD; None where it does not."""
+    return _line(parse(sli.expr), metric, (*_SAME_OF_MANY, "sum"))
+
+
+def driver(sli: Threshold) -> str | None:
+    """The metric that is made to move a threshold's value: the first of which it is a linear function."""
+    names = [node.name for node in walk(parse(sli.expr)) if isinstance(node, VectorSelector) and node.name]
+    lines = ((name, made_of(sli, name)) for name in names)
+    return next((name for name, line in lines if line is not None and line.per_metric), None)
+
+
+def summed(sli: Threshold) -> set[str]:
+    """The metrics that are summed over their series."""
+    sums = [node for node in walk(parse(sli.expr)) if isinstance(node, Aggregate) and node.op == "sum"]
+    return {node.name for one in sums for node in walk(one) if isinstance(node, VectorSelector) and node.name}
+
+
+def _line(node: Node, metric: str, same: tuple[str, ...]) -> Line | None:
     match node:
         case Number(value=value):
             return Line(0.0, 0.0, value)
-        case VectorSelector():
-            return Line(1.0, 0.0, 0.0)
+        case VectorSelector(name=name):
+            return Line(1.0, 0.0, 0.0) if name == metric else Line(0.0, 0.0, HELD)
         case Call(func="time") | Call(func="timestamp"):
             return Line(0.0, 1.0, 0.0)
         case Call(func=func, args=(inner, *_)) if func in _SAME:
-            return _line(inner)
-        case Aggregate(op=op, expr=inner) if op in _SAME_OF_MANY:
-            return _line(inner)
+            return _line(inner, metric, same)
+        case Aggregate(op=op, expr=inner) if op in same:
+            return _line(inner, metric, same)
         case Unary(op=sign, expr=inner):
-            line = _line(inner)
+            line = _line(inner, metric, same)
             return line if line is None or sign != "-" else _scaled(line, -1.0)
         case Binary(op=op, left=left, right=right) if op in ("+", "-", "*", "/"):
-            one, other = _line(left), _line(right)
+            one, other = _line(left, metric, same), _line(right, metric, same)
             return None if one is None or other is None else _joined(one, op, other)
     return None
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slo.promql.ast import Aggregate, VectorSelector
-from slo.promql.parse import parse
+from slo.promql.ast import VectorSelector
 from slo.sli.selectors import raw_selectors
-from slo.source.simulation.ages import aged, moved_by_time, renewals
+from slo.source.simulation.ages import HELD, Line, aged, driver, made_of, moved_by_time, renewals, summed
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.forms import Apart
 from slo.source.simulation.labels import Selected, label_sets, selects
@@ -353,9 +352,11 @@ def gauge(
             elif theirs.expr == sli.expr:
                 reached = [(span, float(sli.bound) * (span.level or beyond)) for span in spans]
                 world.suffers(other, [span for span, value in reached if _is_beyond(value, theirs)])
-        root = parse(sli.expr)
+        moving, sums = driver(sli), summed(sli)
+        made = made_of(sli, metric)
         spread = 1
-        if isinstance(root, Aggregate) and root.op == "sum":
+        # A sum over a sum has the same number of series above and below.
+        if metric in sums and len(sums) == 1:
             whole = (
                 label_sets(own[slo.id], labels.get("job", ""))
                 if len(slos) > 1
@@ -366,11 +367,16 @@ def gauge(
             world.reserve([slo], 1, slo.scrape_interval_ms)
             random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-            if line is None:
+            if line is None and moving not in (None, metric):
+                values = np.full(len(clock.times), HELD)
+            elif line is None:
                 level = _level(clock.times, spans, well, beyond)
                 noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
-                values = (float(sli.bound) / spread * level * noise).astype(np.float64)
-                values = np.round(values, 0 if sli.bound > 100 else 4)
+                if made is None or made == Line(1.0, 0.0, 0.0):
+                    values = (float(sli.bound) / spread * level * noise).astype(np.float64)
+                    values = np.round(values, 0 if sli.bound > 100 else 4)
+                else:
+                    values = np.maximum(0.0, (float(sli.bound) * level * noise - made.rest) / made.per_metric / spread)
             else:
                 values = aged(slo, sli, line, clock.times, spans, (world.stage.start_ms, world.stage.end_ms))
             row = {"__name__": metric, **labels, "instance": instance}
