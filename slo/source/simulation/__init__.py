@@ -67,8 +67,8 @@ def simulate(
         world.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
     planned = [span for slo in slos if not isinstance(slo.sli, Outage) for span in world.planned(slo)]
     for slo in slos:
-        if not isinstance(slo.sli, Threshold | Freshness | Outage):
-            world.suffers(slo, world.spans[slo.id])  # those of a value are what its metric is made to do
+        if isinstance(slo.sli, Ratio | Latency | Raw):
+            world.suffers(slo, world.spans[slo.id])  # those of a value or a check are what its metric is made to do
     set_gaps(stage, planned)
 
     def clock(job: str, instance: str, interval_ms: int) -> Clock:
@@ -245,6 +245,11 @@ def _told(
             }
             for (job, instance, _), clock in sorted(clocks.items())
             for index in clock.restarts
+        ],
+        "dropouts": [
+            {"job": job, "instance": world.fleet.name_at(job, instance, low), "start_ms": low, "end_ms": high}
+            for (job, instance, _), clock in sorted(clocks.items())
+            for low, high in clock.dropouts()
         ],
         "slos": {},
     }

@@ -311,6 +311,8 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
         users = [(slo, sli) for slo, sli in slos if selects(sli.metric, labels)]
         # The narrowest selector's SLO plans the incidents: `up` alone has those of every job.
         owner = max(users, key=lambda user: len(user[1].metric.matchers))[0]
+        for slo, _ in users:
+            world.suffers(slo, world.planned(owner))
         for position, instance in enumerate(world.instances(own, labels.get("job", ""))):
             world.reserve([owner], 1, interval)
             random = world.stage.random("probe", metric, labels.get("job", ""), instance)

@@ -76,6 +76,11 @@ class Clock:
         """Whether its process begins within the simulation."""
         return not self.running[0]
 
+    def dropouts(self) -> list[tuple[int, int]]:
+        """When scrapes of it alone failed: from the first to the last that did, ms."""
+        edges = np.flatnonzero(np.diff(self.failed, prepend=False, append=False))
+        return [(int(self.times[low]), int(self.times[high - 1])) for low, high in edges.reshape(-1, 2).tolist()]
+
     @property
     def first_ms(self) -> int:
         """When the target was first scraped."""
