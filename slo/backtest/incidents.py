@@ -23,10 +23,11 @@ def read_incidents(path: str | os.PathLike[str]) -> tuple[Event, ...]:
 
 
 def planted(truth: Mapping[str, Any]) -> tuple[Event, ...]:
-    """The incidents that a simulation planted, from its recording's header."""
+    """The incidents that a simulation planted, from its recording's header, each for the SLO that it was planned for."""
     return tuple(
         Event(int(one["start_ms"]), int(one["end_ms"]), str(one["kind"]), str(one["slo"]))
         for one in truth.get("incidents", ())
+        if "of" not in one
     )
 
 
@@ -47,7 +48,7 @@ def of_slo(
 
 
 def found_in(slo: Slo, counts: Counts, burn: float = INCIDENT_BURN) -> tuple[Incident, ...]:
-    """Where the SLI itself shows that the budget was spent `burn` times too fast, and a hundredth of it or more."""
+    """The incidents in the SLI itself: a burn rate of `burn` or above that consumed 1 % of the budget or more."""
     grid = counts.grid
     stretches = find_incidents(
         counts.errors, counts.total, float(slo.objective.error_budget), allowed(slo, counts), grid.step_ms, burn

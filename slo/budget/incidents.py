@@ -1,7 +1,8 @@
-"""Stretches in which an error budget was spent faster than it lasts, found in the events themselves."""
+"""Incidents: stretches that used the error budget quickly, found in the events themselves."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +12,24 @@ from slo.window import MINUTE
 
 Floats = NDArray[np.float64]
 
-# An incident spends at least this share of the period's budget, at no less than this burn rate; pauses shorter than
-# the join do not end it.
-INCIDENT_SHARE = 0.01
+# An incident burns at this rate or above, and consumes at least this share of the window's error budget.
 INCIDENT_BURN = 2.0
-INCIDENT_JOIN_MS = 30 * MINUTE
-INCIDENT_WIDEST_MS = 12 * 60 * MINUTE
-_TELLING_ERRORS = 5
+INCIDENT_SHARE = 0.01
+# A quiet pause ends an incident where it has as much traffic as this long has on average; nights hardly count.
+QUIET_MS = 120 * MINUTE
+# Sparse traffic is quiet by chance: a pause is quiet where this many errors fewer came than a pause just not quiet has,
+# or this share of the allowed errors where that is less.
+_QUIET_ERRORS = 10.0
+_QUIET_SHARE = 0.1
+# A stretch that chance would bring this often in a window, at a burn rate of 1, is no incident; one that consumes
+# the share below is, however few its errors.
+_BY_CHANCE = 0.25
+_LARGE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Steps [low, high) with their events; `share` is the share of the allowed errors that was spent in it."""
+    """Steps [low, high) with all their events; `share` is the share of the allowed errors that they consumed, a ratio."""
 
     low: int
     high: int
@@ -40,37 +47,101 @@ def find_incidents(
     burn: float = INCIDENT_BURN,
     share: float = INCIDENT_SHARE,
 ) -> tuple[Stretch, ...]:
-    """Stretches that spent the budget at `burn` times its pace or more, and `share` of `allowed_errors` or more.
+    """Stretches with a burn rate of `burn` or above that consumed `share` of `allowed_errors` or more, in order.
 
-    `errors` and `total` are events per step, `error_budget` is a ratio in 0..1. The pace is taken over as many steps
-    around each as hold five errors at that pace: one where traffic is dense, hours where it is sparse and a single
-    error says little.
+    `errors` and `total` are events per step, shape (steps,), finite; `error_budget` is a ratio in 0..1. A stretch's burn
+    rate is at or above `burn` from its start up to every other burning stretch in it, and from each of these to its end,
+    pauses included; a quiet pause ends it. It counts every event from its start to its end, begins and ends with an
+    error, and no two that are found could be one.
     """
-    everything = float(total.sum())
-    if allowed_errors <= 0 or everything <= 0:
-        return ()
-    expected = burn * error_budget * everything / len(total)
-    width = int(min(max(1, np.ceil(_TELLING_ERRORS / expected)), INCIDENT_WIDEST_MS // step_ms, len(total)))
-    around_errors, around_total = _around(errors, width), _around(total, width)
-    steps = np.flatnonzero((errors > 0) & (around_errors >= burn * error_budget * around_total))
-    if not len(steps):
-        return ()
-    breaks = np.flatnonzero(np.diff(steps) > max(1, INCIDENT_JOIN_MS // step_ms, width))
-    firsts = np.concatenate([[steps[0]], steps[breaks + 1]])
-    lasts = np.concatenate([steps[breaks], [steps[-1]]])
-    spent = np.concatenate([[0.0], np.cumsum(errors)])
     served = np.concatenate([[0.0], np.cumsum(total)])
+    everything = float(served[-1])
+    if not (allowed_errors > 0 and everything > 0):
+        return ()
+    # Nothing burns faster than by failing altogether: where `burn` is out of reach, that is the bound.
+    bound = min(1.0, burn * error_budget)
+    spent = np.concatenate([[0.0], np.cumsum(errors)])
+    burning = (errors > 0) & (errors >= (1 - 1e-9) * bound * total)
+    edges = np.flatnonzero(np.diff(burning, prepend=False, append=False))
+    busy = np.flatnonzero(total)
+    quiet = _Quiet(
+        bound,
+        everything * min(1.0, QUIET_MS / (step_ms * float(busy[-1] - busy[0] + 1))),
+        min(_QUIET_ERRORS, _QUIET_SHARE * allowed_errors),
+    )
     found = []
-    for low, high in zip(firsts.tolist(), (lasts + 1).tolist(), strict=True):
-        bad = float(spent[high] - spent[low])
-        if bad / allowed_errors >= share:
-            found.append(Stretch(low, high, bad, float(served[high] - served[low]), bad / allowed_errors))
+    for low, high in _whole(edges[::2], edges[1::2], spent, served, quiet):
+        bad, events = float(spent[high] - spent[low]), float(served[high] - served[low])
+        used = bad / allowed_errors
+        # A share that is exactly the least is not lost to rounding.
+        if used >= share * (1 - 1e-9) and _is_more_than_chance(bad, error_budget * events, allowed_errors):
+            found.append(Stretch(low, high, bad, events, used))
     return tuple(found)
 
 
-def _around(amounts: Floats, width: int) -> Floats:
-    """The sum over the `width` steps around each step, fewer at the ends."""
-    sums = np.concatenate([[0.0], np.cumsum(amounts)])
-    index = np.arange(len(amounts))
-    low, high = np.maximum(index - width // 2, 0), np.minimum(index + (width + 1) // 2, len(amounts))
-    return np.asarray(sums[high] - sums[low])
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """Which pauses end an incident: longer than `least` in events, and burning at half of the bound or less.
+
+    `bound` is an error ratio; `slack` is a number of errors that chance may hold back.
+    """
+
+    bound: float
+    least: float
+    slack: float
+
+    def ends(self, errors: float, events: float) -> bool:
+        return events > self.least and 2 * errors + self.slack < self.bound * events
+
+
+def _whole(
+    starts: NDArray[np.intp], ends: NDArray[np.intp], spent: Floats, served: Floats, quiet: _Quiet
+) -> list[tuple[int, int]]:
+    """Runs of burning steps joined into the largest stretches that burn at the bound throughout.
+
+    This is the search for all maximal scoring subsequences of Ruzzo and Tompa, where a step scores its errors above the
+    bound. One look at each run: `before` names for each stretch the last one that began lower, so that a search skips
+    all between.
+    """
+    excess = spent - quiet.bound * served
+    rounding = 1e-12 * (float(spent[-1]) + quiet.bound * float(served[-1]))
+    begun, reached = excess[starts].tolist(), excess[ends].tolist()
+    bad_at_start, bad_at_end = spent[starts].tolist(), spent[ends].tolist()
+    events_at_start, events_at_end = served[starts].tolist(), served[ends].tolist()
+    # Stretches as (first run, last run), and for each the position of `before`.
+    firsts: list[int] = []
+    lasts: list[int] = []
+    before: list[int] = []
+    for run in range(len(begun)):
+        first, place = run, len(firsts) - 1
+        while True:
+            while place >= 0 and begun[firsts[place]] > begun[first] + rounding:
+                place = before[place]
+            if place < 0 or reached[lasts[place]] > reached[run] + rounding:
+                break
+            last = lasts[place]
+            if quiet.ends(bad_at_start[first] - bad_at_end[last], events_at_start[first] - events_at_end[last]):
+                break
+            first = firsts[place]
+            del firsts[place:], lasts[place:]
+            place = before[place]
+            del before[len(firsts) :]
+        firsts.append(first)
+        lasts.append(run)
+        before.append(place)
+    low, high = starts[firsts].tolist(), ends[lasts].tolist()
+    return list(zip(low, high, strict=True))
+
+
+def _is_more_than_chance(errors: float, expected: float, allowed: float) -> bool:
+    """Whether errors that come singly, at a burn rate of 1, would hardly ever lie as close as these.
+
+    `expected` is how many such errors this stretch would have, `allowed` the window. By Chernoff's bound on the errors
+    that follow a first one.
+    """
+    if errors >= _LARGE_SHARE * allowed:
+        return True
+    following = errors - 1
+    if following <= expected:
+        return False
+    return math.log(allowed) + following - expected - following * math.log(following / expected) <= math.log(_BY_CHANCE)

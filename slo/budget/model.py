@@ -51,9 +51,9 @@ TROUBLE = {state: rank for rank, state in enumerate(State)}
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A stretch in which the error budget was spent faster than it lasts.
+    """A stretch that used the error budget quickly, with all events from its start to its end.
 
-    `budget_share` is the share of the period's whole error budget (a ratio) that was spent in it.
+    `budget_share` is the share of the window's whole error budget (a ratio) that it consumed.
     """
 
     start: datetime

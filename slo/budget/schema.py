@@ -68,7 +68,7 @@ class AlertShape(_Model):
 
 
 class IncidentShape(_Model):
-    """A stretch that spent the budget at twice its pace or more, and a hundredth of it or more."""
+    """A stretch with a burn rate of 2 or above, pauses included, that consumed 1% of the error budget or more."""
 
     start: Time
     end: Time

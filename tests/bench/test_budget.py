@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from slo.budget.evaluate import evaluate_all
+from slo.budget.incidents import find_incidents
 from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli.ratio import Ratio
@@ -72,3 +73,11 @@ def test_start(benchmark: Any, program: str) -> None:
     benchmark.pedantic(
         lambda: subprocess.run([sys.executable, "-c", program], check=True, capture_output=True), rounds=5
     )
+
+
+@pytest.mark.benchmark(group="budget")
+def test_incidents_of_a_month_in_the_worst_case(benchmark: Any) -> None:
+    """A burn about at the bound, where chance makes the most stretches."""
+    total = np.full(8640, 10_000.0)
+    errors = np.random.default_rng(1).binomial(10_000, 0.02, 8640).astype(np.float64)
+    benchmark(find_incidents, errors, total, 0.01, 0.01 * total.sum(), 300_000)

@@ -367,6 +367,19 @@ def test_incidents_hold_their_events_to_the_event(tmp_path: Path) -> None:
     assert len(outages) >= 5
 
 
+def test_dropouts_are_the_failed_scrapes_of_single_targets(all_of_it: tuple[Specs, Samples, Header]) -> None:
+    _, samples, header = all_of_it
+    dropouts = header.truth["dropouts"]
+    assert dropouts
+    for one in dropouts:
+        target = ("up", one["job"], one["instance"])
+        for up in samples.series:
+            if (up.labels["__name__"], up.labels["job"], up.labels["instance"]) != target:
+                continue
+            inside = (up.times >= one["start_ms"]) & (up.times <= one["end_ms"])
+            assert inside.any() and not up.values[inside].any()
+
+
 def test_without_incidents_only_steady_errors_are_left(tmp_path: Path) -> None:
     specs = specs_of(tmp_path, CASES["errors by status"])
     _, header = simulate(specs, days=DAYS, seed=1, end_ms=END, incidents=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from slo.errors import SloError
 from slo.promql.ast import VectorSelector, walk
 from slo.promql.parse import parse
 from slo.promql.samples import Samples
@@ -21,12 +20,13 @@ from slo.sli.ratio import Ratio
 from slo.sli.raw import Raw
 from slo.sli.threshold import Threshold
 from slo.source.recording import Header
-from slo.source.simulation import flows, histograms
+from slo.source.simulation import check, flows, histograms
 from slo.source.simulation.counters import Row, Truth
+from slo.source.simulation.fleet import Fleet
 from slo.source.simulation.forms import form
 from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
 from slo.source.simulation.scenario import Scenario
-from slo.source.simulation.world import Histogram, World
+from slo.source.simulation.world import Histogram, World, cannot
 from slo.spec.model import Slo, Specs
 from slo.spec.split import any_value
 from slo.window import DAY, HOUR
@@ -59,32 +59,50 @@ def simulate(
     # A label that budgets are told apart by has values, though no selector names any.
     slos = sorted((_with_values(slo) for slo in specs.values()), key=lambda slo: slo.id)
     clocks: dict[tuple[str, str, int], Clock] = {}
-    truth = {slo.id: Truth() for slo in slos}
-    world = World(stage, lambda *key: clocks[key], truth)
+    hours = -(-stage.length_ms // HOUR)
+    truth = {slo.id: Truth(end_ms - hours * HOUR, hours) for slo in slos}
+    world = World(
+        stage,
+        lambda *key: clocks[key],
+        truth,
+        fleet=Fleet(tuple(event for event in written.events if event.start_ms < end_ms)),
+    )
     asked = [selector for slo in slos for selector in slo.sli.selectors()]
     world.asked = frozenset(selector.name for selector in asked if selector.name is not None)
     for selector in asked:
         own = [matcher for matcher in selector.matchers if matcher.label == "le"]
         world.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
     planned = [span for slo in slos if not isinstance(slo.sli, Outage) for span in world.planned(slo)]
+    for slo in slos:
+        if isinstance(slo.sli, Ratio | Latency | Raw):
+            world.suffers(slo, world.spans[slo.id])  # those of a value or a check are what its metric is made to do
     set_gaps(stage, planned)
 
     def clock(job: str, instance: str, interval_ms: int) -> Clock:
         key = (job, instance, interval_ms)
         if key not in clocks:
-            clocks[key] = make_clock(stage, job, instance, interval_ms, planned)
+            clocks[key] = make_clock(stage, job, instance, interval_ms, planned, world.fleet.changes(job, instance))
         return clocks[key]
 
     world.clock = clock
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
-    for labels, times, values in _rows(slos, world):
-        named = {name: value for name, value in labels.items() if value}
-        key = tuple(sorted(named.items()))
-        if key in rows:
-            raise SloError(f"cannot simulate {named['__name__']}: two SLOs use it in ways that do not fit together")
-        rows[key] = (named, *_unique(times, values))
-    for labels, times, values in _beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written):
-        rows[tuple(sorted(labels.items()))] = (labels, *_unique(times, values))
+
+    def keep(found: Iterable[Row]) -> None:
+        for labels, times, values in found:
+            named = {name: value for name, value in labels.items() if value}
+            key = tuple(sorted(named.items()))
+            if key in rows:
+                raise check.conflict(named["__name__"], slos)
+            rows[key] = (named, *_unique(times, values))
+
+    keep(check.by_name(_rows(slos, world), slos))
+    keep(_beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written))
+    if world.fleet.events:
+        world.fleet.check()
+        made = world.fleet.seen(rows.values())
+        rows.clear()
+        keep(made)
+    check.every_selector_has_data(slos, rows)
     header = Header(stage.start_ms, end_ms, f"simulation, seed {seed}", _told(stage, slos, world, clocks, written))
     return Samples.from_series(rows[key] for key in sorted(rows)), header
 
@@ -99,7 +117,8 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     for slo in slos:
         if isinstance(slo.sli, Threshold) and world.stage.written is not None:
             for metric in _by_metric(slo, slo.sli):
-                world.drops.setdefault(metric, []).extend(span for span in world.planned(slo) if span.level)
+                drops = [span for span in world.planned(slo) if span.level]
+                world.drops.setdefault(metric, []).extend(drops)
     for slo in slos:
         match slo.sli:
             case Ratio() | Raw() as sli:
@@ -128,7 +147,7 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
                     else:
                         gauges.setdefault(metric, []).append((slo, sli))
             case NativeLatency():
-                raise SloError(f"cannot simulate {slo.id}: recordings hold no native histograms")
+                raise cannot(slo, "recordings hold no native histograms; use a classic one")
             case Outage():
                 pass  # its series are those of the SLO that it is of
     for metric, users in latencies.items():
@@ -154,14 +173,21 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
             selectors = [s for _, sli in held for s in sli.selectors() if s.name == metric]
             yield from flows.gauge(metric, held, selectors, world)
     for metric, judged in free.items():
-        slo, sli, selectors = judged[0]
         if metric in known:
+            for slo, _, _ in judged if metric in ratios else ():
+                world.suffers(slo, [span for span in world.drops.get(metric, ()) if span in world.planned(slo)])
             continue
-        if len(selectors) == 1:
-            yield from flows.throughput(metric, slo, sli, selectors[0], world)
-        else:
-            ratio = Ratio(selectors[0], selectors[1], "errors")
-            yield from flows.count_events(metric, [(_shadow(slo, world), ratio)], world)
+        made: list[Mapping[str, str]] = []
+        for slo, sli, selectors in judged:
+            if all(any(check.accepts(selector, labels) for labels in made) for selector in selectors):
+                continue  # it reads what another's counters hold
+            if len(selectors) == 1:
+                rows = list(flows.throughput(metric, slo, sli, selectors[0], world))
+            else:
+                ratio = Ratio(selectors[0], selectors[1], "errors")
+                rows = list(flows.count_events(metric, [(_shadow(slo, world), ratio)], world))
+            made += [row[0] for row in rows]
+            yield from rows
 
 
 def _beside(specs: Specs, world: World, known: set[str], written: Scenario) -> Iterable[Row]:
@@ -193,13 +219,15 @@ def _shadow(slo: Slo, world: World) -> Slo:
     """Stands for an SLO that is judged per slice where its events are counted: the same incidents, no truth told."""
     shadow = replace(slo, name=f"{slo.name}{_SHADOW}")
     world.spans[shadow.id] = world.planned(slo)
-    world.truth.setdefault(shadow.id, Truth())
+    world.suffers(slo, world.planned(slo))
+    own = world.truth[slo.id]
+    world.truth.setdefault(shadow.id, Truth(own.first_hour_ms, own.hours))
     return shadow
 
 
 def _name(selector: VectorSelector, slo: Slo) -> str:
     if selector.name is None:
-        raise SloError(f"cannot simulate {slo.id}: {selector} names no metric")
+        raise cannot(slo, f"{selector} names no metric; name one")
     return selector.name
 
 
@@ -212,26 +240,23 @@ def _told(
     stage: Stage, slos: Sequence[Slo], world: World, clocks: dict[tuple[str, str, int], Clock], written: Scenario
 ) -> dict[str, Any]:
     """The truth as plain data."""
-    hours = -(-stage.length_ms // HOUR)
-    first_hour = stage.end_ms - hours * HOUR
-
-    def hourly(parts: list[tuple[Ints, Ints]]) -> list[int]:
-        sums = np.zeros(hours, dtype=np.int64)
-        for times, events in parts:
-            np.add.at(sums, np.clip((times - first_hour - 1) // HOUR, 0, hours - 1), events)
-        return [int(value) for value in sums]
-
-    def within(parts: list[tuple[Ints, Ints]], span: Span) -> int:
-        return sum(int(events[(times > span.start_ms) & (times <= span.end_ms)].sum()) for times, events in parts)
-
     told: dict[str, Any] = {
         "seed": stage.seed,
         "incidents": [],
         "gaps": [{"start_ms": gap.start_ms, "end_ms": gap.end_ms, "kind": gap.kind} for gap in stage.gaps],
         "restarts": [
-            {"job": job, "instance": instance, "at_ms": int(clock.times[index])}
+            {
+                "job": job,
+                "instance": world.fleet.name_at(job, instance, int(clock.times[index])),
+                "at_ms": int(clock.times[index]),
+            }
             for (job, instance, _), clock in sorted(clocks.items())
             for index in clock.restarts
+        ],
+        "dropouts": [
+            {"job": job, "instance": world.fleet.name_at(job, instance, low), "start_ms": low, "end_ms": high}
+            for (job, instance, _), clock in sorted(clocks.items())
+            for low, high in clock.dropouts()
         ],
         "slos": {},
     }
@@ -241,31 +266,39 @@ def _told(
             for name, spans in sorted(written.alerts.items())
             for span in spans
         ]
+    if world.fleet.events:
+        told["events"] = world.fleet.truth()
     for slo in slos:
         known = world.truth[slo.id]
-        spans = world.spans.get(slo.id, [])
         told["incidents"] += [
             {
                 "slo": slo.id,
                 "kind": span.kind,
                 "start_ms": span.start_ms,
                 "end_ms": span.end_ms,
-                "errors": within(known.happened_errors, span),
-                "total": within(known.happened_total, span),
+                "errors": errors,
+                "total": total,
+                **_planned_for(slo, span, slos, world),
             }
-            for span in spans
+            for span, (errors, total) in sorted(known.spans.items(), key=lambda item: item[0].start_ms)
         ]
-        if known.happened_total:
-            errors, total = hourly(known.revealed_errors), hourly(known.revealed_total)
+        if known.known:
             told["slos"][slo.id] = {
                 "errors": known.errors,
                 "total": known.total,
                 "revealed": {
-                    "errors": sum(errors),
-                    "total": sum(total),
-                    "hour_start_ms": first_hour,
-                    "hourly_errors": errors,
-                    "hourly_total": total,
+                    "errors": int(known.hourly_errors.sum()),
+                    "total": int(known.hourly_total.sum()),
+                    "hour_start_ms": known.first_hour_ms,
+                    "hourly_errors": known.hourly_errors.tolist(),
+                    "hourly_total": known.hourly_total.tolist(),
                 },
             }
     return told
+
+
+def _planned_for(slo: Slo, span: Span, slos: Sequence[Slo], world: World) -> dict[str, str]:
+    """The other SLO that an incident was planned for, where this one only counts the same events."""
+    if span in world.spans.get(slo.id, ()):
+        return {}
+    return {"of": next(other.id for other in slos if span in world.spans.get(other.id, ()))}

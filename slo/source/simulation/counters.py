@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from slo.promql.samples import STALE
-from slo.source.simulation.plan import Clock, Flags, Floats, Ints
+from slo.source.simulation.plan import Clock, Flags, Floats, Ints, Span
+from slo.window import HOUR
 
 Row = tuple[dict[str, str], Ints, Floats]
 
@@ -29,27 +31,43 @@ class Counter:
 
 @dataclass
 class Truth:
-    """What an SLO's events really were: whole arrays per target are added up."""
+    """What an SLO's events really were, over `hours` whole hours from `first_hour_ms` on.
 
+    `hourly_errors` and `hourly_total` are what scrapes reveal, int64 of shape (hours,). `spans` holds [bad, all] events of
+    each incident.
+    """
+
+    first_hour_ms: int
+    hours: int
     errors: int = 0
     total: int = 0
-    revealed_errors: list[tuple[Ints, Ints]] = field(default_factory=list)
-    revealed_total: list[tuple[Ints, Ints]] = field(default_factory=list)
-    happened_errors: list[tuple[Ints, Ints]] = field(default_factory=list)
-    happened_total: list[tuple[Ints, Ints]] = field(default_factory=list)
+    known: bool = False
+    spans: dict[Span, list[int]] = field(default_factory=dict)
+    hourly_errors: Ints = field(init=False)
+    hourly_total: Ints = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hourly_errors = np.zeros(self.hours, dtype=np.int64)
+        self.hourly_total = np.zeros(self.hours, dtype=np.int64)
 
     def add(self, times: Ints, interval_ms: int, happened: tuple[Ints, Ints], revealed: tuple[Ints, Ints]) -> None:
         """One target's (bad, all) events, per scrape interval that ends at `times`.
 
         They happened in its middle, as incidents see it (`plan.added`); a check, of no interval, at its time.
         """
+        self.known = True
         self.errors += int(happened[0].sum())
         self.total += int(happened[1].sum())
         middle = times - interval_ms // 2
-        self.happened_errors.append((middle, happened[0]))
-        self.happened_total.append((middle, happened[1]))
-        self.revealed_errors.append((times, revealed[0]))
-        self.revealed_total.append((times, revealed[1]))
+        if self.spans:
+            sums = [np.concatenate([[0], np.cumsum(events)]) for events in happened]
+            for span, counted in self.spans.items():
+                low, high = np.searchsorted(middle, [span.start_ms, span.end_ms], side="right")
+                counted[0] += int(sums[0][high] - sums[0][low])
+                counted[1] += int(sums[1][high] - sums[1][low])
+        hour = np.clip((times - self.first_hour_ms - 1) // HOUR, 0, self.hours - 1)
+        np.add.at(self.hourly_errors, hour, revealed[0])
+        np.add.at(self.hourly_total, hour, revealed[1])
 
 
 def counter(
@@ -66,6 +84,7 @@ def counter(
     A lazy one is there only once it has counted something since its process began; one that is `like` another is there
     where that is.
     """
+    base = 0 if clock.is_new else base
     kept = happened - lost
     value = base + np.cumsum(kept)
     for index in clock.restarts:
@@ -75,9 +94,10 @@ def counter(
     revealed = np.zeros(len(value), dtype=np.int64)
     if len(seen):
         grown = np.diff(value[seen])
-        # A restart reveals the whole new value, unless it has outgrown the old one unseen.
-        revealed[seen[1:]] = np.where(grown < 0, value[seen[1:]], grown)
-        if int(clock.times[seen[0]]) > clock.first_ms:
+        # A restart reveals the whole new value, unless it has outgrown the old one unseen; another process always does.
+        process = np.searchsorted(clock.starts, seen, side="right")
+        revealed[seen[1:]] = np.where((grown < 0) | (np.diff(process) > 0), value[seen[1:]], grown)
+        if int(clock.times[seen[0]]) > clock.first_ms or clock.is_new:
             revealed[seen[0]] = value[seen[0]]
     ended = _endings(visible, clock)
     held = visible | ended
@@ -100,13 +120,14 @@ def lose(random: np.random.Generator, happened: Ints, clock: Clock) -> Ints:
     return lost
 
 
-def split(random: np.random.Generator, events: Ints, shares: list[float]) -> list[Ints]:
-    """Events dealt out by shares, to the event."""
+def split(random: np.random.Generator, events: Ints, shares: Sequence[float] | Sequence[Floats]) -> list[Ints]:
+    """Events dealt out by shares, each a number or one per step, to the event."""
     parts: list[Ints] = []
-    left, whole = events, sum(shares)
+    left, whole = events, np.asarray(sum(shares))
     for share in shares[:-1]:
-        part = random.binomial(left, min(1.0, share / whole)) if whole > 0 else np.zeros_like(left)
+        chance = np.divide(share, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole > 0))
+        part = random.binomial(left, np.clip(chance, 0.0, 1.0))
         parts.append(part.astype(np.int64))
         left = left - part
-        whole -= share
+        whole = whole - share
     return [*parts, left.astype(np.int64)]

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slo.promql.ast import Aggregate, VectorSelector
-from slo.promql.parse import parse
+from slo.promql.ast import VectorSelector
 from slo.sli.freshness import Freshness
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.threshold import Threshold
+from slo.source.simulation.ages import HELD, Line, aged, driver, made_of, moved_by_time, renewals, summed
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.forms import Apart
-from slo.source.simulation.labels import instances, label_sets, selects
+from slo.source.simulation.labels import Selected, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, added, background, traffic
-from slo.source.simulation.world import World, job_of, spans_of
+from slo.source.simulation.world import World, cannot, job_of, spans_of
 from slo.spec.model import Slo
 
 _RESTART_EACH = 4  # scrapes
+_MANY = 50  # label sets
+_ALL = 1 - 1e-9  # a weight, but for rounding
 
 
 def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -> Iterable[Row]:
@@ -33,47 +35,119 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
     if timed is not None:
         own += [replace(selector, name=metric) for selector in timed.selectors]
         interval = min(interval, timed.interval_ms)
-    sets = label_sets(own, job)
+    pairs = [(sli.total, sli.part) for _, sli in slos if sli.part.name == metric and not isinstance(sli, Apart)]
+    sets = label_sets(own, job, pairs)
+    selected = Selected(sets)
+    for slo, sli in slos:
+        if sli.part.name == metric and not _bad_sets(sli, selected):
+            raise cannot(slo, f"no series that {sli.total} selects is a bad event by {sli.part}; correct the selectors")
     for job_name in sorted({labels.get("job", "") for labels in sets}):
-        group = [labels for labels in sets if labels.get("job", "") == job_name]
-        here = [(slo, sli) for slo, sli in slos if any(selects(sli.total, labels) for labels in group)]
-        # One class of bad events per way of telling them apart.
-        classes: dict[Ratio, Slo] = {}
-        for slo, sli in here:
-            classes.setdefault(sli, slo)
-        classes_of = {slo.id: sli for sli, slo in classes.items()}
-        weights = _weights(group, list(classes))
-        for instance in instances(own, job_name):
+        group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, world)
+        here = group.slos
+        waiting = _Waiting(group, metric)
+        names = world.instances(own, job_name)
+        world.reserve([slo for slo, _ in here or slos], len(group.sets) * len(names), interval)
+        for instance in names:
             random = world.stage.random("events", metric, job_name, instance)
             clock = world.clock(job_name, instance, interval)
             left = random.poisson(
-                traffic(clock.times, interval, world.stage) * world.share(metric, clock.times)
+                traffic(clock.times, interval, world.stage) * world.share(metric, clock.times) * clock.running
             ).astype(np.int64)
             lost = lose(random, left, clock)
             bad: list[tuple[Ints, Ints]] = []
-            for slo, weight in zip(classes.values(), weights, strict=True):
-                alike = [other for other, sli in here if sli == classes_of[slo.id]]
-                chance = weight * added(clock.times, interval, spans_of(alike, world), background(slo, world.stage))
+            good: dict[int, Floats] = {}
+            for number, (slo, weight) in enumerate(zip(group.planners, group.weights, strict=True)):
+                spans = group.spans[number]
+                ratio = added(clock.times, interval, spans, background(slo, world.stage))
+                chance = weight * ratio
+                if weight < _ALL:
+                    good[number] = 1 - ratio
                 events = random.binomial(left - lost, chance).astype(np.int64)
                 gone = random.binomial(lost, chance).astype(np.int64)
                 bad.append((events + gone, gone))
                 left, lost = left - events - gone, lost - gone
             pools = [*bad, (left, lost)]
-            counters = list(_dealt(random, metric, group, list(classes), pools, clock, instance))
-            foreign = list(_parts(random, metric, list(classes), pools, clock, instance, job_name))
-            yield from (one.row for _, one in counters)
-            yield from (one.row for _, one in foreign)
+            counters = _dealt(random, metric, group, pools, good, clock, instance)
+            foreign = _parts(random, metric, group.classes, pools, clock, instance, job_name)
+            made = [*counters.values(), *foreign.values()]
+            yield from (one.row for one in made if len(one.row[1]))
+            waiting.look(clock, counters, foreign)
             if timed is not None:
-                world.requests.setdefault(metric, []).extend(one for _, one in counters)
+                world.requests.setdefault(metric, []).extend(counters.values())
+            by_selector: dict[VectorSelector, tuple[Ints, Ints]] = {}
             for slo, sli in here:
-                whole = _picked(counters, sli.total)
-                counted = _picked(counters if sli.part.name == metric else foreign, sli.part)
+                for selector in (sli.total, sli.part):
+                    if selector not in by_selector:
+                        by_selector[selector] = _picked(group, counters, foreign, selector, metric)
+                whole, counted = by_selector[sli.total], by_selector[sli.part]
                 world.truth[slo.id].add(
                     clock.times,
                     interval,
                     _bad_and_all(whole[0], counted[0], sli),
                     _bad_and_all(whole[1], counted[1], sli),
                 )
+        yield from waiting.rows()
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One job's label sets of a metric, and how its SLOs' events fall to them.
+
+    `classes` are the ways of telling bad events apart, each with the SLO that plans for it, its incidents, and the share of all
+    events that its total selects. `members` are the positions of the sets that hold each class's bad events; the last are those
+    of events that are good to all.
+    """
+
+    sets: list[dict[str, str]]
+    selected: Selected
+    slos: list[tuple[Slo, Ratio]]
+    classes: list[Ratio]
+    planners: list[Slo]
+    spans: list[list[Span]]
+    weights: list[float]
+    members: list[list[int]]
+
+    @staticmethod
+    def of(sets: list[dict[str, str]], slos: Sequence[tuple[Slo, Ratio]], world: World) -> _Group:
+        selected = Selected(sets)
+        here = [(slo, sli) for slo, sli in slos if selected.by(sli.total)]
+        users: dict[Ratio, list[Slo]] = {}
+        for slo, sli in here:
+            users.setdefault(sli, []).append(slo)
+        classes = list(users)
+        spans = [spans_of(alike, world) for alike in users.values()]
+        for alike, theirs in zip(users.values(), spans, strict=True):
+            for slo in alike:
+                world.suffers(slo, theirs)
+        members = _members(classes, selected, len(sets))
+        weights = _weights(members[-1] or list(range(len(sets))), classes, selected)
+        return _Group(sets, selected, here, classes, [alike[0] for alike in users.values()], spans, weights, members)
+
+
+class _Waiting:
+    """Parts all of whose series would come with their first event, while none came: each gets a series that stands at 0."""
+
+    def __init__(self, group: _Group, metric: str) -> None:
+        self._places = {
+            number: group.selected.by(sli.part) if sli.part.name == metric else [-1 - number]
+            for number, sli in enumerate(group.classes)
+        }
+        self._first: dict[int, tuple[Clock, dict[str, str]]] = {}
+
+    def look(self, clock: Clock, counters: Mapping[int, Counter], foreign: Mapping[int, Counter]) -> None:
+        """Takes note of one instance's counters."""
+        for number, places in list(self._places.items()):
+            found = [counters[place] if place >= 0 else foreign.get(number) for place in places]
+            made = [one for one in found if one is not None]
+            if any(one.visible.any() for one in made):
+                del self._places[number]
+            elif made:
+                self._first.setdefault(number, (clock, made[0].row[0]))
+
+    def rows(self) -> Iterable[Row]:
+        """The series of those that still wait, each once."""
+        for clock, labels in {id(self._first[n][1]): self._first[n] for n in self._places if n in self._first}.values():
+            yield labels, clock.times[clock.present], np.zeros(int(clock.present.sum()))
 
 
 def _bad_and_all(whole: Ints, part: Ints, sli: Ratio) -> tuple[Ints, Ints]:
@@ -82,69 +156,113 @@ def _bad_and_all(whole: Ints, part: Ints, sli: Ratio) -> tuple[Ints, Ints]:
     return (part if sli.part_is == "errors" else whole - part), whole
 
 
-def _class_of(labels: dict[str, str], classes: Sequence[Ratio]) -> int:
-    """Which class's bad events a label set of the total counts; the last one is that of the good."""
+def _bad_sets(sli: Ratio, selected: Selected) -> list[int]:
+    """The positions of the total's label sets whose events are bad; none where another metric counts these."""
+    if sli.part.name != sli.total.name:
+        return []
+    part = selected.by(sli.part)
+    if isinstance(sli, Apart):
+        return part
+    within, counted = selected.by(sli.total), set(part)
+    return [number for number in within if (number in counted) == (sli.part_is == "errors")]
+
+
+def _members(classes: Sequence[Ratio], selected: Selected, count: int) -> list[list[int]]:
+    """The positions of each class's bad events, by the first class that has them; the last are those of the good.
+
+    A class whose sets are all another's too shares them.
+    """
+    taken = [len(classes)] * count
+    for number, sli in reversed(list(enumerate(classes))):
+        for place in _bad_sets(sli, selected):
+            taken[place] = number
+    members: list[list[int]] = [[] for _ in range(len(classes) + 1)]
+    for place, number in enumerate(taken):
+        members[number].append(place)
     for number, sli in enumerate(classes):
         if sli.part.name != sli.total.name:
-            continue
-        within = isinstance(sli, Apart) or selects(sli.total, labels)
-        if within and selects(sli.part, labels) == (sli.part_is == "errors"):
-            return number
-    return len(classes)
+            # Bad events that another metric counts are events of the total like all others.
+            everything = selected.by(sli.total)
+            members[number] = [place for place in everything if taken[place] == len(classes)] or everything
+        elif not members[number]:
+            members[number] = _bad_sets(sli, selected)
+    return members
 
 
-def _weights(sets: Sequence[dict[str, str]], classes: Sequence[Ratio]) -> list[float]:
+def _weights(good: Sequence[int], classes: Sequence[Ratio], selected: Selected) -> list[float]:
     """The share of all events that each class's total selects: what its error ratio is a ratio of."""
-    good = [labels for labels in sets if _class_of(labels, classes) == len(classes)] or list(sets)
-    shares = _shares(good)
-    whole = sum(shares)
-    return [
-        sum(share for labels, share in zip(good, shares, strict=True) if selects(sli.total, labels)) / whole
-        for sli in classes
-    ]
+    shares = dict(zip(good, _shares(good), strict=True))
+    whole = sum(shares.values())
+    return [sum(shares.get(place, 0.0) for place in selected.by(sli.total)) / whole for sli in classes]
 
 
-def _shares(members: Sequence[object]) -> list[float]:
-    """How events fall to label sets: most to the first."""
+def _shares(members: Sequence[int]) -> list[float]:
+    """How events fall to label sets: most to the first, but to many evenly."""
+    if len(members) > _MANY:
+        return [1 / len(members)] * len(members)
     return [0.9] + [0.1 / len(members)] * (len(members) - 1)
 
 
 def _dealt(
     random: np.random.Generator,
     metric: str,
-    sets: Sequence[dict[str, str]],
-    classes: Sequence[Ratio],
+    group: _Group,
     pools: Sequence[tuple[Ints, Ints]],
+    good: Mapping[int, Floats],
     clock: Clock,
     instance: str,
-) -> Iterable[tuple[dict[str, str], Counter]]:
-    """The total's own series: each pool of events dealt out to the label sets of its class.
+) -> dict[int, Counter]:
+    """The total's own series, by the positions of their label sets: each pool of events dealt out to those of its class.
 
-    Bad events that another metric counts are events of the total like all others.
+    `good` is the share of good events over time of the classes whose total is a part of all events: what is good of all falls to
+    each set by how much is good of its own.
     """
-    by_class: dict[int, list[int]] = {}
-    for number, labels in enumerate(sets):
-        by_class.setdefault(_class_of(labels, classes), []).append(number)
-    usual = by_class.get(len(classes), [])
     nothing = np.zeros(len(clock.times), dtype=np.int64)
-    dealt = {number: (nothing, nothing) for members in by_class.values() for number in members}
+    dealt = dict.fromkeys(_in_order(group), (nothing, nothing))
     for kind, (events, lost) in enumerate(pools):
-        members = by_class.get(kind, [])
-        if kind < len(classes) and classes[kind].part.name != metric and not isinstance(classes[kind], Apart):
-            members = [number for number in usual if selects(classes[kind].total, sets[number])]
+        members = group.members[kind]
         if not members:
             continue
-        shares = _shares(members)
+        usual = _shares(members)
+        shares = _good_shares(usual, members, group, good) if kind == len(group.classes) and good else usual
         parts = zip(members, split(random, events - lost, shares), split(random, lost, shares), strict=True)
         for number, kept, gone in parts:
             before = dealt[number]
             dealt[number] = (before[0] + kept, before[1] + gone)
     # Each total has a series that was there before the first scrape: its target is known from then on.
-    old = {next((n for n in usual if selects(sli.total, sets[n])), None) for sli in classes}
+    fine = set(group.members[-1])
+    old = {next((n for n in group.selected.by(sli.total) if n in fine), None) for sli in group.classes}
+    found = {}
     for number, (kept, gone) in dealt.items():
         base = int(random.integers(10_000, 1_000_000)) if number in old else 0
-        full = {"__name__": metric, **sets[number], "instance": instance}
-        yield full, counter(full, kept + gone, gone, clock, base, lazy=number not in old)
+        full = {"__name__": metric, **group.sets[number], "instance": instance}
+        found[number] = counter(full, kept + gone, gone, clock, base, lazy=number not in old)
+    return found
+
+
+def _good_shares(
+    shares: Sequence[float], members: Sequence[int], group: _Group, good: Mapping[int, Floats]
+) -> list[Floats]:
+    found = [np.full(len(next(iter(good.values()))), share) for share in shares]
+    places = {place: position for position, place in enumerate(members)}
+    for number, ratio in good.items():
+        for place in group.selected.by(group.classes[number].total):
+            if place in places:
+                found[places[place]] *= ratio
+    return found
+
+
+def _in_order(group: _Group) -> Iterable[int]:
+    """All positions, by the order in which a first look through the sets meets their classes."""
+    first: dict[int, list[int]] = {}
+    class_of = {}
+    for kind in range(len(group.members) - 1, -1, -1):
+        foreign = kind < len(group.classes) and group.classes[kind].part.name != group.classes[kind].total.name
+        if not foreign:
+            class_of.update(dict.fromkeys(group.members[kind], kind))
+    for number in range(len(group.sets)):
+        first.setdefault(class_of[number], []).append(number)
+    return itertools.chain(*first.values())
 
 
 def _parts(
@@ -155,9 +273,10 @@ def _parts(
     clock: Clock,
     instance: str,
     job: str,
-) -> Iterable[tuple[dict[str, str], Counter]]:
-    """Parts that are metrics of their own: bad events, or all but those."""
-    for sli, (events, lost) in zip(classes, pools, strict=False):
+) -> dict[int, Counter]:
+    """Parts that are metrics of their own, by the number of their class: bad events, or all but those."""
+    found = {}
+    for number, (sli, (events, lost)) in enumerate(zip(classes, pools, strict=False)):
         part, how = sli.part, sli.part_is
         if part.name == metric:
             continue
@@ -166,12 +285,21 @@ def _parts(
             events, lost = everything[0] - events, everything[1] - lost
         for labels in [found for found in label_sets([part], job) if found.get("job", "") == job][:1]:
             full = {"__name__": part.name or "", **labels, "instance": instance}
-            yield full, counter(full, np.asarray(events), np.asarray(lost), clock, 0, lazy=how == "errors")
+            found[number] = counter(full, np.asarray(events), np.asarray(lost), clock, 0, lazy=how == "errors")
+    return found
 
 
-def _picked(counters: Sequence[tuple[dict[str, str], Counter]], selector: VectorSelector) -> tuple[Ints, Ints]:
-    chosen = [one for labels, one in counters if labels["__name__"] == selector.name and selects(selector, labels)]
-    nothing = np.zeros(len(counters[0][1].happened) if counters else 1, dtype=np.int64)
+def _picked(
+    group: _Group, counters: dict[int, Counter], foreign: dict[int, Counter], selector: VectorSelector, metric: str
+) -> tuple[Ints, Ints]:
+    """What happened and what was revealed, in all series that a selector selects."""
+    if selector.name == metric:
+        chosen = [counters[number] for number in group.selected.by(selector) if number in counters]
+    else:
+        chosen = [
+            one for one in foreign.values() if one.row[0]["__name__"] == selector.name and selects(selector, one.row[0])
+        ]
+    nothing = np.zeros_like(next(iter(counters.values())).happened)
     happened = sum((one.happened for one in chosen), start=nothing)
     revealed = sum((one.revealed for one in chosen), start=nothing)
     return happened, revealed
@@ -186,7 +314,10 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
         users = [(slo, sli) for slo, sli in slos if selects(sli.metric, labels)]
         # The narrowest selector's SLO plans the incidents: `up` alone has those of every job.
         owner = max(users, key=lambda user: len(user[1].metric.matchers))[0]
-        for position, instance in enumerate(instances(own, labels.get("job", ""))):
+        for slo, _ in users:
+            world.suffers(slo, world.planned(owner))
+        for position, instance in enumerate(world.instances(own, labels.get("job", ""))):
+            world.reserve([owner], 1, interval)
             random = world.stage.random("probe", metric, labels.get("job", ""), instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
             spans = [
@@ -209,37 +340,75 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
 def gauge(
     metric: str, slos: Sequence[tuple[Slo, Threshold]], selectors: Sequence[VectorSelector], world: World
 ) -> Iterable[Row]:
-    """A gauge well within the first SLO's bound, and beyond it in its incidents."""
-    slo, sli = slos[0]
-    job = job_of([slo])
-    interval = slo.scrape_interval_ms
-    well, beyond = (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
-    root = parse(sli.expr)
-    spread = 1
-    if isinstance(root, Aggregate) and root.op == "sum":
-        spread = sum(len(instances(selectors, labels.get("job", ""))) for labels in label_sets(selectors, job))
-    for labels in label_sets(selectors, job):
-        for instance in instances(selectors, labels.get("job", "")):
+    """A gauge well within its SLO's bound, and beyond it in that one's incidents.
+
+    Where several SLOs read a series it is the one with the narrowest selector that plans for it.
+    """
+    own = {slo.id: [s for s in sli.selectors() if s.name == metric] for slo, sli in slos}
+    for labels in label_sets(selectors, job_of([slos[0][0]])):
+        users = [user for user in slos if any(selects(s, labels) for s in own[user[0].id])] or slos[:1]
+        slo, sli = max(users, key=lambda user: max(len(s.matchers) for s in own[user[0].id]))
+        well, beyond = _levels(sli)
+        spans = _whole(world.planned(slo))
+        line = moved_by_time(slo, sli, metric)
+        for other, theirs in users:
+            if other is slo:
+                world.suffers(slo, spans)
+            elif theirs.expr == sli.expr:
+                reached = [(span, float(sli.bound) * (span.level or beyond)) for span in spans]
+                world.suffers(other, [span for span, value in reached if _is_beyond(value, theirs)])
+        moving, sums = driver(sli), summed(sli)
+        made = made_of(sli, metric)
+        spread = 1
+        # A sum over a sum has the same number of series above and below.
+        if metric in sums and len(sums) == 1:
+            whole = (
+                label_sets(own[slo.id], labels.get("job", ""))
+                if len(slos) > 1
+                else label_sets(selectors, job_of([slo]))
+            )
+            spread = sum(len(world.instances(selectors, one.get("job", ""))) for one in whole)
+        for instance in world.instances(selectors, labels.get("job", "")):
+            world.reserve([slo], 1, slo.scrape_interval_ms)
             random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
-            clock = world.clock(labels.get("job", ""), instance, interval)
-            level = _level(clock.times, world.planned(slo), well, beyond)
-            noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
-            values = (float(sli.bound) / spread * level * noise).astype(np.float64)
-            values = np.round(values, 0 if sli.bound > 100 else 4)
+            clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
+            if line is None and moving not in (None, metric):
+                values = np.full(len(clock.times), HELD)
+            elif line is None:
+                level = _level(clock.times, spans, well, beyond)
+                noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
+                if made is None or made == Line(1.0, 0.0, 0.0):
+                    values = (float(sli.bound) / spread * level * noise).astype(np.float64)
+                    values = np.round(values, 0 if sli.bound > 100 else 4)
+                else:
+                    values = np.maximum(0.0, (float(sli.bound) * level * noise - made.rest) / made.per_metric / spread)
+            else:
+                values = aged(slo, sli, line, clock.times, spans, (world.stage.start_ms, world.stage.end_ms))
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], values[clock.present]
 
 
+def _levels(sli: Threshold) -> tuple[float, float]:
+    """A value well within its bound and one beyond it, in bounds."""
+    return (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
+
+
+def _is_beyond(value: float, sli: Threshold) -> bool:
+    return value < float(sli.bound) if sli.op in (">=", ">") else value > float(sli.bound)
+
+
 def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, world: World) -> Iterable[Row]:
     """A counter whose rate, over all its series, keeps well to the bound, and not in its incidents."""
-    well, beyond = (1.4, 0.7) if sli.op in (">=", ">") else (0.7, 1.2)
+    well, beyond = _levels(sli)
+    world.suffers(slo, _whole(world.planned(slo)))
     sets = label_sets([selector], job_of([slo]))
-    series = [(labels, one) for labels in sets for one in instances([selector], labels.get("job", ""))]
+    series = [(labels, one) for labels in sets for one in world.instances([selector], labels.get("job", ""))]
+    world.reserve([slo], len(series), slo.scrape_interval_ms)
     for labels, instance in series:
         random = world.stage.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
         clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
         rate = float(sli.bound) / len(series) * _level(clock.times, world.planned(slo), well, beyond)
-        happened = random.poisson(rate * slo.scrape_interval_ms / 1000).astype(np.int64)
+        happened = random.poisson(rate * slo.scrape_interval_ms / 1000 * clock.running).astype(np.int64)
         full = {"__name__": metric, **labels, "instance": instance}
         yield counter(full, happened, lose(random, happened, clock), clock, 1_000_000, lazy=False).row
 
@@ -260,23 +429,12 @@ def _whole(spans: Sequence[Span]) -> list[Span]:
     return [span for span in spans if span.ratio >= 0.9 or span.level or span.kind == "burning"]
 
 
-def _runs(world: World, slo: Slo, max_age_ms: int) -> list[int]:
-    """When something succeeded: well within its age, but in each incident too late: it is too old from start to end."""
-    spans = _whole(world.planned(slo))
-    at = world.stage.start_ms - max_age_ms // 4
-    found = set(range(at, world.stage.end_ms + 1, max_age_ms * 4 // 5))
-    for span in spans:
-        found = {run for run in found if not span.start_ms - max_age_ms < run <= span.end_ms}
-        found |= {span.start_ms - max_age_ms, span.end_ms}
-    return sorted(found)
-
-
 def restarts(
     metric: str, selectors: Sequence[VectorSelector], spans: Sequence[Span], world: World, job: str
 ) -> Iterable[Row]:
     """A counter that only a plain alert reads: it stands still, and counts one each two minutes in its incidents."""
     for labels in label_sets(selectors, job):
-        for position, instance in enumerate(instances(selectors, labels.get("job", ""))):
+        for position, instance in enumerate(world.instances(selectors, labels.get("job", ""))):
             clock = world.clock(labels.get("job", ""), instance, 30_000)
             happened = np.zeros(len(clock.times), dtype=np.int64)
             for span in spans if position == 0 else ():
@@ -293,9 +451,12 @@ def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World)
     selectors = [sli.metric for _, sli in slos]
     for labels in label_sets(selectors, job):
         slo, sli = min(((s, i) for s, i in slos if selects(i.metric, labels)), key=lambda user: user[1].max_age_ms)
-        for instance in instances(selectors, labels.get("job", ""))[:1]:
+        spans = _whole(world.planned(slo))
+        at, until = renewals(sli.max_age_ms, spans, (world.stage.start_ms, world.stage.end_ms))
+        world.suffers(slo, spans)
+        for instance in world.instances(selectors, labels.get("job", ""))[:1]:
+            world.reserve([slo], 1, slo.scrape_interval_ms)
             clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-            kept = np.array(_runs(world, slo, sli.max_age_ms), dtype=np.int64)
-            last = kept[np.maximum(np.searchsorted(kept, clock.times, side="right") - 1, 0)] / 1000
+            last = (until[np.maximum(np.searchsorted(at, clock.times, side="right") - 1, 0)] - sli.max_age_ms) / 1000
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], last[clock.present].astype(np.float64)

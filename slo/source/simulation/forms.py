@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from slo.errors import SloError
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Unary, VectorSelector, children
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
@@ -14,6 +13,7 @@ from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.raw import Raw
+from slo.source.simulation.world import cannot
 from slo.spec.model import Slo
 
 # What a function over a range counts: a counter's events, a gauge's samples, or those that are 1.
@@ -49,9 +49,10 @@ def _from_terms(slo: Slo, errors: Terms, total: Terms) -> Ratio | Probe:
             return Ratio(whole, good, "good")
         case [(_, _), (("events", part),), (("events", good),)] if _units(total, errors, rest):
             return Apart(good, part, "errors")
-    raise SloError(
-        f"cannot simulate {slo.id}: its raw expressions are no errors of one total; "
-        "write sum(increase(…[$window])) of one selector on each side, or total minus good"
+    raise cannot(
+        slo,
+        "its raw expressions are no errors of one total; "
+        "write sum(increase(…[$window])) of one selector on each side, or total minus good",
     )
 
 
@@ -66,9 +67,10 @@ def _terms_of(slo: Slo, text: str) -> Terms:
             {term: weight for term, weight in _terms(parse(text.replace(WINDOW_VARIABLE, "5m"))).items() if weight}
         )
     except _Unknown as error:
-        raise SloError(
-            f"cannot simulate {slo.id}: the events of {error.node} cannot be told; "
-            "use increase, rate, count_over_time or sum_over_time of selectors, added or subtracted"
+        raise cannot(
+            slo,
+            f"the events of {error.node} cannot be told; "
+            "use increase, rate, count_over_time or sum_over_time of selectors, added or subtracted",
         ) from None
 
 
@@ -131,9 +133,10 @@ def _as_latency(slo: Slo, sli: Ratio) -> Latency:
     bare = (total.name, tuple(m for m in total.matchers if m.label != "le"))
     bounds = [bound for m in part.matchers if m.label == "le" and (bound := bound_of(m.value)) is not None]
     if sli.part_is != "good" or bare not in everything or len(bounds) != 1 or not bounds[0].is_finite():
-        raise SloError(
-            f"cannot simulate {slo.id}: {part} is no bucket of what {total} counts; "
-            "good events are one bucket of a histogram, all of them its _count with the same matchers"
+        raise cannot(
+            slo,
+            f"{part} is no bucket of what {total} counts; "
+            "good events are one bucket of a histogram, all of them its _count with the same matchers",
         )
     return Latency(VectorSelector(base, own), bounds[0])
 

@@ -12,7 +12,7 @@ from slo.promql.samples import is_stale, matches
 from slo.sli.latency import Latency
 from slo.source.simulation.counters import Counter, Row, counter, lose
 from slo.source.simulation.forms import bound_of
-from slo.source.simulation.labels import instances, label_sets, selects
+from slo.source.simulation.labels import label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, added, background, traffic
 from slo.source.simulation.world import World, job_of, spans_of
 from slo.spec.model import Slo
@@ -25,20 +25,21 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
     """
     interval = world.histograms[metric].interval_ms
     thresholds = sorted({sli.bound for _, sli in slos})
-    alike = {bound: [slo for slo, sli in slos if sli.bound == bound] for bound in thresholds}
     below = [(thresholds[0] * Decimal(f)).normalize() for f in ("0.1", "0.25", "0.5")]
     above = [(thresholds[-1] * Decimal(f)).normalize() for f in ("2", "5")]
     bounds = sorted({*below, *thresholds, *above})
     shown = {bound: _shown(metric, bound, world) for bound in bounds}
     for labels, whole, clock, random in _all_requests(metric, slos, world, interval):
-        chances = [
-            added(clock.times, interval, spans_of(alike[t], world), background(alike[t][0], world.stage))
-            for t in thresholds
-        ]
-        kept = _below(random, whole.happened - whole.lost, bounds, thresholds, chances)
-        lost = _below(random, whole.lost, bounds, thresholds, chances)
+        users = [(slo, sli) for slo, sli in slos if selects(sli.histogram, labels)]
+        own = sorted({sli.bound for _, sli in users})
+        chances = _chances(users, own, clock, interval, world)
+        kept = _below(random, whole.happened - whole.lost, bounds, own, chances)
+        lost = _below(random, whole.lost, bounds, own, chances)
         counters: dict[Decimal, Counter] = {}
         named = {"__name__": f"{metric}_bucket", **labels}
+        world.reserve(
+            [slo for slo, sli in slos if selects(sli.histogram, labels)] or [slos[0][0]], len(bounds), interval
+        )
         for position, bound in enumerate(bounds):
             start = round(whole.base * (1 - 0.5 ** (position + 1)))
             events = kept[bound] + lost[bound]
@@ -49,15 +50,30 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
             yield {**named, "__name__": f"{metric}_count"}, *whole.row[1:]
         if f"{metric}_sum" in world.asked:
             yield _summed({**named, "__name__": f"{metric}_sum"}, bounds, kept, whole, clock)
-        for slo, sli in slos:
-            if selects(sli.histogram, labels):
-                good = counters[sli.bound]
-                world.truth[slo.id].add(
-                    clock.times,
-                    interval,
-                    (whole.happened - good.happened, whole.happened),
-                    (whole.revealed - good.revealed, whole.revealed),
-                )
+        for slo, sli in users:
+            good = counters[sli.bound]
+            world.truth[slo.id].add(
+                clock.times,
+                interval,
+                (whole.happened - good.happened, whole.happened),
+                (whole.revealed - good.revealed, whole.revealed),
+            )
+
+
+def _chances(
+    users: Sequence[tuple[Slo, Latency]], thresholds: Sequence[Decimal], clock: Clock, interval: int, world: World
+) -> list[Floats]:
+    """The share of requests above each threshold: what is above one is above each lower one too, and its incidents theirs."""
+    found: list[Floats] = []
+    above: list[Slo] = []
+    for threshold in reversed(thresholds):
+        alike = [slo for slo, sli in users if sli.bound == threshold]
+        above += alike
+        for slo in alike:
+            world.suffers(slo, spans_of(above, world))
+        chance = added(clock.times, interval, spans_of(alike, world), background(alike[0], world.stage))
+        found.append(np.maximum(chance, found[-1]) if found else chance)
+    return found[::-1]
 
 
 def _all_requests(
@@ -78,10 +94,10 @@ def _all_requests(
                 yield {**labels, "instance": instance}, whole, clock, random(labels, instance)
         return
     for labels in label_sets(own, job_of([slo for slo, _ in slos])):
-        for instance in instances(own, labels.get("job", "")):
+        for instance in world.instances(own, labels.get("job", "")):
             drawn = random(labels, instance)
             clock = world.clock(labels.get("job", ""), instance, interval)
-            happened = drawn.poisson(traffic(clock.times, interval, world.stage)).astype(np.int64)
+            happened = drawn.poisson(traffic(clock.times, interval, world.stage) * clock.running).astype(np.int64)
             lost = lose(drawn, happened, clock)
             base = int(
                 world.stage.random("base", metric, *map(str, sorted(labels.items())), instance).integers(

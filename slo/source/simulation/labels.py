@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -26,42 +27,119 @@ _COMMON = {
 }
 _ANY = ("0", "1", "a", "main", "ok", "error", "true", "false", "200", "404", "500", "/", "GET")
 REPLICAS = 4
-_MOST_SETS = 200
+_APART = ("instance", "le", "__name__")  # decided elsewhere
+# Every combination of values is made up to this many; beyond it those that selectors need.
+_ALL_SETS = 200
+_MAX_TRIES = 20_000
+Pair = tuple[VectorSelector, VectorSelector]
 
 
-def label_sets(selectors: Sequence[VectorSelector], job: str) -> list[dict[str, str]]:
+class NoValueError(SloError):
+    """No value of a label satisfies a selector's matchers on it."""
+
+    def __init__(self, selector: VectorSelector, matchers: str) -> None:
+        self.selector = selector
+        super().__init__(f"no value was found for {matchers} of {selector}; use a simpler pattern")
+
+
+def label_sets(selectors: Sequence[VectorSelector], job: str, pairs: Sequence[Pair] = ()) -> list[dict[str, str]]:
     """Label sets that the selectors of one metric tell apart, each matching at least one; without `instance`.
 
-    Raises SloError where no value can be found that a matcher accepts.
+    Each selector matches one of them. Of each of the `pairs` (total, part) there is a set that both select and one that the
+    total alone selects, where there can be. Raises SloError where no value can be found that a matcher accepts.
     """
     names = sorted({matcher.label for selector in selectors for matcher in selector.matchers} | {"job"})
     names = [name for name in names if name not in ("__name__", "instance", "le")]
     values = {name: _values(name, selectors, job) for name in names}
-    found: list[dict[str, str]] = []
-    for combination in itertools.product(*values.values()):
-        labels = {name: value for name, value in zip(values, combination, strict=True) if value}
-        if any(selects(selector, labels) for selector in selectors):
-            found.append(labels)
-        if len(found) >= _MOST_SETS:
-            break
+    if math.prod(map(len, values.values())) <= _MAX_TRIES:
+        found: list[dict[str, str]] = []
+        for combination in itertools.product(*values.values()):
+            labels = {name: value for name, value in zip(values, combination, strict=True) if value}
+            if any(selects(selector, labels) for selector in selectors):
+                found.append(labels)
+        if len(found) <= _ALL_SETS:
+            return found
+    return _needed_sets(selectors, pairs, values)
+
+
+def _needed_sets(
+    selectors: Sequence[VectorSelector], pairs: Sequence[Pair], values: Mapping[str, Sequence[str]]
+) -> list[dict[str, str]]:
+    """A set for each selector, and two for each pair: of few labels' many values, not all their combinations."""
+    found: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+
+    def add(chosen: Mapping[str, str] | None) -> None:
+        if chosen is not None:
+            labels = {name: value for name, value in chosen.items() if value}
+            found.setdefault(tuple(labels.items()), labels)
+
+    for total, part in pairs:
+        allowed = _allowed((total,), values)
+        usual = _first(allowed)
+        if usual is not None and selects(part, usual):
+            # One label decides it: of all that the total allows, a value that the part does not.
+            changed = ({**usual, name: value} for name in allowed for value in allowed[name])
+            usual = next((labels for labels in changed if not selects(part, labels)), None)
+        add(usual)
+        add(_first(_allowed((total, part), values)))
+    for selector in selectors:
+        add(_first(_allowed((selector,), values)))
+    return list(found.values())
+
+
+def _allowed(selectors: Sequence[VectorSelector], values: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The values of each label that all of these selectors accept."""
+    found = {}
+    for name, known in values.items():
+        own = [matcher for selector in selectors for matcher in selector.matchers if matcher.label == name]
+        named = next((matcher.value for matcher in own if matcher.op == "="), None)
+        candidates = known if named is None else [named]
+        found[name] = [value for value in candidates if all(matches(matcher, {name: value}) for matcher in own)]
     return found
+
+
+def _first(allowed: Mapping[str, Sequence[str]]) -> dict[str, str] | None:
+    return {name: values[0] for name, values in allowed.items()} if all(allowed.values()) else None
+
+
+class Selected:
+    """Which of many label sets a selector selects: looked up by the matcher on equality that few of them satisfy."""
+
+    def __init__(self, sets: Sequence[Labels]) -> None:
+        self._sets = sets
+        self._by_value: dict[tuple[str, str], list[int]] = {}
+        for number, labels in enumerate(sets):
+            for item in labels.items():
+                self._by_value.setdefault(item, []).append(number)
+        self._known: dict[tuple[Matcher, ...], list[int]] = {}
+
+    def by(self, selector: VectorSelector) -> list[int]:
+        """The positions of the sets that it selects, ascending."""
+        if selector.matchers not in self._known:
+            candidates: Sequence[int] = range(len(self._sets))
+            for matcher in selector.matchers:
+                if matcher.op == "=" and matcher.value and matcher.label not in _APART:
+                    named = self._by_value.get((matcher.label, matcher.value), [])
+                    candidates = named if len(named) < len(candidates) else candidates
+            self._known[selector.matchers] = [n for n in candidates if selects(selector, self._sets[n])]
+        return self._known[selector.matchers]
 
 
 def selects(selector: VectorSelector, labels: Labels) -> bool:
     """Whether a selector's matchers, but those on `instance` and `le`, accept labels."""
-    return all(matches(m, labels) for m in selector.matchers if m.label not in ("instance", "le", "__name__"))
+    return all(matches(m, labels) for m in selector.matchers if m.label not in _APART)
 
 
-def instances(selectors: Iterable[VectorSelector], job: str) -> list[str]:
+def instances(selectors: Iterable[VectorSelector], job: str, replicas: int = REPLICAS) -> list[str]:
     """The instances of a job: those that the selectors name, else a few replicas."""
     own = [m for selector in selectors for m in selector.matchers if m.label == "instance"]
     named = list(dict.fromkeys(m.value for m in own if m.op == "="))
     if named:
         return named
-    usual = [f"{job or 'service'}-{number}:8080" for number in range(REPLICAS)]
+    usual = [f"{job or 'service'}-{number}:8080" for number in range(replicas)]
     for matcher in own:
         usual = [value for value in (*usual, *_expanded(matcher)) if matches(matcher, {"instance": value})]
-    return list(dict.fromkeys(usual))[:REPLICAS] or usual[:1]
+    return list(dict.fromkeys(usual))[:replicas] or usual[:1]
 
 
 def _values(name: str, selectors: Sequence[VectorSelector], job: str) -> list[str]:
@@ -73,10 +151,14 @@ def _values(name: str, selectors: Sequence[VectorSelector], job: str) -> list[st
     common = (job,) if name == "job" else _COMMON.get(name, _ANY)
     kept: dict[str, None] = {}
     for selector, matchers in own:
-        fits = [v for v in (*common, *candidates, *_ANY) if all(matches(m, {name: v}) for m in matchers)]
+        named = [matcher.value for matcher in matchers if matcher.op == "="]
+        tried = named[:1] or (*common, *candidates, *_ANY)
+        fits = [v for v in tried if all(matches(m, {name: v}) for m in matchers)]
+        if not fits and all(matches(m, {}) for m in matchers):
+            fits = [""]  # series without the label
         if not fits:
             told = ",".join(map(str, matchers))
-            raise SloError(f"cannot simulate {selector}: no value was found for {told}; use a simpler pattern")
+            raise NoValueError(selector, told)
         if name == "job" and not matchers and any(others for _, others in own):
             continue  # it takes the jobs that the others name
         patterned = any(matcher.op == "=~" for matcher in matchers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,17 +59,41 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Clock:
-    """The scrapes of one target: all times, which of them came, which failed alone, and where the process restarted."""
+    """The scrapes of one target: all times, which of them came, which failed alone, and where the process restarted.
+
+    It is `running` or not at each time; at the indices `starts`, ascending, another process took its place under a new name.
+    """
 
     times: Ints
     present: Flags
     failed: Flags
     restarts: tuple[int, ...]
+    running: Flags
+    starts: tuple[int, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its process begins within the simulation."""
+        return not self.running[0]
+
+    def dropouts(self) -> list[tuple[int, int]]:
+        """When scrapes of it alone failed: from the first to the last that did, ms."""
+        edges = np.flatnonzero(np.diff(self.failed, prepend=False, append=False))
+        return [(int(self.times[low]), int(self.times[high - 1])) for low, high in edges.reshape(-1, 2).tolist()]
 
     @property
     def first_ms(self) -> int:
         """When the target was first scraped."""
         return int(self.times[np.argmax(self.present)]) if self.present.any() else 0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a scenario does to one target's process: whether it runs at given times, and when it starts anew or crashes, ms."""
+
+    running: Callable[[Ints], Flags]
+    starts: Sequence[int]
+    crashes: Sequence[int]
 
 
 FATES = ("healthy", "exhausted", "at risk", "healthy", "burning")
@@ -138,7 +162,9 @@ def set_gaps(stage: Stage, planted: list[Span]) -> None:
         stage.gaps.append(Span(start, start + length, "gap within an incident"))
 
 
-def make_clock(stage: Stage, job: str, instance: str, interval_ms: int, planted: list[Span]) -> Clock:
+def make_clock(
+    stage: Stage, job: str, instance: str, interval_ms: int, planted: list[Span], changes: Changes | None = None
+) -> Clock:
     """The scrapes of a target. One in four targets also crashes within an incident, another drops out alone."""
     random = stage.random("clock", job, instance)
     count = max(1, stage.length_ms // interval_ms)
@@ -162,7 +188,13 @@ def make_clock(stage: Stage, job: str, instance: str, interval_ms: int, planted:
         failed[low : low + 20] = True
         failed &= present
     restarts = {index for index in restarts if 1 < index < count - 1 and not failed[index] and present[index]}
-    return Clock(times, present & ~failed, failed, tuple(sorted(restarts)))
+    present &= ~failed
+    if changes is None:
+        return Clock(times, present, failed, tuple(sorted(restarts)), np.ones(count, dtype=bool))
+    running = changes.running(times)
+    starts, crashes = (np.searchsorted(times, found).tolist() for found in (changes.starts, changes.crashes))
+    restarts |= {index for index in (*starts, *crashes) if 0 < index < count}
+    return Clock(times, present & running, failed & running, tuple(sorted(restarts)), running, tuple(starts))
 
 
 def traffic(times: Ints, interval_ms: int, stage: Stage) -> Floats:

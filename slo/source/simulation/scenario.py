@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated
@@ -13,11 +15,16 @@ from pydantic import Field
 from slo.errors import DefinitionError
 from slo.fields import Model
 from slo.reading import Fault, Report, parse_quantity, read_duration
+from slo.source.simulation.fleet import KINDS, FleetEvent
 from slo.source.simulation.plan import Span
 from slo.spec.model import Specs
 from slo.spec.single import parse_single, read_text
 from slo.spec.yaml import Path as YamlPath
+from slo.spec.yaml import show_path
 from slo.suggest import suggest
+from slo.window import DAY, MINUTE
+
+_FIXED_LABELS = ("__name__", "job", "instance", "le")
 
 
 class _IncidentModel(Model):
@@ -31,6 +38,21 @@ class _IncidentModel(Model):
     error_ratio: Annotated[str | None, Field(description="the share of bad events", examples=["8%"])] = None
     level: Annotated[str | None, Field(description="the value that is reached, in bounds", examples=["1.5"])] = None
     ramp: Annotated[bool, Field(description="the level is reached little by little")] = False
+
+
+class _EventModel(Model):
+    """What happens to a fleet; it is no incident, and no event of an SLI."""
+
+    kind: str
+    at: Annotated[str, Field(description="since the simulation's start", examples=["3d10h"])]
+    lasts: Annotated[str | None, Field(description="5m if not given; of a relabelling there is no end")] = None
+    every: Annotated[
+        str | None, Field(description="a deployment or an autoscaling comes again; a crash loop restarts each 1m")
+    ] = None
+    job: Annotated[str | None, Field(description="all jobs if not given")] = None
+    instance: Annotated[str | None, Field(description="which one crashes; the job's first if not given")] = None
+    replicas: Annotated[str | None, Field(description="how many instances run; 4 otherwise", examples=["12"])] = None
+    labels: Annotated[dict[str, str] | None, Field(description="what is added", examples=[{"cluster": "eu"}])] = None
 
 
 class _TrafficModel(Model):
@@ -49,6 +71,7 @@ class _ScenarioModel(Model):
         str | None, Field(description="the share of each budget that steady errors spend; 10% if not given")
     ] = None
     incidents: Annotated[list[_IncidentModel], Field(default_factory=list)]
+    events: Annotated[list[_EventModel], Field(default_factory=list)]
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,7 @@ class Scenario:
     slos: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     alerts: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     gaps: tuple[Span, ...] = ()
+    events: tuple[FleetEvent, ...] = ()
     per_second: float = 6.0
     steady: bool = False
     steady_errors: float = 0.1
@@ -75,6 +99,7 @@ class Scenario:
             slos={name: spans(found) for name, found in self.slos.items()},
             alerts={name: spans(found) for name, found in self.alerts.items()},
             gaps=spans(self.gaps),
+            events=tuple(event.moved(start_ms) for event in self.events),
         )
 
 
@@ -99,6 +124,10 @@ def read_scenario(path: str | os.PathLike[str], specs: Specs) -> Scenario:
                 gaps.append(span)
         except Fault:
             continue
+    events: list[FleetEvent] = []
+    for index, event in enumerate(model.events):
+        with suppress(Fault):
+            events += _fleet_events(event, ("events", index), str(path), report)
     traffic = model.traffic or _TrafficModel()
     numbers = {"per_second": 6.0, "steady_errors": 0.1}
     for at, text in ((("traffic", "per_second"), traffic.per_second), (("steady_errors",), model.steady_errors)):
@@ -112,10 +141,85 @@ def read_scenario(path: str | os.PathLike[str], specs: Specs) -> Scenario:
         {name: tuple(found) for name, found in slos.items()},
         {name: tuple(found) for name, found in alerts.items()},
         tuple(gaps),
+        tuple(events),
         numbers["per_second"],
         traffic.steady,
         numbers["steady_errors"],
     )
+
+
+_MOST_REPLICAS = 200
+_MOST_EVENTS = 5000
+# Which keys say more of a kind of event, and which it cannot do without.
+_EVENT_KEYS = {
+    "deployment": ({"lasts", "every"}, set[str]()),
+    "autoscaling": ({"lasts", "every", "replicas"}, {"lasts", "replicas"}),
+    "relabelling": ({"labels"}, {"labels"}),
+    "crash loop": ({"lasts", "every", "instance"}, {"lasts"}),
+}
+
+
+def _fleet_events(one: _EventModel, at: YamlPath, file: str, report: Report) -> list[FleetEvent]:
+    """An event, as often as it comes again in 400 days. Raises Fault once reported."""
+    if one.kind not in _EVENT_KEYS:
+        report(
+            (*at, "kind"),
+            f"{one.kind!r} is not a kind of event{suggest(one.kind, list(KINDS))}; use {', '.join(KINDS)}",
+            "error",
+        )
+        raise Fault
+    accepted, needed = _EVENT_KEYS[one.kind]
+    named = f"{'an' if one.kind[0] == 'a' else 'a'} {one.kind}"
+    given = {key for key in ("lasts", "every", "instance", "replicas", "labels") if getattr(one, key)}
+    for key in sorted(given - accepted):
+        report(
+            (*at, key),
+            f"`{key}` does not belong to {named}; accepted are at, job, {', '.join(sorted(accepted))}",
+            "error",
+        )
+    for key in sorted(needed - given):
+        report(at, f"`{key}` is missing; {named} needs it", "error")
+    if given - accepted or needed - given:
+        raise Fault
+    start = 0 if one.at == "0" else read_duration(one.at, (*at, "at"), report)
+    length = read_duration(one.lasts or "5m", (*at, "lasts"), report) if one.kind != "relabelling" else 0
+    every = read_duration(one.every, (*at, "every"), report) if one.every else 0
+    replicas = _replicas(one.replicas, (*at, "replicas"), report) if one.replicas else 0
+    labels = _labels(one.labels or {}, (*at, "labels"), report)
+    event = FleetEvent(
+        one.kind,
+        start,
+        start + length,
+        one.job,
+        one.instance,
+        every or MINUTE,
+        replicas,
+        labels,
+        f"{file}: {show_path(at)}",
+    )
+    if one.kind == "crash loop" or not every:
+        return [event]
+    if every < length:
+        report((*at, "every"), f"every {one.every} is less than it lasts; use {one.lasts or '5m'} or more", "error")
+        raise Fault
+    times = range(0, min(400 * DAY - start, _MOST_EVENTS * every), every)
+    return [event.moved(by) for by in times]
+
+
+def _replicas(text: str, at: YamlPath, report: Report) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_REPLICAS:
+        report(at, f"{text!r} is not a number of instances; use 1 to {_MOST_REPLICAS}", "error")
+        raise Fault
+    return int(text)
+
+
+def _labels(given: Mapping[str, str], at: YamlPath, report: Report) -> tuple[tuple[str, str], ...]:
+    for name in given:
+        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) or name in _FIXED_LABELS:
+            fixed = f" and not one of {', '.join(_FIXED_LABELS)}" if name in _FIXED_LABELS else ""
+            report((*at, name), f"{name!r} cannot be added; use a label name such as cluster{fixed}", "error")
+            raise Fault
+    return tuple(given.items())
 
 
 def _span(one: _IncidentModel, at: YamlPath, report: Report) -> Span:
@@ -150,4 +254,6 @@ def _accepted(path: YamlPath) -> list[str]:
             return list(_ScenarioModel.model_fields)
         case ("traffic",):
             return list(_TrafficModel.model_fields)
+        case ("events", *_):
+            return list(_EventModel.model_fields)
     return list(_IncidentModel.model_fields)

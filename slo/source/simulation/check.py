@@ -1,0 +1,60 @@
+"""What keeps a simulation honest: each SLO has data for all that it selects, or is refused by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from slo.errors import SloError
+from slo.promql.ast import VectorSelector
+from slo.promql.samples import is_stale, matches
+from slo.source.simulation.counters import Row
+from slo.source.simulation.labels import NoValueError
+from slo.source.simulation.world import cannot
+from slo.spec.model import Slo
+
+
+def conflict(metric: str, slos: Sequence[Slo]) -> SloError:
+    """The refusal of a metric that SLOs need in ways that exclude each other."""
+    users = [slo for slo in slos if any(selector.name == metric for selector in slo.sli.selectors())]
+    if not users:
+        return SloError(f"cannot simulate {metric}: it is made twice; simulate fewer definitions at a time")
+    others = ", ".join(slo.id for slo in users[1:4]) + (f" and {len(users) - 4} more" if len(users) > 4 else "")
+    beside = f", which {others} select{'s' if len(users) == 2 else ''} too" if others else ""
+    return cannot(
+        users[0],
+        f"its series of {metric}{beside}, would be made twice in ways that differ; simulate them in files of their own",
+    )
+
+
+def by_name(rows: Iterable[Row], slos: Sequence[Slo]) -> Iterator[Row]:
+    """The rows; what no label value fits is raised with the SLO that asks for it."""
+    try:
+        yield from rows
+    except NoValueError as error:
+        users = [slo for slo in slos if any(s.matchers == error.selector.matchers for s in slo.sli.selectors())]
+        raise cannot(users[0], str(error)) if users else error from None
+
+
+def every_selector_has_data(slos: Iterable[Slo], rows: Mapping[tuple[tuple[str, str], ...], Row]) -> None:
+    """Raises SloError for the first SLO with a selector that no series with a value satisfies."""
+    by_label: dict[tuple[str, str], list[Row]] = {}
+    for row in rows.values():
+        if not is_stale(row[2]).all():  # nor is it empty
+            for item in row[0].items():
+                by_label.setdefault(item, []).append(row)
+    for slo in slos:
+        for selector in slo.sli.selectors():
+            candidates = by_label.get(("__name__", selector.name or ""), [])
+            known = len(candidates)
+            for matcher in selector.matchers:
+                if matcher.op == "=" and matcher.value:
+                    named = by_label.get((matcher.label, matcher.value), [])
+                    candidates = named if len(named) < len(candidates) else candidates
+            if not any(accepts(selector, row[0]) for row in candidates):
+                why = f"none of the {known} series of {selector.name} that were made for all SLOs satisfies"
+                raise cannot(slo, f"{why} {selector}; use plainer matchers, or simulate it in a file of its own")
+
+
+def accepts(selector: VectorSelector, labels: Mapping[str, str]) -> bool:
+    """Whether a series with these labels, `__name__` among them, is selected."""
+    return labels["__name__"] == selector.name and all(matches(matcher, labels) for matcher in selector.matchers)

@@ -1,0 +1,332 @@
+"""Incidents: whole, disjoint, and those that a simulation planted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from slo.budget.evaluate import evaluate
+from slo.budget.incidents import INCIDENT_BURN, INCIDENT_SHARE, QUIET_MS, Stretch, find_incidents
+from slo.budget.model import Budget
+from slo.budget.policy import follows
+from slo.source.simulation import simulate
+from slo.spec.load import load
+from slo.window import MINUTE
+from tests.budget.test_evaluate import END, InMemory, ratio_slo, steps
+
+STEP = 5 * MINUTE
+Floats = np.ndarray
+
+
+def found(errors: Floats, total: Floats, budget: float = 0.01, burn: float = 2.0, share: float = 0.01) -> list[Stretch]:
+    """Over one window: the allowed errors are those of all its events."""
+    return list(find_incidents(errors, total, budget, budget * float(total.sum()), STEP, burn, share))
+
+
+def spans(stretches: Sequence[Stretch]) -> list[tuple[int, int]]:
+    return [(one.low, one.high) for one in stretches]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Floats, Floats]:
+    """Whole errors and events per step: quiet and idle stretches, bursts, outages, in pieces of drawn lengths."""
+    pieces = draw(
+        st.lists(
+            st.tuples(
+                st.integers(1, 60),
+                st.sampled_from([0, 0, 1, 20, 1000, 50_000]),
+                st.sampled_from([0.0, 0.0, 0.005, 0.015, 0.02, 0.03, 0.2, 1.0]),
+            ),
+            min_size=1,
+            max_size=12,
+        )
+    )
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    total = np.concatenate([np.full(length, events) for length, events, _ in pieces])
+    chance = np.concatenate([np.full(length, ratio) for length, _, ratio in pieces])
+    return random.binomial(total, chance).astype(np.float64), total.astype(np.float64)
+
+
+@given(histories(), st.sampled_from([1.0, 2.0, 3.0]))
+@settings(max_examples=300)
+def test_incidents_are_disjoint_ordered_and_count_what_lies_in_them(
+    history: tuple[Floats, Floats], burn: float
+) -> None:
+    errors, total = history
+    incidents = found(errors, total, burn=burn)
+    edges = [edge for one in incidents for edge in (one.low, one.high)]
+    assert edges == sorted(set(edges))
+    assert sum(one.errors for one in incidents) <= errors.sum()
+    for one in incidents:
+        assert one.errors == errors[one.low : one.high].sum()
+        assert one.total == total[one.low : one.high].sum()
+        assert one.share == pytest.approx(one.errors / (0.01 * total.sum())) and one.share >= 0.01 * (1 - 1e-6)
+        assert errors[one.low] > 0 and errors[one.high - 1] > 0
+        # At the bound or above, pauses included: all of it, and every part from its start, and to its end, that is
+        # bounded by errors at the bound.
+        excess = np.concatenate([[0.0], np.cumsum((errors - burn * 0.01 * total)[one.low : one.high])])
+        assert excess.min() >= -1e-6 and excess.max() <= excess[-1] + 1e-6
+
+
+def could_be_one(errors: Floats, total: Floats, one: Stretch, other: Stretch, burn: float = 2.0) -> bool:
+    """By the definition, in plain loops: each with the pause burns at the bound, and no part of the pause is quiet."""
+    bound = burn * 0.01
+
+    def above(low: int, high: int) -> bool:
+        return bool(errors[low:high].sum() >= bound * total[low:high].sum() + 1e-6)
+
+    if not (above(one.low, other.low) and above(one.high, other.high)):
+        return False
+    busy = np.flatnonzero(total)
+    usual = total.sum() / (busy[-1] - busy[0] + 1) * QUIET_MS / STEP
+    slack = min(10, 0.1 * 0.01 * total.sum())
+    for low, high in itertools.combinations(range(one.high, other.low + 1), 2):
+        events, bad = total[low:high].sum(), errors[low:high].sum()
+        if events > usual and 2 * bad + slack < bound * events:
+            return False
+    return True
+
+
+@given(histories())
+@settings(max_examples=300)
+def test_no_two_neighbours_could_be_one(history: tuple[Floats, Floats]) -> None:
+    errors, total = history
+    # All that burns, however little it consumed: none of these is left out between two others.
+    incidents = found(errors, total, share=0.0)
+    for one, other in itertools.pairwise(incidents):
+        assert not could_be_one(errors, total, one, other)
+
+
+@given(histories())
+@settings(max_examples=200)
+def test_finding_again_in_the_incidents_alone_finds_the_same(history: tuple[Floats, Floats]) -> None:
+    """Idempotent: each incident is whole by itself, and errors outside of all of them made none."""
+    errors, total = history
+    for one in found(errors, total):
+        alone = np.zeros_like(errors)
+        alone[one.low : one.high] = errors[one.low : one.high]
+        assert (one.low, one.high) in spans(found(alone, total))
+
+
+@given(
+    c=st.floats(1.5, 5.0),
+    burn=st.sampled_from([1.0, 2.0, 3.0]),
+    start=st.integers(0, 8000),
+    length=st.integers(12, 8640),
+    each=st.sampled_from([30.0, 1000.0, 1e6]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_constant_burn_is_one_incident_of_any_length(
+    c: float, burn: float, start: int, length: int, each: float, seed: int
+) -> None:
+    """1.5 to 5 times the bound, drawn by chance, with a tenth of the bound beside it."""
+    end = min(8640, start + length)
+    total = np.full(8640, each)
+    chance = np.full(8640, 0.1 * burn * 0.01)
+    chance[start:end] = c * burn * 0.01
+    errors = np.random.default_rng(seed).binomial(total.astype(int), chance).astype(np.float64)
+    at_bound = burn * 0.01 * each  # errors a step
+    assume((end - start) * at_bound * (c - 1) > 100 and (end - start) * c * burn / 8640 > 0.015)
+    [incident] = found(errors, total, burn=burn)
+    # Ten errors at the bound, at the lesser excess more: that is what chance moves an edge by.
+    tolerance = 2 + 15 / at_bound / min(1.0, c - 1)
+    assert abs(incident.low - start) <= tolerance and abs(incident.high - end) <= tolerance
+    outside = errors[: incident.low].sum() + errors[incident.high :].sum()
+    assert incident.errors + outside == errors.sum()
+
+
+@given(c=st.floats(1.0, 40.0), length=st.integers(1, 9000), budget=st.sampled_from([0.0001, 0.001, 0.01]))
+def test_an_even_burn_at_the_bound_or_above_is_one_incident_to_the_step(c: float, length: int, budget: float) -> None:
+    total = np.full(9100, 1e7)
+    errors = np.zeros(9100)
+    errors[50 : 50 + length] = c * 2 * budget * 1e7
+    assume(c * 2 * length / 9100 > 0.0101)
+    assert spans(found(errors, total, budget)) == [(50, 50 + length)]
+
+
+def test_a_burn_below_the_bound_is_none() -> None:
+    total = np.full(8640, 1e5)
+    assert not found(np.full(8640, 1.9 * 0.01 * 1e5), total)
+    assert not found(np.zeros(8640), total) and not found(np.zeros(8640), np.zeros(8640))
+
+
+@given(night=st.floats(0.0, 0.02), hours=st.integers(4, 16), c=st.floats(1.5, 5), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=80, deadline=None)
+def test_idle_nights_do_not_split_a_slow_burn(night: float, hours: int, c: float, seed: int) -> None:
+    """Six days of a slow burn; by night there is little traffic, or none."""
+    asleep = np.arange(8640) % 288 < hours * 12
+    total = np.round(np.where(asleep, night * 400, 400.0))
+    chance = np.full(8640, 0.001)
+    chance[2000 : 2000 + 6 * 288] = c * 0.02
+    errors = np.random.default_rng(seed).binomial(total.astype(int), chance).astype(np.float64)
+    [incident] = found(errors, total)
+    assert incident.errors >= 0.97 * errors[2000 : 2000 + 6 * 288].sum()
+    assert incident.high - incident.low <= 6 * 288 + 2 * 12 * hours
+
+
+def test_a_slow_burn_of_four_days_is_one_incident_and_needs_its_postmortem() -> None:
+    """Four or five errors an hour, at three times the pace: 40 % of the budget."""
+    good, bad = np.full(34 * 288, 38.0), np.zeros(34 * 288)
+    random = np.random.default_rng(11)
+    start = len(good) - 10 * 288
+    bad[start : start + 4 * 288] = random.poisson(38 * 0.01 * 3, 4 * 288)
+    budget = evaluate(ratio_slo("99"), steps(good, bad, STEP), END)
+    [incident] = budget.incidents
+    assert incident.errors >= 0.99 * bad.sum()
+    assert incident.budget_share == pytest.approx(0.4, abs=0.03)
+    [postmortem] = [text for text in follows(budget) if "postmortem" in text]
+    assert "10 Nov" in postmortem
+
+
+@given(st.integers(2, 50), st.lists(st.tuples(st.integers(0, 8000), st.integers(1, 600)), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_more_traffic_leaves_incidents_where_they_are(factor: int, bursts: list[tuple[int, int]]) -> None:
+    """Where traffic is dense already, so that chance plays no part, to the step."""
+    total = np.full(8640, 1e6)
+    errors = np.full(8640, 0.001 * 1e6)
+    for start, length in bursts:
+        errors[start : start + length] = 0.3 * 1e6
+    assert spans(found(errors, total)) == spans(found(errors * factor, total * factor))
+
+
+@given(st.floats(2, 20), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_sparse_traffic_moves_edges_by_a_few_errors_only(factor: float, seed: int) -> None:
+    """The same history at a fraction of its traffic, each event kept by chance."""
+    random = np.random.default_rng(seed)
+    total = np.full(8640, 20_000)
+    chance = np.full(8640, 0.001)
+    for start, length, ratio in ((1000, 12, 0.3), (3000, 900, 0.06), (7000, 100, 0.06)):
+        chance[start : start + length] = ratio
+    errors = random.binomial(total, chance)
+    thin = random.binomial(total, 1 / factor / 20)
+    thin_errors = random.hypergeometric(errors, total - errors, thin)
+    dense, sparse = (
+        found(errors.astype(float), total.astype(float)),
+        found(thin_errors.astype(float), thin.astype(float)),
+    )
+    assert len(dense) == len(sparse) == 3
+    tolerance = 2 + 15 / (0.02 * 20_000 / factor / 20)
+    for one, other in zip(dense, sparse, strict=True):
+        assert abs(one.low - other.low) <= tolerance and abs(one.high - other.high) <= tolerance
+
+
+@pytest.mark.parametrize(("pause_hours", "expected"), [(0.5, 1), (1.9, 1), (2.2, 2), (30, 2)])
+def test_a_quiet_pause_ends_an_incident_and_a_short_one_does_not(pause_hours: float, expected: int) -> None:
+    total = np.full(8640, 1e4)
+    errors = np.full(8640, 0.001 * 1e4)
+    pause = round(pause_hours * 12)
+    errors[1000:1012] = errors[1012 + pause : 1024 + pause] = 5000
+    assert len(found(errors, total)) == expected
+
+
+def test_a_pause_that_still_burns_at_the_pace_does_not_end_one() -> None:
+    """A slow burn of 2.5 times the pace that is at 1.5 for six hours in the middle."""
+    total = np.full(8640, 1e5)
+    errors = np.zeros(8640)
+    errors[1000:2000] = 2.5 * 1000
+    errors[1400:1472] = 1.5 * 1000
+    assert spans(found(errors, total)) == [(1000, 2000)]
+
+
+def test_a_single_error_among_few_is_no_incident_unless_it_takes_a_tenth_of_the_budget() -> None:
+    total = np.full(8640, 1.0)
+    errors = np.zeros(8640)
+    errors[[100, 4000, 7000]] = 1
+    assert not found(errors, total, 0.01)  # 86 are allowed
+    assert len(found(errors, total, 0.001)) == 3  # 8.6 are allowed
+    errors[7001:7003] = 1
+    assert spans(found(errors, total, 0.01)) == [(7000, 7003)]
+
+
+def test_a_bound_that_nothing_can_reach_is_a_full_outage() -> None:
+    """At an objective of 40 % twice the pace would be 120 % errors."""
+    total = np.full(8640, 100.0)
+    errors = np.full(8640, 20.0)
+    errors[500:1000] = 100
+    assert spans(found(errors, total, 0.6)) == [(500, 1000)]
+
+
+DEFINITION = """\
+service: shop
+defaults: {scrape_interval: 2m}
+slos:
+"""
+RATIO = """\
+  - name: ratio-{0}
+    objective: {1}
+    window: {2}
+    sli: {{ratio: {{errors: 'a{0}_total{{code=~"5.."}}', total: 'a{0}_total'}}}}
+  - name: latency-{0}
+    objective: {1}
+    window: {2}
+    sli: {{latency: {{histogram: b{0}_seconds, threshold: 300ms}}}}
+"""
+OBJECTIVES = (("99", "30d"), ("99.9", "28d"), ("95", "7d"))
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_on_a_recording_the_incidents_found_are_those_planted(tmp_path: Path, seed: int) -> None:
+    """One to one: those of the share or more, and of those nearer to each other than a quiet pause, together.
+
+    Starts and ends lie within two steps and the time in which fifteen errors come at the bound.
+    """
+    text = DEFINITION + "".join(RATIO.format(n, *one) for n, one in enumerate(OBJECTIVES))
+    (tmp_path / "shop.yaml").write_text(text)
+    specs = load(tmp_path / "shop.yaml")
+    samples, header = simulate(specs, days=31, seed=seed, end_ms=END)
+    matched = 0
+    for slo in specs.values():
+        budget = evaluate(slo, InMemory(samples), END)
+        planted = [one for one in header.truth["incidents"] if one["slo"] == slo.id]
+        matched += match(budget, planted)
+    assert matched >= 2 * len(specs)
+
+
+def match(budget: Budget, planted: list[dict[str, int]]) -> int:
+    """Pairs each incident found with a planted one. How many there were."""
+    step = budget.counts.grid.step_ms
+    start_ms = round(budget.start.timestamp() * 1000)
+    first = budget.counts.grid.steps - round((budget.end - budget.start).total_seconds() * 1000 / step)
+    total = budget.counts.total[first:]
+    usual = total.sum() * QUIET_MS / (step * len(total))
+
+    def place(at_ms: int) -> int:
+        return (at_ms - start_ms) // step
+
+    groups: list[list[dict[str, int]]] = []
+    for one in sorted(planted, key=lambda one: one["start_ms"]):
+        if one["end_ms"] <= start_ms or one["errors"] < 0.02 * budget.allowed_errors:
+            continue
+        near = groups and total[place(groups[-1][-1]["end_ms"]) : place(one["start_ms"])].sum() < 1.3 * usual
+        groups[-1:] = [[*groups[-1], one]] if near else [*groups[-1:], [one]]
+    large = [one for one in budget.incidents if one.budget_share >= 0.022]
+    paired = 0
+    for incident in large:
+        low, high = (round(at.timestamp() * 1000) for at in (incident.start, incident.end))
+        inside = [group for group in groups if group[0]["start_ms"] < high and low < group[-1]["end_ms"]]
+        assert len(inside) == 1, (budget.slo.id, incident, groups)
+        for at_ms, edge in ((low, inside[0][0]["start_ms"]), (high, inside[0][-1]["end_ms"])):
+            if edge <= start_ms:
+                continue
+            # By the traffic about the edge.
+            around = total[max(0, place(edge) - 12) : place(edge) + 12].mean()
+            tolerance = 2 * step + step * 15 / max(1e-9, 2 * budget.error_budget * around)
+            assert abs(at_ms - edge) <= tolerance, (budget.slo.id, incident, inside)
+        paired += 1
+        groups.remove(inside[0])
+    assert not groups, (budget.slo.id, groups, budget.incidents)
+    return paired
+
+
+def test_the_figures_in_the_docs_are_those_of_the_code() -> None:
+    text = " ".join((Path(__file__).parent.parent.parent / "docs" / "report.md").read_text(encoding="utf-8").split())
+    assert f"a burn rate of {INCIDENT_BURN:g} or above that consumed {INCIDENT_SHARE:.0%}".replace("1%", "1 %") in text
+    assert QUIET_MS == 2 * 60 * MINUTE and "as much traffic as two hours have on average" in text
