@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -89,7 +89,9 @@ class Surroundings:
     others: Mapping[str, Sli | None]  # the SLIs of the service's other SLOs by name; None for a faulty one
 
 
-Record = Callable[[str], MatrixSelector | VectorSelector]
+# What a simulation makes for it: counters (`total`, `part`), a classic `histogram`, a gauge of 0 and 1 (`metric`), what
+# the expressions `errors` and `total` count, a value (`expr`), a timestamp (`metric`), what another SLO has, or nothing.
+Simulated = Literal["counters", "histogram", "checks", "expressions", "value", "timestamp", "another's", "not"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,9 @@ class Sli(ABC):
     model: ClassVar[type[Model]]  # the YAML below it
     has_breakdown: ClassVar[bool] = False  # whether its events are known by series
     by_expression: ClassVar[bool] = False  # whether only an expression over a window can count it
+    takes_percentile: ClassVar[bool] = False  # whether its objective may be written as `p95 < 500ms`
+    of_another: ClassVar[bool] = False  # whether it is made of another SLO's SLI, and so read after the others
+    simulated: ClassVar[Simulated] = "not"
 
     @classmethod
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 from slo.promql.ast import Matcher, VectorSelector
@@ -30,6 +31,24 @@ def le_matcher(bound: Decimal) -> Matcher:
     sign = "-" if exponent < 0 else "[+]?"
     mantissa = f"{digits[0]}[.]{digits[1:]}0*" if len(digits) > 1 else f"{digits[0]}([.]0*)?"
     return Matcher("le", "=~", f"{plain}|{mantissa}[eE]{sign}0*{abs(exponent) or ''}")
+
+
+_SPELLINGS = re.compile(
+    r".*\|(?P<first>[0-9])(?:\[\.\](?P<rest>[0-9]+)0\*|\(\[\.\]0\*\)\?)\[eE\](?P<sign>-|\[\+\]\?)0\*(?P<exponent>[0-9]*)"
+)
+
+
+def bound_in(matcher: Matcher) -> Decimal | None:
+    """The bound that a matcher on `le` means, whether it names one spelling or is of `le_matcher`; None for any other."""
+    if matcher.op == "=":
+        return bound_of(matcher.value)
+    if matcher == le_matcher(INFINITY):
+        return INFINITY
+    found = _SPELLINGS.fullmatch(matcher.value) if matcher.op == "=~" else None
+    if found is None:
+        return bound_of(matcher.value.split("|")[0].replace("\\", "")) if matcher.op == "=~" else None
+    sign = "-" if found["sign"] == "-" else ""
+    return Decimal(f"{found['first']}.{found['rest'] or '0'}e{sign}{found['exponent'] or '0'}")
 
 
 def any_spelling(selector: VectorSelector) -> VectorSelector:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from slo.promql.ast import Node, VectorSelector
+from slo.promql.ast import Aggregate, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.sli.base import Measured, Note, Reader, Scraping, Sli
 from slo.sli.counters import Tally
@@ -17,6 +17,9 @@ from slo.sli.counts import LOOKBACK_MS, Grid, Part, Seen, find_gaps, parts_of
 from slo.sli.notes import several_writers
 from slo.sli.stepwise import measure_steps, part_tile, stepwise_note, tile_of, too_many
 from slo.sli.tiles import Tile
+from slo.sli.unmatched import unmatched
+
+_LOOKS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,24 @@ class CountedSli(Sli):
         """The counters of all events, if it has any, and those of a part, each with the one that it is a part of."""
         return (), {}
 
+    @abstractmethod
+    def named(self) -> Mapping[str, VectorSelector]:
+        """The selectors by the key that a definition has them under, of all events first."""
+
+    def _unmatched(self, samples: Samples, reader: Reader, grid: Grid) -> tuple[Note, ...]:
+        """Which of the selectors match nothing. Of an SLI without any data the first one says it all."""
+        missing = [(key, one) for key, one in self.named().items() if not samples.select(one)]
+        return tuple(unmatched(key, one, reader, grid) for key, one in missing[:1])
+
+    def _absent(self, reader: Reader, grid: Grid) -> tuple[Note, ...]:
+        """The same of a server: what matches nothing at any of many moments."""
+        every = max(grid.step_ms, (grid.end_ms - grid.start_ms) // _LOOKS)
+        for key, one in self.named().items():
+            there = reader.query_range(Aggregate("count", one), grid.start_ms + every, grid.end_ms, every)
+            if not there.series:
+                return (unmatched(key, one, reader, grid),)
+        return ()
+
     def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
         """What a server's answer needs beside its counts."""
         return found
@@ -61,11 +82,15 @@ class CountedSli(Sli):
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         if too_many(self, reader, grid, scraping):
             found = measure_steps(self, reader, grid, scraping, *self.counters())
-            found = replace(found, notes=(stepwise_note(grid), *found.notes))
+            found = replace(found, notes=(stepwise_note(grid), *found.notes, *self._absent(reader, grid)))
             return self.finish_steps(found, reader, grid, scraping)
         samples = reader.samples(self.selectors(), grid.start_ms - LOOKBACK_MS, grid.end_ms)
         found = self.count(samples, grid, scraping.target, first)
-        notes = (*(Note("source", text) for text in reader.notes), *found.notes)
+        notes = (
+            *(Note("source", text) for text in reader.notes),
+            *found.notes,
+            *self._unmatched(samples, reader, grid),
+        )
         return replace(found, notes=notes, invalid=(*found.invalid, *several_writers(found.counts.seen)))
 
     def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:

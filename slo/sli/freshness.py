@@ -8,7 +8,7 @@ from typing import ClassVar
 from slo.fields import Duration, Model, Selector, Slice
 from slo.promql.ast import Binary, Call, Node, VectorSelector
 from slo.reading import Path, Report, read_duration, read_selector, read_slice
-from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
+from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid, Part
 from slo.sli.slices import bad_value, measure_slices, slice_parts, slices_tile
 from slo.sli.tiles import Tile
@@ -29,6 +29,7 @@ class Freshness(Sli):
 
     key: ClassVar[str] = "freshness"
     model: ClassVar[type[Model]] = FreshnessModel
+    simulated: ClassVar[Simulated] = "timestamp"
     has_breakdown: ClassVar[bool] = True
 
     metric: VectorSelector

@@ -15,7 +15,7 @@ from slo.fields import Duration, Model
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.reading import Fault, Path, Report, read_duration, read_selector
-from slo.sli.base import Measured, Note, Reader, Scraping, Sli, Surroundings
+from slo.sli.base import Measured, Note, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.bounds import INFINITY, bound_of, le_matcher
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
@@ -50,15 +50,19 @@ class Latency(CountedSli):
     """Requests of a classic histogram that took longer than `threshold_seconds` are bad.
 
     `histogram` selects the metric by its base name, without `_bucket`; `unit_seconds` is the histogram's unit. A target
-    that lacks the threshold's bucket is counted neither as good nor as bad.
+    that lacks the threshold's bucket is counted neither as good nor as bad. All requests are those of the histogram's
+    `_count`, or `by_last_bucket`.
     """
 
     key: ClassVar[str] = "latency"
     model: ClassVar[type[Model]] = LatencyModel
+    simulated: ClassVar[Simulated] = "histogram"
+    takes_percentile: ClassVar[bool] = True
 
     histogram: VectorSelector
     threshold_seconds: Decimal
     unit_seconds: Decimal = Decimal(1)
+    by_last_bucket: bool = False
 
     @classmethod
     def read(cls, model: LatencyModel, at: Path, report: Report, around: Surroundings) -> Sli:
@@ -105,7 +109,9 @@ class Latency(CountedSli):
 
     @property
     def every(self) -> VectorSelector:
-        """The histogram's own count of all requests."""
+        """The histogram's own count of all requests, or its bucket without a bound."""
+        if self.by_last_bucket:
+            return replace(self.buckets, matchers=(*self.histogram.matchers, le_matcher(INFINITY)))
         return replace(self.histogram, name=f"{self.histogram.name}_count")
 
     @property
@@ -154,10 +160,22 @@ class Latency(CountedSli):
         return added(with_targets_of(counted(self.every, tile), has_bound, tile), tile.by)
 
     def errors_tile(self, tile: Tile) -> Node:
-        return Binary("-", self.total_tile(tile), added(counted_part(self.good, self.every, tile), tile.by))
+        return Binary(
+            "-", self.total_tile(tile), added(counted_part(self.good, self.every, tile, together=True), tile.by)
+        )
+
+    def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
+        """A server whose histogram has no `_count` is asked by its last bucket."""
+        found = super().measure(reader, grid, scraping, first)
+        if found.has_data or self.by_last_bucket or not found.bounds.size:
+            return found
+        return replace(self, by_last_bucket=True).measure(reader, grid, scraping, first)
 
     def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
         return (self.every,), {self.good: self.every}
+
+    def named(self) -> Mapping[str, VectorSelector]:
+        return {"histogram": self.buckets}
 
     def labelled(self, tile: Tile) -> Labelled:
         return Labelled(self.every, by_series(self.every, tile), by_series(self.good, tile, self.every), "good")
@@ -178,6 +196,12 @@ class Latency(CountedSli):
         seen = replace(found.counts.seen, bounds=finite_bounds)
         without = self._without_bound_on(reader, grid, scraping)
         notes = found.notes
+        steps = self._steps_without_bound(reader, grid, scraping)
+        if steps and not without:
+            text = (
+                f"in {steps} steps a target had no bucket bound {self.bound.normalize():f}; it was not counted in them"
+            )
+            notes = (*notes, Note("bound-missing", text))
         if without:
             seen = replace(seen, without_bound=_names(without, scraping.target))
             notes = (*notes, _bound_note(self, finite_bounds, without, scraping.target))
@@ -188,6 +212,19 @@ class Latency(CountedSli):
             bucket_counts=np.column_stack([rows[bound] for bound in ordered]),
             notes=notes,
         )
+
+    def _steps_without_bound(self, reader: Reader, grid: Grid, scraping: Scraping) -> int:
+        """In how many steps a target was counted by nothing, as it had requests and no bucket of the threshold."""
+        tile = tile_of(grid, scraping)
+
+        def present(selector: VectorSelector) -> Node:
+            return Aggregate(
+                "group", Call("last_over_time", (MatrixSelector(selector, grid.step_ms),)), grouping=tile.targets
+            )
+
+        missing = Aggregate("count", Binary("unless", present(self.every), present(self.good)))
+        answer = reader.query_range(missing, int(grid.ends[0]), grid.end_ms, grid.step_ms)
+        return sum(int(np.count_nonzero(np.nan_to_num(values))) for _, values in answer.series)
 
     def _without_bound_on(self, reader: Reader, grid: Grid, scraping: Scraping) -> list[Target]:
         """The targets that have a histogram without the threshold's bucket at the end of the period."""

@@ -13,7 +13,7 @@ from pydantic import Field
 from slo.fields import Duration, Model
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Subquery, VectorSelector
 from slo.reading import Fault, Path, Report, parse_quantity, read_duration, read_slice
-from slo.sli.base import Measured, Reader, Recorded, Scraping, Sli, Surroundings
+from slo.sli.base import Measured, Reader, Recorded, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Counts, Grid
 from slo.sli.slices import continued, stretches, too_long
 from slo.sli.tiles import ZERO, Tile
@@ -46,6 +46,8 @@ class Outage(Sli):
 
     key: ClassVar[str] = "outage"
     model: ClassVar[type[Model]] = OutageModel
+    simulated: ClassVar[Simulated] = "another's"
+    of_another: ClassVar[bool] = True
 
     of: Sli
     of_name: str

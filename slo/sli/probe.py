@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from slo.fields import Model, Selector
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Path, Report, check_gauge, read_selector
-from slo.sli.base import Measured, Note, Reader, Scraping, Surroundings
+from slo.sli.base import Measured, Note, Reader, Scraping, Simulated, Surroundings
 from slo.sli.counted import CountedSli, Labelled
 from slo.sli.counts import Counts, Cursor, Grid, Part, Seen, find_gaps, finite
 from slo.sli.tiles import ZERO, Tile, matrix
@@ -34,6 +35,7 @@ class Probe(CountedSli):
 
     key: ClassVar[str] = "probe"
     model: ClassVar[type[Model]] = ProbeModel
+    simulated: ClassVar[Simulated] = "checks"
 
     metric: VectorSelector
 
@@ -85,6 +87,9 @@ class Probe(CountedSli):
         values = Binary("<", Call("sum_over_time", (window,)), Number(float("inf")))
         checks = Binary("and", Call("count_over_time", (window,)), values)
         return Aggregate("sum", checks, grouping=tile.by)
+
+    def named(self) -> Mapping[str, VectorSelector]:
+        return {"metric": self.metric}
 
     def labelled(self, tile: Tile) -> Labelled:
         window = matrix(self.metric, tile.length_ms, tile.lag_ms)

@@ -12,7 +12,7 @@ from slo.fields import Model, Selector
 from slo.promql.ast import Binary, Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
-from slo.sli.base import Measured, Surroundings
+from slo.sli.base import Measured, Simulated, Surroundings
 from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
@@ -38,6 +38,7 @@ class Ratio(CountedSli):
 
     key: ClassVar[str] = "ratio"
     model: ClassVar[type[Model]] = RatioModel
+    simulated: ClassVar[Simulated] = "counters"
 
     total: VectorSelector
     part: VectorSelector
@@ -99,6 +100,9 @@ class Ratio(CountedSli):
 
     def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
         return (self.total,), {self.part: self.total}
+
+    def named(self) -> Mapping[str, VectorSelector]:
+        return {"total": self.total, self.part_is: self.part}
 
     def labelled(self, tile: Tile) -> Labelled:
         return Labelled(self.total, by_series(self.total, tile), by_series(self.part, tile, self.total), self.part_is)

@@ -22,7 +22,7 @@ from slo.promql.ast import (
 )
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE, Fault, Path, Report, read_windowed
-from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
+from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid
 from slo.sli.stepwise import measure_steps
 from slo.sli.tiles import ZERO, Tile, by_series, counted, counted_part
@@ -50,6 +50,7 @@ class Raw(Sli):
 
     key: ClassVar[str] = "raw"
     model: ClassVar[type[Model]] = RawModel
+    simulated: ClassVar[Simulated] = "expressions"
     by_expression: ClassVar[bool] = True
 
     errors: str

@@ -12,7 +12,7 @@ from slo.fields import Model, Quantity, Slice
 from slo.promql.ast import Node, VectorSelector
 from slo.promql.parse import parse
 from slo.reading import Fault, Path, Report, check_level, parse_quantity, read_slice, read_vector
-from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
+from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid, Part
 from slo.sli.raw import selectors_in
 from slo.sli.slices import Comparison, bad_value, measure_slices, slice_parts, slices_tile
@@ -48,6 +48,7 @@ class Threshold(Sli):
 
     key: ClassVar[str] = "threshold"
     model: ClassVar[type[Model]] = ThresholdModel
+    simulated: ClassVar[Simulated] = "value"
     has_breakdown: ClassVar[bool] = True
 
     expr: str

@@ -186,10 +186,12 @@ class _Counter:
         """The births that count, by target."""
         return Binary("<=", self.births, self.bound, matching=VectorMatching("one-to-one", self.tile.targets, on=True))
 
-    def total(self, births: Node) -> Node:
-        """All events in the tile, by target; 0 where it was scraped and nothing happened."""
+    def total(self, births: Node, not_bridged: Node | None = None) -> Node:
+        """All events in the tile, by target; 0 where it was scraped and nothing happened. The targets of `not_bridged`
+        count nothing over pauses."""
         marked = Call("label_replace", (births, String(_BIRTH), String("1"), String(""), String("")))
-        gaps = Call("label_replace", (self.bridged, String(_BRIDGE), String("1"), String(""), String("")))
+        bridged = self.bridged if not_bridged is None else Binary("unless", self.bridged, not_bridged, matching=self.on)
+        gaps = Call("label_replace", (bridged, String(_BRIDGE), String("1"), String(""), String("")))
         return self.summed(Binary("or", Binary("or", self.grown, gaps), marked))
 
 
@@ -199,10 +201,17 @@ def counted(counter: VectorSelector, tile: Tile) -> Node:
     return one.total(one.believed)
 
 
-def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile) -> Node:
-    """The events of a counter that counts a part of what `whole` counts, by target."""
+def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, together: bool = False) -> Node:
+    """The events of a counter that counts a part of what `whole` counts, by target.
+
+    `together` means that while a target lacks the part its total does not count either, so that what is bridged over a
+    pause counts only where the total paused too.
+    """
     one = _Counter(part, tile, whole)
-    return one.total(_believed_part(one, whole))
+    if not together:
+        return one.total(_believed_part(one, whole))
+    every = _Counter(whole, tile)
+    return one.total(_believed_part(one, whole), Binary("unless", every.recent, every.appeared, matching=every.on))
 
 
 def _believed_part(one: _Counter, whole: VectorSelector) -> Node:
@@ -266,8 +275,9 @@ def present(selector: VectorSelector, tile: Tile) -> Node:
 
 def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
     """About how many samples of a tile are no numbers: what is NaN or infinite does not differ from itself by 0."""
+    every = min(tile.scrape_ms, tile.fastest_ms or tile.scrape_ms)
     found = [
-        Call("count_over_time", (Subquery(Binary("!=", Binary("-", one, one), ZERO), tile.length_ms, tile.scrape_ms),))
+        Call("count_over_time", (Subquery(Binary("!=", Binary("-", one, one), ZERO), tile.length_ms, every),))
         for one in selectors
     ]
     whole: Node = Aggregate("sum", found[0])

@@ -19,7 +19,7 @@ _PERCENTILE = re.compile(r"p(?P<percent>[0-9]+(?:\.[0-9]+)?)\s*(?:<=?|≤)\s*(?P
 
 def names_another(model: Model) -> bool:
     """Whether an SLI is made of another SLO's, so that it is read after the others."""
-    return getattr(model, "outage", None) is not None
+    return any(kind.of_another and getattr(model, key) is not None for key, kind in KINDS.items())
 
 
 def build_objective_and_sli(
@@ -27,7 +27,9 @@ def build_objective_and_sli(
 ) -> tuple[Objective, Sli]:
     """The objective and SLI of one SLO. Raises Fault once all their faults are reported."""
     percentile = _PERCENTILE.fullmatch(entry.objective.strip())
-    if percentile and getattr(entry.sli, "latency", None) is None:
+    if percentile and not any(
+        kind.takes_percentile and getattr(entry.sli, key) is not None for key, kind in KINDS.items()
+    ):
         report(
             (*path, "objective"),
             f"objective {entry.objective!r} is a percentile; only a `latency` SLI has one",

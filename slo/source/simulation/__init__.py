@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,11 +13,8 @@ from slo.promql.parse import parse
 from slo.promql.samples import Samples
 from slo.sli.freshness import Freshness
 from slo.sli.latency import Latency
-from slo.sli.native_latency import NativeLatency
-from slo.sli.outage import Outage
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
-from slo.sli.raw import Raw
 from slo.sli.threshold import Threshold
 from slo.source.recording import Header
 from slo.source.simulation import check, flows, histograms
@@ -72,9 +69,9 @@ def simulate(
     for selector in asked:
         own = [matcher for matcher in selector.matchers if matcher.label == "le"]
         world.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
-    planned = [span for slo in slos if not isinstance(slo.sli, Outage) for span in world.planned(slo)]
+    planned = [span for slo in slos if slo.sli.simulated != "another's" for span in world.planned(slo)]
     for slo in slos:
-        if isinstance(slo.sli, Ratio | Latency | Raw):
+        if slo.sli.simulated in ("counters", "histogram", "expressions"):
             world.suffers(slo, world.spans[slo.id])  # those of a value or a check are what its metric is made to do
     set_gaps(stage, planned)
 
@@ -115,27 +112,24 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     ages: dict[str, list[tuple[Slo, Freshness]]] = {}
     free: dict[str, list[tuple[Slo, Threshold, list[VectorSelector]]]] = {}
     for slo in slos:
-        if isinstance(slo.sli, Threshold) and world.stage.written is not None:
-            for metric in _by_metric(slo, slo.sli):
+        if slo.sli.simulated == "value" and world.stage.written is not None:
+            for metric in _by_metric(slo, cast("Threshold", slo.sli)):
                 drops = [span for span in world.planned(slo) if span.level]
                 world.drops.setdefault(metric, []).extend(drops)
     for slo in slos:
-        match slo.sli:
-            case Ratio() | Raw() as sli:
-                match form(slo, sli):
-                    case Ratio() as ratio:
-                        ratios.setdefault(_name(ratio.total, slo), []).append((slo, ratio))
-                    case Latency() as timed:
-                        latencies.setdefault(_name(timed.histogram, slo), []).append((slo, timed))
-                    case Probe() as checked:
-                        probes.setdefault(_name(checked.metric, slo), []).append((slo, checked))
-            case Latency() as sli:
+        sli: Any = slo.sli
+        if sli.simulated in ("counters", "expressions"):
+            sli = form(slo, sli)
+        match sli.simulated:
+            case "counters":
+                ratios.setdefault(_name(sli.total, slo), []).append((slo, sli))
+            case "histogram":
                 latencies.setdefault(_name(sli.histogram, slo), []).append((slo, sli))
-            case Probe() as sli:
+            case "checks":
                 probes.setdefault(_name(sli.metric, slo), []).append((slo, sli))
-            case Freshness() as sli:
+            case "timestamp":
                 ages.setdefault(_name(sli.metric, slo), []).append((slo, sli))
-            case Threshold() as sli:
+            case "value":
                 for metric, selectors in _by_metric(slo, sli).items():
                     if metric.endswith("_bucket"):
                         bare = [m for m in selectors[0].matchers if m.label != "le"]
@@ -146,10 +140,8 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
                         free.setdefault(metric, []).append((slo, sli, selectors))
                     else:
                         gauges.setdefault(metric, []).append((slo, sli))
-            case NativeLatency():
-                raise cannot(slo, "recordings hold no native histograms; use a classic one")
-            case Outage():
-                pass  # its series are those of the SLO that it is of
+            case "not":
+                raise cannot(slo, f"recordings hold no samples for a {type(sli).__name__}; use a classic histogram")
     for metric, users in latencies.items():
         interval = min(slo.scrape_interval_ms for slo, _ in users)
         world.histograms[metric] = Histogram(tuple(sli.histogram for _, sli in users), interval)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Unary, VectorSelector, children
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
+from slo.sli.bounds import bound_in
 from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
-from slo.sli.raw import Raw
 from slo.source.simulation.world import cannot
 from slo.spec.model import Slo
 
@@ -26,14 +26,15 @@ class Apart(Ratio):
     """Errors that stand beside what `total` selects, not within: all events are both, added up."""
 
 
-def form(slo: Slo, sli: Ratio | Raw) -> Ratio | Latency | Probe:
+def form(slo: Slo, sli: Any) -> Ratio | Latency | Probe:
     """The counters, histogram or gauge that an SLI counts. Raises SloError where it is none of those forms."""
-    found = sli if isinstance(sli, Ratio) else _from_terms(slo, _terms_of(slo, sli.errors), _terms_of(slo, sli.total))
-    if isinstance(found, Probe):
-        return found
-    if not (_is_bucket(found.part) or _is_bucket(found.total)):
-        return found
-    return _as_latency(slo, found)
+    found: Any = sli
+    if sli.simulated == "expressions":
+        found = _from_terms(slo, _terms_of(slo, sli.errors), _terms_of(slo, sli.total))
+    if found.simulated == "counters" and (_is_bucket(found.part) or _is_bucket(found.total)):
+        found = _as_latency(slo, found)
+    made: Ratio | Latency | Probe = found
+    return made
 
 
 def _from_terms(slo: Slo, errors: Terms, total: Terms) -> Ratio | Probe:
@@ -131,7 +132,7 @@ def _as_latency(slo: Slo, sli: Ratio) -> Latency:
     own = tuple(m for m in part.matchers if m.label != "le")
     everything = (f"{base}_count", own), (f"{base}_bucket", own)
     bare = (total.name, tuple(m for m in total.matchers if m.label != "le"))
-    bounds = [bound for m in part.matchers if m.label == "le" and (bound := bound_of(m.value)) is not None]
+    bounds = [bound for m in part.matchers if m.label == "le" and (bound := bound_in(m)) is not None]
     if sli.part_is != "good" or bare not in everything or len(bounds) != 1 or not bounds[0].is_finite():
         raise cannot(
             slo,
@@ -139,11 +140,3 @@ def _as_latency(slo: Slo, sli: Ratio) -> Latency:
             "good events are one bucket of a histogram, all of them its _count with the same matchers",
         )
     return Latency(VectorSelector(base, own), bounds[0])
-
-
-def bound_of(text: str) -> Decimal | None:
-    """The bound that a matcher on `le` names, also as the first of a pattern's spellings."""
-    try:
-        return Decimal(text.split("|")[0].replace("\\", ""))
-    except InvalidOperation:
-        return None

@@ -9,9 +9,9 @@ from decimal import Decimal
 import numpy as np
 
 from slo.promql.samples import is_stale, matches
+from slo.sli.bounds import bound_in
 from slo.sli.latency import Latency
 from slo.source.simulation.counters import Counter, Row, counter, lose
-from slo.source.simulation.forms import bound_of
 from slo.source.simulation.labels import label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, added, background, traffic
 from slo.source.simulation.world import World, job_of, spans_of
@@ -171,7 +171,7 @@ def show_bound(bound: Decimal) -> str:
 def _shown(metric: str, bound: Decimal, world: World) -> str:
     """A bound as an SLO's selector spells it, where none of Prometheus's own spelling would be selected."""
     usual = show_bound(bound)
-    own = [m for m in world.bounds.get(metric, ()) if bound_of(m.value) == bound]
+    own = [m for m in world.bounds.get(metric, ()) if bound_in(m) == bound]
     if not own or any(matches(m, {"le": usual}) for m in own):
         return usual
     return own[0].value.split("|")[0].replace("\\", "")
