@@ -239,7 +239,7 @@ def test_the_edges_of_windows(text: str, accepted: bool) -> None:
     if accepted:
         assert str(parse_window(text)) == text
     else:
-        with pytest.raises(DurationError, match="accepted are 1h to 90d|write a duration from 1h to 90d"):
+        with pytest.raises(DurationError, match=r"accepted are 1h to 90d|write a duration from 1h to 90d"):
             parse_window(text)
 
 

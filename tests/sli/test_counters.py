@@ -48,7 +48,8 @@ def tally(*rows: Series, minutes: int, first: int = 0, whole: Sequence[Series] |
 
 
 def sums(*rows: Series, minutes: int, whole: Sequence[Series] | None = None) -> list[float]:
-    return tally(*rows, minutes=minutes, whole=whole).sums.tolist()
+    found: list[float] = tally(*rows, minutes=minutes, whole=whole).sums.tolist()
+    return found
 
 
 def test_an_increase_counts_at_the_later_scrape() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_too_long_is_an_outage_with_as_many_slices_before(text: str, longest: in
     assert drawn(too_long(*flags(text), longest)) == expected
 
 
-def gauge(values: dict[str, list[float]], every_ms: int = MINUTE) -> Memory:
+def gauge(values: Mapping[str, Sequence[float]], every_ms: int = MINUTE) -> Memory:
     """Gauges `g` by instance with a value a minute, the last one at END; None: no sample."""
     rows = []
     for instance, own in values.items():
