@@ -284,7 +284,11 @@ class _Collector(ast.NodeVisitor):
                 rest = [*node.keywords[:place], *node.keywords[place + 1 :]]
                 without = ast.Call(node.func, node.args, rest)
                 self._add(node, ast.unparse(without), f"{ast.unparse(node.func)}(…) without {keyword.arg}=")
-        self.generic_visit(node)
+        for part in (node.func, *node.args):
+            self.visit(part)
+        for keyword in node.keywords:
+            if keyword.arg not in _SILENT_KEYWORDS:
+                self.visit(keyword)
 
 
 def collect(root: Path = ROOT, patterns: Sequence[str] = SOURCES) -> list[Mutant]:
@@ -307,7 +311,7 @@ def collect(root: Path = ROOT, patterns: Sequence[str] = SOURCES) -> list[Mutant
 
 
 @dataclass
-class Test:
+class Case:
     """A test: how long it took, whether it passed, and which lines of the sources it reached."""
 
     name: str
@@ -321,7 +325,7 @@ class _Watch:
 
     def __init__(self, root: Path) -> None:
         self.files = {str(path): path.relative_to(root).as_posix() for source in SOURCES for path in root.glob(source)}
-        self.tests: dict[str, Test] = {}
+        self.tests: dict[str, Case] = {}
         self.setups: dict[str, Lines] = {}
         self.lines: Lines = {}
 
@@ -342,7 +346,7 @@ class _Watch:
         sys.settrace(self._trace)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        test = self.tests.setdefault(report.nodeid, Test(report.nodeid))
+        test = self.tests.setdefault(report.nodeid, Case(report.nodeid))
         test.seconds += report.duration
         _add(test.reached, self.lines)
         if report.when == "setup":
@@ -432,10 +436,10 @@ def run(root: Path, arguments: Sequence[str], output: Path, seconds: float, watc
     return None
 
 
-def chosen(mutant: Mutant, tests: Sequence[Test], seconds: float) -> list[Test]:
+def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
     """The tests that could kill a mutant: one of each test function first, quick ones first, up to so many seconds."""
 
-    def reaches(test: Test) -> bool:
+    def reaches(test: Case) -> bool:
         lines = test.reached.get(mutant.file, set())
         low, high = mutant.reach or (0, sys.maxsize)
         return any(low <= line <= high for line in lines)
@@ -449,7 +453,7 @@ def chosen(mutant: Mutant, tests: Sequence[Test], seconds: float) -> list[Test]:
         turn[function] = turn.get(function, 0) + 1
         ordered.append((turn[function], test))
     ordered.sort(key=lambda one: one[0])
-    found: list[Test] = []
+    found: list[Case] = []
     spent = 0.0
     for _, test in ordered:
         if spent + test.seconds <= seconds or not found:
@@ -463,13 +467,13 @@ def _copy(to: Path) -> None:
     shutil.copytree(ROOT, to, ignore=skipped, dirs_exist_ok=True)
 
 
-def _tests(root: Path, work: Path) -> list[Test]:
+def _tests(root: Path, work: Path) -> list[Case]:
     """All tests, and what they reach."""
     there = [name for name in TESTS if (root / name).exists()]
     run(root, [*there, *SKIPPED], work / "first.txt", 3600, work / "tests.json")
     rows = json.loads((work / "tests.json").read_text())
     tests = [
-        Test(row["name"], row["seconds"], row["passed"], {file: set(lines) for file, lines in row["reached"].items()})
+        Case(row["name"], row["seconds"], row["passed"], {file: set(lines) for file, lines in row["reached"].items()})
         for row in rows
     ]
     failed = [test.name for test in tests if not test.passed]

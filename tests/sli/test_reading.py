@@ -93,7 +93,7 @@ def test_any_share_above_none_may_be_an_outage(down_at: str) -> None:
     "sli",
     [
         "{ratio: {good: 'x_bucket{le=\"1\"}', total: 'x_bucket{le=\"+Inf\"}'}}",
-        "{ratio: {good: 't_total{a=\"1\",b=\"2\"}', total: 't_total{a=\"1\"}'}}",
+        '{ratio: {good: \'t_total{a="1",b="2"}\', total: \'t_total{a="1"}\'}}',
         "{ratio: {errors: e_total, total: 't_total{a=\"1\"}'}}",
     ],
 )
