@@ -273,6 +273,9 @@ def test_ratios_of_what_is_possible() -> None:
     assert (ratio_of(1, 4), ratio_of(4, 4), ratio_of(0, 4)) == (0.25, 1.0, 0.0)
     assert (ratio_of(0, 0), ratio_of(5, 4), ratio_of(-1, 4)) == (None, None, None)
     assert (ratio_of(4 + 1e-10, 4), ratio_of(-1e-10, 4)) == (1.0, 0.0)
+    # Of small totals too: a billionth of an event is rounding, two are not.
+    assert bool(possible(0.01 + 0.9e-9, 0.01)) and not bool(possible(0.01 + 2e-9, 0.01))
+    assert bool(possible(1e9 + 0.9, 1e9)) and not bool(possible(1e9 + 2, 1e9))
     nan = float("nan")
     assert impossible_steps(np.array([1, 5, -1, nan, 1]), np.array([2, 4, 4, 4, nan])).tolist() == [1, 2]
 
@@ -334,6 +337,10 @@ def test_what_the_source_lost_is_filled_and_the_rest_stays() -> None:
     assert partly.counts.seen.gaps == (Gap(grid.start_ms + 2 * STEP, grid.start_ms + 3 * STEP), Gap(END - STEP, END))
     assert partly.has_data
     assert [note.text for note in partly.notes] == ["10m that the source no longer has are from the ledger"]
+    errors[0], total[0] = np.nan, np.nan
+    middle = with_known(Measured(counts), errors, total).counts.seen.gaps
+    starts = [(gap.start_ms - grid.start_ms) // STEP for gap in middle]
+    assert starts == [0, 2, 5] and all(gap.end_ms == gap.start_ms + STEP for gap in middle)
     nothing = Measured(counts)
     assert with_known(nothing, errors * np.nan, total * np.nan) is nothing
 

@@ -94,6 +94,23 @@ def could_be_one(errors: Floats, total: Floats, one: Stretch, other: Stretch, bu
     return True
 
 
+@pytest.mark.parametrize(("pause", "incidents"), [(20, [(1000, 1032)]), (30, [(1000, 1006), (1036, 1042)])])
+def test_two_hours_of_the_traffic_that_there_is_are_a_pause(pause: int, incidents: list[tuple[int, int]]) -> None:
+    """The service is a day old in a window of four: 24 steps of 5 m have 24,000 of its events, whatever was before."""
+    total, errors = np.zeros(1288), np.zeros(1288)
+    total[1000:] = 1000
+    errors[1000:1006] = errors[1006 + pause : 1012 + pause] = 500
+    assert spans(found(errors, total)) == incidents
+
+
+def test_a_burn_out_of_reach_is_failing_altogether() -> None:
+    """Where half may fail twice the budget is everything, and three times is no more than that."""
+    total, errors = np.full(288, 100.0), np.zeros(288)
+    errors[100:110], errors[200:210] = 100, 99
+    assert spans(found(errors, total, budget=0.5, burn=3.0)) == [(100, 110)]
+    assert spans(found(errors, total, budget=0.25, burn=3.9)) == [(100, 110), (200, 210)]
+
+
 @given(histories())
 @settings(max_examples=300)
 def test_no_two_neighbours_could_be_one(history: tuple[Floats, Floats]) -> None:

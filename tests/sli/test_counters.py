@@ -189,6 +189,16 @@ def test_a_new_target_of_a_scraped_job_starts_at_zero_as_far_as_the_busiest_goes
         assert found.without_baseline == (0 if counts else 1)
 
 
+def test_a_job_is_there_while_any_series_of_its_targets_is() -> None:
+    """One series of the known target ended hours ago, another one is still scraped."""
+    old = series([5.0] * 5, END - 4 * HOUR, instance="a", code="404")
+    known = series([10.0 * n for n in range(300)], instance="a", code="200")
+    new = series([8, 9], instance="b")
+    assert sums(old, known, new, minutes=2) == [18, 11]
+    # Of a job that was last seen over two hours ago nothing is known: a new target is a baseline.
+    assert sums(old, new, minutes=2) == [0, 1]
+
+
 def test_a_target_that_begins_with_its_job_is_a_baseline() -> None:
     """Within one and a half scrapes of the first."""
     known = series([0, 10, 20, 30], instance="a")

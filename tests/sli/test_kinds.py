@@ -276,6 +276,17 @@ def test_a_bucket_without_a_number_is_none() -> None:
     assert len(_while_there(one, [nothing]).times) == 0
 
 
+def test_a_native_histogram_as_promql() -> None:
+    """The engine has none: what a server is asked. Those within the threshold are no errors; of no requests none are."""
+    sli = NativeLatency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
+    observed = "sum(increase(h[5m] offset 1m))"
+    count, within = f"histogram_count({observed})", f"histogram_fraction(-Inf, 500, {observed})"
+    assert sli.total_tile(Tile(STEP, MINUTE)) == parse(count)
+    assert sli.errors_tile(Tile(STEP, MINUTE)) == parse(f"{count} * (1 - {within}) >= 0 or 0 * {count}")
+    assert sli.by_expression and sli.selectors() == (VectorSelector("h"),)
+    assert sli.gap_words == ("value", "what was not counted then is unknown")
+
+
 Made = Callable[[Tile], Node]
 
 
