@@ -47,7 +47,7 @@ _SCRAPE = 0.75
 _DEFAULT_INTERVAL_MS = 60_000.0
 # From this many falls on, at this share of its samples, a series is looked at for several writers.
 _MIN_FALLS = 6
-_FALLING_SHARE = 0.2
+FALLING_SHARE = 0.2
 _WRITERS = 4
 _LOOKED_AT = 4_000
 
@@ -178,7 +178,7 @@ class Counters:
                 line = _Line(one.labels, times, values, falls, values[falls])
                 lines.setdefault(target_of(one.labels, by), []).append(line)
                 if _several_writers(line):
-                    self.several_writers.append(_name(one.labels))
+                    self.several_writers.append(name_of(one.labels))
         self.targets = {target: _Scraped(held) for target, held in lines.items()}
         self._jobs: dict[Target, list[Target]] = {}
         for target in self.targets:
@@ -447,12 +447,19 @@ def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
     return [_Run(number, low, high) for low, high in itertools.pairwise(edges)]
 
 
+def several_writers(series: Series) -> bool:
+    """Whether more than one process writes a series; see `_several_writers`."""
+    times, values, _ = finite(series)
+    falls = np.flatnonzero(values[1:] < values[:-1]) + 1
+    return _several_writers(_Line(series.labels, times, values, falls, values[falls]))
+
+
 def _several_writers(line: _Line) -> bool:
     """Whether more than one process writes a series: it falls again and again, and its samples are a few counters that
     take turns. A process that crashes again and again starts from nothing each time, which no few counters explain."""
     values = line.values[:_LOOKED_AT]
     falls = int(np.count_nonzero(line.falls < len(values)))
-    if falls < _MIN_FALLS or falls < _FALLING_SHARE * len(values):
+    if falls < _MIN_FALLS or falls < FALLING_SHARE * len(values):
         return False
     last: list[float] = []
     restarts = 0
@@ -468,6 +475,6 @@ def _several_writers(line: _Line) -> bool:
     return restarts <= 0.1 * falls
 
 
-def _name(labels: Mapping[str, str]) -> str:
+def name_of(labels: Mapping[str, str]) -> str:
     rest = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if name != "__name__")
     return f"{labels.get('__name__', '')}{{{rest}}}"

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
 from slo.sli.base import Answer, Measured, Note, Reader, Scraping, Sli
+from slo.sli.counters import FALLING_SHARE, name_of, several_writers
 from slo.sli.counts import LOOKBACK_MS, Counts, Floats, Gap, Grid, Seen
+from slo.sli.notes import several_writers as written_by_several
 from slo.sli.slices import stretches
 from slo.sli.tiles import Tile, born, broken, continued, in_doubt
 from slo.window import DAY, HOUR, format_duration
@@ -16,6 +18,8 @@ from slo.window import DAY, HOUR, format_duration
 # Above this many raw samples a server adds up the steps itself: a month of 40 series at 30 s is 3.5 million.
 MOST_RAW_SAMPLES = 6_000_000
 _ESTIMATES = 300
+_HOURS_LOOKED_AT = 24
+_SERIES_LOOKED_AT = 5
 # Metrics of one SLO may be scraped at different intervals: up to 5 m, as far as an instant vector looks back, and jitter.
 _SLOWEST_MS = 330_000
 _FASTEST_MS = 15_000
@@ -85,6 +89,7 @@ def measure_steps(
         return sum(float(np.nansum(_summed(ask(node), grid))) for node in nodes)
 
     no_numbers = float(np.nansum(_summed(ask(broken(sli.selectors(), tile)), grid)))
+    writers = _writers((*counters, *(parts or {})), reader, grid)
     unseen = max(
         (gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms),
         default=0,
@@ -92,6 +97,7 @@ def measure_steps(
     seen = Seen(
         series=len(total.series),
         dropped=int(no_numbers),
+        several_writers=writers,
         gaps=gaps,
         doubt_events=all_of(in_doubt(one, tile) for one in counters),
         doubt_errors=all_of(in_doubt(part, tile, whole) for part, whole in (parts or {}).items()),
@@ -99,7 +105,29 @@ def measure_steps(
         born=int(all_of(born(one, tile) for one in counters)),
         longest_unseen_ms=unseen if unseen > LOOKBACK_MS else 0,
     )
-    return Measured(Counts(grid, bad, whole, seen), notes=source_notes(errors, total), has_data=bool(seen_steps.any()))
+    return Measured(
+        Counts(grid, bad, whole, seen),
+        notes=source_notes(errors, total),
+        has_data=bool(seen_steps.any()),
+        invalid=written_by_several(seen),
+    )
+
+
+def _writers(counters: Sequence[VectorSelector], reader: Reader, grid: Grid) -> tuple[str, ...]:
+    """The series that several processes write: those that fall often in some hour are read, a few at most."""
+    every = max(HOUR, (grid.end_ms - grid.start_ms) // _HOURS_LOOKED_AT)
+    found: list[str] = []
+    for counter in dict.fromkeys(counters):
+        window = MatrixSelector(counter, HOUR)
+        often = Binary("*", Number(FALLING_SHARE), Call("count_over_time", (window,)))
+        first = grid.end_ms - (grid.end_ms - grid.start_ms - 1) // every * every
+        answer = reader.query_range(Binary(">=", Call("resets", (window,)), often), first, grid.end_ms, every)
+        for labels, values in answer.series[:_SERIES_LOOKED_AT]:
+            at_ms = first + every * int(np.flatnonzero(~np.isnan(values))[-1])
+            own = tuple(Matcher(label, "=", value) for label, value in sorted(labels.items()) if label != "__name__")
+            samples = reader.samples([VectorSelector(counter.name, own)], at_ms - HOUR, at_ms)
+            found += [name_of(series.labels) for series in samples.series if several_writers(series)]
+    return tuple(dict.fromkeys(found))
 
 
 def stepwise_note(grid: Grid) -> Note:
