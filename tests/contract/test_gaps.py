@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,6 @@ def test_gaps_are_those_of_all_scrapes_together(targets: list[list[int]]) -> Non
     series = [scraped(str(number), *times) for number, times in enumerate(targets)]
     found, usual = find_gaps(series, START, END)
     marks = sorted({START, END, *(at for times in targets for at in times if START < at < END)})
-    expected = [Gap(low, high) for low, high in zip(marks, marks[1:], strict=False) if high - low > 2.5 * usual]
+    expected = [Gap(low, high) for low, high in pairwise(marks) if high - low > 2.5 * usual]
     assert list(found) == expected
     assert find_gaps(series[::-1], START, END)[0] == found
