@@ -220,7 +220,7 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
 def _believed_part(one: _Counter, whole: VectorSelector) -> Node:
     every = _Counter(whole, one.tile)
     # Of one metric or histogram its births are among those of all events.
-    bound = every.believed if _same_family(one.selector, whole) else every.total(every.believed)
+    bound = every.believed if same_family(one.selector, whole) else every.total(every.believed)
     return Binary("<=", one.births, bound, matching=VectorMatching("one-to-one", one.tile.targets, on=True))
 
 
@@ -303,7 +303,7 @@ def _finite(node: Node) -> Node:
     return Binary("<", node, _INFINITE)
 
 
-def _same_family(part: VectorSelector, whole: VectorSelector) -> bool:
+def same_family(part: VectorSelector, whole: VectorSelector) -> bool:
     """Whether a process has its series of both at once: they are of one metric, or of one histogram."""
 
     def family(name: str | None) -> str:
