@@ -48,6 +48,8 @@ from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
 _PAUSE = 1.5
 _SCRAPE = 0.75
 _DEFAULT_INTERVAL_MS = 60_000.0
+# So much faster than ever before a target may be in the scrape at which it is relabelled.
+_FASTER = 3.0
 # What is usual nearby is known from so many intervals before and after.
 _NEARBY = 9
 # From this many falls on, at this share of its samples, a series is looked at for several writers.
@@ -119,6 +121,11 @@ class _Scraped:
     @cached_property
     def end_ms(self) -> int:
         return max(int(line.times[-1]) for line in self.lines)
+
+    @cached_property
+    def first_sum(self) -> float:
+        """What all series of its first scrape stood at."""
+        return sum(float(line.values[0]) for line in self.lines if line.times[0] == self.start_ms)
 
     @cached_property
     def interval_ms(self) -> float:
@@ -206,6 +213,24 @@ class _Job:
     def pauses(self) -> Floats:
         return np.array([float(one.longest_pause_ms) for one in self.held])
 
+    @cached_property
+    def last_sums(self) -> Floats:
+        """What all series of each stood at in its last scrape."""
+        return np.array(
+            [sum(float(line.values[-1]) for line in one.lines if line.times[-1] == one.end_ms) for one in self.held]
+        )
+
+    @cached_property
+    def per_ms(self) -> Floats:
+        """The most that each counted per millisecond, within 15 minutes."""
+        lengths = np.clip(self.ends - self.starts, TRAFFIC_MS / 3, TRAFFIC_MS)
+        return np.asarray(self.busiest / lengths)
+
+    @cached_property
+    def taken(self) -> NDArray[np.bool_]:
+        """Which have been found to go on under another name."""
+        return np.zeros(len(self.held), bool)
+
     def there(self, at_ms: int) -> NDArray[np.bool_]:
         """Which began before a moment and did not end longer before it than the look-back."""
         return (self.starts < at_ms) & (self.ends >= at_ms - LOOKBACK_MS)
@@ -246,6 +271,7 @@ class Counters:
         for target in self.targets:
             self._jobs.setdefault(target[:-1], []).append(target)
         self._together: dict[Target, _Job] = {}
+        self._by = tuple(by)
         self._doubt = self._check_falls()
 
     def counted(self, target: Target, after_ms: float, up_to_ms: float) -> float:
@@ -380,6 +406,43 @@ class Counters:
         before = own.start_ms - job.starts > _PAUSE * np.maximum(own.interval_ms, job.intervals)
         return bool((job.there(own.start_ms) & before).any())
 
+    def _known_before(self, target: Target) -> bool:
+        """Whether another target of the job was there, and ended longer before than the look-back."""
+        job = self._job_of(target)
+        return job is not None and bool((job.ends < self.targets[target].start_ms - LOOKBACK_MS).any())
+
+    @cached_property
+    def renamed(self) -> dict[Target, Target]:
+        """Targets that go on under another name, each with the one that it was: `instance` was relabelled.
+
+        The old one vanished as the new one appeared; each series goes on at or above its old value, by no more than
+        nearby, and stands higher than a process can that began since the last scrape.
+        """
+        found: dict[Target, Target] = {}
+        lasts: dict[Target, dict[_Key, float]] = {}
+        # Of many that are relabelled at once the lowest goes on for the lowest.
+        for name in sorted(self.targets, key=lambda name: self.targets[name].first_sum):
+            own, job = self.targets[name], self._job_of(name)
+            if job is None:
+                continue
+            late = own.start_ms - job.ends
+            ended = ~job.taken & (late > 0) & (late <= _PAUSE * np.maximum(own.interval_ms, job.intervals))
+            if not ended.any() or not self._joins(name):
+                continue
+            values, whole = _firsts(own, self._by), own.first_sum
+            grown = whole - job.last_sums
+            possible = _FASTER * np.maximum(job.per_ms, job.per_ms[job.place[name]]) * late + FEW_EVENTS
+            likely = np.flatnonzero(ended & (grown >= 0) & (grown <= possible) & (possible < whole))
+            for place in likely[np.argsort(grown[likely], kind="stable")].tolist():
+                old = job.names[place]
+                if old not in lasts:
+                    lasts[old] = _lasts(job.held[place], self._by)
+                if lasts[old] and all(values.get(key, -1.0) >= value for key, value in lasts[old].items()):
+                    found[name] = old
+                    job.taken[place] = True
+                    break
+        return found
+
     def _believes_cold(self, events: float, target: Target) -> bool:
         """Whether a new target can have had so many events before its first scrape: as many as the busiest of its job."""
         job = self._job_of(target)
@@ -436,6 +499,10 @@ class Counters:
             known, knowing = whole.targets[target], whole
         lines, scrapes, start = one.lines, known.scrapes, min(known.start_ms, one.start_ms)
         joins = knowing._joins(target)
+        if not joins and len(self._jobs[target[:-1]]) > 1 and knowing._known_before(target):
+            # After so long a pause of its job nothing says how much of the first values is of the time before.
+            found.doubt += float(sum(line.values[0] for line in lines if line.times[0] == start))
+            found.without_baseline += 1
         if not joins and all(same_times(line.times, scrapes) for line in lines):
             return []
         if known is not one:
@@ -457,6 +524,18 @@ class Counters:
             interval = max(lines[number].interval_ms for number in of_line[group].tolist())
             cold = at_ms <= start + _PAUSE * max(interval, known.interval_ms)
             if cold and not joins:
+                continue
+            if cold and target in knowing.renamed and at_ms == start:
+                old = self.targets.get(knowing.renamed[target])
+                before_it = _lasts(old, self._by) if old is not None else {}
+                for number in of_line[group].tolist():
+                    value = float(lines[number].values[0])
+                    # A series that its old name did not have is a new one.
+                    amount = value - min(value, before_it.get(_key(lines[number].labels, self._by), 0.0))
+                    births.append((at_ms, lines[number], amount))
+                    if whole is None:
+                        self._add(target, at_ms, amount)
+                found.continued += len(group)
                 continue
             place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval, side="left"))
             before = int(scrapes[place - 1]) if place else at_ms
@@ -546,6 +625,24 @@ class _Together:
                 found = float(starts[int(np.argmax(there))]) if there.any() else np.inf
             self._known[one, other] = found
         return self._known[one, other]
+
+
+_Key = frozenset[tuple[str, str]]
+
+
+def _key(labels: Mapping[str, str], by: Sequence[str]) -> _Key:
+    """What names a series within its target."""
+    return frozenset((label, value) for label, value in labels.items() if label not in by)
+
+
+def _firsts(one: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+    """The values at a target's first scrape."""
+    return {_key(line.labels, by): float(line.values[0]) for line in one.lines if line.times[0] == one.start_ms}
+
+
+def _lasts(one: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+    """The values at a target's last scrape."""
+    return {_key(line.labels, by): float(line.values[-1]) for line in one.lines if line.times[-1] == one.end_ms}
 
 
 @dataclass(frozen=True, slots=True)
