@@ -74,7 +74,7 @@ def test_a_counter_that_shows_something_else_for_a_moment(shown: float, scrapes_
 def test_a_scrape_answered_from_a_stale_copy_counts_no_event_twice() -> None:
     rows: Rows = []
     for code, rate in RATES.items():
-        values = counter(scrapes(), rate, -50 * HOUR)
+        values = counter(scrapes(), rate, -10 * HOUR)
         values[200:700:50] -= np.floor(45 * rate)
         rows.append(row(code, scrapes(), values))
     errors, total, _ = count(rows)
