@@ -34,7 +34,8 @@ slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
 	  tests/systems tests/rules/test_live_vmalert.py tests/browser tests/test_notebooks.py \
 	  -k "own_tests or live or systems or browser or on_a_server"
-	SLO_HISTORIES=3000 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py -k drawn
+	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
+	  -k "drawn or prometheus or promtool or checked"
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

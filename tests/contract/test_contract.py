@@ -34,7 +34,7 @@ HISTORIES = int(os.environ.get("SLO_HISTORIES", "600"))
 SEED = int(os.environ.get("SLO_SEED", "0"))
 _PARTS = 12  # drawn histories are tested in so many parts, side by side
 _ENGINE = 6  # one in so many of them by the engine too
-_SERVER = 60  # so many by a real server
+_SERVER = int(os.environ.get("SLO_SERVED", "8"))  # so many by a real server
 
 # What a note must be about, and the codes that are.
 CODES = {
