@@ -18,7 +18,8 @@ from slo.budget.policy import follows
 from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.window import MINUTE
-from tests.budget.test_evaluate import END, InMemory, ratio_slo, steps
+from tests.budget.test_evaluate import END, ratio_slo, steps
+from tests.memory import Memory
 
 STEP = 5 * MINUTE
 Floats = np.ndarray
@@ -284,7 +285,7 @@ def test_on_a_recording_the_incidents_found_are_those_planted(tmp_path: Path, se
     samples, header = simulate(specs, days=31, seed=seed, end_ms=END)
     matched = 0
     for slo in specs.values():
-        budget = evaluate(slo, InMemory(samples), END)
+        budget = evaluate(slo, Memory(samples, END), END)
         planted = [one for one in header.truth["incidents"] if one["slo"] == slo.id]
         matched += match(budget, planted)
     assert matched >= 2 * len(specs)
