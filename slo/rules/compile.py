@@ -11,15 +11,17 @@ import gc
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 
 from slo.errors import DefinitionError, Problem
 from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMatching, VectorSelector
 from slo.promql.parse import parse
 from slo.rules import names as n
 from slo.rules.annotate import alert_annotations, alert_labels, comment, plain
-from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup, Shape
+from slo.rules.groups import AlertRule, Deferred, Recording, Rule, RuleGroup, Shape
 from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
+from slo.sli.base import Recorded
 from slo.sli.tiles import Tile
 from slo.spec.model import PlainAlert, Slo, Specs
 from slo.spec.split import MOST
@@ -155,6 +157,13 @@ def _problem(slo: Slo, message: str, severity: str) -> Problem:
 
 # What the texts of an SLO's rules depend on beside its labels, numbered as it is met.
 _ALIKE: dict[Hashable, int] = {}
+# What is kept per tile, by the number of a shape.
+_KEPT: dict[int, tuple[str, ...]] = {}
+
+
+def _number_of(same: Hashable) -> int:
+    """Stands for something that would be hashed anew for every rule."""
+    return _ALIKE.setdefault(same, len(_ALIKE))
 
 
 class _Compiler:
@@ -166,6 +175,10 @@ class _Compiler:
         self.tile_ms = tile_length(slo.scrape_interval_ms)
         self.windows = alert_windows(slo)
         self.labels = (*names.labels, *slo.by)
+        self._tile = Tile(self.tile_ms, lag_of(slo), slo.by, slo.target_labels, slo.scrape_interval_ms, _LOOKBACK_MS)
+        shape = slo.sli.shape
+        # What the tiles' expressions are made of beside their selectors, and these.
+        self._shape = None if shape is None else (_number_of((shape[0], self._tile)), shape[1])
 
     def groups(self) -> tuple[RuleGroup, ...]:
         """All groups; what reads recorded series only is marked as such, so that it is printed once for all SLOs."""
@@ -173,16 +186,15 @@ class _Compiler:
         matchers = self.names.matchers(self.slo.service, self.slo.name)
         budget, least = self.slo.objective.error_budget, self.slo.alerting.least_errors
         same = (self.names, self.tile_ms, self.slo.window, str(budget), self.slo.scrape_interval_ms, least, self.slo.by)
-        # A number stands for it: it would be hashed anew for every rule.
-        alike = _ALIKE.setdefault(same, len(_ALIKE))
+        alike = _number_of(same)
 
         def marked(rule: Rule, interval_ms: int) -> Rule:
             # Made anew by hand, as `dataclasses.replace` takes longer than all the rest of this.
             match rule:
-                case Recording(name, expr, labels):
-                    raw_shape = self._raw_shape(name) if name in raw else None
-                    shape = Shape((name, None, interval_ms, alike), matchers=matchers)
-                    return Recording(name, expr, labels, raw_shape if name in raw else shape)
+                case Recording(name, made, labels):
+                    if name in raw:
+                        return Recording(name, made, labels, self._raw_shape(name))
+                    return Recording(name, made, labels, Shape((name, None, interval_ms, alike), matchers=matchers))
                 case AlertRule() as alert:
                     shape = Shape((alert.name, alert.burn, interval_ms, alike), matchers=matchers)
                     return AlertRule(
@@ -197,12 +209,10 @@ class _Compiler:
 
     def _raw_shape(self, name: str) -> Shape | None:
         """Of the kinds of SLI that most are of."""
-        how = (name, self._tile)
-        shape = self.slo.sli.shape
-        if shape is None:
+        if self._shape is None:
             return None
-        key, selectors = shape
-        return Shape((*key, *how), selectors)
+        key, selectors = self._shape
+        return Shape((name, key), selectors)
 
     def _groups(self) -> tuple[RuleGroup, ...]:
         slo = self.slo
@@ -246,15 +256,24 @@ class _Compiler:
 
     def _tiles(self) -> list[Rule]:
         names = {"events": n.events_tile_name, "errors": n.errors_tile_name, "down": n.down_name}
-        kept = self.slo.sli.recorded(
-            self._tile, lambda what, range_ms: self._matrix(names[what](self.tile_ms), range_ms)
-        )
-        return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept]
 
-    @property
-    def _tile(self) -> Tile:
-        slo = self.slo
-        return Tile(self.tile_ms, lag_of(slo), slo.by, slo.target_labels, slo.scrape_interval_ms, _LOOKBACK_MS)
+        @cache
+        def kept() -> tuple[Recorded, ...]:
+            return self.slo.sli.recorded(
+                self._tile, lambda what, range_ms: self._matrix(names[what](self.tile_ms), range_ms)
+            )
+
+        # Of a shape that was met before it is known what is kept, and its text: the expressions can wait.
+        shape = self._shape
+        known = _KEPT.get(shape[0]) if shape else None
+        if shape and known is None:
+            known = _KEPT[shape[0]] = tuple(one.what for one in kept())
+        if known is None:
+            return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept()]
+        return [
+            Recording(names[what](self.tile_ms), Deferred(lambda place=place: kept()[place].expr), self.identity)  # type: ignore[misc]
+            for place, what in enumerate(known)
+        ]
 
     def _is_slow(self, burn: BurnWindow) -> bool:
         """Whether 5 m more or less do not matter to an alert."""

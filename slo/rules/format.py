@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePath
 
@@ -90,22 +90,42 @@ def _rule(rule: Rule, pad: str) -> str:
             return head + wait + labels + annotations
 
 
-def _text(rule: Rule) -> str:
-    shape = rule.shape
-    if shape is None:
-        return pretty(rule.expr)
-    model = _MODELS.get(shape.key)
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """The text of all expressions of a shape: `pieces`, of which every other one is put in by its number.
+
+    `indent` is what further lines begin with; it is in the pieces. `safe` texts need no quotes, whatever plain text is
+    put in.
+    """
+
+    pieces: tuple[str, ...]
+    numbers: tuple[int, ...]
+    indent: str
+    safe: bool
+
+    def text(self, texts: Sequence[str]) -> str:
+        """With these texts put in."""
+        pieces = list(self.pieces)
+        pieces[1::2] = [texts[number] for number in self.numbers]
+        return "".join(pieces)
+
+
+def _model(rule: Rule, shape: Shape, indent: str) -> _Model:
+    model = _MODELS.get((shape.key, indent))
     if model is None:
         if len(_MODELS) >= 4096:
             _MODELS.clear()
-        model = _MODELS[shape.key] = pretty(transform(rule.expr, lambda node: _stand_in(node, shape)))
-    texts = _joined(shape.matchers), *map(str, shape.selectors)
-    return _STAND_IN.sub(lambda found: texts[int(found[1])], model)
+        text = pretty(transform(rule.expr, lambda node: _stand_in(node, shape)))
+        parts = _STAND_IN.split(text.replace("\n", f"\n{indent}"))
+        numbers = tuple(int(number) for number in parts[1::2])
+        safe = "\n" in text and not _UNPRINTABLE.search(text)
+        model = _MODELS[shape.key, indent] = _Model(tuple(parts), numbers, indent, safe)
+    return model
 
 
 # Texts by shape, with stand-ins for what differs: printing nodes is most of the work for 10,000 SLOs. Lines break where
 # the stand-ins' lengths make them, so a text does not depend on what was printed before.
-_MODELS: dict[Hashable, str] = {}
+_MODELS: dict[tuple[Hashable, str], _Model] = {}
 _STAND_IN = re.compile('stand_in_for_the_labels_or_the_selector_([0-9])(?:="")?')
 
 
@@ -125,12 +145,32 @@ def _joined(matchers: tuple[Matcher, ...]) -> str:
     return ",".join(map(str, matchers))
 
 
+@lru_cache(maxsize=64)
+def _printed(selectors: tuple[VectorSelector, ...]) -> tuple[tuple[str, ...], bool]:
+    """Selectors as text, and whether YAML lets all of it stand; the tiles of an SLO have the same."""
+    texts = tuple(map(str, selectors))
+    return texts, not any(_UNPRINTABLE.search(text) or "\n" in text for text in texts)
+
+
 def _expression(rule: Rule, pad: str) -> str:
-    text = _text(rule)
+    shape, indent = rule.shape, f"{pad}  "
+    if shape is None:
+        return _scalar_of(pretty(rule.expr), indent)
+    model = _model(rule, shape, indent)
+    matchers = _joined(shape.matchers)
+    selectors, plain = _printed(shape.selectors)
+    text = model.text((matchers, *selectors))
+    if model.safe and plain and not _UNPRINTABLE.search(matchers):
+        return f"|-\n{indent}{text}"
+    return _scalar_of(text.replace(f"\n{indent}", "\n"), indent)
+
+
+def _scalar_of(text: str, indent: str) -> str:
+    """An expression as a YAML scalar, its further lines with an indent."""
     if _UNPRINTABLE.search(text):
         return scalar(text)
     if "\n" in text:
-        return f"|-\n{pad}  " + text.replace("\n", f"\n{pad}  ")
+        return f"|-\n{indent}" + text.replace("\n", f"\n{indent}")
     return scalar(text) if _needs_quotes(text) else text
 
 

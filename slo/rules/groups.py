@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from slo.promql.ast import Matcher, Node, VectorSelector
@@ -22,14 +22,41 @@ class Shape:
     matchers: tuple[Matcher, ...] = ()  # of all recorded series that it reads
 
 
+class Deferred:
+    """An expression that is made when it is first asked for: to print a rule whose shape has been printed it never is."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Node]) -> None:
+        self._make: Callable[[], Node] | None = make
+        self._made: Node | None = None
+
+    @property
+    def node(self) -> Node:
+        if self._made is None and self._make is not None:
+            self._made, self._make = self._make(), None
+        assert self._made is not None
+        return self._made
+
+    def __eq__(self, other: object) -> bool:
+        return self.node == (other.node if isinstance(other, Deferred) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A series that the server computes and keeps."""
 
     name: str
-    expr: Node
+    made: Node | Deferred
     labels: Mapping[str, str]
     shape: Shape | None = None
+
+    @property
+    def expr(self) -> Node:
+        """What it is computed by."""
+        return self.made.node if isinstance(self.made, Deferred) else self.made
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,16 +180,28 @@ def find_gaps(
     scraped = [times[0] if len(times) == 1 else np.unique(np.concatenate(times)) for times in targets.values()]
     usual = float(np.median(np.concatenate([_some_intervals(times) for times in scraped])))
     least = 2.5 * usual
-    gaps = [(start_ms, end_ms)]
+    if end_ms - start_ms <= least:
+        return (), usual
+    lows, highs = np.array([start_ms], dtype=np.int64), np.array([end_ms], dtype=np.int64)
     for times in scraped:
-        parts: list[tuple[int, int]] = []
-        for low, high in gaps:
-            first, last = np.searchsorted(times, [low - 2 * usual, high], side="right")
-            marks = np.maximum(np.concatenate([[low], times[first:last], [high]]), low)
-            wide = np.flatnonzero(np.diff(marks) > least)
-            parts += [(int(marks[i]), int(marks[i + 1])) for i in wide]
-        gaps = parts
-    return tuple(Gap(low, high) for low, high in gaps), usual
+        lows, highs = _without(lows, highs, times, least)
+        if not len(lows):
+            break
+    return tuple(Gap(low, high) for low, high in zip(lows.tolist(), highs.tolist(), strict=True)), usual
+
+
+def _without(lows: Ints, highs: Ints, times: Ints, least: float) -> tuple[Ints, Ints]:
+    """What further scrapes leave of gaps (ascending, disjoint), where it is longer than `least` milliseconds."""
+    first, last = np.searchsorted(times, lows, side="right"), np.searchsorted(times, highs, side="right")
+    many = last - first
+    scrapes = int(many.sum())
+    if not scrapes:
+        return lows, highs
+    # The scrapes within each gap, one gap after the other: every gap ends at each of them and begins anew.
+    inside = times[np.repeat(first - np.cumsum(many) + many, many) + np.arange(scrapes)]
+    starts, ends = np.sort(np.concatenate([lows, inside])), np.sort(np.concatenate([inside, highs]))
+    wide = ends - starts > least
+    return starts[wide], ends[wide]
 
 
 def coverage(seen: Seen, start_ms: int, end_ms: int) -> float:

@@ -17,7 +17,7 @@ from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Grid, parts_of
-from slo.sli.tiles import ZERO, Tile, added, by_series, counted, counted_part, either, present
+from slo.sli.tiles import ZERO, Tile, added, by_series, counted, counted_part, either, present, same_family
 
 
 class RatioModel(Model):
@@ -73,7 +73,7 @@ class Ratio(CountedSli):
     def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]] | None:
         if self.part == self.total:
             return None
-        return ("ratio", self.part_is, self.part.name == self.total.name), (self.total, self.part)
+        return ("ratio", self.part_is, same_family(self.part, self.total)), (self.total, self.part)
 
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Ratio:
         total, part = (replace(one, matchers=(*one.matchers, *matchers)) for one in (self.total, self.part))

@@ -1,17 +1,29 @@
-"""The second history is as nasty as it says, and its truth adds up."""
+"""The second history is as nasty as it says, its truth adds up, and evaluation counts what its scrapes reveal."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from slo.budget.measure import measure
+from slo.sli.base import Measured
+from slo.sli.counts import Grid
+from slo.spec.load import loads
 from tests.contract.fleet import DAY, END, HOUR
 from tests.contract.second import COLD_MS, HOLE, Second, load, make
+from tests.memory import Memory
 
 
 @pytest.fixture(scope="module")
 def second() -> Second:
     return make(seed=2)
+
+
+@pytest.fixture(scope="module")
+def measured(second: Second) -> Measured:
+    """As `slo status` evaluates a recording of it."""
+    (slo,) = loads(second.definition, "second.yaml", [])[0].slos
+    return measure(slo, Memory(second.samples, END), Grid(END, second.grid.step_ms, second.grid.steps))
 
 
 def test_its_size_and_its_budget(second: Second) -> None:
@@ -59,3 +71,29 @@ def test_first_values_of_pods_matter(second: Second) -> None:
         second.revealed_errors.sum() - second.first_errors, second.revealed_total.sum() - second.first_total
     )
     assert second.revealed - without > 0.5
+
+
+def test_evaluation_spends_what_scrapes_reveal(second: Second, measured: Measured) -> None:
+    """Within 0.2 points of the budget, and no event that scrapes do not reveal."""
+    errors, total = float(measured.counts.errors.sum()), float(measured.counts.total.sum())
+    assert measured.has_data
+    assert not measured.invalid
+    assert abs(second.spent(errors, total) - second.revealed) < 0.2
+    assert total == pytest.approx(second.revealed_total.sum(), rel=1e-4)
+    assert errors == pytest.approx(second.revealed_errors.sum(), rel=1e-3)
+
+
+def test_evaluation_is_right_in_every_hour(second: Second, measured: Measured) -> None:
+    """Nothing is made up for elsewhere: an hour's errors are its own, in crash loops, after the hole and in deployments."""
+    wrong = np.abs(measured.counts.errors - second.revealed_errors)
+    assert second.spent(float(wrong.sum()), float(second.revealed_total.sum())) < 0.2
+    assert measured.counts.errors.min() >= 0
+    assert (measured.counts.errors <= measured.counts.total).all()
+
+
+def test_evaluation_counts_the_first_values_of_new_pods(second: Second, measured: Measured) -> None:
+    """All but one of them are within what their job's traffic makes possible, and the one is said to be in doubt."""
+    seen = measured.counts.seen
+    assert seen.born_events + seen.doubt_events >= second.first_total
+    assert seen.doubt_events < 0.01 * second.first_total
+    assert seen.several_writers == ()

@@ -131,8 +131,11 @@ def test_the_pages_promql_gives_its_figures_on_a_server(month: Month, slo: str) 
         [series] = source.query(parse(text), END).series
         return float(series.values[0])
 
-    errors = asked(found["Bad events, from raw series"])
-    assert share_off(budget, errors, asked(found["All events, from raw series"])) < 0.001
+    if "Bad events, from raw series" in found:  # an expression of a latency is too long for a page
+        errors = asked(found["Bad events, from raw series"])
+        assert share_off(budget, errors, asked(found["All events, from raw series"])) < 0.001
+    else:
+        assert budget.slo.sli.buckets is not None
     told = [text for title, text in found.items() if title.startswith("Latency")]
     assert len(told) == bool(budget.quantiles)
     for text in told:
