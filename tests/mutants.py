@@ -61,9 +61,7 @@ EQUIVALENT = {
     ("slo/sli/counts.py", "if self._times is None or not same_times"): "saves a search",
     ("slo/sli/counts.py", "self._counts: Ints = np.empty(0"): "replaced before it is read",
     ("slo/sli/counts.py", "return one is other or"): "saves a comparison",
-    ("slo/sli/counters.py", "if job not in self._spans"): "saves work",
     ("slo/sli/counters.py", 'self.__dict__.pop("_sums", None)'): "the default of a key that may lack",
-    ("slo/sli/counters.py", "if len(names) < 2"): "saves work: without others none is found",
 }
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -250,17 +250,20 @@ def test_the_counters_of_an_expression_are_those_over_its_window(text: str, coun
     ("bucket_minutes", "kept"),
     [
         ([*range(20)], [*range(20)]),
-        ([*range(5, 20)], [*range(4, 20)]),  # within one and a half scrapes
-        ([*range(15)], [*range(16)]),
-        ([10], [9, 10, 11]),
-        ([0, 1, 2, 9, 10], [0, 1, 2, 3, 8, 9, 10, 11]),
+        ([*range(5, 20)], [*range(5, 20)]),  # what the count gained before its bucket came is no slow request
+        ([*range(15)], [*range(15)]),
+        ([10], [10]),
+        ([0, 1, 2, 9, 10], [0, 1, 2, 9, 10]),
+        ([5.4, 6.4, 11.6], [5, 6, 12]),  # within half a scrape it is the same scrape
+        ([5.5, 9.51], [5, 6, 10]),
+        ([-5, 25], []),
     ],
 )
-def test_requests_count_while_their_target_has_the_bucket(bucket_minutes: list[int], kept: list[int]) -> None:
+def test_requests_count_while_their_target_has_the_bucket(bucket_minutes: list[float], kept: list[int]) -> None:
     """A count scraped every minute for 20 minutes."""
 
-    def made(minutes: list[int]) -> Samples:
-        times = END + MINUTE * np.array(minutes, dtype=np.int64)
+    def made(minutes: Sequence[float]) -> Samples:
+        times = END + (MINUTE * np.array(minutes)).astype(np.int64)
         return Samples.from_series([({"__name__": "x"}, times, np.arange(float(len(times))))])
 
     [one] = made([*range(20)]).series
