@@ -189,6 +189,55 @@ def test_a_new_target_of_a_scraped_job_starts_at_zero_as_far_as_the_busiest_goes
         assert found.without_baseline == (0 if counts else 1)
 
 
+def test_a_new_target_may_have_had_more_where_its_job_was_away_for_longer() -> None:
+    """10 a minute, then 30 minutes without any scrape of the job: twice what two quarters of an hour make possible."""
+    known = series([10.0 * n for n in range(31)], END - 30 * MINUTE, instance="a")
+    for first, counts in ((600.0, True), (601.0, False)):
+        assert sums(known, series([first], instance="b"), minutes=1) == [first if counts else 0]
+
+
+def test_after_hours_without_its_job_a_first_value_is_in_doubt() -> None:
+    known = series([10.0 * n for n in range(31)], END - 3 * HOUR, instance="a")
+    found = tally(known, series([700, 705], instance="b"), minutes=2)
+    assert found.sums.tolist() == [0, 5]
+    assert (found.doubt, found.without_baseline, found.born) == (700, 1, 0)
+    # The known one itself counts on from where it was.
+    back = series([*[10.0 * n for n in range(31)], *[NONE] * 179, 2000], instance="a")
+    assert sums(back, minutes=1) == [1700]
+
+
+def test_of_two_scrapers_of_a_target_one_is_relabelled_and_the_other_is_no_stand_in() -> None:
+    """Both see the same process; the first one's series get a label while the other one's stay."""
+    at = END - 2 * MINUTE
+    first = [series([980, 990, 1000], at, replica="1"), series([1010, 1020], replica="1", zone="b")]
+    other = series([979, 989, 999, 1009, 1019], replica="2")
+    found = tally(*first, other, minutes=4)
+    assert found.sums.tolist() == [20, 20, 20, 20]
+    assert (found.continued, found.born) == (1, 0)
+
+
+def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_beside_it() -> None:
+    """Two scrapers; one of them is away for two minutes, and as it returns the other one goes."""
+    one = series([100, 110, 120, NONE, NONE, 150, 160], replica="1")
+    other = series([100, 110, 120, 130, 140], END - 2 * MINUTE, replica="2")
+    assert sums(one, other, minutes=6) == [20, 20, 10, 10, 30, 10]
+
+
+def test_a_slow_series_is_not_gone_before_its_next_scrape() -> None:
+    """One code is scraped every two minutes beside one of every minute: nothing of it vanished when a third appears."""
+    slow = series([100, NONE, 102, NONE, 104, NONE, 106], code="200")
+    fast = series([50, 51, 52, 53, 54, 55, 56], code="404")
+    new = series([5, 6], code="500")
+    found = tally(slow, fast, new, minutes=6)
+    assert found.sums.tolist() == [1, 3, 1, 3, 1 + 5, 4]
+    assert (found.continued, found.born) == (0, 1)
+
+
+def test_values_below_zero_are_none_of_a_counters() -> None:
+    found = tally(series([10, -5, 13, 15]), minutes=3)
+    assert (found.sums.tolist(), found.dropped, found.resets) == ([0, 3, 2], 1, 0)
+
+
 def test_a_job_is_there_while_any_series_of_its_targets_is() -> None:
     """One series of the known target ended hours ago, another one is still scraped."""
     old = series([5.0] * 5, END - 4 * HOUR, instance="a", code="404")

@@ -15,7 +15,8 @@ from slo.sli.counts import Gap, Grid
 from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
-from slo.sli.stepwise import part_tile, too_many
+from slo.sli.stepwise import _summed, part_tile, too_many
+from slo.source import Matrix, MatrixSeries
 from slo.window import DAY, HOUR, MINUTE
 from tests.memory import Memory, Server
 
@@ -227,6 +228,21 @@ def test_a_histogram_without_its_count_is_counted_by_its_last_bucket() -> None:
     found = measured(server(*histogram(8, 10)[:3]), steps=2, sli=LATENCY)
     assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([20.0] * 2, [100.0] * 2)
     assert found.has_data
+
+
+def test_all_series_of_an_answer_are_added_up() -> None:
+    """Of three steps: both have a value, one has, none has; what is infinite is no value."""
+    times = END - np.array([2, 1, 0]) * MINUTE
+    nan, infinite = float("nan"), float("inf")
+    answer = Matrix(
+        times, (MatrixSeries({"a": "1"}, np.array([1, 2, nan])), MatrixSeries({"a": "2"}, np.array([5, nan, infinite])))
+    )
+    assert _summed(answer, 3).tolist() == pytest.approx([6, 2, nan], nan_ok=True)
+    assert _summed(Matrix(times, ()), 3).tolist() == pytest.approx([nan] * 3, nan_ok=True)
+
+
+def test_a_server_without_any_series_is_asked_in_the_shortest_tiles() -> None:
+    assert part_tile(TOTAL, server(), END - DAY, END) == (HOUR, END - DAY + HOUR)
 
 
 def test_series_are_asked_for_in_the_shortest_tiles_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from slo.sli.base import Scraping
 from slo.sli.counts import Gap, Grid
 from slo.sli.outage import Outage
 from slo.sli.probe import Probe
-from slo.sli.slices import continued, stretches, too_long
+from slo.sli.slices import _twice, continued, stretches, too_long
 from slo.sli.threshold import Threshold
 from slo.window import MINUTE
 from tests.memory import Memory
@@ -170,6 +170,22 @@ def test_a_series_that_goes_on_under_another_label_is_judged_twice_for_a_while(l
     assert bool(noted) is bool(twice)
     if twice:
         assert noted[0].text.startswith(f"{twice} slices may be judged twice")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "twice"),
+    [
+        ("xxx...", ".xxxxx", 2),  # slices 1 and 2 have both
+        ("xxx...", "xxxxxx", 0),  # both were there from the start
+        ("xxx...", "...xxx", 0),
+        ("xxxxxx", ".xxxxx", 0),  # the first one goes on too
+        ("xxxxxxxxxx..", "....xxxxxxxx", 0),  # beside each other for longer than a series is shown after its end
+        ("xxxxxxxxxx..", ".....xxxxxxx", 5),
+    ],
+)
+def test_two_series_of_which_one_takes_over(old: str, new: str, twice: int) -> None:
+    """Of slices of a minute, five are as long as a series is shown after its end."""
+    assert _twice([flags(old)[0], flags(new)[0]], MINUTE) == twice
 
 
 def outage(longest_minutes: int, down_at: str = "0.5") -> Outage:
