@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test slow check bench docs format servers clean
+.PHONY: report test slow check contract bench docs format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -34,11 +34,19 @@ slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
 	  tests/systems tests/rules/test_live_vmalert.py tests/browser tests/test_notebooks.py \
 	  -k "own_tests or live or systems or browser or on_a_server"
+	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
+	  -k "drawn or prometheus or promtool or checked"
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The contract of counting on more drawn histories than CI has time for: make contract HISTORIES=100000 SEED=7
+HISTORIES ?= 20000
+SEED ?= 0
+contract: $(VENV)/.installed-test
+	SLO_HISTORIES=$(HISTORIES) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py -k drawn
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/bench -n 0 --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds

@@ -81,7 +81,7 @@ class CountedSli(Sli):
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         if too_many(self, reader, grid, scraping):
-            found = measure_steps(self, reader, grid, scraping, *self.counters())
+            found = measure_steps(self, reader, grid, scraping, *self.counters(), steady=bool(self.counters()[0]))
             found = replace(found, notes=(stepwise_note(grid), *found.notes, *self._absent(reader, grid)))
             return self.finish_steps(found, reader, grid, scraping)
         samples = reader.samples(self.selectors(), grid.start_ms - LOOKBACK_MS, grid.end_ms)

@@ -19,11 +19,13 @@ The contract, per target (`job` and `instance`, or the labels that a definition 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slo.promql.samples import Series
 from slo.sli.counts import (
@@ -42,14 +44,19 @@ from slo.sli.counts import (
     target_of,
     union,
 )
+from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
 
 # A pause of more than one and a half usual intervals is a pause; a sample within three quarters of one is the same scrape.
 _PAUSE = 1.5
 _SCRAPE = 0.75
 _DEFAULT_INTERVAL_MS = 60_000.0
+# So much faster than ever before a target may be in the scrape at which it is relabelled.
+_FASTER = 3.0
+# What is usual nearby is known from so many intervals before and after.
+_NEARBY = 9
 # From this many falls on, at this share of its samples, a series is looked at for several writers.
 _MIN_FALLS = 6
-_FALLING_SHARE = 0.2
+FALLING_SHARE = 0.2
 _WRITERS = 4
 _LOOKED_AT = 4_000
 
@@ -79,6 +86,7 @@ class _Line:
     values: Floats
     falls: Ints
     believed: Floats  # of each fall: the value that counts, 0 where it is not believed
+    refused: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # of each fall: cannot be a restart
 
     def reached(self, places: Ints) -> Floats:
         """A counter that never falls with the same increases, at some samples; exact as long as no sum is above 2**53."""
@@ -116,6 +124,11 @@ class _Scraped:
     @cached_property
     def end_ms(self) -> int:
         return max(int(line.times[-1]) for line in self.lines)
+
+    @cached_property
+    def first_sum(self) -> float:
+        """What all series of its first scrape stood at."""
+        return sum(float(line.values[0]) for line in self.lines if line.times[0] == self.start_ms)
 
     @cached_property
     def interval_ms(self) -> float:
@@ -159,13 +172,79 @@ class _Scraped:
 
     def between(self, after_ms: float, up_to_ms: float) -> float:
         """The events with after_ms < time <= up_to_ms."""
-        low, high = np.searchsorted(self.scrapes, [after_ms, up_to_ms], side="right")
+        # Whole milliseconds: for others each search would copy all times.
+        low, high = np.searchsorted(self.scrapes, [math.floor(after_ms), math.floor(up_to_ms)], side="right")
         return float((self._sums[high - 1] if high else 0.0) - (self._sums[low - 1] if low else 0.0))
+
+    def up_to(self, at_ms: Ints) -> Floats:
+        """What was counted up to each of many moments."""
+        place = np.searchsorted(self.scrapes, at_ms, side="right")
+        return np.where(place > 0, self._sums[np.maximum(place, 1) - 1], 0.0)
+
+    def lately_at(self, up_to_ms: Ints) -> Floats:
+        """`lately` at many moments."""
+        now, third = self.up_to(up_to_ms), TRAFFIC_MS // 3
+        return np.maximum(now - self.up_to(up_to_ms - TRAFFIC_MS), 3 * (now - self.up_to(up_to_ms - third)))
+
+    @property
+    def busiest(self) -> float:
+        """The most that `lately` can be at any moment."""
+        return float(self.lately_at(self.scrapes).max())
+
+    @cached_property
+    def longest_pause_ms(self) -> int:
+        return int(np.diff(self.scrapes).max()) if len(self.scrapes) > 1 else 0
 
     def lately(self, up_to_ms: float) -> float:
         """The events of the 15 minutes before; three times those of the last five where traffic has just begun."""
         third = TRAFFIC_MS / 3
         return max(self.between(up_to_ms - TRAFFIC_MS, up_to_ms), 3 * self.between(up_to_ms - third, up_to_ms))
+
+
+def _line(labels: Mapping[str, str], times: Ints, values: Floats) -> _Line:
+    falls = falls_of(values)
+    return _Line(labels, times, values, falls, values[falls])
+
+
+class _Job:
+    """The targets of one job, in arrays of one value for each; `busiest` is the most that `lately` can be."""
+
+    def __init__(self, names: list[Target], held: list[_Scraped]) -> None:
+        self.names, self.held = names, held
+        self.place = {name: place for place, name in enumerate(names)}
+        self.starts = np.array([one.start_ms for one in held], dtype=np.int64)
+        self.ends = np.array([one.end_ms for one in held], dtype=np.int64)
+        self.intervals = np.array([one.interval_ms for one in held])
+
+    @cached_property
+    def busiest(self) -> Floats:
+        return np.array([one.busiest for one in self.held])
+
+    @cached_property
+    def pauses(self) -> Floats:
+        return np.array([float(one.longest_pause_ms) for one in self.held])
+
+    @cached_property
+    def last_sums(self) -> Floats:
+        """What all series of each stood at in its last scrape."""
+        return np.array(
+            [sum(float(line.values[-1]) for line in one.lines if line.times[-1] == one.end_ms) for one in self.held]
+        )
+
+    @cached_property
+    def per_ms(self) -> Floats:
+        """The most that each counted per millisecond, within 15 minutes."""
+        lengths = np.clip(self.ends - self.starts, TRAFFIC_MS / 3, TRAFFIC_MS)
+        return np.asarray(self.busiest / lengths)
+
+    @cached_property
+    def taken(self) -> NDArray[np.bool_]:
+        """Which have been found to go on under another name."""
+        return np.zeros(len(self.held), bool)
+
+    def there(self, at_ms: int) -> NDArray[np.bool_]:
+        """Which began before a moment and did not end longer before it than the look-back."""
+        return (self.starts < at_ms) & (self.ends >= at_ms - LOOKBACK_MS)
 
 
 class Counters:
@@ -180,21 +259,30 @@ class Counters:
         self._whole = whole
         self.dropped = 0
         self.several_writers: list[str] = []
+        # Of each target the times of falls that are restarts, and of falls that cannot be.
+        self.restarts: dict[Target, Ints] = {}
+        self.refused: dict[Target, Ints] = {}
         lines: dict[Target, list[_Line]] = {}
         for one in series:
             times, values, dropped = finite(one)
             self.dropped += dropped
             if len(times):
-                falls = np.flatnonzero(values[1:] < values[:-1]) + 1
-                line = _Line(one.labels, times, values, falls, values[falls])
-                lines.setdefault(target_of(one.labels, by), []).append(line)
+                line = _line(one.labels, times, values)
+                if len(line.falls) or values[0] < 0:
+                    line = self._possible(line)
+                if len(line.times):
+                    lines.setdefault(target_of(one.labels, by), []).append(line)
                 if _several_writers(line):
-                    self.several_writers.append(_name(one.labels))
+                    self.several_writers.append(name_of(one.labels))
+        for target, held in lines.items():
+            if any(len(line.falls) for line in held):
+                lines[target] = self._without_glitches(target, held)
         self.targets = {target: _Scraped(held) for target, held in lines.items()}
         self._jobs: dict[Target, list[Target]] = {}
         for target in self.targets:
             self._jobs.setdefault(target[:-1], []).append(target)
-        self._spans: dict[Target, tuple[Ints, Ints]] = {}
+        self._together: dict[Target, _Job] = {}
+        self._by = tuple(by)
         self._doubt = self._check_falls()
 
     def counted(self, target: Target, after_ms: float, up_to_ms: float) -> float:
@@ -203,30 +291,86 @@ class Counters:
             return self.targets[target].between(after_ms, up_to_ms)
         return sum(one.between(after_ms, up_to_ms) for one in self.targets.values())
 
+    def _possible(self, line: _Line) -> _Line:
+        """A line without its values below 0."""
+        kept = line.values >= 0
+        if kept.all():
+            return line
+        self.dropped += int(np.count_nonzero(~kept))
+        return _line(line.labels, line.times[kept], line.values[kept])
+
+    def _without_glitches(self, target: Target, lines: list[_Line]) -> list[_Line]:
+        """The lines of a target without the samples that were never their values."""
+        falling = [number for number, line in enumerate(lines) if len(line.falls) and not _several_writers(line)]
+        if not falling:
+            return lines
+        known = self._whole.restarts.get(target) if self._whole is not None else None
+        kept, self.restarts[target] = without_glitches(
+            [(lines[number].times, lines[number].values) for number in falling], known
+        )
+        for number, keep in zip(falling, kept, strict=True):
+            if keep is not None:
+                line = lines[number]
+                self.dropped += int(np.count_nonzero(~keep))
+                lines[number] = _line(line.labels, line.times[keep], line.values[keep])
+        return lines
+
+    def _refuse(self, target: Target, lines: Sequence[_Line]) -> None:
+        """Marks the falls of a target that cannot be restarts: those of a sum, in any of its series."""
+        times = [falls_of_sums([(line.times, line.values, line.falls) for line in lines])]
+        if self._whole is not None and target in self._whole.refused:
+            times.append(self._whole.refused[target])
+        self.refused[target] = np.unique(np.concatenate(times))
+        for line in lines:
+            line.refused = np.isin(line.times[line.falls], self.refused[target])
+
     def _check_falls(self) -> float:
         """Takes back the values after falls that are too high to be believed; returns what they amount to."""
         fallen = [
             (target, line) for target, one in self.targets.items() for line in one.lines if len(line.falls)
         ]  # fmt: skip
+        for target, one in self.targets.items():
+            falling = [line for line in one.lines if len(line.falls)]
+            if falling:
+                self._refuse(target, falling)
         for _, line in fallen:
             line.believed = np.zeros(len(line.falls))
         # What is believed adds to the traffic that later values are held against, so it takes a few rounds.
         for _ in range(3):
             changed = set()
             for target, line in fallen:
-                for place in np.flatnonzero(line.believed == 0.0).tolist():
+                open_ = np.flatnonzero((line.believed == 0.0) & ~line.refused & (line.values[line.falls] > 0))
+                sure = self._surely_believed(line, target, open_)
+                if sure.any():
+                    line.believed[open_[sure]] = line.values[line.falls[open_[sure]]]
+                    changed.add(target)
+                for place in open_[~sure].tolist():
                     at = int(line.falls[place])
                     value = float(line.values[at])
-                    if value > 0 and self._believes(
-                        value, target, int(line.times[at]), int(line.times[at - 1]), others=True
-                    ):
+                    if self._believes(value, target, int(line.times[at]), int(line.times[at - 1]), others=True):
                         line.believed[place] = value
                         changed.add(target)
             for target in changed:
                 self.targets[target].recount()
+            self._together.clear()
             if not changed:
                 break
         return sum(float(np.sum(line.values[line.falls][line.believed == 0.0])) for _, line in fallen)
+
+    def _knowing(self, target: Target) -> Counters:
+        """The counters that know what a target can have had: those of all events."""
+        return self if self._whole is None or target not in self._whole.targets else self._whole
+
+    def _surely_believed(self, line: _Line, target: Target, places: Ints) -> NDArray[np.bool_]:
+        """Which of many falls are within what the target itself makes possible."""
+        falls = line.falls[places]
+        events, at_ms, since_ms = line.values[falls], line.times[falls], line.times[falls - 1]
+        known = self._knowing(target).targets.get(target)
+        if known is None:
+            return np.asarray(events <= FEW_EVENTS)
+        longer = np.maximum(1.0, (at_ms - since_ms) / TRAFFIC_MS)
+        bound = TRAFFIC_FACTOR * (known.lately_at(since_ms) * longer + known.up_to(at_ms) - known.up_to(since_ms))
+        return np.asarray((events <= FEW_EVENTS) | (events <= bound))
 
     def _believes(self, events: float, target: Target, at_ms: int, since_ms: int, others: bool = False) -> bool:
         """Whether a target can have had so many events since its last scrape; with `others`, as the busiest of its job."""
@@ -237,42 +381,101 @@ class Counters:
         def bound(of: _Scraped) -> float:
             return TRAFFIC_FACTOR * (of.lately(since_ms) * longer + of.between(since_ms, at_ms))
 
-        knowing = self if self._whole is None or target not in self._whole.targets else self._whole
+        knowing = self._knowing(target)
         if target in knowing.targets and events <= bound(knowing.targets[target]):
             return True
-        return others and any(events <= bound(other) for other in knowing._others(target, since_ms))
+        if not others:
+            return False
+        stretches = math.ceil((at_ms - since_ms) / TRAFFIC_MS)
+        enough = events / TRAFFIC_FACTOR / (longer + stretches)
+        return any(events <= bound(other) for other in knowing._others(target, since_ms, busy=enough))
 
-    def _others(self, target: Target, at_ms: int, margin_ms: float = 0.0) -> list[_Scraped]:
-        """The other targets of a job that were there at a moment, or not longer before than the look-back."""
+    def _job_of(self, target: Target) -> _Job | None:
+        """The targets of a job that has several."""
         job = target[:-1]
-        names = self._jobs.get(job, [])
-        if len(names) < 2:
+        if len(self._jobs.get(job, [])) < 2:
+            return None
+        if job not in self._together:
+            self._together[job] = _Job(self._jobs[job], [self.targets[name] for name in self._jobs[job]])
+        return self._together[job]
+
+    def _others(self, target: Target, at_ms: int, busy: float = 0.0) -> list[_Scraped]:
+        """The other targets of a job that were there at a moment, or not longer before than the look-back, and that can
+        have had as many events as `busy` in 15 minutes."""
+        job = self._job_of(target)
+        if job is None:
             return []
-        if job not in self._spans:
-            held = [self.targets[name] for name in names]
-            self._spans[job] = np.array([one.start_ms for one in held]), np.array([one.end_ms for one in held])
-        starts, ends = self._spans[job]
-        there = np.flatnonzero((starts < at_ms - margin_ms) & (ends >= at_ms - LOOKBACK_MS)).tolist()
-        return [self.targets[names[place]] for place in there if names[place] != target]
+        there = np.flatnonzero(job.there(at_ms) & (job.busiest >= busy * (1 - 1e-9))).tolist()
+        return [job.held[place] for place in there if job.names[place] != target]
 
     def _joins(self, target: Target) -> bool:
         """Whether a target begins in a job that has been scraped for a while, within the look-back."""
+        job = self._job_of(target)
+        if job is None:
+            return False
         own = self.targets[target]
-        others = self._others(target, own.start_ms)
-        return any(own.start_ms - other.start_ms > _PAUSE * max(own.interval_ms, other.interval_ms) for other in others)
+        before = own.start_ms - job.starts > _PAUSE * np.maximum(own.interval_ms, job.intervals)
+        return bool((job.there(own.start_ms) & before).any())
+
+    def _known_before(self, target: Target) -> bool:
+        """Whether another target of the job was there, and ended longer before than the look-back."""
+        job = self._job_of(target)
+        return job is not None and bool((job.ends < self.targets[target].start_ms - LOOKBACK_MS).any())
+
+    @cached_property
+    def renamed(self) -> dict[Target, Target]:
+        """Targets that go on under another name, each with the one that it was: `instance` was relabelled.
+
+        The old one vanished as the new one appeared; each series goes on at or above its old value, by no more than
+        nearby, and stands higher than a process can that began since the last scrape.
+        """
+        found: dict[Target, Target] = {}
+        lasts: dict[Target, dict[_Key, float]] = {}
+        # Of many that are relabelled at once the lowest goes on for the lowest.
+        for name in sorted(self.targets, key=lambda name: self.targets[name].first_sum):
+            own, job = self.targets[name], self._job_of(name)
+            if job is None:
+                continue
+            late = own.start_ms - job.ends
+            ended = ~job.taken & (late > 0) & (late <= _PAUSE * np.maximum(own.interval_ms, job.intervals))
+            if not ended.any() or not self._joins(name):
+                continue
+            values, whole = _firsts(own, self._by), own.first_sum
+            grown = whole - job.last_sums
+            possible = _FASTER * np.maximum(job.per_ms, job.per_ms[job.place[name]]) * late + FEW_EVENTS
+            likely = np.flatnonzero(ended & (grown >= 0) & (grown <= possible) & (possible < whole))
+            for place in likely[np.argsort(grown[likely], kind="stable")].tolist():
+                old = job.names[place]
+                if old not in lasts:
+                    lasts[old] = _lasts(job.held[place], self._by)
+                if lasts[old] and all(values.get(key, -1.0) >= value for key, value in lasts[old].items()):
+                    found[name] = old
+                    job.taken[place] = True
+                    break
+        return found
 
     def _believes_cold(self, events: float, target: Target) -> bool:
         """Whether a new target can have had so many events before its first scrape: as many as the busiest of its job."""
-        if events <= FEW_EVENTS:
-            return True
+        job = self._job_of(target)
+        if events <= FEW_EVENTS or job is None:
+            return events <= FEW_EVENTS
         start = self.targets[target].start_ms
-        for other in self._others(target, start):
-            place = int(np.searchsorted(other.scrapes, start, side="left"))
-            last = int(other.scrapes[place - 1])
+        pauses = np.minimum(np.maximum(job.pauses, start - job.ends), LOOKBACK_MS)
+        possible = TRAFFIC_FACTOR * job.busiest * np.maximum(1.0, pauses / TRAFFIC_MS)
+        for place in np.flatnonzero(job.there(start) & (possible * (1 + 1e-9) >= events)).tolist():
+            other = job.held[place]
+            last = int(other.scrapes[int(np.searchsorted(other.scrapes, start, side="left")) - 1])
             longer = max(1.0, min(start - last, LOOKBACK_MS) / TRAFFIC_MS)
             if events <= TRAFFIC_FACTOR * other.lately(last) * longer:
                 return True
         return False
+
+    def _add(self, target: Target, at_ms: int, amount: float) -> None:
+        """Events that a birth brought."""
+        self.targets[target].add(at_ms, amount)
+        job = self._job_of(target)
+        if job is not None and amount > 0:
+            job.busiest[job.place[target]] += 3 * amount
 
     def tally(self, cursor: Cursor) -> Tally:
         """The events per step."""
@@ -306,6 +509,10 @@ class Counters:
             known, knowing = whole.targets[target], whole
         lines, scrapes, start = one.lines, known.scrapes, min(known.start_ms, one.start_ms)
         joins = knowing._joins(target)
+        if not joins and len(self._jobs[target[:-1]]) > 1 and knowing._known_before(target):
+            # After so long a pause of its job nothing says how much of the first values is of the time before.
+            found.doubt += float(sum(line.values[0] for line in lines if line.times[0] == start))
+            found.without_baseline += 1
         if not joins and all(same_times(line.times, scrapes) for line in lines):
             return []
         if known is not one:
@@ -317,30 +524,53 @@ class Counters:
         of_line = np.array([run.line for run in runs])
         usual = np.array([lines[run.line].interval_ms if len(lines[run.line].times) > 1 else 0.0 for run in runs])
         continued = np.zeros(len(runs), dtype=bool)
+        by_start, by_end = np.argsort(starts, kind="stable"), np.argsort(last_seen, kind="stable")
+        ends, slowest = last_seen[by_end], float(usual.max())
+        together = _Together(of_line, starts, last_seen)
         births: list[tuple[int, _Line, float]] = []
         doubtful_start = False
-        for at_ms in np.unique(starts).tolist():
-            group = np.flatnonzero(starts == at_ms)
+        for group in np.split(by_start, np.flatnonzero(np.diff(starts[by_start])) + 1):
+            at_ms = int(starts[group[0]])
             interval = max(lines[number].interval_ms for number in of_line[group].tolist())
             cold = at_ms <= start + _PAUSE * max(interval, known.interval_ms)
             if cold and not joins:
+                continue
+            if cold and target in knowing.renamed and at_ms == start:
+                old = self.targets.get(knowing.renamed[target])
+                before_it = _lasts(old, self._by) if old is not None else {}
+                for number in of_line[group].tolist():
+                    value = float(lines[number].values[0])
+                    # A series that its old name did not have is a new one.
+                    amount = value - min(value, before_it.get(_key(lines[number].labels, self._by), 0.0))
+                    births.append((at_ms, lines[number], amount))
+                    if whole is None:
+                        self._add(target, at_ms, amount)
+                found.continued += len(group)
                 continue
             place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval, side="left"))
             before = int(scrapes[place - 1]) if place else at_ms
             vanished = np.empty(0, np.int64)
             if not cold:
                 # Late by its own interval, and there at the target's last scrape or within a scrape of it.
-                own = np.where(usual > 0, usual, interval)
-                gone = (last_seen >= before - (_PAUSE - 0.25) * np.maximum(own, interval)) & (
-                    last_seen <= at_ms - _SCRAPE * own
+                slow = (_PAUSE - 0.25) * max(slowest, interval)
+                low, high = np.searchsorted(ends, [before - slow, at_ms])
+                near = np.sort(by_end[low:high])
+                near = near[~continued[near]]
+                own = np.where(usual[near] > 0, usual[near], interval)
+                gone = (last_seen[near] >= before - (_PAUSE - 0.25) * np.maximum(own, interval)) & (
+                    last_seen[near] <= at_ms - _SCRAPE * own
                 )
+                appeared = set(of_line[group].tolist())
                 # What was there together with a series that comes back is no stand-in for it, but another scraper's.
-                for number in of_line[group].tolist():
-                    own_runs = np.flatnonzero((of_line == number) & (starts < at_ms)).tolist()
-                    for run in own_runs:
-                        beside = np.minimum(last_seen, last_seen[run]) > np.maximum(starts, starts[run])
-                        gone &= ~np.isin(of_line, of_line[beside & (of_line != number)])
-                vanished = np.flatnonzero(gone & ~continued & ~np.isin(of_line, of_line[group]))
+                vanished = np.array(
+                    [
+                        run
+                        for run in near[gone].tolist()
+                        if (of := int(of_line[run])) not in appeared
+                        and not any(together.since(number, of) < at_ms for number in appeared)
+                    ],
+                    dtype=np.int64,
+                )
             reading = _read(lines, runs, group.tolist(), [])
             for candidates in (vanished, _alike(lines, runs, group.tolist(), vanished.tolist())):
                 other = _read(lines, runs, group.tolist(), last_value[candidates].tolist())
@@ -372,10 +602,57 @@ class Counters:
                     found.born_events += first_values
             added = [(at_ms, line, share - own) for line, share, own in reading.shares if share != own]
             if whole is None:
-                one.add(at_ms, sum(amount for _, _, amount in added))
+                self._add(target, at_ms, sum(amount for _, _, amount in added))
             births += added
         found.without_baseline += doubtful_start
         return births
+
+
+class _Together:
+    """When two lines of a target were first there at the same time: from runs, by line and ascending in each."""
+
+    def __init__(self, of_line: Ints, starts: Ints, last_seen: Ints) -> None:
+        self._edges = np.searchsorted(of_line, np.arange(int(of_line[-1]) + 2))
+        self._starts, self._last = starts, last_seen
+        self._known: dict[tuple[int, int], float] = {}
+
+    def _runs(self, line: int) -> tuple[Ints, Ints]:
+        low, high = self._edges[line], self._edges[line + 1]
+        starts, last = self._starts[low:high], self._last[low:high]
+        lasting = last > starts
+        return starts[lasting], last[lasting]
+
+    def since(self, one: int, other: int) -> float:
+        """The start of the first run of `one` in which `other` was there too; infinite where there is none."""
+        if (one, other) not in self._known:
+            starts, last = self._runs(one)
+            others, others_last = self._runs(other)
+            found = np.inf
+            if len(starts) and len(others):
+                place = np.searchsorted(others_last, starts, side="right")
+                there = place < len(others)
+                there[there] = others[place[there]] < last[there]
+                found = float(starts[int(np.argmax(there))]) if there.any() else np.inf
+            self._known[one, other] = found
+        return self._known[one, other]
+
+
+_Key = frozenset[tuple[str, str]]
+
+
+def _key(labels: Mapping[str, str], by: Sequence[str]) -> _Key:
+    """What names a series within its target."""
+    return frozenset((label, value) for label, value in labels.items() if label not in by)
+
+
+def _firsts(one: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+    """The values at a target's first scrape."""
+    return {_key(line.labels, by): float(line.values[0]) for line in one.lines if line.times[0] == one.start_ms}
+
+
+def _lasts(one: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+    """The values at a target's last scrape."""
+    return {_key(line.labels, by): float(line.values[-1]) for line in one.lines if line.times[-1] == one.end_ms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,7 +724,11 @@ def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
     if size == len(scraped) or size == 1:
         return [_Run(number, 0, size)]
     interval = line.interval_ms
-    wide = np.flatnonzero(np.diff(line.times) > _PAUSE * interval)
+    between = np.diff(line.times)
+    wide = np.flatnonzero(between > _PAUSE * interval)
+    if len(wide) > _NEARBY:
+        # Where many are, it is scraped more slowly there: a pause is one to what is usual nearby.
+        wide = wide[between[wide] > _PAUSE * _usual_nearby(between)[wide]]
     cuts = []
     if len(wide):
         low = np.searchsorted(scraped, line.times[wide] + _SCRAPE * interval, side="right")
@@ -457,12 +738,25 @@ def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
     return [_Run(number, low, high) for low, high in itertools.pairwise(edges)]
 
 
+def several_writers(series: Series) -> bool:
+    """Whether more than one process writes a series; see `_several_writers`."""
+    times, values, _ = finite(series)
+    return _several_writers(_line(series.labels, times, values))
+
+
+def _usual_nearby(between: Ints) -> Floats:
+    """Of each interval the median of those before it or of those after it, whichever is longer."""
+    padded = np.concatenate([np.repeat(between[:1], _NEARBY), between, np.repeat(between[-1:], _NEARBY)])
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(padded, _NEARBY), axis=1)
+    return np.asarray(np.maximum(medians[: len(between)], medians[_NEARBY + 1 :]))
+
+
 def _several_writers(line: _Line) -> bool:
     """Whether more than one process writes a series: it falls again and again, and its samples are a few counters that
     take turns. A process that crashes again and again starts from nothing each time, which no few counters explain."""
     values = line.values[:_LOOKED_AT]
     falls = int(np.count_nonzero(line.falls < len(values)))
-    if falls < _MIN_FALLS or falls < _FALLING_SHARE * len(values):
+    if falls < _MIN_FALLS or falls < FALLING_SHARE * len(values):
         return False
     last: list[float] = []
     restarts = 0
@@ -478,6 +772,6 @@ def _several_writers(line: _Line) -> bool:
     return restarts <= 0.1 * falls
 
 
-def _name(labels: Mapping[str, str]) -> str:
+def name_of(labels: Mapping[str, str]) -> str:
     rest = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if name != "__name__")
     return f"{labels.get('__name__', '')}{{{rest}}}"

@@ -131,16 +131,20 @@ class Latency(CountedSli):
 
     def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
         layout = _Layout(samples.select(self.buckets), samples.select(self.every), target)
-        every, good, without = layout.split(self.bound)
+        every, good, without, partly = layout.split(self.bound)
         cursor = Cursor(grid, first)
         counters = Counters(every, target)
         whole = counters.tally(cursor)
         seen = replace(
-            seen_of(layout.every, grid, target, whole), bounds=layout.bounds, without_bound=_names(without, target)
+            seen_of(layout.every, grid, target, whole),
+            bounds=layout.bounds,
+            without_bound=(*_names(without, target), *partly),
         )
         if not layout.every:
             return Measured(Counts(grid, np.zeros(grid.steps), whole.sums, seen, ()), has_data=False)
         notes = (_without_bound(self, layout, without, target),) if without else ()
+        if partly:
+            notes = (*notes, _partly_note(self, partly))
         if not good:
             return Measured(Counts(grid, np.zeros(grid.steps), whole.sums, seen, ()), notes=notes, has_data=False)
         fast = Counters(good, target, counters).tally(cursor)
@@ -268,16 +272,24 @@ class _Layout:
         """All finite bounds of any target."""
         return tuple(sorted({bound for own in self.by_bound.values() for bound in own if bound.is_finite()}))
 
-    def split(self, bound: Decimal) -> tuple[list[Series], list[Series], list[Target]]:
-        """(all requests, those within the bound, the targets without it); what a target without it had is in neither."""
-        every, good, without = [], [], []
+    def split(self, bound: Decimal) -> tuple[list[Series], list[Series], list[Target], list[str]]:
+        """(all requests, those within the bound, the targets without it, the label sets and stretches without it of other
+        targets); what has no bound is in neither of the first two."""
+        every, good, without, partly = [], [], [], []
         for name, own in self.by_bound.items():
             if bound not in own:
                 without.append(name)
                 continue
             good += own[bound]
-            every += [_while_there(one, own[bound]) for one in self.all_of[name]]
-        return every, good, without
+            sets = _by_set(own[bound], self.all_of[name])
+            for one in self.all_of[name]:
+                buckets = own[bound] if sets is None else sets.get(_set_of(one), [])
+                there = _while_there(one, buckets) if buckets else None
+                if there is None or len(there.times) < len(one.times) - _FEW_SCRAPES:
+                    partly.append(_named(one.labels))
+                if there is not None:
+                    every.append(there)
+        return every, good, without, partly
 
     def bucket_counts(self, cursor: Cursor, counters: Counters) -> tuple[Floats, Floats]:
         """(bounds in the histogram's unit, ascending; cumulative counts of shape (steps, bounds)): those of all targets."""
@@ -288,6 +300,39 @@ class _Layout:
             series = [one for own in self.by_bound.values() for one in own[bound]]
             counts[:, column] = Counters(series, self.target, counters).tally(cursor).sums
         return np.array([float(bound) for bound in common]), counts
+
+
+_Set = frozenset[tuple[str, str]]
+# A bucket that is missing for so few scrapes needs no note.
+_FEW_SCRAPES = 3
+
+
+def _set_of(one: Series) -> _Set:
+    """The labels that a count and its buckets have in common."""
+    return frozenset((label, value) for label, value in one.labels.items() if label not in ("le", "__name__"))
+
+
+def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list[Series]] | None:
+    """A target's buckets of one bound by label set; None where they have other labels than their counts.
+
+    One target may have several histograms of a name, with a layout each: by path, say.
+    """
+    spans: dict[_Set, tuple[int, int]] = {}
+    for one in every:
+        if len(one.times):
+            low, high = spans.get(_set_of(one), (one.times[0], one.times[-1]))
+            spans[_set_of(one)] = min(low, int(one.times[0])), max(high, int(one.times[-1]))
+    found: dict[_Set, list[Series]] = {}
+    for one in bound:
+        low, high = spans.get(_set_of(one), (0, -1))
+        if one.times[0] < low or one.times[-1] > high:
+            return None
+        found.setdefault(_set_of(one), []).append(one)
+    return found
+
+
+def _named(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{label}={value}" for label, value in sorted(labels.items()) if label not in ("le", "__name__"))
 
 
 def _while_there(one: Series, bucket: Sequence[Series]) -> Series:
@@ -303,7 +348,8 @@ def _while_there(one: Series, bucket: Sequence[Series]) -> Series:
         np.abs(present[np.maximum(place - 1, 0)] - one.times),
     )
     usual = np.median(np.diff(one.times)) if len(one.times) > 1 else 60_000.0
-    kept = nearest <= 1.5 * usual
+    # Both come in one scrape: what the count gained before its bucket came is no slow request.
+    kept = nearest <= 0.5 * usual
     return replace(one, times=one.times[kept], values=one.values[kept])
 
 
@@ -311,6 +357,15 @@ def _names(targets: Sequence[Target], labels: tuple[str, ...]) -> tuple[str, ...
     return tuple(
         ", ".join(f"{label}={value}" for label, value in zip(labels, one, strict=True) if value) or "(no target labels)"
         for one in sorted(targets)
+    )
+
+
+def _partly_note(sli: Latency, partly: Sequence[str]) -> Note:
+    more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
+    return Note(
+        "bound-missing",
+        f"not counted while {sli.histogram.name} had no bucket bound {sli.bound.normalize():f}: "
+        f"{'; '.join(partly[:3])}{more}",
     )
 
 

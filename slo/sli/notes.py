@@ -38,7 +38,12 @@ def counting_notes(seen: Seen) -> list[Note]:
             )
         )
     if seen.dropped:
-        notes.append(Note("not-finite", f"{seen.dropped} samples were NaN or infinite and were left out"))
+        notes.append(
+            Note(
+                "not-finite",
+                f"{seen.dropped} samples were no possible values (NaN, infinite, negative, or gone again within 3 scrapes) and were left out",
+            )
+        )
     if seen.longest_unseen_ms:
         notes.append(
             Note(

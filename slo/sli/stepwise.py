@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
 from slo.sli.base import Answer, Measured, Note, Reader, Scraping, Sli
+from slo.sli.counters import FALLING_SHARE, name_of, several_writers
 from slo.sli.counts import LOOKBACK_MS, Counts, Floats, Gap, Grid, Seen
+from slo.sli.notes import several_writers as written_by_several
 from slo.sli.slices import stretches
-from slo.sli.tiles import Tile, born, broken, continued, in_doubt
-from slo.window import DAY, HOUR, format_duration
+from slo.sli.tiles import Tile, appearing, born, broken, continued, in_doubt
+from slo.window import DAY, HOUR, MINUTE, format_duration
 
 # Above this many raw samples a server adds up the steps itself: a month of 40 series at 30 s is 3.5 million.
 MOST_RAW_SAMPLES = 6_000_000
 _ESTIMATES = 300
+_HOURS_LOOKED_AT = 24
+_SERIES_LOOKED_AT = 5
+_MOST_SPANS = 40
 # Metrics of one SLO may be scraped at different intervals: up to 5 m, as far as an instant vector looks back, and jitter.
 _SLOWEST_MS = 330_000
-_FASTEST_MS = 15_000
+_PACE_MS = 10 * MINUTE
 # So many values a server is asked for to tell which series had which events, in the shortest tiles that fit.
 _MOST_PARTS = 2_000_000
 _PART_TILES = (HOUR, 6 * HOUR, DAY)
@@ -44,13 +51,24 @@ def _raw_samples(sli: Sli, reader: Reader, grid: Grid, scraping: Scraping) -> fl
 
 def tile_of(grid: Grid, scraping: Scraping) -> Tile:
     """A step of a grid as a tile."""
-    return Tile(
-        grid.step_ms,
-        target=scraping.target,
-        scrape_ms=scraping.interval_ms,
-        slowest_ms=_SLOWEST_MS,
-        fastest_ms=_FASTEST_MS,
-    )
+    return Tile(grid.step_ms, target=scraping.target, scrape_ms=scraping.interval_ms)
+
+
+def _paced(tile: Tile, counters: Sequence[VectorSelector], reader: Reader, grid: Grid) -> Tile:
+    """The tile for the intervals at which the series are really scraped: those of a definition may not be all."""
+    every = max(HOUR, (grid.end_ms - grid.start_ms) // _HOURS_LOOKED_AT)
+    first = grid.end_ms - (grid.end_ms - grid.start_ms - 1) // every * every
+    intervals = [float(tile.scrape_ms)]
+    for counter in counters:
+        # Of series that were there all the while.
+        count = Call("count_over_time", (MatrixSelector(counter, _PACE_MS),))
+        steady = Binary("and", Binary("and", count, counter), replace(counter, offset_ms=_PACE_MS))
+        for what in ("min", "max"):
+            answer = reader.query_range(Aggregate(what, steady), first, grid.end_ms, every)
+            found = [value for _, values in answer.series for value in values[np.isfinite(values)].tolist()]
+            intervals += [_PACE_MS / value for value in found if value]
+    slowest = min(_SLOWEST_MS, round(5 * max(intervals) / 2)) if max(intervals) > 1.5 * tile.scrape_ms else 0
+    return replace(tile, slowest_ms=slowest, fastest_ms=round(min(intervals)))
 
 
 def measure_steps(
@@ -60,46 +78,110 @@ def measure_steps(
     scraping: Scraping,
     counters: Sequence[VectorSelector] = (),
     parts: Mapping[VectorSelector, VectorSelector] | None = None,
+    steady: bool = False,
 ) -> Measured:
     """Each step added up where the samples are.
 
     `counters` count all events, of which some may not be believed; `parts` those of the one that each is a part of.
+    `steady` says that these are all that it counts: then steps in which no series appears are asked for in a form that
+    costs a server a fraction.
     """
-    tile = tile_of(grid, scraping)
-
-    def ask(expr: Node) -> Answer:
-        return reader.query_range(expr, int(grid.ends[0]), grid.end_ms, grid.step_ms)
-
-    errors, total = ask(sli.errors_tile(tile)), ask(sli.total_tile(tile))
-    bad, whole = _summed(errors, grid), _summed(total, grid)
-    seen_steps = ~np.isnan(whole)
-    # Without a single error many expressions have no answer; with a total that means none.
-    bad = np.where(np.isfinite(bad), bad, 0.0)
-    whole = np.where(np.isfinite(whole), whole, 0.0)
+    steps = _Steps(reader, grid)
+    tile = _paced(tile_of(grid, scraping), counters, reader, grid)
+    both = (*counters, *(parts or {}))
+    changed = np.zeros(grid.steps, dtype=bool)
+    for one in both:
+        changed |= steps.ask(appearing(one, tile)) > 0
+    errors = total = np.full(grid.steps, np.nan)
+    if steady:
+        calm = replace(tile, steady=True)
+        errors, total = steps.ask(sli.errors_tile(calm)), steps.ask(sli.total_tile(calm))
+    errors = steps.ask(sli.errors_tile(tile), changed if steady else None, errors)
+    total = steps.ask(sli.total_tile(tile), changed if steady else None, total)
+    seen_steps = np.isfinite(total)
     gaps = tuple(
         Gap(grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms)
         for low, high in stretches(~seen_steps)
     )
 
-    def all_of(nodes: Iterable[Node]) -> float:
-        return sum(float(np.nansum(_summed(ask(node), grid))) for node in nodes)
+    def sum_of(nodes: Iterable[Node]) -> float:
+        return sum(float(np.nansum(steps.ask(node, changed))) for node in nodes)
 
-    no_numbers = float(np.nansum(_summed(ask(broken(sli.selectors(), tile)), grid)))
     unseen = max(
         (gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms),
         default=0,
     )
     seen = Seen(
-        series=len(total.series),
-        dropped=int(no_numbers),
+        series=int(seen_steps.any()),
+        dropped=int(np.nansum(steps.ask(broken(sli.selectors(), tile)))),
+        several_writers=_writers(both, reader, grid),
         gaps=gaps,
-        doubt_events=all_of(in_doubt(one, tile) for one in counters),
-        doubt_errors=all_of(in_doubt(part, tile, whole) for part, whole in (parts or {}).items()),
-        continued=int(all_of(continued(one, tile) for one in counters)),
-        born=int(all_of(born(one, tile) for one in counters)),
+        doubt_events=sum_of(in_doubt(one, tile) for one in counters),
+        doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in (parts or {}).items()),
+        continued=int(sum_of(continued(one, tile) for one in counters)),
+        born=int(sum_of(born(one, tile) for one in counters)),
         longest_unseen_ms=unseen if unseen > LOOKBACK_MS else 0,
     )
-    return Measured(Counts(grid, bad, whole, seen), notes=source_notes(errors, total), has_data=bool(seen_steps.any()))
+    return Measured(
+        # Without a single error many expressions have no answer; with a total that means none.
+        Counts(grid, np.where(np.isfinite(errors), errors, 0.0), np.where(seen_steps, total, 0.0), seen),
+        notes=steps.notes,
+        has_data=bool(seen_steps.any()),
+        invalid=written_by_several(seen),
+    )
+
+
+class _Steps:
+    """A server's answers per step of a grid."""
+
+    def __init__(self, reader: Reader, grid: Grid) -> None:
+        self._reader, self._grid = reader, grid
+        self._said: dict[str, None] = {}
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What the source said beside its answers."""
+        return tuple(Note("source", text) for text in self._said)
+
+    def ask(self, expr: Node, where: NDArray[np.bool_] | None = None, other: Floats | None = None) -> Floats:
+        """All series of an expression added up, NaN where there is none; with `where` at these steps alone, else `other`."""
+        grid = self._grid
+        found = np.full(grid.steps, np.nan) if other is None else other.copy()
+        for low, high in [(0, grid.steps)] if where is None else _spans(where):
+            first = int(grid.ends[low])
+            answer = self._reader.query_range(expr, first, first + (high - low - 1) * grid.step_ms, grid.step_ms)
+            self._said |= dict.fromkeys(answer.notes)
+            found[low:high] = _summed(answer, high - low)
+        return found
+
+
+def _spans(where: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The runs of steps to ask for, few of them: those that lie close together are one."""
+    spans: list[tuple[int, int]] = []
+    apart = max(3, len(where) // _MOST_SPANS)
+    for low, high in stretches(where):
+        if spans and low - spans[-1][1] <= apart:
+            spans[-1] = spans[-1][0], high
+        else:
+            spans.append((low, high))
+    return spans
+
+
+def _writers(counters: Sequence[VectorSelector], reader: Reader, grid: Grid) -> tuple[str, ...]:
+    """The series that several processes write: those that fall often in some hour are read, a few at most."""
+    every = max(HOUR, (grid.end_ms - grid.start_ms) // _HOURS_LOOKED_AT)
+    found: list[str] = []
+    for counter in dict.fromkeys(counters):
+        window = MatrixSelector(counter, HOUR)
+        often = Binary("*", Number(FALLING_SHARE), Call("count_over_time", (window,)))
+        first = grid.end_ms - (grid.end_ms - grid.start_ms - 1) // every * every
+        answer = reader.query_range(Binary(">=", Call("resets", (window,)), often), first, grid.end_ms, every)
+        for labels, values in answer.series[:_SERIES_LOOKED_AT]:
+            at_ms = first + every * int(np.flatnonzero(~np.isnan(values))[-1])
+            own = tuple(Matcher(label, "=", value) for label, value in sorted(labels.items()) if label != "__name__")
+            samples = reader.samples([VectorSelector(counter.name, own)], at_ms - HOUR, at_ms)
+            found += [name_of(series.labels) for series in samples.series if several_writers(series)]
+    return tuple(dict.fromkeys(found))
 
 
 def stepwise_note(grid: Grid) -> Note:
@@ -125,17 +207,9 @@ def part_tile(selector: VectorSelector, reader: Reader, start_ms: int, end_ms: i
     return tile, end_ms - max(0, (end_ms - start_ms) // tile - 1) * tile
 
 
-def outside(values: Sequence[Node]) -> Node:
-    """All of some expressions' series."""
-    found = values[0]
-    for other in values[1:]:
-        found = Binary("or", found, other)
-    return found
-
-
-def _summed(answer: Answer, grid: Grid) -> Floats:
+def _summed(answer: Answer, steps: int) -> Floats:
     if not answer.series:
-        return np.full(grid.steps, np.nan)
+        return np.full(steps, np.nan)
     rows = np.vstack([values for _, values in answer.series])
     known = np.isfinite(rows)
     return np.where(known.any(axis=0), np.where(known, rows, 0.0).sum(axis=0), np.nan)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from slo.budget.evaluate import why_invalid
+from slo.budget.measure import measure
 from slo.promql import Engine
 from slo.promql.ast import Node, VectorSelector, walk
 from slo.promql.samples import Samples
-from slo.source import Matrix, MatrixSeries
+from slo.sli.counts import Grid
+from slo.sli.notes import counting_notes
+from slo.source import Matrix, MatrixSeries, Source
 from slo.spec.load import loads
 from slo.spec.model import Slo
 from tests.contract.fleet import Floats
@@ -59,15 +63,21 @@ class Memory:
         return self.query_range(expr, at_ms, at_ms, 1000)
 
 
+class Server(Memory):
+    """The same, as a server that is better left to add up by itself: the engine evaluates the kind's PromQL."""
+
+    local = False
+
+
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What a path says of a history: float64 per step, a state, and the codes and texts of its notes."""
+    """What a path says of a history: float64 per step, a state, and the codes of its notes."""
 
     errors: Floats
     total: Floats
-    has_data: bool = True
-    notes: tuple[tuple[str, str], ...] = ()
-    more: dict[str, object] = field(default_factory=dict)
+    state: str
+    codes: frozenset[str]
+    notes: tuple[str, ...] = ()
 
 
 def slo_of(history: History) -> Slo:
@@ -80,14 +90,22 @@ def slo_of(history: History) -> Slo:
     return next(slo for slo in service.slos if slo.name == history.slo_name)
 
 
+def count(history: History, source: Source, shift_ms: int = 0) -> Counted:
+    """What evaluation makes of a history that a source holds, moved by `shift_ms`."""
+    grid = Grid(history.grid.end_ms + shift_ms, history.grid.step_ms, history.grid.steps)
+    found = measure(slo_of(history), source, grid)
+    invalid = why_invalid(found)
+    notes = (*invalid, *found.notes, *counting_notes(found.counts.seen))
+    state = "invalid" if invalid else "counted" if found.has_data else "no data"
+    codes = frozenset(note.code for note in notes)
+    return Counted(found.counts.errors, found.counts.total, state, codes, tuple(note.text for note in notes))
+
+
 def count_by_samples(history: History) -> Counted:
     """Evaluation on samples, as `slo status` does it on a recording."""
-    from slo.budget.measure import measure
-    from slo.sli.counts import Grid
+    return count(history, Memory(history.samples, history.grid.end_ms))
 
-    grid = Grid(history.grid.end_ms, history.grid.step_ms, history.grid.steps)
-    found = measure(slo_of(history), Memory(history.samples, history.grid.end_ms), grid)
-    from slo.sli.notes import counting_notes
 
-    notes = tuple((note.code, note.text) for note in (*found.notes, *counting_notes(found.counts.seen)))
-    return Counted(found.counts.errors, found.counts.total, found.has_data, notes)
+def count_by_engine(history: History) -> Counted:
+    """Evaluation step by step on the embedded engine, as a server does it where there are many series."""
+    return count(history, Server(history.samples, history.grid.end_ms))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from slo.budget import measure
 from slo.budget.breakdown import with_breakdown
 from slo.budget.evaluate import evaluate
 from slo.budget.model import Budget
 from slo.promql.parse import parse
 from slo.report.queries import queries
+from slo.sli import stepwise
 from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
 from slo.source.recording import Recording, write
@@ -92,7 +92,7 @@ def test_through_the_server_the_figures_are_the_same(month: Month, slo: str) -> 
 @pytest.mark.server
 @pytest.mark.parametrize("slo", IDS)
 def test_added_up_by_the_server_they_are_too(month: Month, slo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "MOST_RAW_SAMPLES", 0)
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 0)
     budget = evaluate(month.specs[slo], open_source(month.server.url), END)
     assert any(note.code == "stepwise" for note in budget.notes)
     assert share_off(budget, *revealed(month, slo, 30)) < 0.001
@@ -108,7 +108,7 @@ def test_who_burned_it_is_the_same_from_a_recording_and_by_a_server(
     here = evaluate(month.specs[slo], month.recording, END)
     assert sum(part.errors for part in here.counts.parts or ()) == here.errors
     if not raw:
-        monkeypatch.setattr(measure, "MOST_RAW_SAMPLES", 0)
+        monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 0)
     source = open_source(month.server.url)
     [there] = with_breakdown([evaluate(month.specs[slo], source, END)], source)
     table, other = here.burned_by("instance"), there.burned_by("instance")
@@ -131,8 +131,11 @@ def test_the_pages_promql_gives_its_figures_on_a_server(month: Month, slo: str) 
         [series] = source.query(parse(text), END).series
         return float(series.values[0])
 
-    errors = asked(found["Bad events, from raw series"])
-    assert share_off(budget, errors, asked(found["All events, from raw series"])) < 0.001
+    if "Bad events, from raw series" in found:  # an expression of a latency is too long for a page
+        errors = asked(found["Bad events, from raw series"])
+        assert share_off(budget, errors, asked(found["All events, from raw series"])) < 0.001
+    else:
+        assert budget.slo.sli.buckets is not None
     told = [text for title, text in found.items() if title.startswith("Latency")]
     assert len(told) == bool(budget.quantiles)
     for text in told:

@@ -1,0 +1,171 @@
+"""Samples of a counter that were never its value, and falls that were no restart.
+
+- A glitch: for up to three scrapes a counter shows something else, mostly 0 or what it showed before, and then goes on
+  from where it was; or it shows far more, and goes back. Read as a restart, it would count the whole life of the counter.
+- A sum over several processes falls by what the one had that ended. What is left is no count from 0.
+
+Both are told from a restart by what the series gained nearby: in the 30 intervals before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slo.sli.counts import FEW_EVENTS, Floats, Ints
+
+Bools = NDArray[np.bool_]
+
+_LONGEST = 3  # samples of a glitch
+_NEARBY = 30
+# A jump back is higher than anything nearby, and what a restarted process shows is not more than a few times that.
+_JUMP = 2.0
+_RESTARTED = 4.0
+# A value that is gone again is garbage only far above all that happens nearby; else it is the work of a burst.
+_SPIKE = 100.0
+# A pause in which the process may have restarted, in usual intervals.
+_PAUSE = 1.75
+# Of more falls that leave much of the value than these the series is a sum that goes down again and again.
+_OFTEN = 3
+# Above this share of the samples something else is wrong than a few of them.
+_MOST = 0.1
+
+
+def falls_of(values: Floats) -> Ints:
+    """The places of values below the one before."""
+    return np.flatnonzero(values[1:] < values[:-1]) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Glitches:
+    """By fall: samples [low, high) are not the counter's where `shaped`; `evident` where that cannot be a restart."""
+
+    low: Ints
+    high: Ints
+    shaped: Bools
+    evident: Bools
+
+
+def without_glitches(
+    lines: Sequence[tuple[Ints, Floats]], restarts: Ints | None = None
+) -> tuple[list[Bools | None], Ints]:
+    """(of each series of a target which samples to keep, None for all; the times of falls that are restarts).
+
+    A process restarts with all its series: where one of them fell and did not come back, none had a glitch. `restarts`
+    are such times that are known of other series of the target.
+    """
+    falls = [falls_of(values) for _, values in lines]
+    found = [_find(times, values, places) for (times, values), places in zip(lines, falls, strict=True)]
+    at = [times[places] for (times, _), places in zip(lines, falls, strict=True)]
+    fallen = [when[~one.shaped] for when, one in zip(at, found, strict=True)]
+    real = np.unique(np.concatenate([*fallen, *([] if restarts is None else [restarts])]))
+    evident = np.setdiff1d(_mostly_evident(lines, falls, at, found), real, assume_unique=True)
+    if not len(evident):
+        return [None] * len(lines), np.unique(np.concatenate(at))
+    kept: list[Bools | None] = []
+    for (times, _), when, one in zip(lines, at, found, strict=True):
+        chosen = np.flatnonzero(one.shaped & np.isin(when, evident))
+        if not 0 < len(chosen) <= max(1.0, _MOST * len(times)):
+            kept.append(None)
+            continue
+        edges = np.zeros(len(times) + 1, np.int64)
+        np.add.at(edges, one.low[chosen], 1)
+        np.add.at(edges, one.high[chosen], -1)
+        kept.append(np.cumsum(edges[:-1]) == 0)
+    return kept, np.setdiff1d(np.unique(np.concatenate(at)), evident, assume_unique=True)
+
+
+def _mostly_evident(
+    lines: Sequence[tuple[Ints, Floats]], falls: Sequence[Ints], at: Sequence[Ints], found: Sequence[_Glitches]
+) -> Ints:
+    """The times of falls that cannot be restarts by most of what fell: errors alone may burst as a process crashes."""
+    return _mostly(at, [one.evident for one in found], _fell(lines, falls))
+
+
+def _fell(lines: Sequence[tuple[Ints, Floats]], falls: Sequence[Ints]) -> list[Floats]:
+    """By how much each fall fell."""
+    return [values[places - 1] - values[places] for (_, values), places in zip(lines, falls, strict=True)]
+
+
+def _mostly(at: Sequence[Ints], chosen: Sequence[Bools], amounts: Sequence[Floats]) -> Ints:
+    """The times at which what was chosen has more than half of the amounts."""
+    times, those = np.concatenate(at), np.concatenate(chosen)
+    if not those.any():
+        return times[:0]
+    amount = np.concatenate(amounts)
+    moments, place = np.unique(times, return_inverse=True)
+    return moments[np.bincount(place, amount * those) > 0.5 * np.bincount(place, amount)]
+
+
+def falls_of_sums(lines: Sequence[tuple[Ints, Floats, Ints]]) -> Ints:
+    """The times of falls of a target that cannot be restarts; of (times, values, falls) of its series."""
+    at = [times[falls] for times, _, falls in lines]
+    high = [_no_restarts(times, values, falls) for times, values, falls in lines]
+    return _mostly(at, high, [values[falls - 1] for _, values, falls in lines])
+
+
+def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:
+    """Of each fall whether what is left is too much for a process that has just begun."""
+    if not len(falls):
+        return np.zeros(0, bool)
+    most = _most_nearby(times, values, falls, falls)
+    high = values[falls] > _RESTARTED * most * (times[falls] - times[falls - 1]) + FEW_EVENTS
+    if np.count_nonzero(high) >= max(_OFTEN, len(falls) / 2):
+        return high
+    return high & (values[falls] > values[falls - 1] / 2)
+
+
+def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
+    low, high = falls.copy(), falls.copy()
+    shaped = np.zeros(len(falls), bool)
+    if not len(falls):
+        return _Glitches(low, high, shaped, shaped)
+    size, usual = len(values), float(np.median(np.diff(times[:1000])))
+    before, after = values[falls - 1], values[falls]
+    jump = np.zeros(len(falls))
+    upward = np.zeros(len(falls), bool)
+    for length in range(1, _LONGEST + 1):
+        back = np.minimum(falls + length, size - 1)
+        rise = values[back] - values[back - 1]
+        fits = (falls + length < size) & (values[back] >= before) & (rise >= before - after) & ~shaped
+        fits &= times[back] - times[falls - 1] <= _PAUSE * usual * (length + 1)
+        low[fits], high[fits], jump[fits] = falls[fits], back[fits], rise[fits]
+        shaped |= fits
+    for length in range(1, _LONGEST + 1):
+        first = np.maximum(falls - length, 1)
+        rise = values[first] - values[first - 1]
+        fits = (falls - length >= 1) & (values[first - 1] <= after) & (rise >= before - after) & ~shaped
+        fits &= times[falls] - times[first - 1] <= _PAUSE * usual * (length + 1)
+        low[fits], high[fits], jump[fits] = first[fits], falls[fits], rise[fits]
+        shaped |= fits
+        upward |= fits
+    evident = shaped & (jump > FEW_EVENTS)
+    chosen = np.flatnonzero(evident)
+    if len(chosen):
+        ends = np.minimum(high[chosen], size - 1)
+        most = _most_nearby(times, values, low[chosen], ends)
+        elapsed = times[ends] - times[low[chosen] - 1]
+        factor = np.where(upward[chosen], _SPIKE, _JUMP)
+        higher = jump[chosen] > factor * (most * elapsed + FEW_EVENTS)
+        too_high = after[chosen] > _RESTARTED * most * (times[falls[chosen]] - times[falls[chosen] - 1]) + FEW_EVENTS
+        # Where nothing happened nearby, a jump may be the work of a whole run.
+        goes_on = values[ends] - values[low[chosen] - 1] <= _JUMP * most * elapsed + FEW_EVENTS
+        evident[chosen] = goes_on & np.where(upward[chosen], higher & too_high, (higher & (most > 0)) | too_high)
+    return _Glitches(low, high, shaped, evident)
+
+
+def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints) -> Floats:
+    """The most that a series gained per millisecond in an interval near samples [low, high), which are left out."""
+    rates = np.maximum(np.diff(values), 0.0) / np.maximum(np.diff(times), 1)
+    nothing = np.zeros(_NEARBY)
+    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([nothing, rates, nothing]), _NEARBY)
+    # Window i has the intervals i - 30 to i - 1; interval i lies between samples i and i + 1.
+    most = np.empty(len(low))
+    for part in range(0, len(low), 10_000):
+        chosen = slice(part, part + 10_000)
+        earlier = windows[low[chosen] - 1].max(axis=1)
+        most[chosen] = np.maximum(earlier, windows[high[chosen] + _NEARBY].max(axis=1))
+    return most
