@@ -40,7 +40,9 @@ from slo.sli.counts import (
     Target,
     finite,
     same_times,
+    slices_of,
     target_of,
+    union,
 )
 from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
 
@@ -86,13 +88,14 @@ class _Line:
     believed: Floats  # of each fall: the value that counts, 0 where it is not believed
     refused: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # of each fall: cannot be a restart
 
-    def reached(self) -> Floats:
-        """A counter that never falls with the same increases; exact as long as no sum is above 2**53."""
+    def reached(self, places: Ints) -> Floats:
+        """A counter that never falls with the same increases, at some samples; exact as long as no sum is above 2**53."""
         if not len(self.falls):
-            return self.values
-        grown = np.diff(self.values)
-        grown[self.falls - 1] = self.believed
-        return np.concatenate([[0.0], np.cumsum(grown)])
+            return self.values[places]
+        # What is lost at the falls is put back from each of them on.
+        lost = np.cumsum(self.values[self.falls - 1] - self.values[self.falls] + self.believed)
+        fallen = np.searchsorted(self.falls, places, side="right")
+        return self.values[places] + np.where(fallen, lost[fallen - 1], 0.0)
 
     @property
     def interval_ms(self) -> float:
@@ -134,10 +137,12 @@ class _Scraped:
     @cached_property
     def scrapes(self) -> Ints:
         """The times of all scrapes, ascending."""
-        first = self.lines[0].times
-        if all(same_times(line.times, first) for line in self.lines):
-            return first
-        return np.unique(np.concatenate([line.times for line in self.lines]))
+        distinct = [self.lines[0].times]
+        for line in self.lines[1:]:
+            # Series of one target mostly share their times.
+            if not any(same_times(line.times, times) for times in distinct[-2:]):
+                distinct.append(line.times)
+        return union(distinct)
 
     @cached_property
     def _sums(self) -> Floats:
@@ -147,8 +152,14 @@ class _Scraped:
             if len(line.times) > 1:
                 grown = np.diff(line.values)
                 grown[line.falls - 1] = line.believed
-                whole = len(line.times) == len(self.scrapes)
-                amounts[slice(1, None) if whole else np.searchsorted(self.scrapes, line.times[1:])] += grown
+                runs = slices_of(line.times[1:], self.scrapes)
+                if runs is None:
+                    amounts[np.searchsorted(self.scrapes, line.times[1:])] += grown
+                    continue
+                at = 0
+                for run in runs:
+                    amounts[run] += grown[at : at + run.stop - run.start]
+                    at += run.stop - run.start
         return np.cumsum(amounts)
 
     def recount(self) -> None:
@@ -482,8 +493,7 @@ class Counters:
             for line in one.lines:
                 found.resets += len(line.falls)
                 ends = cursor.counts(line.times)
-                reached = line.reached()
-                at_edges = np.where(ends > 0, reached[np.maximum(ends, 1) - 1], reached[0])
+                at_edges = line.reached(np.maximum(ends, 1) - 1)
                 found.sums += np.diff(at_edges)
                 amount = float(at_edges[-1] - at_edges[cursor.first]) + extra.get(id(line), 0.0)
                 found.by_series.append((line.labels, amount))
@@ -506,7 +516,7 @@ class Counters:
         if not joins and all(same_times(line.times, scrapes) for line in lines):
             return []
         if known is not one:
-            scrapes = np.union1d(scrapes, one.scrapes)
+            scrapes = union([scrapes, one.scrapes])
         runs = [run for number, line in enumerate(lines) for run in _runs(number, line, scrapes)]
         starts = np.array([lines[run.line].times[run.low] for run in runs])
         last_seen = np.array([lines[run.line].times[run.high - 1] for run in runs])
