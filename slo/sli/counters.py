@@ -12,6 +12,11 @@ The contract, per target (`job` and `instance`, or the labels that a definition 
   of its job) counted in the 15 minutes before, in proportion for longer pauses. What is higher is a baseline, and its
   value is in doubt. Bad events of a birth are believed up to what the target counted of all events at that scrape.
 - The first targets ever seen are baselines.
+- A new target that stands higher than a process of one scrape can, and at which each series of one of its job that just
+  vanished goes on, is that one under another name.
+- What a counter shows for up to three scrapes before it goes on from where it was, and values below 0, are no values.
+- A fall that leaves more than a process can show that has just begun is no restart, for none of its target's series: it
+  is a baseline (`slo.sli.glitches`).
 
 `slo.sli.tiles` counts in the same way on a server.
 """
