@@ -313,7 +313,10 @@ class Counters:
         """Marks the falls of a target that cannot be restarts: those of a sum, in any of its series."""
         times = [falls_of_sums([(line.times, line.values, line.falls) for line in lines])]
         if self._whole is not None and target in self._whole.refused:
-            times.append(self._whole.refused[target])
+            # All series of a target restart together, and what counts all events has more of them to judge by.
+            refused = self._whole.refused[target]
+            restarted = np.setdiff1d(self._whole.restarts.get(target, refused), refused)
+            times = [np.setdiff1d(times[0], restarted), refused]
         self.refused[target] = np.unique(np.concatenate(times))
         for line in lines:
             line.refused = np.isin(line.times[line.falls], self.refused[target])
