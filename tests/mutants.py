@@ -429,16 +429,21 @@ def run(root: Path, arguments: Sequence[str], output: Path, seconds: float, watc
             code = _in_child(root, arguments, output, watched)
         finally:
             os._exit(code)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+    try:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                child = 0
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        return None
+    finally:
+        if child:  # it takes too long, or this program ends before it does
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
@@ -521,6 +526,7 @@ def main() -> int:
     mutants = random.Random(given.seed).sample(every, min(given.sample, len(every)))
     print(f"{len(mutants)} of {len(every)} mutants, seed {given.seed}", flush=True)
     os.nice(10)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     survived, died = [], 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as work:
         for number, (mutant, how) in enumerate(check(mutants, given.seconds, Path(work)), 1):
