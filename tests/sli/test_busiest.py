@@ -16,7 +16,7 @@ def test_the_busiest_quarter_of_an_hour(seed: int) -> None:
     many = int(random.integers(2, 3_000))
     pauses = random.choice([15 * SECOND, 15 * SECOND, 16_001, 40 * MINUTE], many, p=[0.5, 0.3, 0.199, 0.001])
     times = 1_700_000_000_000 + np.cumsum(pauses)
-    values = np.cumsum(random.poisson(random.choice([0.01, 3.0, 50.0]), many)) + 0.0
+    values = np.cumsum(random.poisson(random.choice([0.01, 3.0, 50.0]), many)).astype(np.float64)
     counters = Counters([Series({"job": "a", "instance": "b"}, times, values)])
     (target,) = counters.targets.values()
     expected = max(target.lately(float(at)) for at in times.tolist())
