@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test slow check contract bench docs format servers clean
+.PHONY: report test slow check contract mutants bench docs format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -47,6 +47,10 @@ HISTORIES ?= 20000
 SEED ?= 0
 contract: $(VENV)/.installed-test
 	SLO_HISTORIES=$(HISTORIES) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py -k drawn
+# Whether a test fails where a line is wrong: SAMPLE places of what counts are changed, one at a time. Some minutes.
+SAMPLE ?= 200
+mutants: $(VENV)/.installed-test
+	$(BIN)/python -m tests.mutants --sample $(SAMPLE) --seed $(SEED)
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/bench -n 0 --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds

@@ -18,6 +18,7 @@ from slo.window import (
     HOUR,
     MINUTE,
     WEEK,
+    BurnWindow,
     Calendar,
     Rolling,
     burn_factor,
@@ -25,6 +26,7 @@ from slo.window import (
     dead_windows,
     format_duration,
     parse_duration,
+    parse_moment,
     parse_window,
     tile_length,
 )
@@ -159,6 +161,106 @@ def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: 
         assert burn.short_ms < burn.long_ms <= window.nominal_ms
     lengths = [(burn.severity, burn.long_ms) for burn in found]
     assert len(set(lengths)) == len(lengths)
+
+
+@pytest.mark.parametrize(
+    ("window", "budget", "scrape_s", "expected"),
+    [
+        # (severity, long, short, factor); the share of the catalogue is 2, 5, 10 and 10 % of the period's budget.
+        ("30d", "0.001", 30, ["page 1h/5m 14.4", "page 6h/30m 6", "ticket 1d/2h 3", "ticket 3d/6h 1"]),
+        # Two scrapes of 5 m are the shortest window.
+        ("30d", "0.001", 300, ["page 1h/10m 14.4", "page 6h/30m 6", "ticket 1d/2h 3", "ticket 3d/6h 1"]),
+        # Of a budget of a tenth 1 h would need 144 % errors; at 80 % it is 2 % of 30 d × 0.1 ÷ 0.8.
+        ("30d", "0.1", 30, ["page 1h48m/9m 8", "page 6h/30m 6", "ticket 1d/2h 3", "ticket 3d/6h 1"]),
+        # A tenth of 7 d are 16 h 48 m, where the tickets meet, rounded up to 5 m.
+        ("7d", "0.001", 30, ["page 1h/5m 3.36", "page 6h/30m 1.4", "ticket 16h50m/1h25m 0.998"]),
+        # Below a week all windows shrink with the period; from 12 h on they are whole tiles of 5 m.
+        (
+            "6d",
+            "0.001",
+            30,
+            ["page 12m/1m 14.4", "page 1h12m/6m 6", "ticket 4h48m/24m 3", "ticket 14h25m/1h15m 0.9988"],
+        ),
+        ("24h", "0.001", 30, ["page 2m/1m 14.4", "page 12m/1m 6", "ticket 48m/4m 3", "ticket 2h24m/12m 1"]),
+        # 2 m is the shortest long window; within it 2 % of an hour would be a factor of 0.6.
+        ("1h", "0.001", 30, ["page 2m/1m 1.5", "ticket 6m/1m 1"]),
+        # And 20 m of 5 m scrapes: one page of a factor of 1 is left.
+        ("1h", "0.001", 300, ["page 20m/10m 1"]),
+    ],
+)
+def test_the_catalogue_fitted_by_hand(window: str, budget: str, scrape_s: int, expected: list[str]) -> None:
+    found = burn_windows(parse_window(window), Decimal(budget), scrape_s * 1000)
+    said = [
+        f"{one.severity} {format_duration(one.long_ms)}/{format_duration(one.short_ms)} {float(one.factor):.4g}"
+        for one in found
+    ]
+    assert said == expected
+
+
+def test_the_last_alert_of_a_severity_says_the_share_that_it_has() -> None:
+    [page] = burn_windows(parse_window("1h"), Decimal("0.001"), 300_000)
+    assert page.budget_share == Fraction(1, 3)
+
+
+def test_windows_that_nothing_exceeds_are_named() -> None:
+    """A factor of 10 needs all events to fail where a tenth may."""
+    ten, nine = (BurnWindow("page", HOUR, 5 * MINUTE, Fraction(1, 50), Fraction(factor)) for factor in (10, 9))
+    assert dead_windows([ten, nine], Decimal("0.1")) == [ten]
+    assert dead_windows([ten, nine], Decimal("0.0999")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-20T12:00:00Z", ms("2026-11-20T12:00")),
+        ("2026-11-20T12:00:00", ms("2026-11-20T12:00")),
+        ("2026-11-20", ms("2026-11-20T00:00")),
+        ("2026-11-20T12:00:00+01:00", ms("2026-11-20T11:00")),
+        ("1798761600", 1_798_761_600_000),
+        ("1798761600.25", 1_798_761_600_250),
+        ("-1.5", -1500),
+    ],
+)
+def test_moments(text: str, expected: int) -> None:
+    assert parse_moment(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "noon", "nan", "inf", "2026-13-01"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(DurationError, match="is no time; write 2026-11-20T12:00:00Z or Unix seconds"):
+        parse_moment(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [("1h", True), ("59m59s", False), ("90d", True), ("90d1s", False), ("100y", False), ("36500d1ms", False)],
+)
+def test_the_edges_of_windows(text: str, accepted: bool) -> None:
+    if accepted:
+        assert str(parse_window(text)) == text
+    else:
+        with pytest.raises(DurationError, match=r"accepted are 1h to 90d|write a duration from 1h to 90d"):
+            parse_window(text)
+
+
+def test_the_edges_of_durations() -> None:
+    assert parse_duration("100y") == 100 * 365 * DAY
+    with pytest.raises(DurationError, match="longer than a hundred years"):
+        parse_duration("36500d1ms")
+    with pytest.raises(DurationError, match="a duration of zero"):
+        parse_duration("0d0s")
+    assert format_duration(0) == "0s"
+
+
+def test_a_rolling_window_ends_now() -> None:
+    window = Rolling(DAY)
+    assert (window.start(WEEK), window.period(WEEK), window.nominal_ms) == (6 * DAY, (6 * DAY, WEEK), DAY)
+
+
+@pytest.mark.parametrize(("unit", "days"), [("week", 7), ("month", 30), ("quarter", 90), ("year", 365)])
+def test_calendar_units_have_a_nominal_length(unit: Any, days: int) -> None:
+    assert Calendar(unit).nominal_ms == days * DAY
+    assert str(Calendar(unit)) == unit
 
 
 def test_a_threshold_is_exact() -> None:

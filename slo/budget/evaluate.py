@@ -186,7 +186,7 @@ def budget_of(
         single = _step_notes(budget)
         invalid = _hidden(whole) or tuple(note for note in single if note.code == "impossible")
         if not invalid:
-            more = _notes(budget, measured, start_ms)
+            more = _notes(whole, measured, start_ms)
             return replace(whole, notes=(*notes, *more, *single))
     budget = withheld(replace(budget, burns=tuple(Burn(window, None, None) for window in windows)), invalid)
     return replace(budget, notes=(*invalid, *notes, *_notes(budget, measured, start_ms)))

@@ -12,6 +12,11 @@ The contract, per target (`job` and `instance`, or the labels that a definition 
   of its job) counted in the 15 minutes before, in proportion for longer pauses. What is higher is a baseline, and its
   value is in doubt. Bad events of a birth are believed up to what the target counted of all events at that scrape.
 - The first targets ever seen are baselines.
+- A new target that stands higher than a process of one scrape can, and at which each series of one of its job that just
+  vanished goes on, is that one under another name.
+- What a counter shows for up to three scrapes before it goes on from where it was, and values below 0, are no values.
+- A fall that leaves more than a process can show that has just begun is no restart, for none of its target's series: it
+  is a baseline (`slo.sli.glitches`).
 
 `slo.sli.tiles` counts in the same way on a server.
 """
@@ -334,7 +339,10 @@ class Counters:
         """Marks the falls of a target that cannot be restarts: those of a sum, in any of its series."""
         times = [falls_of_sums([(line.times, line.values, line.falls) for line in lines])]
         if self._whole is not None and target in self._whole.refused:
-            times.append(self._whole.refused[target])
+            # All series of a target restart together, and what counts all events has more of them to judge by.
+            refused = self._whole.refused[target]
+            restarted = np.setdiff1d(self._whole.restarts.get(target, refused), refused)
+            times = [np.setdiff1d(times[0], restarted), refused]
         self.refused[target] = np.unique(np.concatenate(times))
         for line in lines:
             line.refused = np.isin(line.times[line.falls], self.refused[target])

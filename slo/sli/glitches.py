@@ -26,6 +26,8 @@ _JUMP = 2.0
 _RESTARTED = 4.0
 # A value that is gone again is garbage only far above all that happens nearby; else it is the work of a burst.
 _SPIKE = 100.0
+# What a series shows of its value before, at most, where its process restarted.
+_GONE = 0.1
 # A pause in which the process may have restarted, in usual intervals.
 _PAUSE = 1.75
 # Of more falls that leave much of the value than these the series is a sum that goes down again and again.
@@ -103,8 +105,14 @@ def _mostly(at: Sequence[Ints], chosen: Sequence[Bools], amounts: Sequence[Float
 def falls_of_sums(lines: Sequence[tuple[Ints, Floats, Ints]]) -> Ints:
     """The times of falls of a target that cannot be restarts; of (times, values, falls) of its series."""
     at = [times[falls] for times, _, falls in lines]
+    before = [values[falls - 1] for _, values, falls in lines]
     high = [_no_restarts(times, values, falls) for times, values, falls in lines]
-    return _mostly(at, high, [values[falls - 1] for _, values, falls in lines])
+    # All series of a sum lose a share; one that is nearly gone was restarted, and the others with it.
+    gone = [
+        when[(values[falls] <= _GONE * was) & (was > FEW_EVENTS)]
+        for when, was, (_, values, falls) in zip(at, before, lines, strict=True)
+    ]
+    return np.setdiff1d(_mostly(at, high, before), np.concatenate(gone))
 
 
 def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:

@@ -246,7 +246,8 @@ def appearing(counter: VectorSelector, tile: Tile) -> Node:
 
 def born(counter: VectorSelector, tile: Tile) -> Node:
     """The number of targets on which series appeared that count from their first values; nothing where there are none."""
-    return Aggregate("count", Binary(">", _Counter(counter, tile).believed, ZERO))
+    one = _Counter(counter, tile)
+    return Aggregate("count", Binary(">", Binary("unless", one.believed, one.went_on, matching=one.on), ZERO))
 
 
 def by_series(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -13,47 +15,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo.budget.evaluate import evaluate
+from slo.budget.evaluate import evaluate, evaluate_all
 from slo.budget.model import Budget, State
 from slo.budget.past import with_past
 from slo.budget.quantile import histogram_quantile
-from slo.promql.ast import Matcher, Node, VectorSelector
+from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.samples import Samples
 from slo.report import render, to_json
 from slo.sli.latency import Latency
 from slo.sli.ratio import Ratio
-from slo.source import Matrix
 from slo.spec.model import Objective, Slo
 from slo.window import DAY, HOUR, MINUTE, Window, parse_window
+from tests.memory import Memory
 
 END = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp()) * 1000
 ERRORS, TOTAL = VectorSelector("t", (Matcher("code", "=", "500"),)), VectorSelector("t")
 
 
-class InMemory:
-    """A source of given samples."""
-
-    name = "memory"
-    local = True
-    notes: tuple[str, ...] = ()
-
-    def __init__(self, samples: Samples) -> None:
-        self._samples = samples
-
-    def latest_ms(self) -> int:
-        return END
-
-    def samples(self, selectors: object, start_ms: int, end_ms: int) -> Samples:
-        return self._samples
-
-    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
-        raise NotImplementedError
-
-    def query(self, expr: Node, at_ms: int) -> Matrix:
-        raise NotImplementedError
+def held(rows: Iterable[tuple[Mapping[str, str], Sequence[int] | np.ndarray, Sequence[float] | np.ndarray]]) -> Memory:
+    """A source of series up to END."""
+    return Memory(Samples.from_series(rows), END)
 
 
-def steps(good: np.ndarray, bad: np.ndarray, step_ms: int) -> InMemory:
+def steps(good: np.ndarray, bad: np.ndarray, step_ms: int) -> Memory:
     """Two counters, scraped once a step, up to END; the arrays hold the events of each step."""
     times = END - step_ms * np.arange(len(good), -1, -1)
     rows = [
@@ -64,7 +48,7 @@ def steps(good: np.ndarray, bad: np.ndarray, step_ms: int) -> InMemory:
         )
         for code, e in (("200", good), ("500", bad))
     ]
-    return InMemory(Samples.from_series(rows))
+    return held(rows)
 
 
 def ratio_slo(percent: str, window: str | Window = "30d") -> Slo:
@@ -72,7 +56,7 @@ def ratio_slo(percent: str, window: str | Window = "30d") -> Slo:
     return Slo("s", "a", Objective(Decimal(percent)), window, Ratio(TOTAL, ERRORS, "errors"))
 
 
-def even(days: float, good: int, bad: int, step_ms: int = 5 * MINUTE) -> InMemory:
+def even(days: float, good: int, bad: int, step_ms: int = 5 * MINUTE) -> Memory:
     count = round(days * DAY / step_ms)
     return steps(np.full(count, good), np.full(count, bad), step_ms)
 
@@ -150,13 +134,13 @@ def test_states(bad: int, recent: int, state: State) -> None:
 
 
 def test_no_data_and_no_traffic_are_said_and_never_a_figure() -> None:
-    nothing = evaluate(ratio_slo("99"), InMemory(Samples.from_series([])), END)
+    nothing = evaluate(ratio_slo("99"), held([]), END)
     quiet = evaluate(ratio_slo("99"), even(34, 0, 0), END)
     for budget, code in ((nothing, "no-data"), (quiet, "no-traffic")):
         assert budget.state is State.NO_DATA
         figures = (budget.sli, budget.remaining, budget.consumed, budget.burn_rate("1h"), budget.exhaustion)
         assert figures == (None,) * 5
-        assert [note.code for note in budget.notes] == [code]
+        assert [note.code for note in budget.notes if note.code != "unmatched"] == [code]
         assert "NaN" not in budget._repr_html_()
     assert (nothing.coverage, quiet.coverage) == (0.0, 1.0)
 
@@ -165,7 +149,7 @@ def test_no_data_and_no_traffic_are_said_and_never_a_figure() -> None:
 def test_without_series_there_is_json_and_a_page_all_the_same(kind: str) -> None:
     sli = Latency(VectorSelector("d_seconds"), Decimal("0.5")) if kind == "latency" else ratio_slo("99").sli
     slo = replace(ratio_slo("99"), sli=sli)
-    source = InMemory(Samples.from_series([]))
+    source = held([])
     [budget] = with_past([evaluate(slo, source, END)], source, 7 * DAY)
     assert (budget.errors, budget.total, budget.state) == (0.0, 0.0, State.NO_DATA)
     at = datetime(2026, 11, 20, tzinfo=UTC)
@@ -223,6 +207,30 @@ def test_a_time_without_a_zone_is_refused() -> None:
         evaluate(ratio_slo("99"), even(1, 1, 0), datetime(2026, 11, 20))
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        datetime(2026, 11, 19, 12, tzinfo=UTC),
+        datetime(2026, 11, 19, 21, tzinfo=ZoneInfo("Asia/Tokyo")),
+        int(datetime(2026, 11, 19, 12, tzinfo=UTC).timestamp()) * 1000,
+    ],
+)
+def test_it_ends_at_the_moment_that_is_asked_for(end: datetime | int) -> None:
+    """The last twelve hours are bad, and not asked for; the last one that is asked for is half bad."""
+    bad = np.zeros(2 * 288)
+    bad[-144:] = 10
+    bad[-156:-144] = 5
+    source = steps(10 - bad, bad, 5 * MINUTE)
+    budget = evaluate(ratio_slo("90", "24h"), source, end)
+    assert budget.end == datetime(2026, 11, 19, 12, tzinfo=UTC)
+    assert budget.start == datetime(2026, 11, 18, 12, tzinfo=UTC)
+    assert (budget.errors, budget.total) == (12 * 5, 288 * 10)
+    assert budget.burn_rate("1h") == pytest.approx(5)
+    assert all(end_ms <= END - 12 * HOUR for _, end_ms in source.asked)
+    [same] = evaluate_all([ratio_slo("90", "24h")], source, end)
+    assert (same.end, same.errors, same.total) == (budget.end, budget.errors, budget.total)
+
+
 def test_percentiles_come_from_the_buckets() -> None:
     """100 requests a step: 50 below 0.1 s, 90 below 0.5 s, all below 1 s. p50 is the bound; p95 lies halfway on."""
     times = END - 5 * MINUTE * np.arange(34 * 288, -1, -1)
@@ -231,7 +239,7 @@ def test_percentiles_come_from_the_buckets() -> None:
         for le, n in (("0.1", 50), ("0.5", 90), ("1.0", 100), ("+Inf", 100))
     ]
     slo = Slo("s", "l", Objective(Decimal(95)), parse_window("30d"), Latency(VectorSelector("h"), Decimal("0.5")))
-    budget = evaluate(slo, InMemory(Samples.from_series(rows)), END)
+    budget = evaluate(slo, held(rows), END)
     assert budget.error_ratio == pytest.approx(0.1)
     assert budget.quantiles == {
         "p50": pytest.approx(0.1), "p90": pytest.approx(0.5), "p95": pytest.approx(0.75), "p99": pytest.approx(0.95),
@@ -243,7 +251,7 @@ def test_a_threshold_that_is_no_bound_is_named() -> None:
     times = END - 5 * MINUTE * np.arange(34 * 288, -1, -1)
     rows = [({"__name__": "h_bucket", "le": le}, times, np.arange(len(times)) * 1.0) for le in ("0.1", "1.0", "+Inf")]
     slo = Slo("s", "l", Objective(Decimal(95)), parse_window("30d"), Latency(VectorSelector("h"), Decimal("0.5")))
-    budget = evaluate(slo, InMemory(Samples.from_series(rows)), END)
+    budget = evaluate(slo, held(rows), END)
     assert budget.state is State.NO_DATA
     assert "threshold 0.5 is not a bucket bound of h" in budget.notes[0].text
     assert "0.1, 1" in budget.notes[0].text

@@ -6,13 +6,17 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from slo.budget.evaluate import evaluate
 from slo.budget.events import with_events, without_maintenance
 from slo.budget.export import as_data
 from slo.display import show_percent
 from slo.report import render, to_json, to_markdown
 from slo.spec.events import Event, read_events
+from tests.budget.test_evaluate import END as END_MS
+from tests.budget.test_evaluate import ratio_slo, steps
 from tests.report.budgets import END, Case, Fault, budget
 
 GENERATED = datetime(2026, 11, 20, tzinfo=UTC)
@@ -34,6 +38,61 @@ def test_without_maintenance_the_figures_stand_beside_those_with_it() -> None:
     assert without.total == plain.total - part.sum()
     assert without_maintenance(plain) is None
     assert with_events([plain], [Event(0, HOUR), Event(NOW - HOUR, NOW, "x", "other/*")])[0].known == ()
+
+
+STEP = 5 * 60_000
+
+
+@pytest.mark.parametrize(
+    ("maintenance", "minutes", "errors", "total"),
+    [
+        # 100 events every 5 m; from 10:00 to 11:00 20 of them fail, from 12:00 to 13:00 10. Steps are a minute.
+        (((10, 11),), 60, 120, 23 * 1200),  # the first of them is planned, the other one is not
+        (((10, 13),), 180, 0, 21 * 1200),
+        (((10, 10.5), (10.25, 11)), 60, 120, 23 * 1200),  # what overlaps is left out once
+        (((10.9, 12.05),), 69, 360 - 40, 24 * 1200 - 14 * 100),  # 10:54 to 12:03: what came from 10:55 to 12:00
+        (((10.9, 10 + 54.5 / 60),), 1, 360 - 20, 24 * 1200 - 100),  # half a minute: the whole of it is left out
+        (((3, 4),), 60, 360, 23 * 1200),  # nothing failed in it
+    ],
+)
+def test_what_fails_outside_the_maintenance_stays(
+    maintenance: tuple[tuple[float, float], ...], minutes: float, errors: float, total: float
+) -> None:
+    bad = np.zeros(288)
+    bad[120:132], bad[144:156] = 20, 10
+    plain = evaluate(ratio_slo("99", "24h"), steps(100 - bad, bad, STEP), END_MS)
+    day = END_MS - 24 * HOUR
+    events = [
+        Event(day + round(low * HOUR), day + round(high * HOUR), "racks", "s/*", "maintenance")
+        for low, high in maintenance
+    ]
+    [found] = with_events([plain], [*events, Event(day, END_MS, "all day", "s/*", "incident")])
+    without = without_maintenance(found)
+    assert without is not None
+    assert (without.seconds, without.errors, without.total) == (minutes * 60, errors, total)
+    assert without.sli == pytest.approx(1 - errors / total)
+    assert without.remaining == pytest.approx(1 - errors / (0.01 * total))
+    assert found.errors == 360
+
+
+def test_without_any_traffic_outside_the_maintenance_nothing_is_known() -> None:
+    good = np.zeros(288)
+    good[120:132] = 100
+    plain = evaluate(ratio_slo("99", "24h"), steps(good, good * 0, STEP), END_MS)
+    day = END_MS - 24 * HOUR
+    [found] = with_events([plain], [Event(day + 10 * HOUR, day + 11 * HOUR, "racks", "*", "maintenance")])
+    without = without_maintenance(found)
+    assert without is not None
+    assert (without.errors, without.total, without.sli, without.remaining) == (0, 0, None, None)
+
+
+def test_events_of_a_budget_are_those_that_touch_its_period() -> None:
+    plain = evaluate(ratio_slo("99", "24h"), steps(np.full(288, 1.0), np.zeros(288), STEP), END_MS)
+    day = END_MS - 24 * HOUR
+    spans = {"before": (day - HOUR, day - 1), "into": (day - HOUR, day + 1), "out of": (END_MS - 1, END_MS + HOUR),
+             "after": (END_MS + 1, END_MS + HOUR)}  # fmt: skip
+    [found] = with_events([plain], [Event(low, high, name) for name, (low, high) in spans.items()])
+    assert [one.name for one in found.known] == ["into", "out of"]
 
 
 def test_all_of_it_is_told_everywhere_and_escaped() -> None:

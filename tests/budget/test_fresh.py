@@ -19,7 +19,6 @@ from slo.budget.notes import data_begins, said_once
 from slo.budget.schema import SloShape
 from slo.display import show_share
 from slo.promql.ast import VectorSelector
-from slo.promql.samples import Samples
 from slo.report import render, to_markdown
 from slo.report.heatmap import cells
 from slo.report.plots import plot_budget
@@ -30,7 +29,7 @@ from slo.sli.probe import Probe
 from slo.sli.raw import Raw
 from slo.spec.model import Slo
 from slo.window import DAY, HOUR, MINUTE, Calendar, burn_windows, parse_window
-from tests.budget.test_evaluate import END, InMemory, ratio_slo, steps
+from tests.budget.test_evaluate import END, held, ratio_slo, steps
 
 NOW = datetime(2026, 11, 20, 0, 5, tzinfo=UTC)
 STEP = 5 * MINUTE
@@ -64,7 +63,7 @@ def test_data_a_minute_old_is_one_note() -> None:
     times = END - 60_000 + np.array([0, 30_000, 60_000])
     rows = [({"__name__": "t", "job": "j", "instance": "a", "code": code}, times, values)
             for code, values in (("200", np.array([9.0, 11.0, 13.0])), ("500", np.zeros(3)))]  # fmt: skip
-    one = evaluate(ratio_slo("99.9"), InMemory(Samples.from_series(rows)), END)
+    one = evaluate(ratio_slo("99.9"), held(rows), END)
     assert (one.total, one.errors) == (4, 0)
     assert [str(note) for note in one.notes] == ["data begins 19 Nov 23:59 UTC (<0.01% of the window)"]
     assert codes(one) == ["fresh"] and one.gaps == ()

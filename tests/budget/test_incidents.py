@@ -18,7 +18,8 @@ from slo.budget.policy import follows
 from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.window import MINUTE
-from tests.budget.test_evaluate import END, InMemory, ratio_slo, steps
+from tests.budget.test_evaluate import END, ratio_slo, steps
+from tests.memory import Memory
 
 STEP = 5 * MINUTE
 Floats = np.ndarray
@@ -91,6 +92,23 @@ def could_be_one(errors: Floats, total: Floats, one: Stretch, other: Stretch, bu
         if events > usual and 2 * bad + slack < bound * events:
             return False
     return True
+
+
+@pytest.mark.parametrize(("pause", "incidents"), [(20, [(1000, 1032)]), (30, [(1000, 1006), (1036, 1042)])])
+def test_two_hours_of_the_traffic_that_there_is_are_a_pause(pause: int, incidents: list[tuple[int, int]]) -> None:
+    """The service is a day old in a window of four: 24 steps of 5 m have 24,000 of its events, whatever was before."""
+    total, errors = np.zeros(1288), np.zeros(1288)
+    total[1000:] = 1000
+    errors[1000:1006] = errors[1006 + pause : 1012 + pause] = 500
+    assert spans(found(errors, total)) == incidents
+
+
+def test_a_burn_out_of_reach_is_failing_altogether() -> None:
+    """Where half may fail twice the budget is everything, and three times is no more than that."""
+    total, errors = np.full(288, 100.0), np.zeros(288)
+    errors[100:110], errors[200:210] = 100, 99
+    assert spans(found(errors, total, budget=0.5, burn=3.0)) == [(100, 110)]
+    assert spans(found(errors, total, budget=0.25, burn=3.9)) == [(100, 110), (200, 210)]
 
 
 @given(histories())
@@ -284,7 +302,7 @@ def test_on_a_recording_the_incidents_found_are_those_planted(tmp_path: Path, se
     samples, header = simulate(specs, days=31, seed=seed, end_ms=END)
     matched = 0
     for slo in specs.values():
-        budget = evaluate(slo, InMemory(samples), END)
+        budget = evaluate(slo, Memory(samples, END), END)
         planted = [one for one in header.truth["incidents"] if one["slo"] == slo.id]
         matched += match(budget, planted)
     assert matched >= 2 * len(specs)

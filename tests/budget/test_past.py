@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +24,8 @@ from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.spec.model import Slo
 from slo.window import DAY, MINUTE, parse_window
-from tests.budget.test_evaluate import END, InMemory, ratio_slo
+from tests.budget.test_evaluate import END, held, ratio_slo
+from tests.memory import Memory
 
 WEEK = 7 * DAY
 DEFINITION = """
@@ -85,7 +87,7 @@ def counted(days: float, window: str = "30d") -> Budget:
         ({"__name__": "t", "job": "j", "instance": "a", "code": code}, times, each * np.arange(len(times)))
         for code, each in (("200", 99.0), ("500", 1.0))
     ]
-    source = InMemory(Samples.from_series(rows))
+    source = held(rows)
     [found] = with_past([evaluate(ratio_slo("99", window), source, END)], source, WEEK)
     return found
 
@@ -102,10 +104,10 @@ def test_what_is_not_covered_is_not_compared() -> None:
     assert young.previous is not None and young.previous.remaining is None
 
 
-class Forgetful(InMemory):
+class Forgetful(Memory):
     """A source that fails when it is asked for what is old."""
 
-    def samples(self, selectors: object, start_ms: int, end_ms: int) -> Samples:
+    def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples:
         if end_ms < END:
             raise SourceError("out of retention")
         return super().samples(selectors, start_ms, end_ms)
@@ -114,7 +116,8 @@ class Forgetful(InMemory):
 def test_a_source_that_forgets_leaves_the_past_out_and_says_so() -> None:
     times = END - 5 * MINUTE * np.arange(34 * 288, -1, -1)
     source = Forgetful(
-        Samples.from_series([({"__name__": "t", "job": "j", "code": "200"}, times, 1.0 * np.arange(len(times)))])
+        Samples.from_series([({"__name__": "t", "job": "j", "code": "200"}, times, 1.0 * np.arange(len(times)))]),
+        END,
     )
     now = evaluate(ratio_slo("99"), source, END)
     [found] = with_past([now], source, WEEK)
@@ -131,9 +134,7 @@ def test_what_was_counted_before_fills_what_the_source_has_no_more() -> None:
         return np.full(grid.steps, 2.0), np.full(grid.steps, 100.0)
 
     times = END - 5 * MINUTE * np.arange(33 * 288, -1, -1)
-    source = InMemory(
-        Samples.from_series([({"__name__": "t", "job": "j", "code": "200"}, times, 1.0 * np.arange(len(times)))])
-    )
+    source = held([({"__name__": "t", "job": "j", "code": "200"}, times, 1.0 * np.arange(len(times)))])
     [found] = with_past([evaluate(ratio_slo("99"), source, END)], source, WEEK, known)
     assert found.previous is not None
     assert (found.previous.total, found.previous.errors) == (27 * 288 * 100 + 3 * 288, 27 * 288 * 2)
@@ -149,7 +150,7 @@ def test_a_latency_that_is_young_is_compared_by_what_is_there() -> None:
         for le, each in (("0.5", 99.0), ("+Inf", 100.0))
     ]
     spec = replace(ratio_slo("99"), sli=Latency(VectorSelector("d_seconds"), Decimal("0.5")))
-    source = InMemory(Samples.from_series(rows))
+    source = held(rows)
     [found] = with_past([evaluate(spec, source, END)], source, WEEK)
     assert found.earlier is not None and found.previous is not None
     assert (found.earlier.errors, found.earlier.total) == (23 * 288, 23 * 28_800)

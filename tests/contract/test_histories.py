@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from slo.promql.samples import is_stale
 from tests.contract.fleet import FOREVER, Bridge, Doubt, Grid
 from tests.contract.histories import COUNTED, HAZARDS, KINDS, NAMED, History, draw, drawn
-from tests.contract.paths import Memory, count_by_samples, slo_of
+from tests.contract.paths import count_by_samples, slo_of
+from tests.memory import Memory
 from tests.promql.remote import Real
 from tests.servers import Prometheus, load_openmetrics
 

@@ -10,8 +10,8 @@ from slo.sli.base import Measured
 from slo.sli.counts import Grid
 from slo.spec.load import loads
 from tests.contract.fleet import DAY, END, HOUR
-from tests.contract.paths import Memory
 from tests.contract.second import COLD_MS, HOLE, Second, load, make
+from tests.memory import Memory
 
 
 @pytest.fixture(scope="module")

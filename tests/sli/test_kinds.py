@@ -31,7 +31,7 @@ from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.spec.model import Objective, Service, Slo, Specs
 from slo.window import MINUTE, Rolling, parse_duration
-from tests.contract.paths import Memory
+from tests.memory import Memory
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = {kind.__name__ for kind in KINDS.values()} | {"NativeLatency"}

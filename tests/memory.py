@@ -1,0 +1,63 @@
+"""Samples in memory as a source that gives what it is asked for, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slo.promql import Engine
+from slo.promql.ast import Node, VectorSelector, walk
+from slo.promql.samples import Samples
+from slo.source import Matrix, MatrixSeries
+
+
+class Memory:
+    """A source of samples in memory. `asked` are the times of all reading, (start_ms, end_ms)."""
+
+    name = "memory"
+    local = True
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, samples: Samples, end_ms: int) -> None:
+        self._samples = samples
+        self._end_ms = end_ms
+        self.asked: list[tuple[int, int]] = []
+
+    def latest_ms(self) -> int:
+        return self._end_ms
+
+    def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples:
+        """The series that any selector matches, each once, with start_ms <= time <= end_ms."""
+        self.asked.append((start_ms, end_ms))
+        found = {id(one): one for selector in selectors for one in self._samples.select(selector)}
+        rows = []
+        for one in found.values():
+            low, high = np.searchsorted(one.times, [start_ms, end_ms + 1])
+            if high > low:
+                rows.append((one.labels, one.times[low:high], one.values[low:high]))
+        return Samples.from_series(rows)
+
+    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+        """By the engine, over all samples."""
+        self.asked.append((start_ms, end_ms))
+        selectors = [node for node in walk(expr) if isinstance(node, VectorSelector)]
+        wanted = {id(one): one for selector in selectors for one in self._samples.select(selector)}
+        engine = Engine(Samples(wanted.values()))
+        answer = engine.query_range(expr, start=start_ms / 1000, end=end_ms / 1000, step=step_ms / 1000)
+        times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
+        rows = []
+        for series in answer.series:
+            values = np.full(len(times), np.nan)
+            values[(series.times - start_ms) // step_ms] = series.values
+            rows.append(MatrixSeries(series.labels, values))
+        return Matrix(times, tuple(rows), tuple(str(text) for text in (*answer.warnings, *answer.infos)))
+
+    def query(self, expr: Node, at_ms: int) -> Matrix:
+        return self.query_range(expr, at_ms, at_ms, 1000)
+
+
+class Server(Memory):
+    """The same, as a server that is better left to add up by itself: the engine evaluates the kind's PromQL."""
+
+    local = False

@@ -1,0 +1,547 @@
+"""Does a test fail when a line is wrong? Changes one place of the sources at a time and runs the tests that reach it.
+
+    python -m tests.mutants                         # 200 of all mutants, drawn by seed 0
+    python -m tests.mutants --sample 60 --seed 7 'slo/budget/*'
+
+It works in a copy of the tree. First all tests run once, to see which lines each of them reaches. A mutant is then held
+against the tests that reach its statement, one of each test function first, up to some seconds of them. It dies where
+one fails, cannot be collected or takes far too long. What survives is printed with its place; so is the score.
+
+Not changed are: annotations, decorators, docstrings, texts and messages, asserts, what only type checkers read, and the places in
+`EQUIVALENT`, which nothing could tell from the original.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import fnmatch
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ("slo/sli/*.py", "slo/budget/*.py", "slo/window.py")
+# What is to kill them: tests that need no server and take seconds.
+TESTS = (
+    "tests/test_window.py",
+    "tests/sli",
+    "tests/budget",
+    "tests/contract/test_contract.py",
+    "tests/contract/test_gaps.py",
+    "tests/spec/test_load.py",
+    "tests/spec/test_checks.py",
+    "tests/rules/test_counting.py",
+    "tests/rules/test_compile.py",
+    "tests/rules/test_by.py",
+    "tests/report/test_page.py",
+    "tests/report/test_schema.py",
+    "tests/source/test_retention.py",
+    "tests/weekly/test_period.py",
+)
+SKIPPED = ("-m", "not server", "-k", "not promtool")
+SHARE = 0.9  # so many must die
+SECONDS = 20.0
+HISTORIES = "240"  # of the contract test's drawn ones
+
+# Changes that cannot be seen in any result: (file, a part of the line, the change).
+EQUIVALENT = {
+    # How many series are compared to save work.
+    ("slo/sli/counts.py", "known[-2:]", "-2  →  2"),
+    ("slo/sli/counts.py", "known[-2:]", "2  →  3"),
+    ("slo/sli/counts.py", "known[-2:]", "2  →  1"),
+    # Replaced before it is read.
+    ("slo/sli/counts.py", "self._counts: Ints = np.empty(0", "0  →  1"),
+}
+
+_COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+}
+_COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
+_SWAPPED = {"max": "min", "min": "max", "any": "all", "all": "any", "maximum": "minimum", "minimum": "maximum"}
+# They say what a type is or guard against what cannot be.
+_SILENT_KEYWORDS = {"strict", "dtype", "kw_only"}
+# What is made here is text for people, or a model's description.
+_TEXTS = {"Note", "Field", "ConfigDict", "report", "TypeVar"}
+
+Lines = dict[str, set[int]]  # by file
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change: bytes [low, high) of a file become `text`.
+
+    `reach` are the first and the last line of what runs with it; None where that is when the file is imported.
+    """
+
+    file: str
+    line: int
+    low: int
+    high: int
+    text: str
+    change: str
+    reach: tuple[int, int] | None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.change}"
+
+    def apply(self, source: bytes) -> bytes:
+        return source[: self.low] + self.text.encode() + source[self.high :]
+
+
+class _Collector(ast.NodeVisitor):
+    """All mutants of a file."""
+
+    def __init__(self, file: str, source: bytes) -> None:
+        self.file, self.source = file, source
+        self.lines = [0]
+        for line in source.splitlines(keepends=True):
+            self.lines.append(self.lines[-1] + len(line))
+        self.found: list[Mutant] = []
+        self.inside = False
+        self.reach: tuple[int, int] | None = None
+
+    def visit(self, node: ast.AST) -> None:
+        if self.inside and isinstance(node, ast.stmt):
+            # Of a statement with a body it is the head that is changed here.
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            self.reach = (node.lineno, max(node.lineno, last))
+        super().visit(node)
+
+    def _at(self, line: int, column: int) -> int:
+        return self.lines[line - 1] + column
+
+    def _add(self, node: ast.expr | ast.stmt, text: str, change: str = "") -> None:
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        low, high = self._at(node.lineno, node.col_offset), self._at(node.end_lineno, node.end_col_offset)
+        before = " ".join(self.source[low:high].decode().split())
+        if not change:
+            change = f"{before}  →  {text}"
+        self.found.append(Mutant(self.file, node.lineno, low, high, text, change, self.reach))
+
+    def _as(self, node: ast.expr, changed: ast.expr) -> None:
+        text = ast.unparse(changed)
+        bare = isinstance(node, ast.Constant | ast.Name | ast.Attribute | ast.Call)
+        self._add(node, text if bare else f"({text})", f"{ast.unparse(node)}  →  {text}")
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        if any("abstractmethod" in ast.unparse(one) for one in node.decorator_list):
+            return
+        for default in (*node.args.defaults, *(one for one in node.args.kw_defaults if one is not None)):
+            self.visit(default)
+        outer, self.inside = (self.inside, self.reach), True
+        for statement in node.body:
+            self.visit(statement)
+        self.inside, self.reach = outer
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        # Protocols are for type checkers; a model's fields are descriptions.
+        if not any(ast.unparse(base) in ("Protocol", "Model") for base in node.bases):
+            for statement in node.body:
+                self.visit(statement)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        self._condition(node.test)
+        self.visit(node.test)
+        for statement in (*node.body, *node.orelse):
+            self.visit(statement)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        self._condition(node.test)
+        self.generic_visit(node)
+
+    def _condition(self, test: ast.expr) -> None:
+        plain = not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp)
+        if plain:
+            self._add(test, f"(not {ast.unparse(test)})")
+
+    def visit_Assert(self, node: ast.Assert) -> None:
+        """They tell type checkers what is known."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Texts; before 3.12 their parts have no place."""
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if isinstance(node.targets[0], ast.Subscript | ast.Attribute) and self.inside:
+            self._add(node, "pass")
+        self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self._add(node, "pass")
+        swapped = _COMPUTED.get(type(node.op))
+        if swapped is not None:
+            changed = ast.AugAssign(node.target, swapped(), node.value)
+            self._add(node, ast.unparse(changed))
+        self.visit(node.value)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if isinstance(node.value, ast.Constant):
+            return  # a docstring
+        if self.inside:
+            self._add(node, "pass")
+        self.visit(node.value)
+
+    def visit_Return(self, node: ast.Return) -> None:
+        if node.value is not None:
+            if not (isinstance(node.value, ast.Constant) and node.value.value is None):
+                self._add(node, "return None")
+            self.visit(node.value)
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        if node.exc is None or "NotImplementedError" not in ast.unparse(node.exc):
+            self._add(node, "pass")
+
+    def visit_Continue(self, node: ast.Continue) -> None:
+        self._add(node, "pass")
+
+    def visit_Break(self, node: ast.Break) -> None:
+        self._add(node, "pass")
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        for place, op in enumerate(node.ops):
+            for other in _COMPARED[type(op)]:
+                ops = [*node.ops[:place], other(), *node.ops[place + 1 :]]
+                self._as(node, ast.Compare(node.left, ops, node.comparators))
+        self.generic_visit(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
+        self._as(node, ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values))
+        self.generic_visit(node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        is_type = isinstance(node.op, ast.BitOr) and not self.inside
+        if type(node.op) in _COMPUTED and not isinstance(node.left, ast.JoinedStr) and not is_type:
+            self._as(node, ast.BinOp(node.left, _COMPUTED[type(node.op)](), node.right))
+        self.generic_visit(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
+        if not isinstance(node.op, ast.UAdd):
+            self._as(node, node.operand)
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        value = node.value
+        if isinstance(value, bool):
+            self._as(node, ast.Constant(not value))
+        elif isinstance(value, int | float):
+            for other in (value + 1, value - 1):
+                self._add(node, f"({other!r})" if other < 0 else repr(other))
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if not (isinstance(node.value, ast.Name) and node.value.id[:1].isupper()):  # Literal[...]: a type
+            self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if name in _TEXTS or name in ("cast", "isinstance"):
+            return
+        if name in _SWAPPED:
+            other: ast.expr = (
+                ast.Attribute(node.func.value, _SWAPPED[name], ast.Load())
+                if isinstance(node.func, ast.Attribute)
+                else ast.Name(_SWAPPED[name], ast.Load())
+            )
+            self._as(node, ast.Call(other, node.args, node.keywords))
+        for place, keyword in enumerate(node.keywords):
+            if keyword.arg is not None and keyword.arg not in _SILENT_KEYWORDS:
+                rest = [*node.keywords[:place], *node.keywords[place + 1 :]]
+                without = ast.Call(node.func, node.args, rest)
+                self._add(node, ast.unparse(without), f"{ast.unparse(node.func)}(…) without {keyword.arg}=")
+        for part in (node.func, *node.args):
+            self.visit(part)
+        for keyword in node.keywords:
+            if keyword.arg not in _SILENT_KEYWORDS:
+                self.visit(keyword)
+
+
+def collect(root: Path = ROOT, patterns: Sequence[str] = SOURCES) -> list[Mutant]:
+    """All mutants of the sources that patterns name, in the order of files and places."""
+    files = sorted({path for source in SOURCES for path in root.glob(source)})
+    found: list[Mutant] = []
+    for path in files:
+        file = path.relative_to(root).as_posix()
+        if not any(fnmatch.fnmatch(file, pattern) for pattern in patterns):
+            continue
+        source = path.read_bytes()
+        collector = _Collector(file, source)
+        collector.visit(ast.parse(source))
+        lines = source.decode().splitlines()
+        same = {(part, change) for other, part, change in EQUIVALENT if other == file}
+        for part, _ in same:
+            assert any(part in line for line in lines), f"{file} no longer has {part!r}: take it out of EQUIVALENT"
+        found += [
+            one
+            for one in collector.found
+            if not any(part in lines[one.line - 1] and change == one.change for part, change in same)
+        ]
+    return found
+
+
+@dataclass
+class Case:
+    """A test: how long it took, whether it passed, and which lines of the sources it reached."""
+
+    name: str
+    seconds: float = 0.0
+    passed: bool = False
+    reached: Lines = field(default_factory=dict)
+
+
+class _Watch:
+    """A pytest plugin that notes which lines each test reaches."""
+
+    def __init__(self, root: Path) -> None:
+        self.files = {str(path): path.relative_to(root).as_posix() for source in SOURCES for path in root.glob(source)}
+        self.tests: dict[str, Case] = {}
+        self.setups: dict[str, Lines] = {}
+        self.lines: Lines = {}
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
+        file = self.files.get(frame.f_code.co_filename)
+        if file is None:
+            return None
+        self.lines.setdefault(file, set()).add(frame.f_lineno)
+        return self._trace
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        for file in self.files.values():  # what was computed for an earlier test is computed again
+            module = sys.modules.get(file.removesuffix(".py").replace("/", "."))
+            for value in vars(module).values() if module else ():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+        self.lines = {}
+        sys.settrace(self._trace)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        test = self.tests.setdefault(report.nodeid, Case(report.nodeid))
+        test.seconds += report.duration
+        _add(test.reached, self.lines)
+        if report.when == "setup":
+            # A fixture of a module is set up for its first test, and meant for all.
+            _add(self.setups.setdefault(report.nodeid.split("::")[0], {}), self.lines)
+        if report.when == "call":
+            test.passed = bool(report.passed)
+
+    def pytest_runtest_teardown(self, item: Any) -> None:
+        sys.settrace(None)
+
+    def write(self, path: Path) -> None:
+        rows = []
+        for test in self.tests.values():
+            _add(test.reached, self.setups.get(test.name.split("::")[0], {}))
+            rows.append({**vars(test), "reached": {file: sorted(lines) for file, lines in test.reached.items()}})
+        path.write_text(json.dumps(rows))
+
+
+def _add(to: Lines, lines: Lines) -> None:
+    for file, own in lines.items():
+        to.setdefault(file, set()).update(own)
+
+
+def _preload() -> None:
+    """What children share: all but what is tested and the tests."""
+    for name in ("numpy", "pandas", "pydantic", "yaml", "matplotlib.figure", "hypothesis.strategies", "jinja2", "pytest",
+                 "requests", "re2", "orjson", "_pytest.assertion.rewrite", "pyarrow.parquet"):  # fmt: skip
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _in_child(root: Path, arguments: Sequence[str], output: Path, watched: Path | None = None) -> int:
+    """Runs pytest in the copy; never returns to the caller's code."""
+    os.setsid()
+    os.chdir(root)
+    os.environ["MPLBACKEND"] = "agg"
+    os.environ.setdefault("SLO_HISTORIES", HISTORIES)
+    sys.path[:] = [str(root), *(path for path in sys.path if path not in ("", str(ROOT)))]
+    for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "slo")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    with output.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        import pytest
+        from hypothesis import Phase, settings
+
+        settings.register_profile(
+            "mutants", deadline=None, derandomize=True, database=None, max_examples=40,
+            phases=[Phase.explicit, Phase.generate],
+        )  # fmt: skip
+        watch = _Watch(root)
+        code = int(
+            pytest.main(
+                ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants", "--tb=short", *arguments],
+                [watch] if watched else [],
+            )
+        )
+        import slo
+
+        assert str(slo.__file__).startswith(str(root)), slo.__file__
+        if watched:
+            watch.write(watched)
+        sys.stdout.flush()
+    return code
+
+
+def run(root: Path, arguments: Sequence[str], output: Path, seconds: float, watched: Path | None = None) -> int | None:
+    """pytest's exit code in the copy; None where it took too long."""
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            code = _in_child(root, arguments, output, watched)
+        finally:
+            os._exit(code)
+    try:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                child = 0
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        return None
+    finally:
+        if child:  # it takes too long, or this program ends before it does
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
+    """The tests that could kill a mutant: one of each test function first, quick ones first, up to so many seconds."""
+
+    def reaches(test: Case) -> bool:
+        lines = test.reached.get(mutant.file, set())
+        low, high = mutant.reach or (0, sys.maxsize)
+        return any(low <= line <= high for line in lines)
+
+    reached = [test for test in tests if test.passed and reaches(test)]
+    reached.sort(key=lambda test: test.seconds)
+    turn: dict[str, int] = {}
+    ordered = []
+    for test in reached:
+        function = test.name.split("[")[0]
+        turn[function] = turn.get(function, 0) + 1
+        ordered.append((turn[function], test))
+    ordered.sort(key=lambda one: one[0])
+    found: list[Case] = []
+    spent = 0.0
+    for _, test in ordered:
+        if spent + test.seconds <= seconds or not found:
+            found.append(test)
+            spent += test.seconds
+    return found
+
+
+def _copy(to: Path) -> None:
+    skipped = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "out", "*.egg-info")
+    shutil.copytree(ROOT, to, ignore=skipped, dirs_exist_ok=True)
+
+
+def _tests(root: Path, work: Path) -> list[Case]:
+    """All tests, and what they reach."""
+    there = [name for name in TESTS if (root / name).exists()]
+    run(root, [*there, *SKIPPED], work / "first.txt", 3600, work / "tests.json")
+    rows = json.loads((work / "tests.json").read_text())
+    tests = [
+        Case(row["name"], row["seconds"], row["passed"], {file: set(lines) for file, lines in row["reached"].items()})
+        for row in rows
+    ]
+    failed = [test.name for test in tests if not test.passed]
+    print(f"{len(tests)} tests, {sum(test.seconds for test in tests):.0f} s; not used: {failed or 'none'}", flush=True)
+    return tests
+
+
+def check(mutants: Sequence[Mutant], seconds: float, work: Path) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant, and how it died; "" where it survives."""
+    root = work / "tree"
+    _copy(root)
+    _preload()
+    tests = _tests(root, work)
+    stamp = time.time_ns()
+    for number, mutant in enumerate(mutants):
+        path = root / mutant.file
+        source = path.read_bytes()
+        against = chosen(mutant, tests, seconds)
+        path.write_bytes(mutant.apply(source))
+        # Compiled files are told apart by time and size.
+        os.utime(path, ns=(stamp, stamp + (2 * number + 1) * 2_000_000_000))
+        try:
+            limit = 15 + 4 * sum(test.seconds for test in against)
+            code = run(root, ["-x", *(test.name for test in against)], work / "last.txt", limit) if against else 0
+        finally:
+            path.write_bytes(source)
+            os.utime(path, ns=(stamp, stamp + (2 * number + 2) * 2_000_000_000))
+        yield mutant, "too slow" if code is None else "" if code in (0, 5) else f"exit code {code}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="*", default=["*"], help="only sources that match, such as 'slo/budget/*'")
+    parser.add_argument("--sample", type=int, default=200, help="how many mutants are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of tests for one mutant")
+    parser.add_argument("--line", type=int, help="only the mutants of one line")
+    given = parser.parse_args()
+    every = [one for one in collect(patterns=given.patterns) if given.line in (None, one.line)]
+    mutants = random.Random(given.seed).sample(every, min(given.sample, len(every)))
+    print(f"{len(mutants)} of {len(every)} mutants, seed {given.seed}", flush=True)
+    os.nice(10)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    survived, died = [], 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as work:
+        for number, (mutant, how) in enumerate(check(mutants, given.seconds, Path(work)), 1):
+            if how:
+                died += 1
+            else:
+                survived.append(mutant)
+                print(f"{number}/{len(mutants)} survives  {mutant}", flush=True)
+    print(f"\n{len(survived)} survive:")
+    for mutant in sorted(survived, key=str):
+        print(f"  {mutant}")
+    score = died / len(mutants) if mutants else 1.0
+    print(f"{died} of {len(mutants)} mutants died: {score:.1%} (at least {SHARE:.0%} must)")
+    return 0 if score >= SHARE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

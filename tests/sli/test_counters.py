@@ -1,0 +1,380 @@
+"""The contract on single targets, with numbers to check by hand: minute by minute, up to END."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from slo.promql.samples import Samples, Series
+from slo.sli.counters import Counters, Tally
+from slo.sli.counts import (
+    Cursor,
+    Gap,
+    Grid,
+    Part,
+    Seen,
+    coverage,
+    find_gaps,
+    finite,
+    parts_of,
+    target_of,
+)
+from slo.window import HOUR, MINUTE
+
+END = 1_798_761_600_000
+NONE = float("nan")  # no sample at that minute
+
+
+def series(values: Sequence[float], end_ms: int = END, every_ms: int = MINUTE, **labels: str) -> Series:
+    """A counter with a value a minute, the last one at its end; NONE: no scrape."""
+    times = end_ms - every_ms * np.arange(len(values) - 1, -1, -1, dtype=np.int64)
+    own = np.array(values, dtype=np.float64)
+    kept = ~np.isnan(own)
+    labels = {"__name__": "c_total", "job": "j", "instance": "a", **labels}
+    [made] = Samples.from_series([(labels, times[kept], own[kept])]).series
+    return made
+
+
+def tally(*rows: Series, minutes: int, first: int = 0, whole: Sequence[Series] | None = None) -> Tally:
+    """What the minutes up to END counted; `whole` are the counters of all events, where the rows count a part."""
+    cursor = Cursor(Grid(END, MINUTE, minutes), first)
+    every = None
+    if whole is not None:
+        every = Counters(whole)
+        every.tally(cursor)
+    return Counters(rows, whole=every).tally(cursor)
+
+
+def sums(*rows: Series, minutes: int, whole: Sequence[Series] | None = None) -> list[float]:
+    found: list[float] = tally(*rows, minutes=minutes, whole=whole).sums.tolist()
+    return found
+
+
+def test_an_increase_counts_at_the_later_scrape() -> None:
+    assert sums(series([100, 103, 103, 110]), minutes=3) == [3, 0, 7]
+
+
+def test_a_gap_hides_nothing() -> None:
+    assert sums(series([100, NONE, NONE, 130]), minutes=3) == [0, 0, 30]
+
+
+def test_the_first_target_ever_seen_is_a_baseline() -> None:
+    found = tally(series([500, 501]), minutes=3)
+    assert found.sums.tolist() == [0, 0, 1]
+    assert (found.born, found.doubt, found.without_baseline) == (0, 0, 0)
+
+
+def test_a_fall_restarts_at_zero() -> None:
+    """100 events a minute; the new process has had 40 when it is scraped, and twice in a row."""
+    found = tally(series([0, 100, 200, 40, 30, 130]), minutes=5)
+    assert found.sums.tolist() == [100, 100, 40, 30, 100]
+    assert (found.resets, found.doubt) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("after", "counts"),
+    [
+        (10, True),  # ten events are always believed
+        (200, True),  # twice what the target counted in the 15 minutes before
+        (201, False),
+    ],
+)
+def test_a_fall_is_believed_up_to_twice_the_traffic_before(after: float, counts: bool) -> None:
+    """A large counter of which 100 events are of the last 15 minutes falls to what a restart could have had, or not."""
+    steady = [5000.0] * 15 + [5100.0] * 10
+    found = tally(series([*steady, after, after]), minutes=2)
+    assert found.sums.tolist() == [after if counts else 0, 0]
+    assert found.doubt == (0 if counts else after)
+
+
+def test_after_a_long_pause_as_much_more_is_believed_as_it_lasted() -> None:
+    """100 events in the quarter of an hour before, then a pause of 45 minutes: up to 2 × 3 × 100."""
+    before = [5000.0] * 5 + [5100.0] * 10
+    for after, counts in ((600.0, True), (601.0, False)):
+        found = tally(series([*before, *[NONE] * 44, after]), minutes=1)
+        assert found.sums.tolist() == [after if counts else 0]
+
+
+def test_traffic_that_has_just_begun_counts_as_three_times_its_five_minutes() -> None:
+    """30 events in the last five minutes, none before: a restart may have had 2 × 3 × 30."""
+    before = [5000.0] * 20 + [5030.0]
+    for after, counts in ((180.0, True), (181.0, False)):
+        assert sums(series([*before, after]), minutes=1) == [after if counts else 0]
+
+
+def test_a_restart_that_the_busiest_of_its_job_could_have_had_is_believed() -> None:
+    """Its own target is idle; another one of its job counts 10 a minute, 150 in 15 minutes."""
+    idle = [5000.0] * 20
+    other = series([10.0 * n for n in range(21)], instance="b")
+    for after, counts in ((300.0, True), (400.0, False)):
+        found = tally(series([*idle, after]), other, minutes=1)
+        assert found.sums.tolist() == [10 + (after if counts else 0)]
+
+
+def test_another_jobs_traffic_says_nothing() -> None:
+    other = series([10.0 * n for n in range(21)], instance="b", job="other")
+    assert sums(series([5000.0] * 20 + [300.0]), other, minutes=1) == [10]
+
+
+@pytest.mark.parametrize("code_first", [7.0, 10.0])
+def test_a_new_series_of_a_known_target_starts_at_zero(code_first: float) -> None:
+    """The code 500 appears at the third minute, with all that it has."""
+    ok, bad = series([100, 150, 200, 250], code="200"), series([code_first, code_first + 1], code="500")
+    found = tally(ok, bad, minutes=3)
+    assert found.sums.tolist() == [50, 50 + code_first, 51]
+    assert (found.born, found.born_events, found.doubt) == (1, code_first, 0)
+
+
+def test_a_birth_above_what_traffic_makes_possible_is_a_baseline() -> None:
+    ok, bad = series([100, 110, 120, 130], code="200"), series([9000, 9001], code="500")
+    found = tally(ok, bad, minutes=3)
+    assert found.sums.tolist() == [10, 10, 11]
+    assert (found.born, found.doubt, found.without_baseline) == (0, 9000, 0)
+
+
+def test_a_relabelling_is_no_event() -> None:
+    """The same process under another version: it had 1,000 and has 1,010."""
+    old = series([980, 990, 1000], end_ms=END - 2 * MINUTE, version="1")
+    new = series([1010, 1020], version="2")
+    found = tally(old, new, minutes=4)
+    assert found.sums.tolist() == [10, 10, 10, 10]
+    assert (found.continued, found.born, found.doubt) == (1, 0, 0)
+
+
+def test_of_several_relabelled_series_each_goes_on_for_its_own() -> None:
+    """Two codes change their version at once, with 5 and 1 events meanwhile; by series these are told apart."""
+    at = END - 2 * MINUTE
+    old = [series([990, 1000], at, version="1", code="200"), series([90, 100], at, version="1", code="500")]
+    new = [series([1005, 1005], version="2", code="200"), series([101, 101], version="2", code="500")]
+    found = tally(*old, *new, minutes=2)
+    assert found.sums.tolist() == [6, 0]
+    assert found.continued == 2
+    by = {(labels["version"], labels["code"]): amount for labels, amount in found.by_series}
+    assert by == {("1", "200"): 0, ("1", "500"): 0, ("2", "200"): 5, ("2", "500"): 1}
+
+
+def test_series_that_merge_go_on_in_proportion() -> None:
+    """1,000 of two series go on as one with 1,010."""
+    at = END - 2 * MINUTE
+    old = [series([590, 600], at, shard="1"), series([390, 400], at, shard="2")]
+    found = tally(*old, series([1010, 1010], shard="all"), minutes=2)
+    assert found.sums.tolist() == [10, 0]
+
+
+def test_one_that_vanished_and_returns_counts_its_own_increase() -> None:
+    """Its target is scraped meanwhile."""
+    ok = series([0, 50, 100, 150, 200, 250], code="200")
+    away = series([70, 72, NONE, NONE, 75, 76], code="404")
+    assert sums(ok, away, minutes=5) == [52, 50, 50, 53, 51]
+
+
+def test_a_restart_under_another_label_counts_from_zero() -> None:
+    """A deployment: the new version's first value is below what the old one had."""
+    old = series([900, 1000], END - 2 * MINUTE, version="1")
+    new = series([50, 150], version="2")
+    found = tally(old, new, minutes=3)
+    assert found.sums.tolist() == [100, 50, 100]
+    assert found.continued == 0
+
+
+def test_a_new_target_of_a_scraped_job_starts_at_zero_as_far_as_the_busiest_goes() -> None:
+    """The job's one target counts 10 a minute: 150 in 15 minutes, so that 300 are believed."""
+    known = series([10.0 * n for n in range(31)], instance="a")
+    for first, counts in ((300.0, True), (301.0, False)):
+        found = tally(known, series([first, first + 5], instance="b"), minutes=2)
+        assert found.sums.tolist() == [10 + (first if counts else 0), 15]
+        assert (found.born, found.doubt) == ((1, 0) if counts else (0, first))
+        assert found.without_baseline == (0 if counts else 1)
+
+
+def test_a_new_target_may_have_had_more_where_its_job_was_away_for_longer() -> None:
+    """10 a minute, then 30 minutes without any scrape of the job: twice what two quarters of an hour make possible."""
+    known = series([10.0 * n for n in range(31)], END - 30 * MINUTE, instance="a")
+    for first, counts in ((600.0, True), (601.0, False)):
+        assert sums(known, series([first], instance="b"), minutes=1) == [first if counts else 0]
+
+
+def test_after_hours_without_its_job_a_first_value_is_in_doubt() -> None:
+    known = series([10.0 * n for n in range(31)], END - 3 * HOUR, instance="a")
+    found = tally(known, series([700, 705], instance="b"), minutes=2)
+    assert found.sums.tolist() == [0, 5]
+    assert (found.doubt, found.without_baseline, found.born) == (700, 1, 0)
+    # The known one itself counts on from where it was.
+    back = series([*[10.0 * n for n in range(31)], *[NONE] * 179, 2000], instance="a")
+    assert sums(back, minutes=1) == [1700]
+
+
+def test_of_two_scrapers_of_a_target_one_is_relabelled_and_the_other_is_no_stand_in() -> None:
+    """Both see the same process; the first one's series get a label while the other one's stay."""
+    at = END - 2 * MINUTE
+    first = [series([980, 990, 1000], at, replica="1"), series([1010, 1020], replica="1", zone="b")]
+    other = series([979, 989, 999, 1009, 1019], replica="2")
+    found = tally(*first, other, minutes=4)
+    assert found.sums.tolist() == [20, 20, 20, 20]
+    assert (found.continued, found.born) == (1, 0)
+
+
+def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_beside_it() -> None:
+    """Two scrapers; one of them is away for two minutes, and as it returns the other one goes."""
+    one = series([100, 110, 120, NONE, NONE, 150, 160], replica="1")
+    other = series([100, 110, 120, 130, 140], END - 2 * MINUTE, replica="2")
+    assert sums(one, other, minutes=6) == [20, 20, 10, 10, 30, 10]
+
+
+def test_a_slow_series_is_not_gone_before_its_next_scrape() -> None:
+    """One code is scraped every two minutes beside one of every minute: nothing of it vanished when a third appears."""
+    slow = series([100, NONE, 102, NONE, 104, NONE, 106], code="200")
+    fast = series([50, 51, 52, 53, 54, 55, 56], code="404")
+    new = series([5, 6], code="500")
+    found = tally(slow, fast, new, minutes=6)
+    assert found.sums.tolist() == [1, 3, 1, 3, 1 + 5, 4]
+    assert (found.continued, found.born) == (0, 1)
+
+
+def test_values_below_zero_are_none_of_a_counters() -> None:
+    found = tally(series([10, -5, 13, 15]), minutes=3)
+    assert (found.sums.tolist(), found.dropped, found.resets) == ([0, 3, 2], 1, 0)
+
+
+def test_a_job_is_there_while_any_series_of_its_targets_is() -> None:
+    """One series of the known target ended hours ago, another one is still scraped."""
+    old = series([5.0] * 5, END - 4 * HOUR, instance="a", code="404")
+    known = series([10.0 * n for n in range(300)], instance="a", code="200")
+    new = series([8, 9], instance="b")
+    assert sums(old, known, new, minutes=2) == [18, 11]
+    # Of a job that was last seen over two hours ago nothing is known: a new target is a baseline.
+    assert sums(old, new, minutes=2) == [0, 1]
+
+
+def test_a_target_that_begins_with_its_job_is_a_baseline() -> None:
+    """Within one and a half scrapes of the first."""
+    known = series([0, 10, 20, 30], instance="a")
+    assert sums(known, series([8, 9, 10], instance="b"), minutes=3) == [10, 11, 11]
+    # Two scrapes later it is new, and its first events are its own.
+    assert sums(known, series([8, 9], instance="b"), minutes=3) == [10, 18, 11]
+
+
+def test_errors_are_believed_up_to_what_the_target_counted_of_all() -> None:
+    """The code 500 appears with 40, of which its target counted 40 of all events at that scrape, or 39."""
+    for counted, believed in ((40.0, True), (39.0, False)):
+        whole = series([1000, 1010, 1010, 1010 + counted, 1010 + counted])
+        found = tally(series([40, 40], code="500"), minutes=3, whole=[whole])
+        assert found.sums.tolist() == [0, 40 if believed else 0, 0]
+        assert (found.doubt, found.born) == ((0, 1) if believed else (40, 0))
+
+
+def test_what_is_no_number_is_no_sample() -> None:
+    found = tally(series([0, 5, float("inf"), 15]), minutes=3)
+    assert (found.sums.tolist(), found.dropped) == ([5, 0, 10], 1)
+
+
+def test_events_by_series_are_those_from_a_step_on() -> None:
+    found = tally(series([0, 1, 3, 7], code="200"), series([0, 10, 10, 10], code="500"), minutes=3, first=1)
+    assert {labels["code"]: amount for labels, amount in found.by_series} == {"200": 6, "500": 0}
+    assert found.sums.tolist() == [11, 2, 4]
+
+
+def test_two_processes_behind_one_address_are_named() -> None:
+    """One counts from 100, the other from 5,000; scrapes meet them in turn."""
+    values = [value for n in range(20) for value in (100.0 + n, 5000.0 + n)]
+    assert tally(series(values), minutes=5).several_writers == ['c_total{instance="a", job="j"}']
+
+
+@pytest.mark.parametrize(
+    ("what", "values"),
+    [
+        ("a crash loop", [float(n * n * 7919 % 997) for n in range(60)]),
+        ("few falls", [0, 10] * 5 + [20 + n for n in range(10)]),
+        ("a small share of falls", [v for n in range(8) for v in (1000.0 - n, *(1000.0 + i for i in range(9)))]),
+        ("it never falls", [float(n) for n in range(60)]),
+    ],
+)
+def test_what_falls_for_other_causes_has_one_writer(what: str, values: list[float]) -> None:
+    assert tally(series(values), minutes=5).several_writers == [], what
+
+
+def test_gaps_are_what_no_series_covers() -> None:
+    """Scrapes a minute apart; a gap is more than two and a half of them."""
+    start = END - 20 * MINUTE
+    one = series([0] * 5 + [NONE] * 2 + [0] * 5 + [NONE] * 3 + [0] * 6)
+    found, usual = find_gaps([one], start, END)
+    assert usual == MINUTE
+    # Minutes 0 to 4, 7 to 11, 15 to 20: three minutes between scrapes are a gap, and so are four.
+    assert found == (
+        Gap(start + 4 * MINUTE, start + 7 * MINUTE),
+        Gap(start + 11 * MINUTE, start + 15 * MINUTE),
+    )
+    # Another target was scraped in the first of them.
+    other = series([NONE] * 3 + [0] * 6 + [NONE] * 12, instance="b")
+    assert find_gaps([one, other], start, END)[0] == (Gap(start + 11 * MINUTE, start + 15 * MINUTE),)
+
+
+def test_a_target_is_scraped_while_any_of_its_series_is() -> None:
+    start = END - 20 * MINUTE
+    old, new = series([0] * 10, END - 11 * MINUTE, version="1"), series([0] * 11, version="2")
+    assert find_gaps([old, new], start, END) == ((), MINUTE)
+
+
+def test_before_the_first_scrape_and_after_the_last_are_gaps() -> None:
+    start = END - 20 * MINUTE
+    found, _ = find_gaps([series([0] * 5, END - 10 * MINUTE)], start, END)
+    assert found == (Gap(start, END - 14 * MINUTE), Gap(END - 10 * MINUTE, END))
+    assert find_gaps([], start, END) == ((Gap(start, END),), 0.0)
+    # Of a single sample no interval is known: it is taken for a minute.
+    assert find_gaps([series([0], END - 10 * MINUTE)], start, END)[1] == MINUTE
+
+
+def test_a_scrape_shortly_before_the_start_covers_it() -> None:
+    one = series([0] * 10, END - 30_000)
+    assert find_gaps([one], END - 9 * MINUTE, END)[0] == ()
+
+
+def test_coverage_is_what_gaps_leave_and_each_is_a_scrape_shorter() -> None:
+    """Of 100 minutes ten lie between two scrapes: nine of them had none that should have come."""
+    seen = Seen(gaps=(Gap(END - 50 * MINUTE, END - 40 * MINUTE),), interval_ms=MINUTE)
+    assert coverage(seen, END - 100 * MINUTE, END) == pytest.approx(0.91)
+    # A stretch has its own part of a gap, and none of the others.
+    assert coverage(seen, END - 45 * MINUTE, END - 35 * MINUTE) == pytest.approx(0.6)
+    assert coverage(seen, END - 30 * MINUTE, END) == 1.0
+    assert coverage(Seen(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("at", "step"), [(-5 * MINUTE, -1), (-5 * MINUTE + 1, 0), (-4 * MINUTE, 0), (-4 * MINUTE + 1, 1), (0, 4), (1, 5)]
+)
+def test_a_step_ends_with_its_last_moment(at: int, step: int) -> None:
+    grid = Grid(END, MINUTE, 5)
+    assert grid.step_of(END + at) == step
+    assert (grid.start_ms, grid.ends.tolist()) == (END - 5 * MINUTE, [END - n * MINUTE for n in (4, 3, 2, 1, 0)])
+
+
+def test_edges_belong_to_the_step_before() -> None:
+    cursor = Cursor(Grid(END, MINUTE, 2))
+    times = np.array([END - 2 * MINUTE, END - MINUTE, END - MINUTE + 1, END], dtype=np.int64)
+    assert cursor.counts(times).tolist() == [1, 2, 4]
+    # Of other times, though as many.
+    assert cursor.counts(times - MINUTE).tolist() == [2, 4, 4]
+
+
+def test_parts_add_up_to_the_errors() -> None:
+    a, b = {"code": "200"}, {"code": "500"}
+    whole: list[tuple[Mapping[str, str], float]] = [(a, 90.0), (b, 10.0)]
+    assert parts_of(whole, [(b, 10.0)], "errors") == (Part(a, 0, 90), Part(b, 0, 10), Part(b, 10, 0))
+    assert parts_of(whole, [(a, 90.0)], "good") == (Part(a, 90, 90), Part(b, 10, 10), Part(a, -90, 0))
+
+
+def test_a_target_is_what_its_labels_say() -> None:
+    labels = {"job": "j", "instance": "a", "pod": "p"}
+    assert target_of(labels) == ("j", "a")
+    assert target_of(labels, ("pod", "zone")) == ("p", "")
+
+
+def test_stale_markers_are_no_samples_and_nan_is_one_that_is_no_number() -> None:
+    from slo.promql.samples import STALE
+
+    times = np.arange(5, dtype=np.int64)
+    one = Series({}, times, np.array([1.0, STALE, float("nan"), float("-inf"), 5.0]))
+    left_times, values, dropped = finite(one)
+    assert (left_times.tolist(), values.tolist(), dropped) == ([0, 4], [1.0, 5.0], 2)

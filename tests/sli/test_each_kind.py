@@ -1,0 +1,301 @@
+"""Each kind of SLI: what it counts on samples, its tiles as PromQL do too; and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
+from slo.promql.parse import parse
+from slo.promql.samples import Samples
+from slo.sli.base import Scraping, Sli
+from slo.sli.counts import Grid
+from slo.sli.freshness import Freshness
+from slo.sli.latency import Latency, _while_there
+from slo.sli.native_latency import NativeLatency
+from slo.sli.outage import Outage
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.raw import Raw, counters_in, selectors_in, unit_of
+from slo.sli.threshold import Threshold
+from slo.sli.tiles import Tile
+from slo.window import MINUTE
+from tests.memory import Memory
+
+END = 1_798_761_600_000
+SCRAPE = 30_000
+STEP = 5 * MINUTE
+STEPS = 8
+TOTAL = VectorSelector("t_total", (Matcher("job", "=", "j"),))
+ERRORS = VectorSelector("t_total", (Matcher("job", "=", "j"), Matcher("code", "=", "500")))
+GOOD = VectorSelector("t_total", (Matcher("job", "=", "j"), Matcher("code", "=", "200")))
+UP, AGE = VectorSelector("up"), VectorSelector("done_seconds")
+RATIO = Ratio(TOTAL, ERRORS, "errors")
+DOWN = Outage(Probe(UP), "up", 3 * MINUTE, Decimal("0.5"), MINUTE)
+
+# What each counts of `history`, by step of 5 m: (errors, total).
+EXPECTED: dict[str, tuple[Sli, list[float], list[float]]] = {
+    # 9 good events a scrape and 1 bad one; of the second target 4 and 1.
+    "ratio": (RATIO, [20] * 8, [150] * 8),
+    "ratio of good": (Ratio(TOTAL, GOOD, "good"), [20] * 8, [150] * 8),
+    # 8 of 10 requests of a scrape within half a second.
+    "latency": (Latency(VectorSelector("h"), Decimal("0.5")), [20] * 8, [100] * 8),
+    # Instance a is down for minutes 10 to 18 (of 40), b never: of 20 checks a step half are a's.
+    "probe": (Probe(UP), [0, 0, 10, 6, 0, 0, 0, 0], [20] * 8),
+    # Each minute of each of two series: the value of a is 9 in minutes 10 to 18, else 1.
+    "threshold": (Threshold("10 * (1 - up)", "<=", Decimal(5), MINUTE), [0, 0, 5, 3, 0, 0, 0, 0], [10] * 8),
+    # It was done at minute 12 last, and may be 15 minutes old.
+    "freshness": (Freshness(AGE, 15 * MINUTE, MINUTE), [0, 0, 0, 0, 0, 3, 5, 5], [5] * 8),
+    # Half of the instances are down for 8 minutes; from the third one on that is too long.
+    "outage": (DOWN, [0, 0, 3, 3, 0, 0, 0, 0], [5] * 8),
+    "raw": (
+        Raw('sum(increase(t_total{job="j",code="500"}[$window]))', 'sum(increase(t_total{job="j"}[$window]))'),
+        [20] * 8,
+        [150] * 8,
+    ),
+    "raw rate": (
+        Raw('sum(rate(t_total{job="j",code="500"}[$window]))', 'sum(rate(t_total{job="j"}[$window]))'),
+        [20] * 8,
+        [150] * 8,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def source() -> Memory:
+    """Forty minutes and some before them, scraped 5 s before every half minute."""
+    before = 30
+    times = END - 40 * MINUTE - 5_000 + SCRAPE * np.arange(-before, 81, dtype=np.int64)
+    ticks = np.arange(len(times), dtype=np.float64)
+    minute = (times - (END - 40 * MINUTE)) / MINUTE
+    rows = []
+    for instance, code, each in (("a", "200", 9), ("a", "500", 1), ("b", "200", 4), ("b", "500", 1)):
+        labels = {"__name__": "t_total", "job": "j", "instance": instance, "code": code}
+        rows.append((labels, times, 1000 + each * ticks))
+    for le, each in (("0.5", 8), ("1", 9), ("+Inf", 10)):
+        rows.append(({"__name__": "h_bucket", "job": "j", "instance": "a", "le": le}, times, 1000 + each * ticks))
+    rows.append(({"__name__": "h_count", "job": "j", "instance": "a"}, times, 1000 + 10 * ticks))
+    for instance in "ab":
+        up = np.where((minute > 10) & (minute < 18) & (instance == "a"), 0.0, 1.0)
+        rows.append(({"__name__": "up", "job": "j", "instance": instance}, times, up))
+    done = np.where(minute > 12, (END - 28 * MINUTE) / 1000, times / 1000)
+    rows.append(({"__name__": "done_seconds", "job": "j", "instance": "a"}, times, done))
+    return Memory(Samples.from_series(rows), END)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_it_counts(source: Memory, name: str) -> None:
+    sli, errors, total = EXPECTED[name]
+    found = sli.measure(source, Grid(END, STEP, STEPS), Scraping())
+    assert found.has_data and not found.invalid
+    assert found.counts.errors.tolist() == pytest.approx(errors)
+    assert found.counts.total.tolist() == pytest.approx(total)
+
+
+@pytest.mark.parametrize("lag", [0, MINUTE])
+@pytest.mark.parametrize("name", EXPECTED)
+def test_its_tiles_count_the_same(source: Memory, name: str, lag: int) -> None:
+    sli, errors, total = EXPECTED[name]
+    tile = Tile(STEP, lag)
+    for node, expected in ((sli.errors_tile(tile), errors), (sli.total_tile(tile), total)):
+        [(_, values)] = source.query_range(node, END - (STEPS - 1) * STEP + lag, END + lag, STEP).series
+        assert values.tolist() == pytest.approx(expected), node
+
+
+@pytest.mark.parametrize("name", ["ratio", "ratio of good", "latency", "probe"])
+def test_narrowed_to_one_target(source: Memory, name: str) -> None:
+    sli, _, total = EXPECTED[name]
+    whole = 0.0
+    for instance in "ab":
+        one = sli.narrowed((Matcher("instance", "=", instance),))
+        assert type(one) is type(sli)
+        whole += float(one.measure(source, Grid(END, STEP, STEPS), Scraping()).counts.total.sum())
+    assert whole == sum(total)
+
+
+def test_what_cannot_be_narrowed_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="Outage has no budgets by label"):
+        DOWN.narrowed(())
+
+
+@pytest.mark.parametrize("name", ["ratio", "ratio of good", "latency", "probe", "threshold", "freshness"])
+def test_its_parts_add_up(source: Memory, name: str) -> None:
+    """Of the last half hour."""
+    sli, errors, total = EXPECTED[name]
+    parts = sli.parts(source, END - 6 * STEP, END, Scraping())
+    assert parts is not None
+    assert sum(part.errors for part in parts) == sum(errors[2:])
+    assert sum(part.total for part in parts) == sum(total[2:])
+    assert sli.has_breakdown and not sli.by_expression
+
+
+@pytest.mark.parametrize(
+    ("name", "takes_by", "slice_ms", "labels"),
+    [
+        ("ratio", True, None, {"code"}),
+        ("latency", True, None, set()),
+        ("probe", True, None, set()),
+        ("threshold", False, MINUTE, set()),
+        ("freshness", False, MINUTE, set()),
+        ("outage", False, MINUTE, set()),
+        ("raw", False, None, set()),
+    ],
+)
+def test_what_it_can(name: str, takes_by: bool, slice_ms: int | None, labels: set[str]) -> None:
+    sli = EXPECTED[name][0]
+    assert (sli.takes_by, sli.slice_ms, set(sli.kind_labels)) == (takes_by, slice_ms, labels)
+
+
+@pytest.mark.parametrize(
+    ("sli", "words"),
+    [
+        (RATIO, "requests, bad where they fail"),
+        (Ratio(TOTAL, GOOD, "good"), "events, bad where they are not counted as good"),
+        (EXPECTED["latency"][0], "requests, bad where they took longer than 500ms"),
+        (Probe(UP), "checks, bad where the answer is not 1"),
+        (EXPECTED["threshold"][0], "checks each 1m, good where the value is <= 5"),
+        (EXPECTED["freshness"][0], "checks each 1m, bad where it is older than 15m"),
+        (DOWN, "slices of 1m, bad once an outage lasts 3m"),
+        (EXPECTED["raw"][0], "events, as the definition's expressions count them"),
+        (NativeLatency(VectorSelector("h"), Decimal("0.5")), "requests, bad where they took longer than 500ms"),
+    ],
+)
+def test_its_words(sli: Sli, words: str) -> None:
+    assert sli.describe() == words
+
+
+def test_the_labels_that_it_fixes_and_what_two_of_a_kind_share() -> None:
+    assert RATIO.fixed_labels == {"job", "code"}
+    assert RATIO.shape == (("ratio", "errors", True), (TOTAL, ERRORS))
+    assert Ratio(TOTAL, TOTAL, "good").shape is None
+    assert Ratio(TOTAL, UP, "good").shape == (("ratio", "good", False), (TOTAL, UP))
+    assert RATIO.selectors() == (TOTAL, ERRORS)
+    assert Ratio(TOTAL, TOTAL, "good").selectors() == (TOTAL,)
+    latency = Latency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
+    assert latency.latency_limit_seconds == 0.5 and latency.bound == 500
+    assert latency.buckets.name == "h_bucket" and latency.every.name == "h_count"
+    assert RATIO.latency_limit_seconds is None and RATIO.buckets is None
+
+
+def test_what_the_rules_keep(source: Memory) -> None:
+    """Whether it was down is kept, and from that follows what was bad: of each minute whether it was too late."""
+    kept = DOWN.recorded(Tile(MINUTE), lambda what, range_ms: MatrixSelector(VectorSelector(f"kept_{what}"), range_ms))
+    assert [one.what for one in kept] == ["down", "events", "errors"]
+    [(_, down)] = source.query_range(kept[0].expr, END - 39 * MINUTE, END, MINUTE).series
+    assert np.flatnonzero(down).tolist() == list(range(10, 18))  # the minutes that end with 11 to 18
+    times = END - MINUTE * np.arange(39, -1, -1)
+    # As rules write it: what was down without a break, at the moment of its tile.
+    recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, down)]), END)
+    [(_, events)] = recorded.query_range(kept[1].expr, END - 35 * MINUTE, END, MINUTE).series
+    [(_, errors)] = recorded.query_range(kept[2].expr, END - 35 * MINUTE, END, MINUTE).series
+    assert set(events.tolist()) == {1.0}
+    assert (np.flatnonzero(errors) + 4).tolist() == list(range(12, 18))
+    assert [one.what for one in RATIO.recorded(Tile(MINUTE), lambda *_: MatrixSelector(UP, 1))] == ["events", "errors"]
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("sum(rate(x[5m]))", "rate"),
+        ("irate(x[5m])", "rate"),
+        ("sum(increase(x[5m]))", "count"),
+        ("count_over_time(x[5m])", "count"),
+        ("count(x)", "count"),
+        ("x", None),
+        ("vector(1)", None),
+        ("-rate(x[5m])", "rate"),
+        ("rate(x[5m]) * 300", "rate"),
+        ("300 * rate(x[5m])", "rate"),
+        ("rate(x[5m]) + rate(y[5m])", "rate"),
+        ("x or increase(y[5m])", "count"),
+        ("rate(x[5m]) / rate(y[5m])", None),
+        ("rate(x[5m]) / 2", "rate"),
+        ("0 * rate(x[5m])", None),
+        ("rate(x[5m]) > 5", "rate"),
+        ("clamp_min(rate(x[5m]), 0)", "rate"),
+        ("scalar(rate(x[5m]))", None),
+        ("histogram_quantile(0.9, rate(b[5m]))", None),
+    ],
+)
+def test_events_or_events_a_second(text: str, unit: str | None) -> None:
+    assert unit_of(parse(text)) == unit
+
+
+def test_the_selectors_of_an_expression_are_bare() -> None:
+    found = selectors_in("increase(x{a='1'}[$window] offset 5m) + y @ 100 + x{a='1'}")
+    assert list(dict.fromkeys(found)) == [VectorSelector("x", (Matcher("a", "=", "1"),)), VectorSelector("y")]
+    sli = Raw("increase(e[$window])", "increase(t[$window])")
+    assert sli.selectors() == (VectorSelector("t"), VectorSelector("e"))
+
+
+@pytest.mark.parametrize(
+    ("text", "counters"),
+    [
+        ("sum(increase(x[86399989ms] offset 5m))", ["x"]),
+        ("rate(x[86399989ms]) + increase(x[86399989ms]) + increase(y[86399989ms])", ["x", "y"]),
+        ("increase(x[5m])", []),
+        ("count_over_time(x[86399989ms])", []),
+        ("increase(x[86399989ms] @ 5)", []),
+    ],
+)
+def test_the_counters_of_an_expression_are_those_over_its_window(text: str, counters: list[str]) -> None:
+    assert [one.name for one in counters_in(parse(text))] == counters
+    assert all(one.offset_ms == 0 for one in counters_in(parse(text)))
+
+
+@pytest.mark.parametrize(
+    ("bucket_minutes", "kept"),
+    [
+        ([*range(20)], [*range(20)]),
+        ([*range(5, 20)], [*range(5, 20)]),  # what the count gained before its bucket came is no slow request
+        ([*range(15)], [*range(15)]),
+        ([10], [10]),
+        ([0, 1, 2, 9, 10], [0, 1, 2, 9, 10]),
+        ([5.4, 6.4, 11.6], [5, 6, 12]),  # within half a scrape it is the same scrape
+        ([5.5, 9.51], [5, 6, 10]),
+        ([-5, 25], []),
+    ],
+)
+def test_requests_count_while_their_target_has_the_bucket(bucket_minutes: list[float], kept: list[int]) -> None:
+    """A count scraped every minute for 20 minutes."""
+
+    def made(minutes: Sequence[float]) -> Samples:
+        times = END + (MINUTE * np.array(minutes)).astype(np.int64)
+        return Samples.from_series([({"__name__": "x"}, times, np.arange(float(len(times))))])
+
+    [one] = made([*range(20)]).series
+    left = _while_there(one, made(bucket_minutes).series)
+    assert ((left.times - END) // MINUTE).tolist() == kept
+    assert left.values.tolist() == kept
+
+
+def test_a_bucket_without_a_number_is_none() -> None:
+    times = END + MINUTE * np.arange(3)
+    [one] = Samples.from_series([({"__name__": "x"}, times, np.arange(3.0))]).series
+    [nothing] = Samples.from_series([({"__name__": "b"}, times[:2], np.full(2, np.nan))]).series
+    assert len(_while_there(one, [nothing]).times) == 0
+
+
+def test_a_native_histogram_as_promql() -> None:
+    """The engine has none: what a server is asked. Those within the threshold are no errors; of no requests none are."""
+    sli = NativeLatency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
+    observed = "sum(increase(h[5m] offset 1m))"
+    count, within = f"histogram_count({observed})", f"histogram_fraction(-Inf, 500, {observed})"
+    assert sli.total_tile(Tile(STEP, MINUTE)) == parse(count)
+    assert sli.errors_tile(Tile(STEP, MINUTE)) == parse(f"{count} * (1 - {within}) >= 0 or 0 * {count}")
+    assert sli.by_expression and sli.selectors() == (VectorSelector("h"),)
+    assert sli.gap_words == ("value", "what was not counted then is unknown")
+
+
+Made = Callable[[Tile], Node]
+
+
+@pytest.mark.parametrize("make", [RATIO.total_tile, RATIO.errors_tile, Probe(UP).total_tile, Probe(UP).errors_tile])
+def test_by_gives_a_count_for_each_value(source: Memory, make: Made) -> None:
+    rows = source.query_range(make(Tile(STEP, by=("instance",))), END, END, STEP).series
+    whole = source.query_range(make(Tile(STEP)), END, END, STEP).series
+    assert sorted(dict(labels)["instance"] for labels, _ in rows) == ["a", "b"]
+    assert sum(float(values[0]) for _, values in rows) == float(whole[0][1][0])

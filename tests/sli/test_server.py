@@ -1,0 +1,279 @@
+"""What is left to a server: when, in which words, and what it is asked. The engine stands in for it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from slo.promql.ast import Matcher, VectorSelector
+from slo.promql.samples import Samples
+from slo.sli import stepwise
+from slo.sli.base import Measured, Scraping
+from slo.sli.counts import Gap, Grid
+from slo.sli.latency import Latency
+from slo.sli.probe import Probe
+from slo.sli.ratio import Ratio
+from slo.sli.stepwise import _summed, part_tile, too_many
+from slo.source import Matrix, MatrixSeries
+from slo.window import DAY, HOUR, MINUTE
+from tests.memory import Memory, Server
+
+END = 1_798_761_600_000
+SCRAPE = 30_000
+TOTAL = VectorSelector("t_total")
+RATIO = Ratio(TOTAL, VectorSelector("t_total", (Matcher("code", "=", "500"),)), "errors")
+Row = tuple[dict[str, str], np.ndarray, np.ndarray]
+
+
+def counter(each: float, scrapes: int, end_ms: int = END, name: str = "t_total", **labels: str) -> Row:
+    """A counter that gains `each` a scrape of 30 s, the last one 5 s before its end."""
+    times = end_ms - 5_000 - SCRAPE * np.arange(scrapes - 1, -1, -1, dtype=np.int64)
+    row = {"__name__": name, "job": "j", "instance": "a", **labels}
+    return row, times, 1000 + each * np.arange(scrapes, dtype=np.float64)
+
+
+def server(*rows: Row) -> Server:
+    return Server(Samples.from_series(rows), END)
+
+
+@pytest.fixture
+def steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever there is is too much to be read."""
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", -1)
+
+
+def measured(source: Memory, steps: int = 12, sli: Ratio | Latency | Probe = RATIO) -> Measured:
+    return sli.measure(source, Grid(END, 5 * MINUTE, steps), Scraping())
+
+
+def codes(found: Measured) -> list[str]:
+    return [note.code for note in found.notes]
+
+
+def test_samples_are_read_until_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two series over an hour are 240 samples of 30 s; the errors are one series of these once more."""
+    rows = [counter(9, 300, code="200"), counter(1, 300, code="500")]
+    grid = Grid(END, MINUTE, 60)
+    for most, expected in ((340, True), (380, False)):  # it is an estimate
+        monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", most)
+        assert too_many(RATIO, server(*rows), grid, Scraping()) is expected
+        assert not too_many(RATIO, Memory(Samples.from_series(rows), END), grid, Scraping())
+    # Scraped half as often they are half as many.
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 190)
+    assert not too_many(RATIO, server(*rows), grid, Scraping(interval_ms=60_000))
+
+
+def test_of_a_long_period_a_few_hundred_moments_tell_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A series that was there for the second half of 50 hours: 3,000 samples of 6,000, and as many of the errors."""
+    rows = [counter(1, 3000, code="500")]
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 5_900)
+    assert too_many(RATIO, server(*rows), Grid(END, MINUTE, 3000), Scraping())
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 6_200)
+    assert not too_many(RATIO, server(*rows), Grid(END, MINUTE, 3000), Scraping())
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_server_counts_what_samples_do() -> None:
+    """Ten scrapes a step, 9 good and 1 bad event each."""
+    found = measured(server(counter(9, 400, code="200"), counter(1, 400, code="500")))
+    assert found.counts.errors.tolist() == [10.0] * 12
+    assert found.counts.total.tolist() == [100.0] * 12
+    assert found.has_data and found.counts.parts is None
+    assert (found.counts.seen.gaps, found.counts.seen.dropped) == ((), 0)
+    assert codes(found) == ["stepwise"]
+    assert "in steps of 5m" in found.notes[0].text
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_without_an_error_there_are_none_and_without_a_total_nothing() -> None:
+    """Data for the last half an hour of the hour."""
+    found = measured(server(counter(9, 61, code="200")))
+    assert found.counts.errors.tolist() == [0.0] * 12
+    assert found.counts.total.tolist()[7:] == [90.0] * 5
+    assert found.counts.seen.gaps == (Gap(END - HOUR, END - 30 * MINUTE - 5 * MINUTE),)
+    assert found.counts.seen.longest_unseen_ms == 0  # before the data begins is no pause
+    assert codes(found) == ["stepwise", "unmatched"]
+    nothing = measured(server())
+    assert not nothing.has_data and codes(nothing) == ["stepwise", "unmatched"]
+    assert "`total` matches no series: there is no metric t_total" in nothing.notes[1].text
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize(
+    ("away", "unseen", "then"),
+    [
+        (HOUR, 0, 90 + 9 * 120),  # an hour's events count when the counter is back
+        (3 * HOUR, 3 * HOUR, 90 - 9),  # of three nothing is known: the first scrape is a baseline
+    ],
+)
+def test_a_pause_beyond_the_look_back_is_named(away: int, unseen: int, then: float) -> None:
+    labels, times, values = counter(9, 1000, code="200")
+    gone = (times > END - HOUR - away) & (times <= END - HOUR)
+    row = (labels, times[~gone], values[~gone])
+    found = measured(server(row, counter(0, 1000, code="500")), steps=72)
+    only = measured(server(row), steps=72)
+    assert found.counts.seen.longest_unseen_ms == 0  # the other series was scraped throughout
+    assert only.counts.seen.longest_unseen_ms == unseen
+    assert only.counts.seen.gaps == (Gap(END - HOUR - away, END - HOUR),)
+    assert only.counts.total[-12] == then
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_what_is_no_number_is_counted_and_left_out() -> None:
+    labels, times, values = counter(9, 400, code="200")
+    values[-13] = np.nan
+    found = measured(server((labels, times, values)))
+    assert found.counts.seen.dropped > 0
+    assert found.counts.total.sum() == 12 * 90
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_relabelled_and_born_series_are_counted_as_such() -> None:
+    """A version changes, and a while later a code is seen for the first time with 5 events."""
+    old, new = counter(9, 200, END - 30 * MINUTE, code="200", version="1"), counter(9, 60, code="200", version="2")
+    labels, times, values = new
+    seen = measured(server(old, (labels, times, values - 1000 + old[2][-1] + 9))).counts
+    assert seen.total.sum() == 12 * 90
+    assert (seen.seen.continued, seen.seen.born) == (1, 0)
+    labels, times, values = counter(1, 30, code="500")
+    born = measured(server(counter(9, 400, code="200"), (labels, times, values - 995))).counts
+    assert (born.errors.sum(), born.seen.born, born.seen.doubt_errors) == (5 + 29, 1, 0)
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_births_that_are_not_believed_are_in_doubt() -> None:
+    """9,000 errors appear on a target with 9 events a scrape."""
+    labels, times, values = counter(1, 30, code="500")
+    found = measured(server(counter(9, 400, code="200"), (labels, times, values + 8000))).counts
+    assert found.errors.sum() == 29
+    assert (found.seen.doubt_events, found.seen.doubt_errors, found.seen.born) == (9000, 9000, 0)
+
+
+UP = Probe(VectorSelector("up"))
+
+
+def gauge(values: list[float]) -> Row:
+    times = END - 5_000 - SCRAPE * np.arange(len(values) - 1, -1, -1, dtype=np.int64)
+    return {"__name__": "up", "job": "j", "instance": "a"}, times, np.array(values)
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize(
+    ("odd", "named"), [([], None), ([2.0], "(2)"), ([-1.0], "(-1)"), ([3.0, -2.0, 2.0], "(-2, 3)"), ([1.0, 0.0, 0.5], None)]
+)  # fmt: skip
+def test_a_probe_on_a_server_has_values_from_0_to_1(odd: list[float], named: str | None) -> None:
+    found = UP.measure(server(gauge([1.0] * 40 + odd + [1.0] * 10)), Grid(END, 5 * MINUTE, 3), Scraping())
+    assert [note.code for note in found.invalid] == (["not-a-probe"] if named else [])
+    if named:
+        assert named in found.invalid[0].text
+    on_samples = UP.count(Samples.from_series([gauge([1.0] * 40 + odd + [1.0] * 10)]), Grid(END, HOUR, 1), ("job",))
+    assert [note.text for note in on_samples.invalid] == [note.text for note in found.invalid]
+
+
+def histogram(
+    fast: float, every: float, scrapes: int = 400, bounds: tuple[str, str] = ("0.5", "1"), instance: str = "a"
+) -> list[Row]:
+    """By scrape so many requests below the first bound, and so many below the second one and in all."""
+    buckets = ((bounds[0], fast), (bounds[1], every), ("+Inf", every))
+    return [
+        *(counter(each, scrapes, name="h_bucket", le=le, instance=instance) for le, each in buckets),
+        counter(every, scrapes, name="h_count", instance=instance),
+    ]
+
+
+LATENCY = Latency(VectorSelector("h"), Decimal("0.5"))
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_the_buckets_of_a_server() -> None:
+    """8 of 10 requests a scrape within half a second; by step 80, 100 and 100 below the bounds."""
+    found = measured(server(*histogram(8, 10)), steps=3, sli=LATENCY)
+    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([20.0] * 3, [100.0] * 3)
+    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert found.bucket_counts == pytest.approx(np.array([[80.0, 100, 100]] * 3), rel=1e-3)
+    assert codes(found) == ["stepwise"]
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_two_spellings_of_a_bound_are_one_bucket() -> None:
+    rows = histogram(8, 10) + histogram(4, 5, bounds=("0.50", "1.0"), instance="b")
+    found = measured(server(*rows), steps=1, sli=LATENCY)
+    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert found.bucket_counts == pytest.approx(np.array([[120.0, 150, 150]]), rel=1e-3)
+    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([30.0], [150.0])
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_milliseconds_become_seconds() -> None:
+    sli = Latency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
+    found = measured(server(*histogram(8, 10, bounds=("500", "1000"))), steps=1, sli=sli)
+    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert found.counts.errors.tolist() == [20.0]
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_server_without_the_threshold_names_the_targets_and_the_bounds() -> None:
+    rows = histogram(8, 10) + histogram(4, 5, bounds=("0.25", "2"), instance="b")
+    found = measured(server(*rows), steps=2, sli=LATENCY)
+    assert found.counts.total.tolist() == [100.0] * 2  # of the target that has it
+    assert found.counts.seen.without_bound == ("job=j, instance=b",)
+    [note] = [note for note in found.notes if note.code == "bound-missing"]
+    assert "job=j, instance=b, whose h has no bucket bound 0.5; its bounds are 0.25, 0.5, 1, 2" in note.text
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_histogram_without_its_count_is_counted_by_its_last_bucket() -> None:
+    found = measured(server(*histogram(8, 10)[:3]), steps=2, sli=LATENCY)
+    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([20.0] * 2, [100.0] * 2)
+    assert found.has_data
+
+
+def test_all_series_of_an_answer_are_added_up() -> None:
+    """Of three steps: both have a value, one has, none has; what is infinite is no value."""
+    times = END - np.array([2, 1, 0]) * MINUTE
+    nan, infinite = float("nan"), float("inf")
+    answer = Matrix(
+        times, (MatrixSeries({"a": "1"}, np.array([1, 2, nan])), MatrixSeries({"a": "2"}, np.array([5, nan, infinite])))
+    )
+    assert _summed(answer, 3).tolist() == pytest.approx([6, 2, nan], nan_ok=True)
+    assert _summed(Matrix(times, ()), 3).tolist() == pytest.approx([nan] * 3, nan_ok=True)
+
+
+def test_a_server_without_any_series_is_asked_in_the_shortest_tiles() -> None:
+    assert part_tile(TOTAL, server(), END - DAY, END) == (HOUR, END - DAY + HOUR)
+
+
+def test_series_are_asked_for_in_the_shortest_tiles_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two series: an hour each of a day are 48 values; 6 h are 8, a day 2."""
+    source = server(counter(1, 300, code="200"), counter(1, 300, code="500"))
+    for most, tile in ((48, HOUR), (47, 6 * HOUR), (8, 6 * HOUR), (7, DAY), (2, DAY)):
+        monkeypatch.setattr(stepwise, "_MOST_PARTS", most)
+        first = END - DAY + tile
+        assert part_tile(TOTAL, source, END - DAY, END) == (tile, first)
+    monkeypatch.setattr(stepwise, "_MOST_PARTS", 1)
+    assert part_tile(TOTAL, source, END - DAY, END) is None
+
+
+def test_of_a_period_that_has_just_begun_the_tile_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = server(counter(1, 300, code="200"))
+    assert part_tile(TOTAL, source, END - 20 * MINUTE, END) == (20 * MINUTE, END)
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize("part_is", ["errors", "good"])
+def test_events_by_series_add_up_on_a_server(part_is: str) -> None:
+    rows = [counter(9, 800, code="200"), counter(1, 800, code="500")]
+    code = "500" if part_is == "errors" else "200"
+    sli = Ratio(TOTAL, VectorSelector("t_total", (Matcher("code", "=", code),)), part_is)  # type: ignore[arg-type]
+    parts = sli.parts(server(*rows), END - 2 * HOUR, END, Scraping())
+    assert parts is not None
+    errors: dict[str, float] = {}
+    for part in parts:
+        errors[part.labels["code"]] = errors.get(part.labels["code"], 0) + part.errors
+    # 240 scrapes, of which one in ten events is bad.
+    assert (errors.get("200", 0), errors["500"]) == (0, 240)
+    assert sum(part.total for part in parts) == 2400
+    local = sli.parts(Memory(Samples.from_series(rows), END), END - 2 * HOUR, END, Scraping())
+    assert local is not None and sum(part.errors for part in local) == 240
