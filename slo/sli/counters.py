@@ -205,7 +205,7 @@ class _Scraped:
         # looked at.
         edges = np.arange(self.start_ms - 5 * third, self.end_ms + third, third)
         sums = self.up_to(edges)
-        most = float(self.lately_at(edges).max())
+        most = float(np.maximum(sums[3:] - sums[:-3], 3 * (sums[3:] - sums[2:-1])).max())
         possible = np.maximum(sums[4:] - sums[:-4], 3 * (sums[4:] - sums[2:-2]))
         places = np.searchsorted(self.scrapes, edges[3:], side="right")
         near = np.repeat(possible > most, np.diff(places))
