@@ -167,13 +167,14 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
 
 def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints) -> Floats:
     """The most that a series gained per millisecond in an interval near samples [low, high), which are left out."""
-    rates = np.maximum(np.diff(values), 0.0) / np.maximum(np.diff(times), 1)
-    nothing = np.zeros(_NEARBY)
-    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([nothing, rates, nothing]), _NEARBY)
-    # Window i has the intervals i - 30 to i - 1; interval i lies between samples i and i + 1.
     most = np.empty(len(low))
     for part in range(0, len(low), 10_000):
         chosen = slice(part, part + 10_000)
-        earlier = windows[low[chosen] - 1].max(axis=1)
-        most[chosen] = np.maximum(earlier, windows[high[chosen] + _NEARBY].max(axis=1))
+        # Interval i lies between samples i and i + 1.
+        first = np.concatenate([low[chosen] - 1 - _NEARBY, high[chosen]])
+        intervals = first[:, None] + np.arange(_NEARBY)
+        there = (intervals >= 0) & (intervals < len(times) - 1)
+        at = np.where(there, intervals, 0)
+        gained = np.maximum(values[at + 1] - values[at], 0.0) / np.maximum(times[at + 1] - times[at], 1)
+        most[chosen] = np.where(there, gained, 0.0).max(axis=1).reshape(2, -1).max(axis=0)
     return most
