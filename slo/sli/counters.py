@@ -12,6 +12,11 @@ The contract, per target (`job` and `instance`, or the labels that a definition 
   of its job) counted in the 15 minutes before, in proportion for longer pauses. What is higher is a baseline, and its
   value is in doubt. Bad events of a birth are believed up to what the target counted of all events at that scrape.
 - The first targets ever seen are baselines.
+- A new target that stands higher than a process of one scrape can, and at which each series of one of its job that just
+  vanished goes on, is that one under another name.
+- What a counter shows for up to three scrapes before it goes on from where it was, and values below 0, are no values.
+- A fall that leaves more than a process can show that has just begun is no restart, for none of its target's series: it
+  is a baseline (`slo.sli.glitches`).
 
 `slo.sli.tiles` counts in the same way on a server.
 """
@@ -40,7 +45,9 @@ from slo.sli.counts import (
     Target,
     finite,
     same_times,
+    slices_of,
     target_of,
+    union,
 )
 from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
 
@@ -86,13 +93,14 @@ class _Line:
     believed: Floats  # of each fall: the value that counts, 0 where it is not believed
     refused: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # of each fall: cannot be a restart
 
-    def reached(self) -> Floats:
-        """A counter that never falls with the same increases; exact as long as no sum is above 2**53."""
+    def reached(self, places: Ints) -> Floats:
+        """A counter that never falls with the same increases, at some samples; exact as long as no sum is above 2**53."""
         if not len(self.falls):
-            return self.values
-        grown = np.diff(self.values)
-        grown[self.falls - 1] = self.believed
-        return np.concatenate([[0.0], np.cumsum(grown)])
+            return self.values[places]
+        # What is lost at the falls is put back from each of them on.
+        lost = np.cumsum(self.values[self.falls - 1] - self.values[self.falls] + self.believed)
+        fallen = np.searchsorted(self.falls, places, side="right")
+        return self.values[places] + np.where(fallen, lost[fallen - 1], 0.0)
 
     @property
     def interval_ms(self) -> float:
@@ -113,6 +121,7 @@ class _Scraped:
 
     def __init__(self, lines: list[_Line]) -> None:
         self.lines = lines
+        self._falls = False  # whether a birth took events back
 
     @cached_property
     def start_ms(self) -> int:
@@ -134,10 +143,12 @@ class _Scraped:
     @cached_property
     def scrapes(self) -> Ints:
         """The times of all scrapes, ascending."""
-        first = self.lines[0].times
-        if all(same_times(line.times, first) for line in self.lines):
-            return first
-        return np.unique(np.concatenate([line.times for line in self.lines]))
+        distinct = [self.lines[0].times]
+        for line in self.lines[1:]:
+            # Series of one target mostly share their times.
+            if not any(same_times(line.times, times) for times in distinct[-2:]):
+                distinct.append(line.times)
+        return union(distinct)
 
     @cached_property
     def _sums(self) -> Floats:
@@ -147,17 +158,26 @@ class _Scraped:
             if len(line.times) > 1:
                 grown = np.diff(line.values)
                 grown[line.falls - 1] = line.believed
-                whole = len(line.times) == len(self.scrapes)
-                amounts[slice(1, None) if whole else np.searchsorted(self.scrapes, line.times[1:])] += grown
+                runs = slices_of(line.times[1:], self.scrapes)
+                if runs is None:
+                    amounts[np.searchsorted(self.scrapes, line.times[1:])] += grown
+                    continue
+                at = 0
+                for run in runs:
+                    amounts[run] += grown[at : at + run.stop - run.start]
+                    at += run.stop - run.start
         return np.cumsum(amounts)
 
     def recount(self) -> None:
         """After what is believed of the falls has changed."""
         self.__dict__.pop("_sums", None)
+        self.__dict__.pop("busiest", None)
 
     def add(self, at_ms: int, amount: float) -> None:
         """Events that a birth brought."""
         self._sums[int(np.searchsorted(self.scrapes, at_ms)) :] += amount
+        self._falls |= amount < 0
+        self.__dict__.pop("busiest", None)
 
     def between(self, after_ms: float, up_to_ms: float) -> float:
         """The events with after_ms < time <= up_to_ms."""
@@ -172,13 +192,24 @@ class _Scraped:
 
     def lately_at(self, up_to_ms: Ints) -> Floats:
         """`lately` at many moments."""
-        now, third = self.up_to(up_to_ms), TRAFFIC_MS // 3
+        now, third = self._sums if up_to_ms is self.scrapes else self.up_to(up_to_ms), TRAFFIC_MS // 3
         return np.maximum(now - self.up_to(up_to_ms - TRAFFIC_MS), 3 * (now - self.up_to(up_to_ms - third)))
 
-    @property
+    @cached_property
     def busiest(self) -> float:
         """The most that `lately` can be at any moment."""
-        return float(self.lately_at(self.scrapes).max())
+        third = TRAFFIC_MS // 3
+        if len(self.scrapes) * third < 4 * (self.end_ms - self.start_ms) or self._falls:
+            return float(self.lately_at(self.scrapes).max())
+        # A third of the 15 minutes at a time: only where more is possible than was seen at their ends are all scrapes
+        # looked at.
+        edges = np.arange(self.start_ms - 5 * third, self.end_ms + third, third)
+        sums = self.up_to(edges)
+        most = float(np.maximum(sums[3:] - sums[:-3], 3 * (sums[3:] - sums[2:-1])).max())
+        possible = np.maximum(sums[4:] - sums[:-4], 3 * (sums[4:] - sums[2:-2]))
+        places = np.searchsorted(self.scrapes, edges[3:], side="right")
+        near = np.repeat(possible > most, np.diff(places))
+        return max(most, float(self.lately_at(self.scrapes[places[0] : places[-1]][near]).max(initial=0.0)))
 
     @cached_property
     def longest_pause_ms(self) -> int:
@@ -308,7 +339,10 @@ class Counters:
         """Marks the falls of a target that cannot be restarts: those of a sum, in any of its series."""
         times = [falls_of_sums([(line.times, line.values, line.falls) for line in lines])]
         if self._whole is not None and target in self._whole.refused:
-            times.append(self._whole.refused[target])
+            # All series of a target restart together, and what counts all events has more of them to judge by.
+            refused = self._whole.refused[target]
+            restarted = np.setdiff1d(self._whole.restarts.get(target, refused), refused)
+            times = [np.setdiff1d(times[0], restarted), refused]
         self.refused[target] = np.unique(np.concatenate(times))
         for line in lines:
             line.refused = np.isin(line.times[line.falls], self.refused[target])
@@ -344,6 +378,10 @@ class Counters:
             self._together.clear()
             if not changed:
                 break
+        for target, line in fallen:
+            # What was not believed of all events is no restart for a part of them either.
+            doubtful = line.times[line.falls[(line.believed == 0.0) & (line.values[line.falls] > 0)]]
+            self.refused[target] = np.union1d(self.refused[target], doubtful)
         return sum(float(np.sum(line.values[line.falls][line.believed == 0.0])) for _, line in fallen)
 
     def _knowing(self, target: Target) -> Counters:
@@ -482,8 +520,7 @@ class Counters:
             for line in one.lines:
                 found.resets += len(line.falls)
                 ends = cursor.counts(line.times)
-                reached = line.reached()
-                at_edges = np.where(ends > 0, reached[np.maximum(ends, 1) - 1], reached[0])
+                at_edges = line.reached(np.maximum(ends, 1) - 1)
                 found.sums += np.diff(at_edges)
                 amount = float(at_edges[-1] - at_edges[cursor.first]) + extra.get(id(line), 0.0)
                 found.by_series.append((line.labels, amount))
@@ -506,7 +543,7 @@ class Counters:
         if not joins and all(same_times(line.times, scrapes) for line in lines):
             return []
         if known is not one:
-            scrapes = np.union1d(scrapes, one.scrapes)
+            scrapes = union([scrapes, one.scrapes])
         runs = [run for number, line in enumerate(lines) for run in _runs(number, line, scrapes)]
         starts = np.array([lines[run.line].times[run.low] for run in runs])
         last_seen = np.array([lines[run.line].times[run.high - 1] for run in runs])

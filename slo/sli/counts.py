@@ -28,6 +28,8 @@ TRAFFIC_MS = 15 * MINUTE
 TRAFFIC_FACTOR = 2.0
 # So few events are believed of an idle target too: the first requests of a day are no relabelling.
 FEW_EVENTS = 10.0
+# A series that begins late and is away for a while now and then has so many runs; comparing more takes longer than sorting.
+_MOST_RUNS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,35 @@ def same_times(one: Ints, other: Ints) -> bool:
     return one is other or (len(one) == len(other) and bool(np.array_equal(one, other)))
 
 
+def slices_of(some: Ints, every: Ints) -> list[slice] | None:
+    """Where ascending moments lie among others that have all of them, in a few runs; None: not so, or in too many."""
+    found: list[slice] = []
+    at = 0
+    while at < len(some):
+        low = int(np.searchsorted(every, some[at]))
+        beside = every[low : low + len(some) - at]
+        same = some[at : at + len(beside)] == beside
+        many = len(same) if same.all() else int(np.argmin(same))
+        if not many or len(found) == _MOST_RUNS:
+            return None
+        found.append(slice(low, low + many))
+        at += many
+    return found
+
+
+def union(times: Sequence[Ints]) -> Ints:
+    """The moments that any of some ascending arrays has, ascending, each once."""
+    longest = max(times, key=len)
+    times = [longest, *(one for one in times if one is not longest and slices_of(one, longest) is None)]
+    if len(times) == 1:
+        return longest
+    # `np.unique` hashes; a stable sort only merges what is sorted already, ten times as fast.
+    merged = np.sort(np.concatenate(times), kind="stable")
+    first = np.ones(len(merged), dtype=np.bool_)
+    np.not_equal(merged[1:], merged[:-1], out=first[1:])
+    return merged[first]
+
+
 def find_gaps(
     series: Sequence[Series], start_ms: int, end_ms: int, by: Sequence[str] = TARGET_LABELS
 ) -> tuple[tuple[Gap, ...], float]:
@@ -177,7 +208,7 @@ def find_gaps(
                 known.append(one.times)
     if not targets:
         return (Gap(start_ms, end_ms),), 0.0
-    scraped = [times[0] if len(times) == 1 else np.unique(np.concatenate(times)) for times in targets.values()]
+    scraped = [union(times) for times in targets.values()]
     usual = float(np.median(np.concatenate([_some_intervals(times) for times in scraped])))
     least = 2.5 * usual
     if end_ms - start_ms <= least:
@@ -198,8 +229,9 @@ def _without(lows: Ints, highs: Ints, times: Ints, least: float) -> tuple[Ints, 
     if not scrapes:
         return lows, highs
     # The scrapes within each gap, one gap after the other: every gap ends at each of them and begins anew.
-    inside = times[np.repeat(first - np.cumsum(many) + many, many) + np.arange(scrapes)]
-    starts, ends = np.sort(np.concatenate([lows, inside])), np.sort(np.concatenate([inside, highs]))
+    upto = np.cumsum(many)
+    inside = times[np.repeat(first - upto + many, many) + np.arange(scrapes)]
+    starts, ends = np.insert(inside, upto - many, lows), np.insert(inside, upto, highs)
     wide = ends - starts > least
     return starts[wide], ends[wide]
 

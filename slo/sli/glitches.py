@@ -26,6 +26,8 @@ _JUMP = 2.0
 _RESTARTED = 4.0
 # A value that is gone again is garbage only far above all that happens nearby; else it is the work of a burst.
 _SPIKE = 100.0
+# What a series shows of its value before, at most, where its process restarted.
+_GONE = 0.1
 # A pause in which the process may have restarted, in usual intervals.
 _PAUSE = 1.75
 # Of more falls that leave much of the value than these the series is a sum that goes down again and again.
@@ -103,8 +105,14 @@ def _mostly(at: Sequence[Ints], chosen: Sequence[Bools], amounts: Sequence[Float
 def falls_of_sums(lines: Sequence[tuple[Ints, Floats, Ints]]) -> Ints:
     """The times of falls of a target that cannot be restarts; of (times, values, falls) of its series."""
     at = [times[falls] for times, _, falls in lines]
+    before = [values[falls - 1] for _, values, falls in lines]
     high = [_no_restarts(times, values, falls) for times, values, falls in lines]
-    return _mostly(at, high, [values[falls - 1] for _, values, falls in lines])
+    # All series of a sum lose a share; one that is nearly gone was restarted, and the others with it.
+    gone = [
+        when[(values[falls] <= _GONE * was) & (was > FEW_EVENTS)]
+        for when, was, (_, values, falls) in zip(at, before, lines, strict=True)
+    ]
+    return np.setdiff1d(_mostly(at, high, before), np.concatenate(gone))
 
 
 def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:
@@ -159,13 +167,14 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
 
 def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints) -> Floats:
     """The most that a series gained per millisecond in an interval near samples [low, high), which are left out."""
-    rates = np.maximum(np.diff(values), 0.0) / np.maximum(np.diff(times), 1)
-    nothing = np.zeros(_NEARBY)
-    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([nothing, rates, nothing]), _NEARBY)
-    # Window i has the intervals i - 30 to i - 1; interval i lies between samples i and i + 1.
     most = np.empty(len(low))
     for part in range(0, len(low), 10_000):
         chosen = slice(part, part + 10_000)
-        earlier = windows[low[chosen] - 1].max(axis=1)
-        most[chosen] = np.maximum(earlier, windows[high[chosen] + _NEARBY].max(axis=1))
+        # Interval i lies between samples i and i + 1.
+        first = np.concatenate([low[chosen] - 1 - _NEARBY, high[chosen]])
+        intervals = first[:, None] + np.arange(_NEARBY)
+        there = (intervals >= 0) & (intervals < len(times) - 1)
+        at = np.where(there, intervals, 0)
+        gained = np.maximum(values[at + 1] - values[at], 0.0) / np.maximum(times[at + 1] - times[at], 1)
+        most[chosen] = np.where(there, gained, 0.0).max(axis=1).reshape(2, -1).max(axis=0)
     return most

@@ -19,7 +19,7 @@ from slo.sli.base import Measured, Note, Reader, Scraping, Simulated, Sli, Surro
 from slo.sli.bounds import INFINITY, bound_of, le_matcher
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
-from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of
+from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of, union
 from slo.sli.native_latency import NativeLatency
 from slo.sli.stepwise import tile_of
 from slo.sli.tiles import Tile, added, by_series, counted, counted_part, matrix, with_targets_of
@@ -339,7 +339,7 @@ def _while_there(one: Series, bucket: Sequence[Series]) -> Series:
     """The samples of a count from moments at which its target had a bucket too."""
     if any(same_times(one.times, other.times) for other in bucket):
         return one
-    present = np.unique(np.concatenate([finite(other)[0] for other in bucket]))
+    present = union([finite(other)[0] for other in bucket])
     if not len(present):
         return replace(one, times=one.times[:0], values=one.values[:0])
     place = np.searchsorted(present, one.times)

@@ -109,6 +109,14 @@ def test_a_sum_over_worker_processes_counts_no_life_twice(workers: int, life: in
     assert found.counts.seen.doubt_events > 0
 
 
+def test_a_process_that_restarts_into_a_burst_is_no_sum() -> None:
+    """Its errors are half of what they were, as all fails at once; another series says that it began anew."""
+    ok = np.concatenate([np.full(299, 30.0), np.zeros(len(scrapes()) - 299)])
+    failed = np.concatenate([135 + 4 * np.arange(-298.0, 1), 118.0 + 4 * np.arange(len(scrapes()) - 299)]).clip(0)
+    errors, _, _ = count([row("200", scrapes(), ok), row("500", scrapes(), failed)])
+    assert errors == 135 + 118 + 4 * (len(scrapes()) - 300)
+
+
 @pytest.mark.parametrize("life", [10 * MINUTE, 20 * MINUTE, 5 * HOUR, 240 * HOUR])
 def test_a_relabelled_instance_goes_on(life: int) -> None:
     """Of four targets; with lives of minutes their whole lives were within twice the traffic of a quarter of an hour."""

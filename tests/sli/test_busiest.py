@@ -1,0 +1,27 @@
+"""The most that a target counted in 15 minutes, found by looking at few scrapes, is what looking at all of them finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from slo.promql.samples import Series
+from slo.sli.counters import Counters
+from slo.window import MINUTE, SECOND
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_busiest_quarter_of_an_hour(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    many = int(random.integers(2, 3_000))
+    pauses = random.choice([15 * SECOND, 15 * SECOND, 16_001, 40 * MINUTE], many, p=[0.5, 0.3, 0.199, 0.001])
+    times = 1_700_000_000_000 + np.cumsum(pauses)
+    values = np.cumsum(random.poisson(random.choice([0.01, 3.0, 50.0]), many)).astype(np.float64)
+    counters = Counters([Series({"job": "a", "instance": "b"}, times, values)])
+    (target,) = counters.targets.values()
+    expected = max(target.lately(float(at)) for at in times.tolist())
+    assert target.busiest == expected
+    target.add(int(times[many // 2]), 1000.0)
+    assert target.busiest == max(target.lately(float(at)) for at in times.tolist())
+    target.add(int(times[many // 3]), -500.0)
+    assert target.busiest == max(target.lately(float(at)) for at in times.tolist())

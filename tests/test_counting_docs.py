@@ -1,0 +1,279 @@
+"""docs/counting.md holds: its examples are counted here, its limits are shown, and each of its sentences names what holds it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slo.api import evaluate
+from slo.budget.model import Budget
+from slo.promql.notation import parse_series, values_of
+from slo.promql.samples import Samples
+from slo.spec.load import loads
+from slo.window import DAY, MINUTE, SECOND
+from tests.cli.test_cli import slo
+from tests.contract.paths import Memory
+
+PAGE = Path(__file__).parent.parent / "docs" / "counting.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+END = 1_790_000_000_000 // DAY * DAY
+SLIS = {
+    "ratio": "{ratio: {errors: 'requests_total{code=\"500\"}', total: requests_total}}",
+    "latency": "{latency: {histogram: latency_seconds, threshold: 1s}}",
+    "probe": "{probe: {metric: up}}",
+    "threshold": "{threshold: {value: queue, at_most: 100}}",
+    "two": "{ratio: {errors: bad_total, total: requests_total}}",
+    "raw sum": "{raw: {errors: 'sum(increase(bad_total[$window]))', total: 'sum(increase(requests_total[$window]))'}}",
+    "raw other": "{raw: {errors: 'sum(increase(bad_total[$window]))', total: 'sum(1 * increase(requests_total[$window]))'}}",
+    "raw": "{raw: {errors: 'sum(rate(bad_total[$window]))', total: 'sum(rate(requests_total[$window]))'}}",
+}
+# The notes on counting, of which an example names all that it has; of others, such as that data has just begun, it says nothing.
+ON_COUNTING = {
+    "resets", "relabelled", "born", "in-doubt", "not-finite", "several-writers", "bound-missing", "no-such-bound", "not-a-probe",
+    "unmatched", "impossible", "judged-twice",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Example:
+    """Series in promtool's notation, scraped every 30 s by the job `shop` of the instance `a` unless their labels say
+    otherwise, and what is said to be counted."""
+
+    kind: str
+    more: str
+    series: tuple[str, ...]
+    events: float | None
+    errors: float | None
+    notes: frozenset[str]
+    state: str | None
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {'; '.join(self.series)}"
+
+
+def examples() -> Iterator[Example]:
+    for text in re.findall(r"^```text\n# (.*?)^```", TEXT, re.M | re.S):
+        head, *lines = text.strip().splitlines()
+        kind, _, more = head.partition(", ")
+        said = {
+            key: value
+            for line in lines
+            if line.startswith("→")
+            for key, value in [re.split(r"\s+", line[2:], maxsplit=1)]
+        }
+        figures = re.fullmatch(r"([\d,.]+) events, ([\d,.]+) errors", said.get("counts", ""))
+        events, errors = (float(text.replace(",", "")) for text in figures.groups()) if figures else (None, None)
+        notes = frozenset(said.get("notes", "").replace(" ", "").split(",")) - {""}
+        series = tuple(line for line in lines if not line.startswith("→"))
+        yield Example(kind, more, series, events, errors, notes, said.get("state"))
+
+
+def samples_of(lines: Sequence[str], before: int = 60) -> Samples:
+    """The first scrape is some minutes before the end."""
+    rows = []
+    for line in lines:
+        labels, rest = parse_series(line)
+        values = [value if isinstance(value, float) else np.nan for value in values_of(rest)]
+        kept = [place for place, value in enumerate(values_of(rest)) if value is not None]
+        times = END - before * MINUTE + 30 * SECOND * np.array(kept, dtype=np.int64) + 7_001
+        rows.append(
+            ({"job": "shop", "instance": "a", **dict(labels)}, times, np.array([values[place] for place in kept]))
+        )
+    return Samples.from_series(rows)
+
+
+def judge(kind: str, lines: Sequence[str], more: str = "", local: bool = True, before: int = 60) -> Budget:
+    text = f"service: shop\nslos:\n  - {{name: it, objective: 99, window: 1d, sli: {SLIS[kind]}{', ' if more else ''}{more}}}\n"
+    problems: list[object] = []
+    (service,) = loads(text, "counting.md", problems)  # type: ignore[arg-type]
+    assert not [problem for problem in problems if getattr(problem, "severity", "") == "error"], problems
+    source = Memory(samples_of(lines, before), END)
+    source.local = local
+    return evaluate(service.slos[0], source, end=END)
+
+
+def counted(lines: Sequence[str], kind: str = "ratio", more: str = "", local: bool = True) -> tuple[float, float]:
+    budget = judge(kind, lines, more, local)
+    return round(budget.total, 6), round(budget.errors, 6)
+
+
+def codes(budget: Budget) -> set[str]:
+    return {note.code for note in budget.notes}
+
+
+@pytest.mark.parametrize("example", list(examples()), ids=str)
+def test_the_pages_examples_are_counted_as_it_says(example: Example) -> None:
+    budget = judge(example.kind, example.series, example.more)
+    if example.events is not None:
+        assert (round(budget.total, 6), round(budget.errors, 6)) == (example.events, example.errors)
+    assert codes(budget) & ON_COUNTING == example.notes, [str(note) for note in budget.notes]
+    if example.state is not None:
+        assert budget.state.value == example.state
+
+
+def test_every_example_is_found() -> None:
+    assert len(list(examples())) == TEXT.count("```text") >= 20
+
+
+def test_every_note_has_its_row_and_every_row_is_a_note() -> None:
+    """By the code: whatever makes a note gives it a code that the page explains."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (PAGE.parent.parent / "slo").rglob("*.py"))
+    made = set(re.findall(r'\bNote\(\s*"([a-z-]+)"', source))
+    made |= {value for name, value in (("FRESH", "fresh"), ("RETENTION", "retention")) if f"Note({name}" in source}
+    table = TEXT.split("## Notes")[1].split("## Limits")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)} == made
+
+
+# Limits, shown.
+OK, ENV, BAD = 'requests_total{code="200"}', 'requests_total{code="200",env="prod"}', 'requests_total{code="500"}'
+
+
+@pytest.fixture
+def stepwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is never asked for raw samples."""
+    monkeypatch.setattr("slo.sli.stepwise.MOST_RAW_SAMPLES", 0)
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_a_server_counts_stepwise_as_samples_do() -> None:
+    lines = [f"{OK} 1000+10x40 _x20 1610+10x40", f"{BAD} _x10 3+1x91"]
+    assert counted(lines, local=False) == counted(lines) == (1010 + 94, 94)
+    assert "stepwise" in codes(judge("ratio", lines, local=False))
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_a_server_does_not_look_back_further_than_two_hours() -> None:
+    """Ten scrapes, a pause, ten scrapes: a pause of 110 minutes is bridged, one of 150 from samples only."""
+    for minutes, local, bridged in ((110, False, True), (110, True, True), (150, True, True), (150, False, False)):
+        away = 2 * minutes
+        lines = [f"{OK} 1000+10x9 _x{away} {1090 + 10 * (away + 1)}+10x9", f"{BAD} 0x9 _x{away} 0x9"]
+        budget = judge("ratio", lines, local=local, before=minutes + 30)
+        assert round(budget.total) == 180 + (10 * (away + 1) if bridged else 0)
+        assert ("gap-unknown" in codes(budget)) == (not bridged)
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_a_relabelling_that_is_taken_back_within_a_step_counts_twice_on_a_server() -> None:
+    lines = [f"{OK} 1000+10x40 _x2 1430+10x40", f"{ENV} _x41 1410 1420", f"{BAD} 0x83"]
+    assert counted(lines) == (830, 0)
+    assert counted(lines, local=False) == (850, 0)
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_nan_at_the_end_of_a_step_loses_its_events_on_a_server() -> None:
+    lines = [f"{OK} 1000+10x40 NaN 1420+10x40", f"{BAD} 0x81"]
+    assert counted(lines) == (820, 0)
+    budget = judge("ratio", lines, local=False)
+    assert budget.total < 820
+    assert "not-finite" in codes(budget)
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_the_first_errors_ever_of_two_metrics_count_on_a_server() -> None:
+    lines = ["bad_total 5+1x50", "requests_total 1000+10x50"]
+    assert counted(lines, "two") == (500, 50)
+    assert counted(lines, "two", local=False) == (500, 55)
+
+
+def test_a_raw_expression_without_a_sum_counts_a_relabelled_series_from_its_next_scrape_on() -> None:
+    lines = ["bad_total 0x60", "requests_total 1000+10x30 _x30", 'requests_total{env="prod"} _x31 1310+10x29']
+    assert counted(lines, "raw sum") == (600, 0)
+    assert counted(lines, "raw other") == (590, 0)
+
+
+def test_a_relabelled_gauge_is_judged_twice_for_five_minutes() -> None:
+    """Twenty scrapes are twenty slices; ten of them are judged under the old name too, one of which is the last it had."""
+    lines = ['queue{pod="a"} 80x9 _x10', 'queue{pod="b"} _x10 80x9']
+    budget = judge("threshold", lines)
+    assert 20 < budget.total <= 40
+    assert "judged-twice" in codes(budget)
+
+
+def test_a_series_of_which_nothing_was_read_before_is_a_baseline() -> None:
+    assert counted([f"{OK} 1000+10x10", f"{BAD} 700+1x10"]) == (110, 10)
+
+
+def test_impossible_figures_are_withheld() -> None:
+    budget = judge("two", ["bad_total 0+20x9", "requests_total 0+10x9"])
+    assert budget.state.value == "invalid"
+    assert np.isnan(budget.errors)
+    assert budget.sli is None
+    assert "impossible" in codes(budget)
+
+
+def test_stale_markers_are_no_samples() -> None:
+    budget = judge("ratio", [f"{OK} 1000 1010 stale 1030 1040", f"{BAD} 0x4"])
+    assert (budget.total, budget.errors) == (40, 0)
+    assert "not-finite" not in codes(budget)
+
+
+def test_target_labels_are_read_by_slo_and_by_file() -> None:
+    [text] = re.findall(r"^```yaml\n(service:.*?)^```", TEXT, re.M | re.S)
+    (service,) = loads(text, "counting.md", [])
+    assert service.slos[0].target_labels == ("job", "instance", "replica")
+    (service,) = loads(text.replace("    target_labels: [job, instance, replica]", "    labels: {}"), "counting.md", [])
+    assert service.slos[0].target_labels == ("namespace", "pod")
+    (service,) = loads("service: s\nslos:\n  - {name: a, objective: 99, sli: {probe: {metric: up}}}\n", "x.yaml", [])
+    assert service.slos[0].target_labels == ("job", "instance")
+
+
+def test_the_schema_has_target_labels_of_slos_and_defaults() -> None:
+    schema = json.loads(slo("schema").stdout)
+    having = [name for name, one in schema["$defs"].items() if "target_labels" in one.get("properties", {})]
+    assert sorted(having) == ["DefaultsModel", "SloModel"]
+    described = schema["$defs"]["SloModel"]["properties"]["target_labels"]
+    assert ["namespace", "pod"] in described["examples"]
+
+
+# What a sentence of the page says, by words in it, and the tests that hold it; examples follow their sentence and hold it.
+HERE, NAMED = "tests.test_counting_docs", "tests.contract.test_contract:test_samples_of_named_histories"
+HELD_BY = {
+    "A slice of a `threshold` or a `freshness`": NAMED,
+    "`no data`:": "tests.test_counting_docs:test_the_pages_examples_are_counted_as_it_says",
+    "`invalid`:": f"{HERE}:test_impossible_figures_are_withheld",
+    "NaN and ±Inf": f"{HERE}:test_stale_markers_are_no_samples",
+    "Samples are counted without a bound": f"{HERE}:test_a_series_of_which_nothing_was_read_before_is_a_baseline",
+    "A server that counts stepwise": f"{HERE}:test_a_server_does_not_look_back_further_than_two_hours",
+    "The generated [rules]": f"{HERE}:test_rules_look_back_fifteen_minutes",
+    "taken back within a step": f"{HERE}:test_a_relabelling_that_is_taken_back_within_a_step_counts_twice_on_a_server",
+    "a NaN that is the last sample": f"{HERE}:test_nan_at_the_end_of_a_step_loses_its_events_on_a_server",
+    "errors that a job of two metrics": f"{HERE}:test_the_first_errors_ever_of_two_metrics_count_on_a_server",
+    "A `raw` expression": f"{HERE}:test_a_raw_expression_without_a_sum_counts_a_relabelled_series_from_its_next_scrape_on",
+    "A relabelled gauge": f"{HERE}:test_a_relabelled_gauge_is_judged_twice_for_five_minutes",
+    "Two changes of one target": f"{HERE}:test_the_pages_examples_are_counted_as_it_says",
+}
+
+
+def test_rules_look_back_fifteen_minutes() -> None:
+    """In minutes before a tile's beginning: a pause of 10 is bridged, so the rules ask for what was 15 before."""
+    from slo.rules import Recording, compile_specs
+    from slo.spec.model import Specs
+
+    text = f"service: shop\nslos:\n  - {{name: it, objective: 99, sli: {SLIS['ratio']}}}\n"
+    groups, _ = compile_specs(Specs(loads(text, "x.yaml", [])))
+    [tile] = [r for g in groups for r in g.rules if isinstance(r, Recording) and r.name == "slo:events:increase1m"]
+    assert "[15m]" in str(tile.expr)
+    assert "2h]" not in str(tile.expr)
+
+
+def test_every_sentence_is_held_by_an_example_or_a_test() -> None:
+    parts = re.split(r"\n(?=- |#)", TEXT)
+    bullets = [part for part in parts if part.startswith("- ")]
+    assert len(bullets) > 25
+    used = set()
+    for bullet in bullets:
+        held = [words for words in HELD_BY if words in " ".join(bullet.split())]
+        used.update(held)
+        assert held or "```text" in bullet, bullet
+    assert used == set(HELD_BY)
+    for name in HELD_BY.values():
+        module, _, test = name.partition(":")
+        assert callable(getattr(importlib.import_module(module), test))
