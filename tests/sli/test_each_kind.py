@@ -121,6 +121,17 @@ def test_narrowed_to_one_target(source: Memory, name: str) -> None:
     assert whole == sum(total)
 
 
+def test_an_outage_of_a_latency_has_no_latency_of_its_own(source: Memory) -> None:
+    latency = EXPECTED["latency"][0]
+    assert latency.measure(source, Grid(END, STEP, STEPS), Scraping()).bucket_counts.size
+    slow = Outage(latency, "latency", 3 * MINUTE, Decimal("0.2"), MINUTE)
+    found = slow.measure(source, Grid(END, STEP, STEPS), Scraping())
+    assert (found.bounds.size, found.bucket_counts.size) == (0, 0)
+    # A fifth of the requests is slow all the while.
+    assert found.counts.errors.tolist() == [5.0] * 8
+    assert slow.gap_words == latency.gap_words and slow.selectors() == latency.selectors()
+
+
 def test_what_cannot_be_narrowed_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Outage has no budgets by label"):
         DOWN.narrowed(())
