@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -231,6 +232,16 @@ def test_windows_that_nothing_exceeds_are_named() -> None:
 )
 def test_moments(text: str, expected: int) -> None:
     assert parse_moment(text) == expected
+
+
+def test_a_moment_without_a_zone_is_utc_wherever_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_moment("2026-11-20T12:00:00") == ms("2026-11-20T12:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("text", ["", "noon", "nan", "inf", "2026-13-01"])

@@ -18,7 +18,7 @@ from slo.budget.export import as_data
 from slo.budget.groups import expand
 from slo.budget.model import Budget, Burn, Downtime, Incident, State, moment
 from slo.budget.notes import data_begins, gap_note, gaps_within, retention_note
-from slo.budget.past import beside, older_grid, with_past
+from slo.budget.past import _joined, beside, older_grid, with_past
 from slo.budget.policy import follows
 from slo.budget.possible import impossible, impossible_steps, possible, ratio_of
 from slo.errors import SourceError
@@ -322,6 +322,7 @@ def test_a_policy_says_the_step_that_was_passed() -> None:
     ("window", "slice_ms", "step"),
     [
         ("30d", None, STEP), ("48h", None, STEP), ("47h", None, MINUTE), ("49h1m", None, MINUTE), ("1h", None, MINUTE),
+        ("48h5m", None, STEP), ("48h6m", None, MINUTE),
         ("1h", MINUTE, MINUTE), ("1h", 30_000, MINUTE), ("1h", 5 * MINUTE, STEP), ("month", None, STEP),
     ],
 )  # fmt: skip
@@ -557,6 +558,54 @@ def test_a_window_of_which_nothing_is_there_has_no_figures() -> None:
     assert (found.previous.total, found.previous.coverage) == (600, 1.0)
     assert (found.earlier.state, found.earlier.sli, found.change) == (State.NO_DATA, None, None)
     assert found.earlier.coverage < 0.02 and found.previous.has_data
+
+
+def test_a_gap_over_the_seam_is_one_gap() -> None:
+    """Ten steps and ten steps: the older ones lack 0 to 2 and 7 to 10, the newer ones 10 to 11 and 15 to 16."""
+
+    def made(end_ms: int, *gaps: tuple[int, int]) -> Measured:
+        start = END - 20 * STEP
+        seen = Seen(1, gaps=tuple(Gap(start + low * STEP, start + high * STEP) for low, high in gaps), interval_ms=1.0)
+        return Measured(Counts(Grid(end_ms, STEP, 10), np.arange(10.0), np.arange(10.0) + 10, seen))
+
+    whole = _joined(made(END - 10 * STEP, (0, 2), (7, 10)), made(END, (10, 11), (15, 16))).counts
+    starts = [
+        ((gap.start_ms - whole.grid.start_ms) // STEP, (gap.end_ms - whole.grid.start_ms) // STEP)
+        for gap in whole.seen.gaps
+    ]
+    assert starts == [(0, 2), (7, 11), (15, 16)]
+    assert (whole.grid.steps, whole.grid.end_ms) == (20, END)
+    assert whole.errors.tolist() == [*range(10), *range(10)] and whole.total[-1] == 19
+    apart = _joined(made(END - 10 * STEP, (0, 2)), made(END, (15, 16))).counts.seen.gaps
+    assert len(apart) == 2
+
+
+@pytest.mark.parametrize(("wrong", "state"), [(2, State.HEALTHY), (3, State.INVALID)])
+def test_of_few_steps_two_may_be_impossible(wrong: int, state: State) -> None:
+    """Of 20: a scrape of the errors that came before that of the total, so that the next step makes up for it."""
+    errors, total = [0.0] * 20, [1000.0] * 20
+    for step in range(wrong):
+        errors[3 + 2 * step], total[3 + 2 * step] = 10.0, 5.0
+    one = budget(errors, total)
+    assert one.state is state
+    assert [note.code for note in one.notes] == ["impossible" if state is State.INVALID else "impossible-steps"]
+    assert (
+        f"in {wrong} of 20 steps of 5m" in one.notes[0].text
+        and "at worst 10 of 5 up to 19 Nov 22:40" in one.notes[0].text
+    )
+
+
+def test_what_cannot_be_believed_by_definition_is_not_asked_for() -> None:
+    source = routes(Memory)
+    slo = replace(by_route(), by=(), unusable=("two buckets are one",))
+    one = evaluate(slo, source, END)
+    assert one.state is State.INVALID and source.asked == []
+    assert [(note.code, note.text) for note in one.invalid] == [("definition", "two buckets are one")]
+
+
+def test_an_sli_without_latencies_has_an_empty_table_of_them() -> None:
+    table = budget([0.0], [1.0]).percentiles
+    assert table.empty and list(table.columns) == ["p50", "p90", "p95", "p99"]
 
 
 def test_an_invalid_hour_of_the_past_is_none_of_the_present() -> None:

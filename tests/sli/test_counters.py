@@ -113,6 +113,14 @@ def test_a_restart_that_the_busiest_of_its_job_could_have_had_is_believed() -> N
         assert found.sums.tolist() == [10 + (after if counts else 0)]
 
 
+@pytest.mark.parametrize(("value", "counts"), [(10.0, True), (11.0, False)])
+def test_of_an_idle_target_ten_events_are_believed(value: float, counts: bool) -> None:
+    """After a restart, and of a code that appears."""
+    idle = [5000.0] * 20
+    assert sums(series([*idle, value]), minutes=1) == [value if counts else 0]
+    assert sums(series([*idle, 5000]), series([value], code="500"), minutes=1) == [value if counts else 0]
+
+
 def test_what_is_believed_makes_more_believable() -> None:
     """A target that was idle: ten events after one restart, and because of these 60 of another series two minutes later."""
     one = series([5000.0] * 20 + [10.0] * 4, code="200")

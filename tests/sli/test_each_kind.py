@@ -132,6 +132,15 @@ def test_an_outage_of_a_latency_has_no_latency_of_its_own(source: Memory) -> Non
     assert slow.gap_words == latency.gap_words and slow.selectors() == latency.selectors()
 
 
+def test_a_histogram_without_any_count_of_all_has_no_data(source: Memory) -> None:
+    rows = [
+        (one.labels, one.times, one.values)
+        for one in source.samples([VectorSelector("h_bucket", (Matcher("le", "!=", "+Inf"),))], 0, END).series
+    ]
+    found = EXPECTED["latency"][0].measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, 2), Scraping())
+    assert not found.has_data and found.counts.total.tolist() == [0, 0]
+
+
 def test_what_cannot_be_narrowed_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Outage has no budgets by label"):
         DOWN.narrowed(())
