@@ -132,6 +132,18 @@ def test_an_outage_of_a_latency_has_no_latency_of_its_own(source: Memory) -> Non
     assert slow.gap_words == latency.gap_words and slow.selectors() == latency.selectors()
 
 
+def test_milliseconds_become_seconds_on_samples_too(source: Memory) -> None:
+    rows = []
+    for one in source.samples([VectorSelector("h_bucket"), VectorSelector("h_count")], 0, END).series:
+        spelled = {"0.5": "500", "1": "1000", "+Inf": "+Inf"}.get(one.labels.get("le", ""))
+        rows.append(({**one.labels, **({"le": spelled} if spelled else {})}, one.times, one.values))
+    sli = Latency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
+    found = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, 2), Scraping())
+    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert found.bucket_counts.tolist() == [[80.0, 90.0, 100.0]] * 2
+    assert found.counts.errors.tolist() == [20.0, 20.0]
+
+
 def test_a_histogram_without_any_count_of_all_has_no_data(source: Memory) -> None:
     rows = [
         (one.labels, one.times, one.values)

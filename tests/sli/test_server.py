@@ -283,7 +283,21 @@ def test_events_by_series_add_up_on_a_server(part_is: str) -> None:
 
 @pytest.mark.parametrize(
     ("scrape_s", "fastest_s", "length_m", "step_s"),
-    [(30, 0, 5, 15), (60, 0, 5, 30), (15, 0, 1, 6), (30, 5, 5, 2), (300, 0, 5, 150), (300, 0, 1, 30), (1, 0, 1, 1)],
+    [
+        (30, 0, 5, 15),
+        (60, 0, 5, 30),
+        (15, 0, 1, 6),
+        (30, 5, 5, 2),
+        (300, 0, 5, 150),
+        (300, 0, 1, 30),
+        (1, 0, 1, 1),
+        (8, 0, 1, 3),
+        (11, 0, 1, 5),
+        (25, 0, 5, 10),
+        (45, 0, 5, 20),
+        (120, 0, 5, 60),
+        (200, 0, 5, 100),
+    ],
 )
 def test_falls_are_looked_for_twice_a_scrape(scrape_s: int, fastest_s: int, length_m: int, step_s: int) -> None:
     """By the largest step up to that at which tiles end too."""

@@ -182,6 +182,9 @@ def test_a_series_that_goes_on_under_another_label_is_judged_twice_for_a_while(l
         ("xxxxxx", ".xxxxx", 0),  # the first one goes on too
         ("xxxxxxxxxx..", "....xxxxxxxx", 0),  # beside each other for longer than a series is shown after its end
         ("xxxxxxxxxx..", ".....xxxxxxx", 5),
+        ("...xxx......", "xxxxxxxxxxxx", 5),  # it took over, and was taken over from, before it could be seen to end
+        ("...xxx......", "xx..........", 0),
+        ("...xxx......", "........xxxx", 0),
     ],
 )
 def test_two_series_of_which_one_takes_over(old: str, new: str, twice: int) -> None:
