@@ -378,6 +378,10 @@ class Counters:
             self._together.clear()
             if not changed:
                 break
+        for target, line in fallen:
+            # What was not believed of all events is no restart for a part of them either.
+            doubtful = line.times[line.falls[(line.believed == 0.0) & (line.values[line.falls] > 0)]]
+            self.refused[target] = np.union1d(self.refused[target], doubtful)
         return sum(float(np.sum(line.values[line.falls][line.believed == 0.0])) for _, line in fallen)
 
     def _knowing(self, target: Target) -> Counters:

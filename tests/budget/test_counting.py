@@ -116,3 +116,19 @@ def test_coverage_is_the_time_in_which_scrapes_came() -> None:
     assert [(gap.start_ms, gap.end_ms) for gap in seen.gaps] == [(600_000, 1_230_000)]
     assert coverage(seen, 0, 3_600_000) == 1 - 600_000 / 3_600_000
     assert coverage(seen, 1_800_000, 3_600_000) == 1
+
+
+def test_a_recorded_sum_that_loses_a_target_is_no_restart() -> None:
+    """Ten targets' sum gains 20 a scrape; half of them go, and it gains 10. Of the fall itself nothing is known."""
+    times = [30_000 * i for i in range(200)]
+    total = [100_000.0 + 20 * i for i in range(100)] + [50_000.0 + 10 * i for i in range(100)]
+    errors = [100.0 + i // 10 for i in range(100)] + [50.0 + i // 20 for i in range(100)]
+    rows: list[Row] = [
+        ({"__name__": name, "job": "j"}, times, values)
+        for name, values in (("job:r:sum", total), ("job:e:sum", errors))
+    ]
+    sli = Ratio(VectorSelector("job:r:sum"), VectorSelector("job:e:sum"), "errors")
+    found = count(sli, Samples.from_series(rows), Grid(6_000_000, 60_000, 100))
+    assert found.total.sum() == 99 * 20 + 99 * 10
+    assert found.errors.sum() == 9 + 4
+    assert found.seen.doubt_events == 50_000

@@ -532,6 +532,17 @@ def test_the_past_is_made_of_the_steps_before() -> None:
     assert beside(replace(now, invalid=(Note("x", "y"),)), None, HOUR).earlier is None
 
 
+def test_a_window_of_which_nothing_is_there_has_no_figures() -> None:
+    """The service is two hours old: of the hour before this one it has all, of the one a week ago nothing."""
+    slo = replace(by_route("1h"), by=())
+    source = routes(Memory, 1, hours=2)
+    [found] = with_past([evaluate(slo, source, END)], source, 7 * DAY)
+    assert found.earlier is not None and found.previous is not None
+    assert (found.previous.total, found.previous.coverage) == (600, 1.0)
+    assert (found.earlier.state, found.earlier.sli, found.change) == (State.NO_DATA, None, None)
+    assert found.earlier.coverage < 0.02 and found.previous.has_data
+
+
 def test_an_invalid_hour_of_the_past_is_none_of_the_present() -> None:
     calls: list[int] = []
     bad = replace(budget([1.0], [10.0]), invalid=(Note("impossible", "x"),))

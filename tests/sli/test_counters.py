@@ -233,6 +233,25 @@ def test_a_slow_series_is_not_gone_before_its_next_scrape() -> None:
     assert (found.continued, found.born) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "goes_on"),
+    [
+        (120, 30, True),  # the old one was due every two minutes
+        (30, 120, True),
+        (30, 30, False),  # four scrapes late it is another process
+    ],
+)
+def test_a_relabelled_instance_goes_on_within_a_scrape(before_s: int, after_s: int, goes_on: bool) -> None:
+    """50 events a minute; the new name is first seen two minutes after the old one, 100 events later."""
+    begins = END - 2 * after_s * 1000
+    old = series([10_000 + 50 * before_s / 60 * n for n in range(31)], begins - 120_000, before_s * 1000, instance="a")
+    first = float(old.values[-1]) + 100
+    new = series([first + 50 * after_s / 60 * n for n in range(3)], END, after_s * 1000, instance="b")
+    found = tally(old, new, minutes=2 * after_s // 60 + 1)
+    assert found.sums.sum() == (100 if goes_on else 0) + 100 * after_s / 60
+    assert (found.continued, found.doubt) == ((1, 0) if goes_on else (0, first))
+
+
 def test_values_below_zero_are_none_of_a_counters() -> None:
     found = tally(series([10, -5, 13, 15]), minutes=3)
     assert (found.sums.tolist(), found.dropped, found.resets) == ([0, 3, 2], 1, 0)

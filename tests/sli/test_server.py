@@ -7,7 +7,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from slo.promql.ast import Matcher, VectorSelector
+from slo.errors import PromqlError
+from slo.promql.ast import Matcher, MatrixSelector, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli import stepwise
 from slo.sli.base import Measured, Scraping
@@ -16,6 +17,7 @@ from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.stepwise import _summed, part_tile, too_many
+from slo.sli.tiles import Tile, matrix
 from slo.source import Matrix, MatrixSeries
 from slo.window import DAY, HOUR, MINUTE
 from tests.memory import Memory, Server
@@ -277,3 +279,67 @@ def test_events_by_series_add_up_on_a_server(part_is: str) -> None:
     assert sum(part.total for part in parts) == 2400
     local = sli.parts(Memory(Samples.from_series(rows), END), END - 2 * HOUR, END, Scraping())
     assert local is not None and sum(part.errors for part in local) == 240
+
+
+@pytest.mark.parametrize(
+    ("scrape_s", "fastest_s", "length_m", "step_s"),
+    [(30, 0, 5, 15), (60, 0, 5, 30), (15, 0, 1, 6), (30, 5, 5, 2), (300, 0, 5, 150), (300, 0, 1, 30), (1, 0, 1, 1)],
+)
+def test_falls_are_looked_for_twice_a_scrape(scrape_s: int, fastest_s: int, length_m: int, step_s: int) -> None:
+    """By the largest step up to that at which tiles end too."""
+    tile = Tile(length_m * MINUTE, scrape_ms=scrape_s * 1000, fastest_ms=fastest_s * 1000)
+    assert tile.step_ms == step_s * 1000
+
+
+def test_the_last_few_scrapes_are_those_of_the_slowest_targets_too() -> None:
+    assert Tile(MINUTE).recent_ms == 75_000
+    assert Tile(MINUTE, scrape_ms=60_000).recent_ms == 150_000
+    assert Tile(MINUTE, slowest_ms=330_000).recent_ms == 330_000
+
+
+def test_the_labels_of_targets_and_jobs() -> None:
+    tile = Tile(MINUTE, by=("route", "job"), target=("job", "zone", "instance"))
+    assert tile.targets == ("job", "zone", "instance", "route")
+    assert tile.jobs == ("job", "zone", "route")
+
+
+def test_a_selector_is_read_earlier_unless_it_is_fixed() -> None:
+    assert matrix(VectorSelector("x", offset_ms=1000), MINUTE, 500) == MatrixSelector(VectorSelector("x", offset_ms=1500), MINUTE)  # fmt: skip
+    with pytest.raises(PromqlError, match="fixed in time by @"):
+        matrix(VectorSelector("x", at=5), MINUTE, 0)
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_targets_of_a_job_are_born_by_what_the_busiest_has() -> None:
+    """a has 9 events a scrape, 180 in ten minutes; b begins in the middle with as many as is possible, or more."""
+    for first, believed in ((50.0, True), (5000.0, False)):
+        labels, times, values = counter(9, 30, code="200", instance="b")
+        found = measured(server(counter(9, 400, code="200"), (labels, times, values - 1000 + first)), steps=12).counts
+        assert found.total.sum() == 12 * 90 + 29 * 9 + (first if believed else 0)
+        assert (found.seen.born, found.seen.doubt_events) == ((1, 0) if believed else (0, first))
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_restart_counts_from_zero() -> None:
+    """The new process has had 40 at its first scrape."""
+    labels, times, values = counter(9, 400)
+    values[-50:] = 40 + 9 * np.arange(50)
+    assert measured(server((labels, times, values))).counts.total.sum() == 11 * 90 + 81 + 40
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_sum_that_lost_a_part_has_not_restarted() -> None:
+    """It still has 4,000: the step in which that is seen has nothing of it, the others what they had."""
+    labels, times, values = counter(9, 400)
+    values[-50:] = 4000 + 9 * np.arange(50)
+    values[:-50] += 4000
+    assert measured(server((labels, times, values))).counts.total.sum() == 11 * 90
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize("at", range(-14, -3))
+def test_a_restart_at_any_place_of_a_step(at: int) -> None:
+    labels, times, values = counter(9, 400)
+    values[at:] = 4 + 9 * np.arange(-at)
+    found = measured(server((labels, times, values)), steps=12).counts
+    assert found.total.sum() == 12 * 90 - 9 + 4

@@ -18,6 +18,7 @@ from slo.sli.outage import Outage
 from slo.sli.probe import Probe
 from slo.sli.slices import _twice, continued, stretches, too_long
 from slo.sli.threshold import Threshold
+from slo.sli.tiles import Tile
 from slo.window import MINUTE
 from tests.memory import Memory
 
@@ -205,6 +206,16 @@ def test_an_outage_that_is_over_in_time_is_good() -> None:
         (minute[10] - MINUTE, minute[14]),
     )
     assert not found.bounds.size and not found.bucket_counts.size
+
+
+@pytest.mark.parametrize("lag", [0, 5 * MINUTE])
+def test_as_promql_too_where_scrapes_come_at_the_edges_of_slices(lag: int) -> None:
+    """The same; a value at the end of a slice is of it."""
+    source = gauge({"a": [1] * 6 + [0] * 2 + [1] * 2 + [0] * 5 + [1] * 5})
+    tile = Tile(5 * MINUTE, lag, scrape_ms=MINUTE)
+    for node, expected in ((outage(3).errors_tile(tile), [0, 3, 0]), (outage(3).total_tile(tile), [5, 5, 5])):
+        [(_, values)] = source.query_range(node, END - 10 * MINUTE + lag, END + lag, 5 * MINUTE).series
+        assert values.tolist() == expected
 
 
 def test_an_outage_is_as_old_as_it_was_before_the_steps_began() -> None:
