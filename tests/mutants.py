@@ -425,7 +425,15 @@ def _in_child(root: Path, arguments: Sequence[str], output: Path, watched: Path 
         watch = _Watch(root)
         code = int(
             pytest.main(
-                ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants", "--tb=short", *arguments],
+                [
+                    "-q",
+                    "-p",
+                    "no:cacheprovider",
+                    "-W",
+                    "error::RuntimeWarning",
+                    "--hypothesis-profile=mutants",
+                    *arguments,
+                ],
                 [watch] if watched else [],
             )
         )
@@ -495,9 +503,9 @@ def _copy(to: Path) -> None:
     shutil.copytree(ROOT, to, ignore=skipped, dirs_exist_ok=True)
 
 
-def _tests(root: Path, work: Path) -> list[Case]:
+def _tests(root: Path, work: Path, names: Sequence[str]) -> list[Case]:
     """All tests, and what they reach."""
-    there = [name for name in TESTS if (root / name).exists()]
+    there = [name for name in names if (root / name).exists()]
     run(root, [*there, *SKIPPED], work / "first.txt", 3600, work / "tests.json")
     rows = json.loads((work / "tests.json").read_text())
     tests = [
@@ -509,12 +517,12 @@ def _tests(root: Path, work: Path) -> list[Case]:
     return tests
 
 
-def check(mutants: Sequence[Mutant], seconds: float, work: Path) -> Iterator[tuple[Mutant, str]]:
+def check(mutants: Sequence[Mutant], names: Sequence[str], seconds: float, work: Path) -> Iterator[tuple[Mutant, str]]:
     """Each mutant, and how it died; "" where it survives."""
     root = work / "tree"
     _copy(root)
     _preload()
-    tests = _tests(root, work)
+    tests = _tests(root, work, names)
     stamp = time.time_ns()
     for number, mutant in enumerate(mutants):
         path = root / mutant.file
@@ -538,6 +546,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=200, help="how many mutants are drawn")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of tests for one mutant")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="files and directories of tests, if not all of them")
     parser.add_argument("--line", type=int, help="only the mutants of one line")
     given = parser.parse_args()
     every = [one for one in collect(patterns=given.patterns) if given.line in (None, one.line)]
@@ -547,7 +556,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     survived, died = [], 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as work:
-        for number, (mutant, how) in enumerate(check(mutants, given.seconds, Path(work)), 1):
+        for number, (mutant, how) in enumerate(check(mutants, given.tests, given.seconds, Path(work)), 1):
             if how:
                 died += 1
             else:

@@ -172,6 +172,14 @@ def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: 
         ("30d", "0.001", 300, ["page 1h/10m 14.4", "page 6h/30m 6", "ticket 1d/2h 3", "ticket 3d/6h 1"]),
         # Of a budget of a tenth 1 h would need 144 % errors; at 80 % it is 2 % of 30 d × 0.1 ÷ 0.8.
         ("30d", "0.1", 30, ["page 1h48m/9m 8", "page 6h/30m 6", "ticket 1d/2h 3", "ticket 3d/6h 1"]),
+        # A tenth of the budget within 3 d of 27 d is a burn rate of 0.9; of 26 d it would be less.
+        ("27d", "0.001", 30, ["page 1h/5m 12.96", "page 6h/30m 5.4", "ticket 1d/2h 2.7", "ticket 3d/6h 0.9"]),
+        (
+            "26d",
+            "0.001",
+            30,
+            ["page 1h/5m 12.48", "page 6h/30m 5.2", "ticket 1d/2h 2.6", "ticket 2d14h25m/5h15m 0.9997"],
+        ),
         # A tenth of 7 d are 16 h 48 m, where the tickets meet, rounded up to 5 m.
         ("7d", "0.001", 30, ["page 1h/5m 3.36", "page 6h/30m 1.4", "ticket 16h50m/1h25m 0.998"]),
         # Below a week all windows shrink with the period; from 12 h on they are whole tiles of 5 m.

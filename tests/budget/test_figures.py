@@ -68,6 +68,22 @@ def test_only_the_steps_of_the_period_count() -> None:
     assert one.start == AT - timedelta(minutes=15) and one.end == AT
 
 
+@pytest.mark.parametrize("event", [1.0, 0.5, 1e-3])
+def test_a_single_event_is_traffic(event: float) -> None:
+    """Counted by an expression it may be a part of one."""
+    bad, good = budget([event], [event]), budget([0.0], [event])
+    assert (bad.consumed, bad.error_ratio, bad.sli, bad.burn_rate(STEP)) == (pytest.approx(10), 1, 0, pytest.approx(10))
+    assert (good.consumed, good.remaining, good.error_ratio, good.sli, good.burn_rate(STEP)) == (0, 1, 0, 1, 0)
+    assert bad.timeline["error_ratio"].tolist() == [1] and good.timeline["error_ratio"].tolist() == [0]
+    assert bad.timeline["budget_remaining"].tolist() == [pytest.approx(-9)]
+    assert (bad.state, good.state) == (State.EXHAUSTED, State.HEALTHY)
+    assert "no-traffic" not in [note.code for note in bad.notes]
+    assert Incident(AT, AT, event, event, 1.0).error_ratio == 1
+    [share] = {one.error_ratio for found in break_down([Part({"a": "1"}, event, event), Part({"a": "2"}, 0, 0)])
+               for one in found.shares if one.total}  # fmt: skip
+    assert share == 1
+
+
 def test_the_timeline_ends_with_what_remains() -> None:
     line = budget([9, 1, 2, 3], [10, 20, 0, 40], before=1).timeline
     assert line["errors"].tolist() == [1, 2, 3] and line["total"].tolist() == [20, 0, 40]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from slo.budget.forecast import CONFIDENCE, Floats, Forecast, forecast
+from slo.budget.forecast import CONFIDENCE, Floats, Forecast, _student, forecast, pace_length
 from slo.window import DAY
 
 END = datetime(2026, 11, 20, tzinfo=UTC)
@@ -32,6 +32,12 @@ def test_an_even_pace_is_as_sure_as_its_count() -> None:
     assert found.earliest is not None and found.latest is not None
     assert found.earliest < found.at < found.latest
     assert found.earliest - END == pytest.approx(timedelta(days=15 / found.high), abs=timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(11, 1.363430), (20, 1.325341), (40, 1.303077)])
+def test_students_quantile(freedom: int, quantile: float) -> None:
+    """Of 90 %, from tables; the expansion is good to the third power of what is left out."""
+    assert _student(freedom) == pytest.approx(quantile, abs=0.3 / freedom**3)
 
 
 def test_one_burst_makes_it_unsure() -> None:
@@ -86,3 +92,28 @@ def test_the_range_holds_the_true_pace_as_often_as_it_says(bursts: float) -> Non
         found = told(errors, total)
         hit += found.low <= rate / 0.001 <= found.high
     assert hit / 600 == pytest.approx(CONFIDENCE, abs=0.08)
+
+
+def test_the_pace_is_that_of_a_tenth_of_the_window() -> None:
+    """Three days at most, a step at least."""
+    assert [pace_length(days * DAY, 1000) for days in (7, 30, 90)] == [7 * DAY // 10, 3 * DAY, 3 * DAY]
+    assert pace_length(5000, 1000) == 1000
+
+
+def test_a_single_step_is_as_sure_as_its_count() -> None:
+    """Four errors of 1,000 events: Poisson's deviation of two, and Student's quantile for one degree of freedom."""
+    found = forecast(
+        np.array([4.0]), np.array([1000.0]), error_budget=0.004, remaining=0.5, period_ms=DAY, pace_ms=DAY, end=END,
+        until=None,
+    )  # fmt: skip
+    assert found is not None
+    assert found.pace == pytest.approx(1) and found.at is None  # at a burn rate of 1 the budget lasts
+    assert found.high - found.pace == pytest.approx(_student(1) * 2 / 4)
+    assert found.low == pytest.approx(max(0.0, 1 - _student(1) * 2 / 4))
+
+
+def test_the_end_is_no_farther_than_ten_windows() -> None:
+    """All of the budget left at a pace a little over 1 on a calendar window without an end: at most so far ahead."""
+    errors, total = np.full(STEPS, 1.0), np.full(STEPS, 1e5)  # a hundredth of the pace
+    found = told(errors, total, remaining=1.0, until=END + timedelta(days=3000))
+    assert found.at is not None and found.at - END == timedelta(days=300)

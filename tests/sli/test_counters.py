@@ -113,6 +113,14 @@ def test_a_restart_that_the_busiest_of_its_job_could_have_had_is_believed() -> N
         assert found.sums.tolist() == [10 + (after if counts else 0)]
 
 
+def test_what_is_believed_makes_more_believable() -> None:
+    """A target that was idle: ten events after one restart, and because of these 60 of another series two minutes later."""
+    one = series([5000.0] * 20 + [10.0] * 4, code="200")
+    for after, counts in ((60.0, True), (61.0, False)):
+        found = tally(one, series([8000.0] * 22 + [after] * 2, code="500"), minutes=4)
+        assert found.sums.tolist() == [10, 0, after if counts else 0, 0]
+
+
 def test_another_jobs_traffic_says_nothing() -> None:
     other = series([10.0 * n for n in range(21)], instance="b", job="other")
     assert sums(series([5000.0] * 20 + [300.0]), other, minutes=1) == [10]

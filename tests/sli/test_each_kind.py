@@ -93,6 +93,11 @@ def test_what_it_counts(source: Memory, name: str) -> None:
     assert found.has_data and not found.invalid
     assert found.counts.errors.tolist() == pytest.approx(errors)
     assert found.counts.total.tolist() == pytest.approx(total)
+    parts = found.counts.parts
+    assert (parts is not None) is sli.has_breakdown
+    if parts is not None:
+        assert sum(part.errors for part in parts) == sum(errors)
+        assert sum(part.total for part in parts) == sum(total)
 
 
 @pytest.mark.parametrize("lag", [0, MINUTE])
@@ -114,6 +119,17 @@ def test_narrowed_to_one_target(source: Memory, name: str) -> None:
         assert type(one) is type(sli)
         whole += float(one.measure(source, Grid(END, STEP, STEPS), Scraping()).counts.total.sum())
     assert whole == sum(total)
+
+
+def test_an_outage_of_a_latency_has_no_latency_of_its_own(source: Memory) -> None:
+    latency = EXPECTED["latency"][0]
+    assert latency.measure(source, Grid(END, STEP, STEPS), Scraping()).bucket_counts.size
+    slow = Outage(latency, "latency", 3 * MINUTE, Decimal("0.2"), MINUTE)
+    found = slow.measure(source, Grid(END, STEP, STEPS), Scraping())
+    assert (found.bounds.size, found.bucket_counts.size) == (0, 0)
+    # A fifth of the requests is slow all the while.
+    assert found.counts.errors.tolist() == [5.0] * 8
+    assert slow.gap_words == latency.gap_words and slow.selectors() == latency.selectors()
 
 
 def test_what_cannot_be_narrowed_says_so() -> None:
@@ -147,6 +163,20 @@ def test_its_parts_add_up(source: Memory, name: str) -> None:
 def test_what_it_can(name: str, takes_by: bool, slice_ms: int | None, labels: set[str]) -> None:
     sli = EXPECTED[name][0]
     assert (sli.takes_by, sli.slice_ms, set(sli.kind_labels)) == (takes_by, slice_ms, labels)
+
+
+def test_what_sets_a_kind_apart() -> None:
+    kinds = {name: sli for name, (sli, *_) in EXPECTED.items()}
+
+    def those(attribute: str) -> set[str]:
+        return {name for name, sli in kinds.items() if getattr(sli, attribute)}
+
+    assert those("has_breakdown") == {"ratio", "ratio of good", "latency", "probe", "threshold", "freshness"}
+    assert those("by_expression") == {"raw", "raw rate"}
+    assert those("takes_percentile") == {"latency"}
+    assert those("of_another") == {"outage"}
+    native = NativeLatency(VectorSelector("h"), Decimal("0.5"))
+    assert native.by_expression and not native.has_breakdown and native.simulated == "not"
 
 
 @pytest.mark.parametrize(

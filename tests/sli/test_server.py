@@ -293,6 +293,7 @@ def test_falls_are_looked_for_twice_a_scrape(scrape_s: int, fastest_s: int, leng
 
 def test_the_last_few_scrapes_are_those_of_the_slowest_targets_too() -> None:
     assert Tile(MINUTE).recent_ms == 75_000
+    assert Tile(MINUTE).step_ms == 15_000
     assert Tile(MINUTE, scrape_ms=60_000).recent_ms == 150_000
     assert Tile(MINUTE, slowest_ms=330_000).recent_ms == 330_000
 
