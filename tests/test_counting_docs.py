@@ -19,7 +19,7 @@ from slo.promql.samples import Samples
 from slo.spec.load import loads
 from slo.window import DAY, MINUTE, SECOND
 from tests.cli.test_cli import slo
-from tests.contract.paths import Memory
+from tests.memory import Memory
 
 PAGE = Path(__file__).parent.parent / "docs" / "counting.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -284,7 +284,7 @@ class _Compiler:
         limit = MOST if self.slo.by else 0
         return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines, limit)
 
-    def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:
+    def _record(self, name: str, expr: Node | Deferred, labels: Mapping[str, str] | None = None) -> Recording:
         return Recording(name, expr, self.identity if labels is None else labels)
 
     def _series(self, name: str) -> VectorSelector:
@@ -300,7 +300,7 @@ class _Compiler:
         traffic like the rest of it and without errors: `tiles × mean` instead of the sum. So five minutes of history
         don't pass for three days, and a real outage fires as soon as its errors would have had to do in full history.
         """
-        expr = window_ratio(self.names, self.slo, window_ms, tile_ms)
+        expr = Deferred(lambda: window_ratio(self.names, self.slo, window_ms, tile_ms))
         return self._record(n.error_ratio_name(window_ms), expr, self.names.ratio_labels(self.slo, window_ms))
 
     def _current(self, window_ms: int) -> Recording:

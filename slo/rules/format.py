@@ -71,23 +71,30 @@ def _groups(groups: Iterable[RuleGroup], pad: str) -> Iterable[str]:
         yield f"{pad}  limit: {group.limit}\n" if group.limit else ""
         yield f"{pad}  rules:\n"
         for rule in group.rules:
-            yield _rule(rule, pad + "    ")
+            # In pieces: texts of tiles are long, and putting them together more than once takes a while.
+            yield from _rule(rule, pad + "    ")
 
 
-def _rule(rule: Rule, pad: str) -> str:
+def _rule(rule: Rule, pad: str) -> tuple[str, ...]:
+    """The text of a rule, in pieces."""
     inner = pad + "  "
     match rule:
         case Recording():
-            head = f"{pad}- record: {scalar(rule.name)}\n{inner}expr: {_expression(rule, inner)}\n"
-            return head + f"{inner}labels:\n{_labels(tuple(rule.labels.items()), inner + '  ')}"
+            head = f"{pad}- record: {_key(rule.name)}\n{inner}expr: "
+            return (
+                head,
+                _expression(rule, inner),
+                f"\n{inner}labels:\n",
+                _labels(tuple(rule.labels.items()), inner + "  "),
+            )
         case AlertRule():
-            head = f"{pad}- alert: {scalar(rule.name)}\n{inner}expr: {_expression(rule, inner)}\n"
+            head = f"{pad}- alert: {scalar(rule.name)}\n{inner}expr: "
             wait = f"{inner}for: {format_duration(rule.for_ms)}\n" if rule.for_ms else ""
             wait += f"{inner}keep_firing_for: {format_duration(rule.keep_firing_ms)}\n" if rule.keep_firing_ms else ""
             labels = f"{inner}labels:\n{_labels(tuple(rule.labels.items()), inner + '  ')}"
             labels = labels if rule.labels else ""
             annotations = f"{inner}annotations:\n{_mapping(rule.annotations, inner + '  ')}" if rule.annotations else ""
-            return head + wait + labels + annotations
+            return head, _expression(rule, inner), "\n", wait + labels + annotations
 
 
 @dataclass(frozen=True, slots=True)

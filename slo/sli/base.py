@@ -113,6 +113,7 @@ class Sli(ABC):
     takes_percentile: ClassVar[bool] = False  # whether its objective may be written as `p95 < 500ms`
     of_another: ClassVar[bool] = False  # whether it is made of another SLO's SLI, and so read after the others
     simulated: ClassVar[Simulated] = "not"
+    not_simulated: ClassVar[str] = "nothing is known of how its series come about"
 
     @classmethod
     @abstractmethod

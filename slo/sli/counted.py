@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from slo.promql.ast import Aggregate, Node, VectorSelector
+from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.sli.base import Measured, Note, Reader, Scraping, Sli
 from slo.sli.counters import Tally
@@ -70,7 +70,8 @@ class CountedSli(Sli):
         """The same of a server: what matches nothing at any of many moments."""
         every = max(grid.step_ms, (grid.end_ms - grid.start_ms) // _LOOKS)
         for key, one in self.named().items():
-            there = reader.query_range(Aggregate("count", one), grid.start_ms + every, grid.end_ms, every)
+            seen = Call("last_over_time", (MatrixSelector(one, every),))
+            there = reader.query_range(Aggregate("count", seen), grid.start_ms + every, grid.end_ms, every)
             if not there.series:
                 return (unmatched(key, one, reader, grid),)
         return ()

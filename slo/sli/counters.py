@@ -559,9 +559,14 @@ class Counters:
         for group in np.split(by_start, np.flatnonzero(np.diff(starts[by_start])) + 1):
             at_ms = int(starts[group[0]])
             interval = max(lines[number].interval_ms for number in of_line[group].tolist())
-            cold = at_ms <= start + _PAUSE * max(interval, known.interval_ms)
+            usually = max(interval, known.interval_ms)
+            cold = at_ms <= start + _PAUSE * usually
             if cold and not joins:
-                continue
+                # The second scrape shows a few events that are new, or another scraper's series with all their lives.
+                few = sum(float(lines[number].values[0]) for number in of_line[group].tolist()) <= FEW_EVENTS
+                if at_ms <= start + _SCRAPE * usually or not few:
+                    continue
+                cold = False
             if cold and target in knowing.renamed and at_ms == start:
                 old = self.targets.get(knowing.renamed[target])
                 before_it = _lasts(old, self._by) if old is not None else {}

@@ -25,6 +25,7 @@ class NativeLatency(Sli):
 
     key: ClassVar[str] = "latency"  # with `native: true`
     by_expression: ClassVar[bool] = True
+    not_simulated: ClassVar[str] = "recordings hold no native histograms; use a classic one"
 
     histogram: VectorSelector
     threshold_seconds: Decimal

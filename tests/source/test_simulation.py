@@ -102,7 +102,7 @@ CASES = {
             """ratio: {good: 'took_seconds_bucket{job="a",le="1"}', total: 'took_seconds_count{job="a"}'}""",
             """latency: {histogram: 'took_seconds{job="a"}', threshold: 250ms}""",
         ),
-        minus(named("took_seconds_count"), named("took_seconds_bucket", le="1")),
+        minus(named("took_seconds_count"), named("took_seconds_bucket", le="1.0")),
         named("took_seconds_count"),
     ),
     "raw": Case(

@@ -141,7 +141,7 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
                     else:
                         gauges.setdefault(metric, []).append((slo, sli))
             case "not":
-                raise cannot(slo, f"recordings hold no samples for a {type(sli).__name__}; use a classic histogram")
+                raise cannot(slo, sli.not_simulated)
     for metric, users in latencies.items():
         interval = min(slo.scrape_interval_ms for slo, _ in users)
         world.histograms[metric] = Histogram(tuple(sli.histogram for _, sli in users), interval)
