@@ -565,6 +565,8 @@ def main() -> int:
             else:
                 survived.append(mutant)
                 print(f"{number}/{len(mutants)} survives  {mutant}", flush=True)
+            if number % 20 == 0:
+                print(f"{number}/{len(mutants)}: {died} died", flush=True)
     print(f"\n{len(survived)} survive:")
     for mutant in sorted(survived, key=str):
         print(f"  {mutant}")
