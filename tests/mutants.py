@@ -4,7 +4,7 @@
     python -m tests.mutants --sample 60 --seed 7 'slo/budget/*'
 
 It works in a copy of the tree. First all tests run once, to see which lines each of them reaches. A mutant is then held
-against the tests that reach its statement, one of each test function first, up to some seconds of them. It dies where
+against the tests that reach its statement, each way through the file first, up to some seconds of them. It dies where
 one fails, cannot be collected or takes far too long. What survives is printed with its place; so is the score.
 
 Not changed are: annotations, decorators, docstrings, texts and messages, asserts, what only type checkers read, and the places in
@@ -476,21 +476,25 @@ def run(root: Path, arguments: Sequence[str], output: Path, seconds: float, watc
 
 
 def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
-    """The tests that could kill a mutant: one of each test function first, quick ones first, up to so many seconds."""
+    """The tests that could kill a mutant, up to so many seconds of them: first, of each test function, one for each way
+    that it takes through the file; quick ones first."""
+    low, high = mutant.reach or (0, sys.maxsize)
 
     def reaches(test: Case) -> bool:
-        lines = test.reached.get(mutant.file, set())
-        low, high = mutant.reach or (0, sys.maxsize)
-        return any(low <= line <= high for line in lines)
+        return any(low <= line <= high for line in test.reached.get(mutant.file, ()))
 
     reached = [test for test in tests if test.passed and reaches(test)]
+    if mutant.reach is None:
+        # What is there as soon as the file is imported may be looked at without a call.
+        beside = {test.name.split("::")[0] for test in reached}
+        reached = [test for test in tests if test.passed and test.name.split("::")[0] in beside]
     reached.sort(key=lambda test: test.seconds)
-    turn: dict[str, int] = {}
+    turn: dict[tuple[str, frozenset[int]], int] = {}
     ordered = []
     for test in reached:
-        function = test.name.split("[")[0]
-        turn[function] = turn.get(function, 0) + 1
-        ordered.append((turn[function], test))
+        way = test.name.split("[")[0], frozenset(test.reached.get(mutant.file, ()))
+        turn[way] = turn.get(way, 0) + 1
+        ordered.append((turn[way], test))
     ordered.sort(key=lambda one: one[0])
     found: list[Case] = []
     spent = 0.0
@@ -565,6 +569,8 @@ def main() -> int:
             else:
                 survived.append(mutant)
                 print(f"{number}/{len(mutants)} survives  {mutant}", flush=True)
+            if number % 20 == 0:
+                print(f"{number}/{len(mutants)}: {died} died", flush=True)
     print(f"\n{len(survived)} survive:")
     for mutant in sorted(survived, key=str):
         print(f"  {mutant}")

@@ -81,7 +81,10 @@ def test_tests_that_reach_the_place_are_chosen_one_of_each_function_first() -> N
     assert [test.name for test in chosen(mutant, tests, 100)] == ["t::a[2]", "t::c", "t::a[1]"]
     assert [test.name for test in chosen(mutant, tests, 5)] == ["t::a[2]", "t::c"]
     imported = Mutant("f", 1, 0, 0, "", "", None)
-    assert [test.name for test in chosen(imported, tests, 100)] == ["t::a[2]", "t::b", "t::c", "t::a[1]"]
+    assert [test.name for test in chosen(imported, tests, 100)] == ["t::e", "t::a[2]", "t::b", "t::c", "t::a[1]"]
+    other = Case("t::a[3]", 5.0, True, {"f": {7, 8}})  # another way through the file
+    assert [test.name for test in chosen(mutant, [*tests, other], 9)] == ["t::a[2]", "t::c", "t::a[1]"]
+    assert [test.name for test in chosen(mutant, [*tests, other], 10)] == ["t::a[2]", "t::c", "t::a[3]"]
     assert chosen(Mutant("f", 9, 0, 0, "", "", (9, 9)), tests, 100) == []
 
 

@@ -78,7 +78,7 @@ def test_a_single_event_is_traffic(event: float) -> None:
     assert bad.timeline["error_ratio"].tolist() == [1] and good.timeline["error_ratio"].tolist() == [0]
     assert bad.timeline["budget_remaining"].tolist() == [pytest.approx(-9)]
     assert (bad.state, good.state) == (State.EXHAUSTED, State.HEALTHY)
-    assert "no-traffic" not in [note.code for note in bad.notes]
+    assert [note.code for note in good.notes] == ["low-traffic"]
     assert Incident(AT, AT, event, event, 1.0).error_ratio == 1
     [share] = {one.error_ratio for found in break_down([Part({"a": "1"}, event, event), Part({"a": "2"}, 0, 0)])
                for one in found.shares if one.total}  # fmt: skip
@@ -605,6 +605,12 @@ def test_what_cannot_be_believed_by_definition_is_not_asked_for() -> None:
     one = evaluate(slo, source, END)
     assert one.state is State.INVALID and source.asked == []
     assert [(note.code, note.text) for note in one.invalid] == [("definition", "two buckets are one")]
+
+
+def test_without_traffic_nothing_of_the_budget_is_known_at_any_time() -> None:
+    line = budget([0, 0], [0, 0]).timeline
+    assert line[["error_ratio", "sli", "budget_remaining"]].isna().all(axis=None)
+    assert line["total"].tolist() == [0, 0]
 
 
 def test_an_sli_without_latencies_has_an_empty_table_of_them() -> None:

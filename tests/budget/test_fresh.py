@@ -235,6 +235,8 @@ def test_many_that_began_together_are_told_once() -> None:
         "s/a, s/b: data begins 19 Nov 23:00 UTC (0.13% of 30d, 0.59% of 7d)",
         "s/c: data begins 19 Nov 18:00 UTC (0.83% of the window)",
     ]
+    windows = [shop(window, window, HOUR) for window in ("30d", "1w", "28d", "90d", "10d")]
+    assert str(said_once(windows)[0]).endswith("(0.13% of 30d, 0.59% of 7d, 0.14% of 28d, 0.04% of 90d)")
     text = to_markdown(mixed, title="Review", generated=NOW)
     assert text.count("data begins") == 2
     page = render(budgets, title="Review", generated=NOW)

@@ -12,7 +12,8 @@ from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.parse import parse
 from slo.promql.samples import Samples
 from slo.sli.base import Scraping, Sli
-from slo.sli.counts import Grid
+from slo.sli.counted import CountedSli
+from slo.sli.counts import TARGET_LABELS, Grid
 from slo.sli.freshness import Freshness
 from slo.sli.latency import Latency, _while_there
 from slo.sli.native_latency import NativeLatency
@@ -167,6 +168,16 @@ def test_its_parts_add_up(source: Memory, name: str) -> None:
     assert sum(part.errors for part in parts) == sum(errors[2:])
     assert sum(part.total for part in parts) == sum(total[2:])
     assert sli.has_breakdown and not sli.by_expression
+
+
+@pytest.mark.parametrize("name", ["ratio", "ratio of good", "latency", "probe"])
+def test_by_series_all_steps_count_unless_some_are_asked_for(source: Memory, name: str) -> None:
+    sli, errors, _ = EXPECTED[name]
+    assert isinstance(sli, CountedSli)
+    samples = source.samples(sli.selectors(), 0, END)
+    for first, more in ((0, {}), (3, {"first": 3})):
+        parts = sli.count(samples, Grid(END, STEP, STEPS), TARGET_LABELS, **more).counts.parts
+        assert parts is not None and sum(part.errors for part in parts) == sum(errors[first:])
 
 
 @pytest.mark.parametrize(
