@@ -23,7 +23,7 @@ import numpy as np
 from slo.errors import RecordingError
 from slo.files import replaced
 from slo.promql.ast import Node, VectorSelector, walk
-from slo.promql.samples import Samples
+from slo.promql.samples import Samples, Series
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,11 +228,16 @@ class Recording:
                 for series in self._group(group).select(selector):
                     found.setdefault(id(series), series)
         cut = []
+        parts: dict[int, tuple[int, int, Any]] = {}
         for series in found.values():
-            low, high = np.searchsorted(series.times, [start_ms, end_ms + 1])
+            if id(series.times) not in parts:
+                low, high = np.searchsorted(series.times, [start_ms, end_ms + 1]).tolist()
+                parts[id(series.times)] = low, high, series.times[low:high]
+            # Series of one target go on holding the same array.
+            low, high, times = parts[id(series.times)]
             if high > low:
-                cut.append((series.labels, series.times[low:high], series.values[low:high]))
-        return Samples.from_series(cut)
+                cut.append(Series(series.labels, times, series.values[low:high]))
+        return Samples(cut)
 
     def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
         """The expression at each step, by the embedded engine. Raises PromqlError, RecordingError."""

@@ -27,7 +27,7 @@ def shown(values: dict[int, float], start: float = 10_000) -> np.ndarray:
 def dropped(*lines: np.ndarray, times: np.ndarray = TIMES, restarts: list[int] | None = None) -> list[list[int]]:
     """Of each series the minutes of the samples that are left out."""
     known = None if restarts is None else MINUTE * np.array(restarts, dtype=np.int64)
-    kept, _ = without_glitches([(times, values) for values in lines], known)
+    kept, _ = without_glitches([(times, values, falls_of(values)) for values in lines], known)
     return [[] if keep is None else np.flatnonzero(~keep).tolist() for keep in kept]
 
 
@@ -58,7 +58,7 @@ def test_a_value_that_a_burst_may_have_had_stays() -> None:
 def test_what_does_not_come_back_is_a_restart() -> None:
     values = steady()
     values[AT:] = 10.0 * np.arange(SIZE - AT)
-    kept, restarts = without_glitches([(TIMES, values)])
+    kept, restarts = without_glitches([(TIMES, values, falls_of(values))])
     assert kept == [None] and restarts.tolist() == [AT * MINUTE]
     # It comes back, but below where it was: two processes, or more.
     lower = shown({AT: 0.0})
