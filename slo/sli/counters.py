@@ -223,7 +223,7 @@ class _Scraped:
     def up_to(self, at_ms: Ints) -> Floats:
         """What was counted up to each of many moments."""
         place = np.searchsorted(self.scrapes, at_ms, side="right")
-        return np.where(place > 0, self._sums[np.maximum(place, 1) - 1], 0.0)
+        return np.where(place > 0, self._sums[place - 1], 0.0)
 
     def lately_at(self, up_to_ms: Ints) -> Floats:
         """`lately` at many moments."""

@@ -66,7 +66,7 @@ def without_glitches(
         return [None] * len(lines), np.unique(np.concatenate(at))
     fallen = [when[~one.shaped] for when, one in zip(at, found, strict=True)]
     real = np.unique(np.concatenate([*fallen, *([] if restarts is None else [restarts])]))
-    evident = np.setdiff1d(_mostly_evident(lines, at, found), real, assume_unique=True)
+    evident = np.setdiff1d(_mostly_evident(lines, at, found), real)
     if not len(evident):
         return [None] * len(lines), np.unique(np.concatenate(at))
     kept: list[Bools | None] = []
@@ -79,7 +79,7 @@ def without_glitches(
         np.add.at(edges, one.low[chosen], 1)
         np.add.at(edges, one.high[chosen], -1)
         kept.append(np.cumsum(edges[:-1]) == 0)
-    return kept, np.setdiff1d(np.unique(np.concatenate(at)), evident, assume_unique=True)
+    return kept, np.setdiff1d(np.unique(np.concatenate(at)), evident)
 
 
 def _mostly_evident(lines: Sequence[tuple[Ints, Floats, Ints]], at: Sequence[Ints], found: Sequence[_Glitches]) -> Ints:

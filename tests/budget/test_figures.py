@@ -567,9 +567,11 @@ def test_a_window_of_which_nothing_is_there_has_no_figures() -> None:
 def test_a_gap_over_the_seam_is_one_gap() -> None:
     """Ten steps and ten steps: the older ones lack 0 to 2 and 7 to 10, the newer ones 10 to 11 and 15 to 16."""
 
-    def made(end_ms: int, *gaps: tuple[int, int]) -> Measured:
+    def made(end_ms: int, *gaps: tuple[int, int], series: int = 1) -> Measured:
         start = END - 20 * STEP
-        seen = Seen(1, gaps=tuple(Gap(start + low * STEP, start + high * STEP) for low, high in gaps), interval_ms=1.0)
+        seen = Seen(
+            series, gaps=tuple(Gap(start + low * STEP, start + high * STEP) for low, high in gaps), interval_ms=1.0
+        )
         return Measured(Counts(Grid(end_ms, STEP, 10), np.arange(10.0), np.arange(10.0) + 10, seen))
 
     whole = _joined(made(END - 10 * STEP, (0, 2), (7, 10)), made(END, (10, 11), (15, 16))).counts
@@ -582,6 +584,15 @@ def test_a_gap_over_the_seam_is_one_gap() -> None:
     assert whole.errors.tolist() == [*range(10), *range(10)] and whole.total[-1] == 19
     apart = _joined(made(END - 10 * STEP, (0, 2)), made(END, (15, 16))).counts.seen.gaps
     assert len(apart) == 2
+    for older, newer in ((3, 1), (1, 3)):
+        both = _joined(made(END - 10 * STEP, series=older), made(END, series=newer)).counts
+        assert both.seen.series == 3
+
+
+def test_a_budget_has_no_buckets_unless_it_is_given_some() -> None:
+    one = budget([1.0], [100.0])
+    bare = Budget(one.slo, one.start, one.end, one.period_end, 1.0, 100.0, 1.0, one.counts)
+    assert (bare.bounds.shape, bare.bucket_counts.shape) == ((0,), (0, 0))
 
 
 @pytest.mark.parametrize(("wrong", "state"), [(2, State.HEALTHY), (3, State.INVALID)])
@@ -614,7 +625,7 @@ def test_without_traffic_nothing_of_the_budget_is_known_at_any_time() -> None:
 
 
 def test_an_sli_without_latencies_has_an_empty_table_of_them() -> None:
-    table = budget([0.0], [1.0]).percentiles
+    table = budget([0.0, 0.0], [1.0, 1.0]).percentiles
     assert table.empty and list(table.columns) == ["p50", "p90", "p95", "p99"]
 
 

@@ -250,6 +250,8 @@ def test_other_notes_stay_with_their_slo_until_many_have_them() -> None:
     note = Note("no-data", "no data")
     two = [replace(one, notes=(note,)) for one in gone[:2]]
     assert list(map(str, said_once(two))) == ["s/a: no data", "s/b: no data"]
+    three = [replace(one, notes=(note,)) for one in gone[:3]]
+    assert list(map(str, said_once(three))) == ["all 3 SLOs: no data"]
     four = [
         replace(one, notes=(Note("x", "own"), note)) if one is gone[1] else replace(one, notes=(note,)) for one in gone
     ]

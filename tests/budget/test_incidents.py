@@ -262,6 +262,16 @@ def test_a_single_error_among_few_is_no_incident_unless_it_takes_a_tenth_of_the_
     assert len(found(errors, total, 0.001)) == 3  # 8.6 are allowed
     errors[7001:7003] = 1
     assert spans(found(errors, total, 0.01)) == [(7000, 7003)]
+    single = np.zeros(1000)
+    single[400] = 1
+    assert spans(found(single, np.full(1000, 1.0), 0.01)) == [(400, 401)]  # 10 are allowed: it takes a tenth
+    assert not found(single, np.full(1000, 1.0), 0.011)
+
+
+def test_without_events_or_budget_there_are_no_incidents() -> None:
+    nothing, some = np.zeros(100), np.full(100, 5.0)
+    assert find_incidents(nothing, nothing, 0.01, 5.0, STEP) == ()
+    assert find_incidents(some, some, 0.01, 0.0, STEP) == ()
 
 
 def test_a_bound_that_nothing_can_reach_is_a_full_outage() -> None:

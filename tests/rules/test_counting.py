@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slo.promql.ast import Matcher, Node, VectorSelector
+from slo.promql.ast import Aggregate, Matcher, Node, VectorSelector
 from slo.promql.engine import Engine
 from slo.promql.parse import parse
 from slo.promql.samples import Samples
 from slo.sli.counts import Grid
 from slo.sli.ratio import Ratio
+from slo.sli.tiles import Tile, by_series, counted
 from slo.window import MINUTE
 from tests.counting import count, raw_tile
 
@@ -66,6 +67,15 @@ def test_a_raw_increase_over_the_window_is_counted_the_same_way(samples: Samples
     grid = Grid(START + STEPS * TILE, TILE, STEPS)
     seen_by_itself = count(Ratio(ERRORS, ERRORS, "errors"), samples, grid).total
     assert told(samples, raw_tile(text, TILE)) == pytest.approx(seen_by_itself)
+
+
+@pytest.mark.parametrize(("moved", "lag_ms"), [("", 0), (" offset 5m", 5 * MINUTE)])
+def test_a_raw_increase_is_the_tile_of_its_counter_as_far_back_as_it_is_moved(moved: str, lag_ms: int) -> None:
+    counter, tile = VectorSelector("x_total"), Tile(TILE, lag_ms)
+    each = raw_tile(f"max(increase(x_total[$window]{moved}))", TILE)
+    assert str(each) == str(Aggregate("sum", Aggregate("max", by_series(counter, tile))))
+    together = raw_tile(f"sum(increase(x_total[$window]{moved}))", TILE)
+    assert str(together) == str(Aggregate("sum", Aggregate("sum", counted(counter, tile))))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,24 @@ from slo.sli.counters import Counters
 from slo.window import MINUTE, SECOND
 
 
+def test_an_idle_targets_busiest_quarter_is_nothing() -> None:
+    times = 1_700_000_000_000 + MINUTE * np.arange(500)
+    counters = Counters([Series({"job": "a", "instance": "b"}, times, np.full(500, 7.0))])
+    (target,) = counters.targets.values()
+    assert target.busiest == 0.0
+
+
+def test_what_births_and_restarts_bring_counts_whenever_it_is_asked_for() -> None:
+    """One event a minute, and 40 more in the third minute."""
+    times = 1_700_000_000_000 + MINUTE * np.arange(5)
+    for asked_before in (False, True):
+        [target] = Counters([Series({"job": "a", "instance": "b"}, times, np.arange(5.0))]).targets.values()
+        if asked_before:
+            assert target.up_to(times).tolist() == [0, 1, 2, 3, 4]
+        target.add(int(times[2]), 40.0)
+        assert target.up_to(times).tolist() == [0, 1, 42, 43, 44]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_busiest_quarter_of_an_hour(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ from slo.sli.counts import (
     parts_of,
     target_of,
 )
+from slo.sli.notes import counting_notes
 from slo.window import HOUR, MINUTE
 
 END = 1_798_761_600_000
@@ -110,6 +111,11 @@ def test_a_restart_that_the_busiest_of_its_job_could_have_had_is_believed() -> N
     other = series([10.0 * n for n in range(21)], instance="b")
     for after, counts in ((300.0, True), (400.0, False)):
         found = tally(series([*idle, after]), other, minutes=1)
+        assert found.sums.tolist() == [10 + (after if counts else 0)]
+    # In a quarter of an hour without a scrape as much again as before it.
+    other = series([10.0 * n for n in range(35)], instance="b")
+    for after, counts in ((600.0, True), (601.0, False)):
+        found = tally(series([*idle, *[NONE] * 14, after]), other, minutes=1)
         assert found.sums.tolist() == [10 + (after if counts else 0)]
 
 
@@ -205,6 +211,35 @@ def test_a_new_target_of_a_scraped_job_starts_at_zero_as_far_as_the_busiest_goes
         assert found.without_baseline == (0 if counts else 1)
 
 
+def test_what_begins_at_the_same_moment_makes_no_first_value_possible() -> None:
+    """Its job's known target is all but idle; of two new ones one is busy from then on, and the other one stood at 500."""
+    known = series([float(n) for n in range(31)], instance="a")
+    new = series([500, 500, 500], instance="b")
+    busy = series([1, 10_001, 20_001], instance="c")
+    found = tally(known, new, busy, minutes=3)
+    assert found.sums.tolist() == [1 + 1, 1 + 10_000, 1 + 10_000]
+    assert (found.doubt, found.born) == (500, 1)
+
+
+def test_a_single_sample_within_the_same_scrape_has_not_vanished() -> None:
+    """Two codes are first seen in one scrape, though 5 s apart; one of them is gone again."""
+    known = series([10.0 * n for n in range(21)], code="200")
+    once, stays = series([100], END - 5_000, code="404"), series([105], code="500")
+    found = tally(known, once, stays, minutes=1)
+    assert found.sums.tolist() == [10 + 100 + 105]
+    assert (found.continued, found.born) == (0, 2)
+
+
+@pytest.mark.parametrize(("late_ms", "goes_on"), [(90_000, True), (90_001, False)])
+def test_what_was_scraped_once_is_taken_to_be_scraped_every_minute(late_ms: int, goes_on: bool) -> None:
+    """A target that was seen once goes on under another name up to one and a half minutes later."""
+    job = series([float(n) for n in range(31)], every_ms=30_000, instance="a")
+    old = series([5000], END - late_ms, instance="b")
+    found = tally(job, old, series([5001], instance="c"), minutes=1)
+    assert found.continued == goes_on
+    assert found.sums.tolist() == [2 + goes_on]
+
+
 def test_a_new_target_may_have_had_more_where_its_job_was_away_for_longer() -> None:
     """10 a minute, then 30 minutes without any scrape of the job: twice what two quarters of an hour make possible."""
     known = series([10.0 * n for n in range(31)], END - 30 * MINUTE, instance="a")
@@ -268,6 +303,17 @@ def test_a_relabelled_instance_goes_on_within_a_scrape(before_s: int, after_s: i
     assert (found.continued, found.doubt) == ((1, 0) if goes_on else (0, first))
 
 
+def test_of_two_new_targets_one_goes_on_for_the_one_that_vanished() -> None:
+    """The lowest does; where the other one had its first value from nobody knows."""
+    at = END - 2 * MINUTE
+    known = series([10.0 * n for n in range(31)], instance="a")
+    old = series([4860 + 5.0 * n for n in range(29)], at, instance="b")
+    one, other = series([5005, 5010], instance="c"), series([5010, 5020], instance="d")
+    found = tally(known, old, one, other, minutes=2)
+    assert found.sums.tolist() == [10 + 5, 10 + 5 + 10]
+    assert (found.continued, found.doubt) == (1, 5010)
+
+
 def test_values_below_zero_are_none_of_a_counters() -> None:
     found = tally(series([10, -5, 13, 15]), minutes=3)
     assert (found.sums.tolist(), found.dropped, found.resets) == ([0, 3, 2], 1, 0)
@@ -298,6 +344,9 @@ def test_errors_are_believed_up_to_what_the_target_counted_of_all() -> None:
         found = tally(series([40, 40], code="500"), minutes=3, whole=[whole])
         assert found.sums.tolist() == [0, 40 if believed else 0, 0]
         assert (found.doubt, found.born) == ((0, 1) if believed else (40, 0))
+    # All of 5,000, which is not lost to rounding.
+    whole = series([1000, 1010, 1010, 6010, 6010])
+    assert tally(series([5000, 5000], code="500"), minutes=3, whole=[whole]).sums.tolist() == [0, 5000, 0]
 
 
 def test_what_is_no_number_is_no_sample() -> None:
@@ -315,6 +364,13 @@ def test_two_processes_behind_one_address_are_named() -> None:
     """One counts from 100, the other from 5,000; scrapes meet them in turn."""
     values = [value for n in range(20) for value in (100.0 + n, 5000.0 + n)]
     assert tally(series(values), minutes=5).several_writers == ['c_total{instance="a", job="j"}']
+
+
+@pytest.mark.parametrize(("more", "named"), [(3, True), (4, False)])
+def test_several_writers_make_it_fall_at_a_fifth_of_its_scrapes_or_more(more: int, named: bool) -> None:
+    """After each scrape of the one some of the other: 19 falls of 80 scrapes, or of 100."""
+    values = [value for n in range(20) for value in (100.0 + n, *(5000.0 + 9 * n + i for i in range(more)))]
+    assert len(tally(series(values), minutes=5).several_writers) == named
 
 
 @pytest.mark.parametrize(
@@ -391,6 +447,23 @@ def test_edges_belong_to_the_step_before() -> None:
     assert cursor.counts(times).tolist() == [1, 2, 4]
     # Of other times, though as many.
     assert cursor.counts(times - MINUTE).tolist() == [2, 4, 4]
+    assert cursor.counts(times).tolist() == [1, 2, 4]
+
+
+def test_edges_are_right_for_any_number_of_targets_in_turns() -> None:
+    """More than are remembered; arrays of the same times, and ones that are made anew where others were."""
+    cursor = Cursor(Grid(END, MINUTE, 2))
+    held = [END - MINUTE * np.arange(many, -1, -1, dtype=np.int64) for many in range(300)]
+    for times in (*held, *held, *(times.copy() for times in held)):
+        assert cursor.counts(times).tolist() == [np.count_nonzero(times <= END - ago * MINUTE) for ago in (2, 1, 0)]
+
+
+def test_where_nothing_was_met_nothing_is_noted() -> None:
+    assert counting_notes(Seen()) == []
+    nothing = Seen()
+    assert (nothing.series, nothing.resets, nothing.born, nothing.born_events, nothing.dropped) == (0, 0, 0, 0, 0)
+    assert (nothing.doubt_events, nothing.doubt_errors, nothing.without_baseline) == (0, 0, 0)
+    assert (nothing.continued, nothing.interval_ms, nothing.longest_unseen_ms) == (0, 0, 0)
 
 
 def test_parts_add_up_to_the_errors() -> None:

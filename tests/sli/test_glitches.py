@@ -40,12 +40,40 @@ def test_what_it_showed_before_is_shown_for_up_to_three_scrapes(value: float, le
 
 def test_for_four_scrapes_it_is_no_glitch() -> None:
     assert dropped(shown(dict.fromkeys(range(AT, AT + 4), 0.0))) == [[]]
+    assert dropped(shown({10: 0.0, **dict.fromkeys(range(AT, AT + 4), 0.0)})) == [[10]]
 
 
 @pytest.mark.parametrize("length", [1, 3])
 def test_far_more_for_a_moment(length: int) -> None:
     minutes = range(AT, AT + length)
     assert dropped(shown(dict.fromkeys(minutes, 1e9))) == [[*minutes]]
+
+
+def test_far_more_in_the_first_scrapes() -> None:
+    assert dropped(shown({1: 1e9})) == [[1]]
+    assert dropped(shown({0: 1e9})) == [[]]  # nothing was before it
+    for later, expected in (
+        (MINUTE, [[1]]),
+        (2 * MINUTE, [[]]),
+    ):  # too long a pause for two scrapes, though not for three
+        times = TIMES.copy()
+        times[2:] += later
+        assert dropped(shown({1: 1e9}), times=times) == expected
+
+
+@pytest.mark.parametrize("value", [9_000.0, 1e9])
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_an_idle_counter_is_back_at_exactly_what_it_was(value: float, length: int) -> None:
+    values = np.full(SIZE, 10_000.0)
+    values[AT : AT + length] = value
+    assert dropped(values) == [[*range(AT, AT + length)]]
+
+
+def test_far_more_right_after_a_restart() -> None:
+    values = steady()
+    values[AT - 1 :] = 95 + 10.0 * np.arange(SIZE - AT + 1)
+    values[AT] = 1e9
+    assert dropped(values) == [[AT]]
 
 
 def test_a_value_that_a_burst_may_have_had_stays() -> None:
@@ -66,11 +94,33 @@ def test_what_does_not_come_back_is_a_restart() -> None:
     assert dropped(lower) == [[]]
 
 
+def test_far_more_and_then_less_than_before_is_no_glitch() -> None:
+    """From 100 it shows far more, and never goes back to where it was: these are restarts."""
+    values = steady(start=100 - 10 * (AT - 1))
+    values[AT:] = 70 + 10.0 * np.arange(SIZE - AT) - 20
+    values[AT], values[AT + 1] = 10_000.0, 400.0
+    assert (values[AT - 1], values[AT + 2]) == (100, 70)
+    assert dropped(np.maximum(values, 0.0)) == [[]]
+
+
+def test_a_glitch_may_follow_a_fall_from_which_it_does_not_come_back() -> None:
+    """It loses a half, shows nothing for a moment, and goes on from the half: only the nothing is left out."""
+    values = steady(start=1000 - 10 * (AT - 1))
+    values[AT:] = 500 + 10.0 * np.arange(SIZE - AT)
+    values[AT + 1] = 0.0
+    assert dropped(values) == [[AT + 1]]
+
+
 def test_a_process_restarts_with_all_its_series() -> None:
     """One falls for a moment, the other one for good: the first one was a restart too."""
     restarted = steady()
     restarted[AT:] = 10.0 * np.arange(SIZE - AT)
     assert dropped(shown({AT: 0.0}), restarted) == [[], []]
+    small = steady(start=500)
+    small[AT:] = 10.0 * np.arange(SIZE - AT)
+    assert dropped(shown({AT: 0.0}), small) == [[], []]
+    small[10] = 0.0  # and once before it had a glitch of its own
+    assert dropped(shown({AT: 0.0}), small) == [[], [10]]
     assert dropped(shown({AT: 0.0}), steady()) == [[AT], []]
     assert dropped(shown({AT: 0.0}), shown({AT: 3.0}, start=500)) == [[AT], [AT]]
     assert dropped(shown({AT: 0.0}), restarts=[AT]) == [[]]
