@@ -92,6 +92,7 @@ EQUIVALENT = {
         "stretches = math.ceil((at_ms",
         "(at_ms - since_ms) / TRAFFIC_MS  →  (at_ms - since_ms) * TRAFFIC_MS",
     ),
+    ("slo/sli/counters.py", "pauses = np.minimum(np.maximum(job.pauses", "start - job.ends  →  start + job.ends"),
     # What many at once are not sure of is looked at one by one.
     ("slo/sli/counters.py", "return np.asarray(few | (", "few | (events <= bound)  →  few & (events <= bound)"),
     # So many moments are looked at.

@@ -91,6 +91,7 @@ def test_a_raw_increase_is_the_tile_of_its_counter_as_far_back_as_it_is_moved(mo
             "count_over_time(x[$window]) * (time() > bool 5)",
             "sum(count_over_time(x[1m] offset 30s) * (time() - 30 > bool 5))",
         ),
+        ("count_over_time(x[$window]) * pi()", "sum(count_over_time(x[1m] offset 30s) * pi())"),
         ("count_over_time(x[$window] @ 5)", "sum(count_over_time(x[1m] @ 5))"),
         (
             "x and on () hour() < count_over_time(x[$window])",

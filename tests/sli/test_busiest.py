@@ -17,6 +17,14 @@ def test_an_idle_targets_busiest_quarter_is_nothing() -> None:
     assert target.busiest == 0.0
 
 
+def test_what_was_busy_ten_minutes_ago_was_so_lately() -> None:
+    """90 events in the first minute and none since: 15 minutes later they are over."""
+    times = 1_700_000_000_000 + MINUTE * np.arange(20)
+    values = np.concatenate([[0.0], np.full(19, 90.0)])
+    [target] = Counters([Series({"job": "a", "instance": "b"}, times, values)]).targets.values()
+    assert target.lately_at(times).tolist() == [0] + [270] * 5 + [90] * 10 + [0] * 4
+
+
 def test_what_births_and_restarts_bring_counts_whenever_it_is_asked_for() -> None:
     """One event a minute, and 40 more in the third minute."""
     times = 1_700_000_000_000 + MINUTE * np.arange(5)
@@ -39,6 +47,7 @@ def test_the_busiest_quarter_of_an_hour(seed: int) -> None:
     (target,) = counters.targets.values()
     expected = max(target.lately(float(at)) for at in times.tolist())
     assert target.busiest == expected
+    assert target.lately_at(times[::7]).tolist() == [target.lately(float(at)) for at in times[::7].tolist()]
     target.add(int(times[many // 2]), 1000.0)
     assert target.busiest == max(target.lately(float(at)) for at in times.tolist())
     target.add(int(times[many // 3]), -500.0)

@@ -366,6 +366,10 @@ def test_two_processes_behind_one_address_are_named() -> None:
     assert tally(series(values), minutes=5).several_writers == ['c_total{instance="a", job="j"}']
 
 
+def test_several_writers_may_be_idle() -> None:
+    assert len(tally(series([100.0, 5000.0] * 20), minutes=5).several_writers) == 1
+
+
 @pytest.mark.parametrize(("more", "named"), [(3, True), (4, False)])
 def test_several_writers_make_it_fall_at_a_fifth_of_its_scrapes_or_more(more: int, named: bool) -> None:
     """After each scrape of the one some of the other: 19 falls of 80 scrapes, or of 100."""
