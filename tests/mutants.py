@@ -93,6 +93,8 @@ EQUIVALENT = {
         "(at_ms - since_ms) / TRAFFIC_MS  →  (at_ms - since_ms) * TRAFFIC_MS",
     ),
     ("slo/sli/counters.py", "pauses = np.minimum(np.maximum(job.pauses", "start - job.ends  →  start + job.ends"),
+    # Twelve hours and one are whole in tiles of either length.
+    ("slo/window.py", "if long >= 12 * HOUR", "long >= 12 * HOUR  →  long > 12 * HOUR"),
     # What many at once are not sure of is looked at one by one.
     ("slo/sli/counters.py", "return np.asarray(few | (", "few | (events <= bound)  →  few & (events <= bound)"),
     # So many moments are looked at.

@@ -320,8 +320,9 @@ def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list
     spans: dict[_Set, tuple[int, int]] = {}
     for one in every:
         if len(one.times):
-            low, high = spans.get(_set_of(one), (one.times[0], one.times[-1]))
-            spans[_set_of(one)] = min(low, int(one.times[0])), max(high, int(one.times[-1]))
+            low, high = int(one.times[0]), int(one.times[-1])
+            first, last = spans.get(_set_of(one), (low, high))
+            spans[_set_of(one)] = min(first, low), max(last, high)
     found: dict[_Set, list[Series]] = {}
     for one in bound:
         low, high = spans.get(_set_of(one), (0, -1))

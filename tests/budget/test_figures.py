@@ -18,7 +18,7 @@ from slo.budget.export import as_data
 from slo.budget.groups import expand
 from slo.budget.model import Budget, Burn, Downtime, Incident, State, moment
 from slo.budget.notes import data_begins, gap_note, gaps_within, retention_note
-from slo.budget.past import _joined, beside, older_grid, with_past
+from slo.budget.past import _joined, _until, beside, older_grid, with_past
 from slo.budget.policy import follows
 from slo.budget.possible import impossible, impossible_steps, possible, ratio_of
 from slo.errors import SourceError
@@ -587,6 +587,15 @@ def test_a_gap_over_the_seam_is_one_gap() -> None:
     for older, newer in ((3, 1), (1, 3)):
         both = _joined(made(END - 10 * STEP, series=older), made(END, series=newer)).counts
         assert both.seen.series == 3
+
+
+@pytest.mark.parametrize(("has_data", "gap", "there"), [(True, 0, True), (True, 10, False), (False, 0, False)])
+def test_the_past_has_data_where_there_was_some(has_data: bool, gap: int, there: bool) -> None:
+    """Of ten steps the first five; `gap` steps from the start on were not scraped."""
+    start = END - 10 * STEP
+    seen = Seen(1, gaps=(Gap(start, start + gap * STEP),) if gap else ())
+    whole = Measured(Counts(Grid(END, STEP, 10), np.zeros(10), np.ones(10), seen), has_data=has_data)
+    assert _until(whole, start, END - 5 * STEP).has_data == there
 
 
 def test_a_budget_has_no_buckets_unless_it_is_given_some() -> None:

@@ -156,6 +156,13 @@ def test_a_birth_above_what_traffic_makes_possible_is_a_baseline() -> None:
     assert (found.born, found.doubt, found.without_baseline) == (0, 9000, 0)
 
 
+def test_what_a_birth_is_held_against_is_from_before_the_pause() -> None:
+    """10 a minute, then half an hour without a scrape; 300 of these half an hour are no 300 a minute."""
+    known = series([*[10.0 * n for n in range(31)], *[NONE] * 29, 600.0])
+    for first, counts in ((600.0, True), (1500.0, False)):
+        assert sums(known, series([first], code="500"), minutes=1) == [300 + (first if counts else 0)]
+
+
 def test_a_relabelling_is_no_event() -> None:
     """The same process under another version: it had 1,000 and has 1,010."""
     old = series([980, 990, 1000], end_ms=END - 2 * MINUTE, version="1")
@@ -272,6 +279,9 @@ def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_beside_i
     one = series([100, 110, 120, NONE, NONE, 150, 160], replica="1")
     other = series([100, 110, 120, 130, 140], END - 2 * MINUTE, replica="2")
     assert sums(one, other, minutes=6) == [20, 20, 10, 10, 30, 10]
+    # A code that it shows for the first time as it returns changes nothing of that.
+    new = series([4, 4], replica="1", code="500")
+    assert sums(one, other, new, minutes=6) == [20, 20, 10, 10, 30 + 4, 10]
 
 
 def test_a_slow_series_is_not_gone_before_its_next_scrape() -> None:

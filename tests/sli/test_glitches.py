@@ -43,6 +43,13 @@ def test_for_four_scrapes_it_is_no_glitch() -> None:
     assert dropped(shown({10: 0.0, **dict.fromkeys(range(AT, AT + 4), 0.0)})) == [[10]]
 
 
+@pytest.mark.parametrize(("many", "left_out"), [(1, 1), (2, 2), (8, 8), (9, 0)])
+def test_glitches_are_a_tenth_of_the_samples_at_most(many: int, left_out: int) -> None:
+    """Of 80; where there are more, something else is wrong."""
+    minutes = [4 + 8 * glitch for glitch in range(many)]
+    assert dropped(shown(dict.fromkeys(minutes, 0.0))) == [minutes[:left_out]]
+
+
 @pytest.mark.parametrize("length", [1, 3])
 def test_far_more_for_a_moment(length: int) -> None:
     minutes = range(AT, AT + length)
