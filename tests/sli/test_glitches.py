@@ -43,11 +43,8 @@ def test_for_four_scrapes_it_is_no_glitch() -> None:
     assert dropped(shown({10: 0.0, **dict.fromkeys(range(AT, AT + 4), 0.0)})) == [[10]]
 
 
-@pytest.mark.parametrize(("many", "left_out"), [(1, 1), (2, 2), (8, 8), (9, 0)])
-def test_glitches_are_a_tenth_of_the_samples_at_most(many: int, left_out: int) -> None:
-    """Of 80; where there are more, something else is wrong."""
-    minutes = [4 + 8 * glitch for glitch in range(many)]
-    assert dropped(shown(dict.fromkeys(minutes, 0.0))) == [minutes[:left_out]]
+def test_a_series_may_have_glitches_again_and_again() -> None:
+    assert dropped(shown({5: 0.0, 40: 0.0, 75: 1e9})) == [[5, 40, 75]]
 
 
 @pytest.mark.parametrize("length", [1, 3])
