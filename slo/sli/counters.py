@@ -461,7 +461,7 @@ class Counters:
             self._together[job] = _Job(self._jobs[job], [self.targets[name] for name in self._jobs[job]])
         return self._together[job]
 
-    def _others(self, target: Target, at_ms: int, busy: float = 0.0) -> list[_Scraped]:
+    def _others(self, target: Target, at_ms: int, busy: float) -> list[_Scraped]:
         """The other targets of a job that were there at a moment, or not longer before than the look-back, and that can
         have had as many events as `busy` in 15 minutes."""
         job = self._job_of(target)

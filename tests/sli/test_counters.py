@@ -359,6 +359,13 @@ def test_errors_are_believed_up_to_what_the_target_counted_of_all() -> None:
     assert tally(series([5000, 5000], code="500"), minutes=3, whole=[whole]).sums.tolist() == [0, 5000, 0]
 
 
+def test_errors_are_held_against_their_own_target() -> None:
+    """40 errors appear on a target that counted 5 of all events then; another one of its job counted 1,000."""
+    whole = [series([100, 110, 115]), series([100, 1100, 2100], instance="b")]
+    found = tally(series([40], code="500"), minutes=2, whole=whole)
+    assert (found.sums.tolist(), found.doubt) == ([0, 0], 40)
+
+
 def test_what_is_no_number_is_no_sample() -> None:
     found = tally(series([0, 5, float("inf"), 15]), minutes=3)
     assert (found.sums.tolist(), found.dropped) == ([5, 0, 10], 1)
