@@ -22,7 +22,7 @@ from slo.budget.past import _joined, _until, beside, older_grid, with_past
 from slo.budget.policy import follows
 from slo.budget.possible import impossible, impossible_steps, possible, ratio_of
 from slo.errors import SourceError
-from slo.promql.ast import Matcher, VectorSelector
+from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli import stepwise
 from slo.sli.base import Measured, Note
@@ -30,6 +30,7 @@ from slo.sli.counts import Counts, Gap, Grid, Part, Seen
 from slo.sli.freshness import Freshness
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
+from slo.source import Matrix
 from slo.spec.model import Objective, Slo
 from slo.spec.split import MOST
 from slo.window import DAY, HOUR, MINUTE, BurnWindow, Calendar, Rolling, parse_window
@@ -388,6 +389,23 @@ ERRORS = VectorSelector("t_total", (Matcher("code", "=", "500"),))
 def by_route(window: str = "24h") -> Slo:
     slo = ratio_slo("99", window)
     return replace(slo, sli=Ratio(TOTAL, ERRORS, "errors"), by=("route",), scrape_interval_ms=60_000)
+
+
+def test_a_server_is_asked_at_a_few_hundred_moments_which_values_there_are() -> None:
+    asked: list[int] = []
+
+    class Counting(Server):
+        def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+            asked.append((end_ms - start_ms) // step_ms + 1)
+            return super().query_range(expr, start_ms, end_ms, step_ms)
+
+    assert expand(by_route("1w"), routes(Counting), END)[1] == 2
+    assert len(asked) == 1 and 250 <= asked[0] <= 310
+
+
+def test_a_window_of_one_step_has_a_forecast_by_it() -> None:
+    one = budget([1.0], [100.0]).forecast
+    assert one is not None and one.pace_ms == STEP
 
 
 @pytest.mark.parametrize("kind", [Memory, Server])

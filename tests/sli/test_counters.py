@@ -21,7 +21,7 @@ from slo.sli.counts import (
     parts_of,
     target_of,
 )
-from slo.sli.notes import counting_notes
+from slo.sli.notes import counting_notes, several_writers
 from slo.window import HOUR, MINUTE
 
 END = 1_798_761_600_000
@@ -381,6 +381,12 @@ def test_two_processes_behind_one_address_are_named() -> None:
     """One counts from 100, the other from 5,000; scrapes meet them in turn."""
     values = [value for n in range(20) for value in (100.0 + n, 5000.0 + n)]
     assert tally(series(values), minutes=5).several_writers == ['c_total{instance="a", job="j"}']
+
+
+@pytest.mark.parametrize(("many", "said"), [(1, "a "), (3, "a; b; c: "), (5, "a; b; c and 2 more: ")])
+def test_three_series_of_several_writers_are_named(many: int, said: str) -> None:
+    [note] = several_writers(Seen(several_writers=tuple("abcde"[:many])))
+    assert f"several processes write {said.strip().removesuffix(':')}: " in note.text
 
 
 def test_several_writers_may_be_idle() -> None:

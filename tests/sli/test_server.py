@@ -83,7 +83,7 @@ def test_a_server_counts_what_samples_do() -> None:
     assert found.counts.errors.tolist() == [10.0] * 12
     assert found.counts.total.tolist() == [100.0] * 12
     assert found.has_data and found.counts.parts is None
-    assert (found.counts.seen.gaps, found.counts.seen.dropped) == ((), 0)
+    assert (found.counts.seen.gaps, found.counts.seen.dropped, found.counts.seen.longest_unseen_ms) == ((), 0, 0)
     assert codes(found) == ["stepwise"]
     assert "in steps of 5m" in found.notes[0].text
 
@@ -120,6 +120,14 @@ def test_a_pause_beyond_the_look_back_is_named(away: int, unseen: int, then: flo
     assert only.counts.seen.longest_unseen_ms == unseen
     assert only.counts.seen.gaps == (Gap(END - HOUR - away, END - HOUR),)
     assert only.counts.total[-12] == then
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_pause_that_lasts_has_hidden_nothing_yet() -> None:
+    """For three hours nothing has come: what is back then is not known before it is."""
+    found = measured(server(counter(9, 400, END - 3 * HOUR, code="200")), steps=72)
+    assert found.counts.seen.gaps == (Gap(END - 3 * HOUR, END),)
+    assert found.counts.seen.longest_unseen_ms == 0
 
 
 @pytest.mark.usefixtures("steps_only")
@@ -195,6 +203,14 @@ def test_a_probe_on_a_server_has_values_from_0_to_1(odd: list[float], named: str
         assert named in found.invalid[0].text
     on_samples = UP.count(Samples.from_series([gauge([1.0] * 40 + odd + [1.0] * 10)]), Grid(END, HOUR, 1), ("job",))
     assert [note.text for note in on_samples.invalid] == [note.text for note in found.invalid]
+
+
+def test_of_a_probe_what_is_no_number_is_no_check() -> None:
+    found = UP.count(
+        Samples.from_series([gauge([1.0, float("nan"), 0.0, float("inf"), 1.0])]), Grid(END, HOUR, 1), ("job",)
+    )
+    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([1], [3])
+    assert found.counts.seen.dropped == 2
 
 
 @pytest.mark.usefixtures("steps_only")
