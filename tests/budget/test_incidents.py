@@ -268,6 +268,15 @@ def test_a_single_error_among_few_is_no_incident_unless_it_takes_a_tenth_of_the_
     assert not found(single, np.full(1000, 1.0), 0.011)
 
 
+def test_an_incident_does_not_begin_where_it_has_burned_too_slowly_up_to_its_burst() -> None:
+    """One bad step, ten without errors, and the burst: over the first eleven less than twice the budget's pace."""
+    total, errors = np.full(8640, 100.0), np.zeros(8640)
+    errors[100], errors[111:131] = 5, 50
+    assert spans(found(errors, total, 0.01)) == [(111, 131)]
+    errors[100] = 22  # just the pace
+    assert spans(found(errors, total, 0.01)) == [(100, 131)]
+
+
 def test_without_events_or_budget_there_are_no_incidents() -> None:
     nothing, some = np.zeros(100), np.full(100, 5.0)
     assert find_incidents(nothing, nothing, 0.01, 5.0, STEP) == ()

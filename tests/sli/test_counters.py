@@ -274,6 +274,21 @@ def test_of_two_scrapers_of_a_target_one_is_relabelled_and_the_other_is_no_stand
     assert (found.continued, found.born) == (1, 0)
 
 
+def test_of_two_that_vanish_the_one_with_the_same_labels_goes_on() -> None:
+    """Of two scrapers one gets a label as the other one ends, 50 events behind."""
+    at = END - 2 * MINUTE
+    first, other = series([980, 990, 1000], at, replica="1"), series([930, 940, 950], at, replica="2")
+    found = tally(first, other, series([1010, 1020], replica="1", zone="b"), minutes=4)
+    assert found.sums.tolist() == [20, 20, 10, 10]
+    assert (found.continued, found.born) == (1, 0)
+
+
+def test_what_is_relabelled_while_nothing_happens_has_no_events() -> None:
+    found = tally(series([5, 5, 5], END - 2 * MINUTE, code="500"), series([5, 5], code="500", zone="b"), minutes=4)
+    assert found.sums.tolist() == [0, 0, 0, 0]
+    assert (found.continued, found.born) == (1, 0)
+
+
 def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_beside_it() -> None:
     """Two scrapers; one of them is away for two minutes, and as it returns the other one goes."""
     one = series([100, 110, 120, NONE, NONE, 150, 160], replica="1")
