@@ -122,7 +122,7 @@ def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
             report(at, f"for {slo.id} {message}", severity)
 
         try:
-            own = build_alerting((model.alerting,), new.objective, new.window, ("alerting",), named)
+            own = build_alerting(((("alerting",), model.alerting),), new.objective, new.window, named)
         except Fault:
             return slo
         old = slo.alerting
@@ -134,6 +134,8 @@ def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
                 ticket=replace(
                     own.ticket, labels={**old.ticket.labels, **own.ticket.labels}, annotations=old.ticket.annotations
                 ),
+                absent=old.absent,
+                budget=old.budget,
             ),
         )
 

@@ -133,6 +133,9 @@ def validation_messages(
             _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
         ):
             continue
+        # A budget's alerts are a list or a mapping; a text is neither.
+        if path[-2:] == ("alerting", "budget") and (kind, type(value)) in (("list_type", str), ("model_type", list)):
+            continue
         if (kind, type(value)) in (("dict_type", list), ("list_type", dict)) and any(
             _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
         ):
@@ -148,6 +151,8 @@ def validation_messages(
                 message = f"{_show(value)} is no name; letters, digits, `-`, `_` and `.` are accepted"
                 if detail["loc"][-1:] == ("[key]",) or path[-2:-1] == ("by",):
                     message = f"{_show(value)} is no label name; letters, digits and `_` are accepted, no digit first"
+                elif "-" not in detail["ctx"]["pattern"].replace("a-z", "").replace("A-Z", "").replace("0-9", ""):
+                    message = f"{_show(value)} is no alert name; letters, digits and `_` are accepted, no digit first"
             case "string_too_long":
                 message = f"is longer than {detail['ctx']['max_length']} characters"
             case "string_type":
@@ -159,7 +164,9 @@ def validation_messages(
             case "model_type" | "dict_type" | "model_attributes_type":
                 keys = accepted(path)
                 message = f"must be a mapping{' with ' + ', '.join(keys) if keys else ''}, found {_kind(value)}"
-                if path and path[-1] in ("page", "ticket", "alerting"):
+                if path[-2:] == ("alerting", "budget"):
+                    message = f"must be a list of shares such as [50%, 100%], or {message.removeprefix('must be ')}"
+                if path and path[-1] in ("page", "ticket", "absent", "budget", "alerting"):
                     message += "; or write `off`"
             case "literal_error":
                 message = f"found {_show(value)}; accepted is {detail['ctx']['expected']}"
