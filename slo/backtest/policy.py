@@ -50,10 +50,10 @@ def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
     """The policy that the definitions hold: their burn-rate alerts and plain alerts. Raises DefinitionError."""
     groups, problems = compile_specs(specs)
     severities = {
-        (rule.name, frozenset(rule.labels.items())): rule.burn.severity
+        (rule.name, frozenset(rule.labels.items())): rule.burns[0].severity
         for group in groups
         for rule in group.rules
-        if isinstance(rule, AlertRule) and rule.burn is not None
+        if isinstance(rule, AlertRule) and rule.burns
     }
     return Policy(name, tuple(_group(group) for group in groups), severities, tuple(map(str, problems)))
 

@@ -1,7 +1,8 @@
 """SLOs become Prometheus recording and alert rules."""
 
+from slo.rules.alerts import alert_windows
 from slo.rules.backfill import backfill_script, passes
-from slo.rules.compile import alert_windows, compile_slo, compile_specs
+from slo.rules.compile import compile_slo, compile_specs
 from slo.rules.format import to_prometheus_rule, to_yaml
 from slo.rules.groups import AlertRule, Recording, RuleGroup
 from slo.rules.names import NAMES, OWN, SLOTH, Names

@@ -10,14 +10,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from functools import cache
 
 from slo.errors import DefinitionError, Problem
-from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMatching, VectorSelector
-from slo.promql.parse import parse
+from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorSelector
 from slo.rules import names as n
-from slo.rules.annotate import alert_annotations, alert_labels, comment, plain
+from slo.rules.alerts import (
+    COARSE_MS,
+    TileLengths,
+    alert_rules,
+    alert_windows,
+    check_alerts,
+    fast_and_slow,
+    plain_alerts,
+)
+from slo.rules.annotate import comment
 from slo.rules.groups import AlertRule, Deferred, Recording, Rule, RuleGroup, Shape
 from slo.rules.names import OWN, Names
 from slo.rules.period import period_rules
@@ -26,20 +33,14 @@ from slo.sli.tiles import Tile
 from slo.spec.model import PlainAlert, Slo, Specs
 from slo.spec.split import MOST
 from slo.window import (
-    CATALOGUE,
     HOUR,
     MINUTE,
-    WEEK,
     BurnWindow,
     Calendar,
-    burn_factor,
-    burn_windows,
-    dead_windows,
     format_duration,
     tile_length,
 )
 
-COARSE_MS = 5 * MINUTE
 # How far back a tile looks for the last value of a series: longer pauses start from a new baseline.
 _LOOKBACK_MS = 15 * MINUTE
 # A period up to here is summed over fine tiles, so that it is never 5 m behind.
@@ -85,70 +86,10 @@ def _alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
     return found
 
 
-def plain_alerts(service: str, alerts: Sequence[PlainAlert]) -> RuleGroup:
-    """The alerts of a service beside its SLOs. Their annotations are templates, as in any rules file."""
-    rules = tuple(
-        AlertRule(
-            alert.name,
-            parse(alert.expr),
-            {label: plain(value) for label, value in {"service": service, **alert.labels}.items()},
-            alert.annotations,
-            alert.for_ms,
-            alert.keep_firing_ms,
-        )
-        for alert in sorted(alerts, key=lambda alert: alert.name)
-    )
-    return RuleGroup(f"slo/{service}/alerts", MINUTE, rules, service, "")
-
-
-def alert_windows(slo: Slo) -> tuple[BurnWindow, ...]:
-    """The burn-rate windows of an SLO: its own, or the catalogue fitted to it."""
-    if slo.alerting.windows is not None:
-        return slo.alerting.windows
-    return burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
-
-
 def lag_of(slo: Slo) -> int:
-    """How late the present is read, ms: a scrape has arrived within its interval, as its time-out is no longer."""
-    return slo.scrape_interval_ms
-
-
-def check_alerts(slo: Slo) -> list[Problem]:
-    """Alerts that can never fire are errors; severities without any are warnings."""
-    windows = alert_windows(slo)
-    found = []
-    for burn in dead_windows(windows, slo.objective.error_budget):
-        found.append(
-            _problem(
-                slo,
-                f"the {burn.severity} over {format_duration(burn.long_ms)} can never fire: {float(burn.factor):g} times the "
-                f"error budget of {slo.objective.error_budget} is an error ratio of 1 or more; widen the window or lower its factor",
-                "error",
-            )
-        )
-    if slo.alerting.windows is None:
-        found += [_problem(slo, text, "warning") for text in _unreachable(slo)]
-    for severity in ("page", "ticket"):
-        if slo.alerting.of(severity).enabled and not any(burn.severity == severity for burn in windows):
-            found.append(_problem(slo, f"has no {severity} alert: no burn-rate window fits {slo.window}", "warning"))
-    return found
-
-
-def _unreachable(slo: Slo) -> list[str]:
-    """Alerts of the catalogue that no error ratio could set off at this objective, and what they became."""
-    period, budget = slo.window.nominal_ms, Fraction(slo.objective.error_budget)
-    found = []
-    for severity, catalogue_ms, share in CATALOGUE if period >= WEEK else ():
-        factor = burn_factor(share, period, catalogue_ms)
-        if factor * budget < 1 or not slo.alerting.of(severity).enabled:
-            continue
-        instead = [burn for burn in alert_windows(slo) if burn.budget_share == share and burn.severity == severity]
-        became = f"it watches {format_duration(instead[0].long_ms)} instead" if instead else "another one covers it"
-        found.append(
-            f"the {severity} over {format_duration(catalogue_ms)} could never fire at {slo.objective}: a burn rate of "
-            f"{float(factor):g} is an error ratio of {float(factor * budget):.0%}; {became}"
-        )
-    return found
+    """How late the present is read, ms: a scrape has arrived within its interval, as its time-out is no longer, and
+    `delay` later at most."""
+    return slo.scrape_interval_ms + slo.delay_ms
 
 
 def _problem(slo: Slo, message: str, severity: str) -> Problem:
@@ -196,10 +137,10 @@ class _Compiler:
                         return Recording(name, made, labels, self._raw_shape(name))
                     return Recording(name, made, labels, Shape((name, None, interval_ms, alike), matchers=matchers))
                 case AlertRule() as alert:
-                    shape = Shape((alert.name, alert.burn, interval_ms, alike), matchers=matchers)
+                    shape = Shape((alert.key, interval_ms, alike), matchers=matchers)
                     return AlertRule(
-                        alert.name, alert.expr, alert.labels, alert.annotations, alert.for_ms, alert.keep_firing_ms,
-                        alert.burn, shape,
+                        alert.name, alert.made, alert.labels, alert.annotations, alert.for_ms, alert.keep_firing_ms,
+                        alert.burns, shape,
                     )  # fmt: skip
 
         return tuple(
@@ -216,8 +157,7 @@ class _Compiler:
 
     def _groups(self) -> tuple[RuleGroup, ...]:
         slo = self.slo
-        slow = [burn for burn in self.windows if self._is_slow(burn)]
-        fast = [burn for burn in self.windows if burn not in slow]
+        fast, slow = fast_and_slow(self.windows)
         fast_lengths = _lengths(fast) or _lengths(slow)[:1]
         slow_lengths = [length for length in _lengths(slow) if length not in fast_lengths]
         in_fine = self.tile_ms == COARSE_MS
@@ -245,8 +185,10 @@ class _Compiler:
             if rule.name not in recorded
         ]
         (fine if fine_period else coarse).extend(period)
-        fine += (self._alert(burn) for burn in fast if slo.alerting.of(burn.severity).enabled)
-        coarse += (self._alert(burn) for burn in slow if slo.alerting.of(burn.severity).enabled)
+        coarse_ms = self.tile_ms if in_fine or fine_period else COARSE_MS
+        fine_alerts, coarse_alerts = alert_rules(slo, self.names, TileLengths(self.tile_ms, coarse_ms))
+        fine += fine_alerts
+        coarse += coarse_alerts
         if in_fine:
             fine, coarse = fine + coarse, []
         found = [self._group(fine, self.tile_ms, comment(slo, self.windows))]
@@ -274,10 +216,6 @@ class _Compiler:
             Recording(names[what](self.tile_ms), Deferred(lambda place=place: kept()[place].expr), self.identity)  # type: ignore[misc]
             for place, what in enumerate(known)
         ]
-
-    def _is_slow(self, burn: BurnWindow) -> bool:
-        """Whether 5 m more or less do not matter to an alert."""
-        return burn.short_ms >= HOUR and burn.short_ms % COARSE_MS == 0 and burn.long_ms % COARSE_MS == 0
 
     def _group(self, rules: list[Rule], interval_ms: int, lines: tuple[str, ...]) -> RuleGroup:
         name = f"slo/{self.slo.id}/{format_duration(interval_ms)}"
@@ -329,31 +267,6 @@ class _Compiler:
     def _ratio_series(self, window_ms: int) -> VectorSelector:
         return self._series(n.error_ratio_name(window_ms))
 
-    def _alert(self, burn: BurnWindow) -> AlertRule:
-        slo = self.slo
-        threshold = _number(burn.threshold(slo.objective.error_budget))
-        both = Binary(
-            "and",
-            Binary(">", self._ratio_series(burn.long_ms), threshold),
-            Binary(">", self._ratio_series(burn.short_ms), threshold),
-            matching=VectorMatching("many-to-many", self.labels, on=True),
-        )
-        if slo.alerting.least_errors:
-            tile_ms = COARSE_MS if self._is_slow(burn) else self.tile_ms
-            errors = Call("sum_over_time", (self._matrix(n.errors_tile_name(tile_ms), burn.long_ms),))
-            enough = Binary(">=", errors, Number(float(slo.alerting.least_errors)))
-            both = Binary("and", both, enough, matching=VectorMatching("many-to-many", self.labels, on=True))
-        # Compared as an error ratio, which is exact; told as a burn rate, which people read.
-        expr = Binary("/", both, _number(slo.objective.error_budget))
-        return AlertRule(
-            n.alert_name(slo),
-            expr,
-            alert_labels(slo, burn, self.names),
-            alert_annotations(slo, burn, self.names),
-            slo.alerting.of(burn.severity).for_ms,
-            burn=burn,
-        )
-
 
 def window_ratio(names: Names, slo: Slo, window_ms: int, tile_ms: int) -> Node:
     """Errors over events of a window, from recorded tiles; see `_Compiler._ratio` for the start of the history."""
@@ -374,7 +287,7 @@ def window_ratio(names: Names, slo: Slo, window_ms: int, tile_ms: int) -> Node:
     return Binary("/", Call("sum_over_time", (errors,)), Binary(">", all_events, Number(0.0)))
 
 
-def _lengths(windows: list[BurnWindow]) -> list[int]:
+def _lengths(windows: Sequence[BurnWindow]) -> list[int]:
     return sorted({length for burn in windows for length in (burn.long_ms, burn.short_ms)})
 
 

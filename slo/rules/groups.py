@@ -61,16 +61,26 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """An alert. Labels and annotations are Go templates, as the server reads them."""
+    """An alert. Labels and annotations are Go templates, as the server reads them.
+
+    `burns` are the pairs of windows that it watches, any of which sets it off: for the tests of the rules and for
+    backtests. `key` is what its expression is made of beside its SLO's; None says nothing.
+    """
 
     name: str
-    expr: Node
+    made: Node | Deferred
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     for_ms: int = 0
     keep_firing_ms: int = 0
-    burn: BurnWindow | None = None  # what it watches, for the tests of the rules and for backtests
+    burns: tuple[BurnWindow, ...] = ()
     shape: Shape | None = None
+    key: Hashable = None
+
+    @property
+    def expr(self) -> Node:
+        """What it fires on."""
+        return self.made.node if isinstance(self.made, Deferred) else self.made
 
 
 Rule = Recording | AlertRule

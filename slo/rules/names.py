@@ -50,11 +50,6 @@ def error_ratio_name(window_ms: int) -> str:
     return f"slo:sli_error:ratio_rate{format_duration(window_ms)}"
 
 
-def alert_name(slo: Slo) -> str:
-    """One name for all: which SLO it is, is in the labels."""
-    return "ErrorBudgetBurn"
-
-
 @dataclass(frozen=True, slots=True)
 class Names:
     """Which labels tell SLOs apart, and what else differs between the conventions."""

@@ -175,6 +175,11 @@ class Sli(ABC):
         """What two SLIs whose tiles differ by their selectors only have in common, and these selectors; None: nothing."""
         return None
 
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node | None:
+        """The series, or the targets, that have most of the bad events; None where that cannot be asked. For people:
+        it counts as `increase` does."""
+        return None
+
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Sli:
         """The same of fewer series."""
         raise NotImplementedError(f"{type(self).__name__} has no budgets by label")

@@ -22,7 +22,7 @@ from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of, union
 from slo.sli.native_latency import NativeLatency
 from slo.sli.stepwise import tile_of
-from slo.sli.tiles import Tile, added, by_series, counted, counted_part, matrix, with_targets_of
+from slo.sli.tiles import Tile, added, by_series, counted, counted_part, matrix, with_targets_of, worst_targets
 
 _ENDINGS = ("_bucket", "_count", "_sum")
 
@@ -241,6 +241,10 @@ class Latency(CountedSli):
 
         missing = Binary("unless", present(self.buckets), present(self.good))
         return [target_of(labels, scraping.target) for labels, _ in reader.query(missing, grid.end_ms).series]
+
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
+        whole, part = (Call("increase", (MatrixSelector(one, range_ms),)) for one in (self.every, self.good))
+        return worst_targets(whole, part, target)
 
     def describe(self) -> str:
         return f"requests, bad where they took longer than {show_latency(float(self.threshold_seconds))}"

@@ -105,6 +105,10 @@ class Probe(CountedSli):
             extremes += [float(value) for _, values in answer.series for value in values[np.isfinite(values)]]
         return replace(found, invalid=(_no_probe(self, extremes),)) if extremes else found
 
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
+        failed = Binary("-", _ONE, Call("avg_over_time", (MatrixSelector(self.metric, range_ms),)))
+        return Aggregate("topk", Binary(">", failed, ZERO), Number(5.0))
+
     def describe(self) -> str:
         return "checks, bad where the answer is not 1"
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from slo.fields import Model, Selector
-from slo.promql.ast import Binary, Matcher, Node, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
 from slo.sli.base import Measured, Simulated, Surroundings
@@ -17,7 +17,18 @@ from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Grid, parts_of
-from slo.sli.tiles import ZERO, Tile, added, by_series, counted, counted_part, either, present, same_family
+from slo.sli.tiles import (
+    ZERO,
+    Tile,
+    added,
+    by_series,
+    counted,
+    counted_part,
+    either,
+    present,
+    same_family,
+    worst_targets,
+)
 
 
 class RatioModel(Model):
@@ -106,6 +117,13 @@ class Ratio(CountedSli):
 
     def labelled(self, tile: Tile) -> Labelled:
         return Labelled(self.total, by_series(self.total, tile), by_series(self.part, tile, self.total), self.part_is)
+
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
+        part = Call("increase", (MatrixSelector(self.part, range_ms),))
+        if self.part_is == "errors":
+            return Aggregate("topk", Binary(">", part, ZERO), Number(5.0))
+        whole = Call("increase", (MatrixSelector(self.total, range_ms),))
+        return worst_targets(whole, part, target)
 
     def describe(self) -> str:
         if self.part_is == "errors":

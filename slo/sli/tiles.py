@@ -295,6 +295,17 @@ def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
     return whole
 
 
+def worst_targets(whole: Node, part: Node, target: tuple[str, ...]) -> Node:
+    """The five targets with the most events that are not of the part."""
+    bad = Binary(
+        "-",
+        Aggregate("sum", whole, grouping=target),
+        Aggregate("sum", part, grouping=target),
+        matching=VectorMatching("one-to-one", target, on=True),
+    )
+    return Aggregate("topk", Binary(">", bad, ZERO), Number(5.0))
+
+
 def _bound(traffic: Node) -> Node:
     return Call("clamp_min", (Binary("*", Number(TRAFFIC_FACTOR), traffic), Number(FEW_EVENTS)))
 

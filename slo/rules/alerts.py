@@ -1,0 +1,317 @@
+"""The alerts of an SLO: on its burn rate, on missing data, on its budget; and plain alerts beside the SLOs.
+
+A hole in the data is not good news. So a burn-rate alert goes on through one as it was when the hole began, and stops
+where the short window is known to burn slowly or to have had no traffic; that data is missing is an alert of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from slo.errors import Problem
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, VectorMatching, VectorSelector
+from slo.promql.parse import parse
+from slo.rules import names as n
+from slo.rules.annotate import (
+    absent_annotations,
+    alert_labels,
+    budget_annotations,
+    burn_annotations,
+    plain,
+    show_mark,
+)
+from slo.rules.groups import AlertRule, Deferred, RuleGroup
+from slo.rules.names import Names
+from slo.spec.model import Alert, PlainAlert, Slo
+from slo.window import (
+    CATALOGUE,
+    DAY,
+    HOUR,
+    MINUTE,
+    WEEK,
+    BurnWindow,
+    Calendar,
+    Severity,
+    burn_factor,
+    burn_windows,
+    dead_windows,
+    format_duration,
+)
+
+COARSE_MS = 5 * MINUTE
+BURN_ALERT, ABSENT_ALERT, BUDGET_ALERT = "ErrorBudgetBurn", "SLODataMissing", "BudgetConsumed"
+# How long a hole may last until its alert is no longer held; a short window of hours is held for two of them.
+_HELD_MS = 2 * HOUR
+# Data in here, and none now, is missing data.
+_HAD_DATA_MS = DAY
+# The server has evaluated these rules for a while: what it did not evaluate is no missing data.
+_EVALUATED_MS, _EVALUATED_AGO_MS = 6 * MINUTE, MINUTE
+# Slower than that missing data is not noticed, whatever the objective.
+_SLOWEST_ABSENT_MS = 5 * MINUTE
+_SEVERITIES: tuple[Severity, ...] = ("page", "ticket")
+
+
+@dataclass(frozen=True, slots=True)
+class TileLengths:
+    """The lengths of the tiles that are recorded of an SLO, ms; without coarse ones both are the same."""
+
+    fine_ms: int
+    coarse_ms: int
+
+
+def alert_windows(slo: Slo) -> tuple[BurnWindow, ...]:
+    """The burn-rate windows of an SLO: its own, or the catalogue fitted to it."""
+    if slo.alerting.windows is not None:
+        return slo.alerting.windows
+    return burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
+
+
+def fast_and_slow(windows: Sequence[BurnWindow]) -> tuple[tuple[BurnWindow, ...], tuple[BurnWindow, ...]]:
+    """The windows that are evaluated with the fine tiles, and those that 5 m more or less do not matter to.
+
+    All of a severity are one or the other, so that they are one alert.
+    """
+    slow = {
+        severity
+        for severity in _SEVERITIES
+        if all(
+            burn.short_ms >= HOUR and burn.short_ms % COARSE_MS == 0 and burn.long_ms % COARSE_MS == 0
+            for burn in windows
+            if burn.severity == severity
+        )
+    }
+    return (
+        tuple(burn for burn in windows if burn.severity not in slow),
+        tuple(burn for burn in windows if burn.severity in slow),
+    )
+
+
+def alert_rules(slo: Slo, names: Names, tiles: TileLengths) -> tuple[list[AlertRule], list[AlertRule]]:
+    """The alerts of an SLO: those that go with the fine tiles, and those that go with the coarse ones."""
+    fast, slow = fast_and_slow(alert_windows(slo))
+    fine = _burn_alerts(slo, names, fast, tiles.fine_ms)
+    coarse = _burn_alerts(slo, names, slow, tiles.coarse_ms)
+    if slo.alerting.absent.alert.enabled:
+        fine.append(_absent_alert(slo, names, tiles))
+    coarse += _budget_alerts(slo, names)
+    return fine, coarse
+
+
+def _burn_alerts(slo: Slo, names: Names, windows: Sequence[BurnWindow], tile_ms: int) -> list[AlertRule]:
+    """One alert for each severity, and for each pair of windows that is given something of its own."""
+    together: dict[Hashable, list[BurnWindow]] = {}
+    for burn in windows:
+        alert = slo.alerting.of_pair(burn)
+        if alert.enabled:
+            same = (
+                burn.severity, alert.name, alert.for_ms, alert.keep_firing_ms,
+                tuple(alert.labels.items()), tuple(alert.annotations.items()),
+            )  # fmt: skip
+            together.setdefault(same, []).append(burn)
+    rules: list[AlertRule] = []
+    for burns in together.values():
+        alert = slo.alerting.of_pair(burns[0])
+        severity = burns[0].severity
+        window = ", ".join(dict.fromkeys(format_duration(burn.long_ms) for burn in burns))
+        name = alert.name or BURN_ALERT
+        labels = _burn_labels(slo, alert, severity, window, names)
+        if any((rule.name, rule.labels) == (name, labels) for rule in rules):
+            window = ", ".join(f"{format_duration(burn.long_ms)} at {float(burn.factor):.4g}x" for burn in burns)
+            labels = _burn_labels(slo, alert, severity, window, names)
+        rules.append(
+            AlertRule(
+                name,
+                Deferred(lambda burns=burns: _burning(slo, names, burns, tile_ms)),  # type: ignore[misc]
+                labels,
+                burn_annotations(slo, burns, alert, names),
+                alert.for_ms,
+                alert.keep_firing_ms,
+                tuple(burns),
+                key=("burn", tuple(burns)),
+            )
+        )
+    return rules
+
+
+def _burn_labels(slo: Slo, alert: Alert, severity: Severity, window: str, names: Names) -> dict[str, str]:
+    # Which of the pairs holds may change while it fires: a label that said so would make it another alert.
+    own = {"window": window} if names.window is None else {"window": window, names.window: window}
+    return alert_labels(slo, alert, severity, own, names)
+
+
+def _burning(slo: Slo, names: Names, burns: Sequence[BurnWindow], tile_ms: int) -> Node:
+    """The burn rate over the long window of the first pair that burns."""
+    found = _pair(slo, names, burns[0], tile_ms)
+    for burn in burns[1:]:
+        found = Binary("or", found, _pair(slo, names, burn, tile_ms), matching=_same(slo, names))
+    # Compared as an error ratio, which is exact; the value is a burn rate, which people read.
+    return Binary("/", found, _number(slo.objective.error_budget))
+
+
+def _pair(slo: Slo, names: Names, burn: BurnWindow, tile_ms: int) -> Node:
+    """The long window burns, and so does the short one by its last ratio; but one that has tiles and no ratio is idle."""
+    same = _same(slo, names)
+    threshold = _number(burn.threshold(slo.objective.error_budget))
+    long = names.series(slo, n.error_ratio_name(burn.long_ms))
+    short = names.series(slo, n.error_ratio_name(burn.short_ms))
+    tile = names.series(slo, n.events_tile_name(tile_ms))
+    # vmalert writes a tile after its group is done: over a range of one tile it would never find one.
+    known: Node = tile
+    if burn.short_ms > tile_ms:
+        known = Call("count_over_time", (MatrixSelector(tile, burn.short_ms),))
+    held_ms = min(burn.long_ms, max(_HELD_MS, 2 * burn.short_ms))
+    last = Call("last_over_time", (MatrixSelector(short, held_ms),))
+    idle = Binary("unless", known, short, matching=same)
+    burns = Binary(">", Binary("unless", last, idle, matching=same), threshold)
+    found = Binary("and", Binary(">", long, threshold), burns, matching=same)
+    if slo.alerting.least_errors:
+        errors = MatrixSelector(names.series(slo, n.errors_tile_name(tile_ms)), burn.long_ms)
+        enough = Binary(">=", Call("sum_over_time", (errors,)), Number(float(slo.alerting.least_errors)))
+        found = Binary("and", found, enough, matching=same)
+    return found
+
+
+def _absent_alert(slo: Slo, names: Names, tiles: TileLengths) -> AlertRule:
+    absent = slo.alerting.absent
+    return AlertRule(
+        absent.alert.name or ABSENT_ALERT,
+        Deferred(lambda: _missing(slo, names, tiles)),
+        alert_labels(slo, absent.alert, absent.severity, {}, names),
+        absent_annotations(slo, absent),
+        absent_for_ms(slo, tiles.fine_ms),
+        absent.alert.keep_firing_ms,
+        key=("absent",),
+    )
+
+
+def _missing(slo: Slo, names: Names, tiles: TileLengths) -> Node:
+    """Events of the last tile that there was, where there is none now. Without traffic there is a tile, of 0."""
+    had_ms = _HAD_DATA_MS if tiles.coarse_ms == COARSE_MS else 6 * HOUR
+    had = MatrixSelector(names.series(slo, n.events_tile_name(tiles.coarse_ms)), had_ms)
+    data: Node = Call("last_over_time", (had,))
+    now: Node = names.series(slo, n.events_tile_name(tiles.fine_ms))
+    if slo.by:
+        # A value of a label that is no longer there is not missing: the SLO has data.
+        data = Aggregate("sum", data, grouping=names.labels)
+    on = VectorMatching("many-to-many", names.labels, on=True) if slo.by else _same(slo, names)
+    constant = names.series(slo, n.OBJECTIVE)
+    earlier = VectorSelector(constant.name, constant.matchers, _EVALUATED_AGO_MS)
+    evaluated = Call("last_over_time", (MatrixSelector(earlier, _EVALUATED_MS),))
+    return Binary("and", Binary("unless", data, now, matching=on), evaluated, matching=on)
+
+
+def absent_for_ms(slo: Slo, tile_ms: int) -> int:
+    """How long data must be missing beyond the first empty tile.
+
+    The fastest page takes as long as a full outage needs to consume its share of the budget; so does this, within 5 m.
+    Two scrapes must be missing, as one may be lost.
+    """
+    if slo.alerting.absent.for_ms is not None:
+        return slo.alerting.absent.for_ms
+    windows = [burn for burn in alert_windows(slo) if slo.alerting.of_pair(burn).enabled]
+    pages = [burn for burn in windows if burn.severity == "page"] or windows
+    budget = Fraction(slo.objective.error_budget)
+    fastest = min((burn.long_ms * burn.factor * budget for burn in pages), default=Fraction(_SLOWEST_ABSENT_MS))
+    whole = int(min(fastest, Fraction(_SLOWEST_ABSENT_MS)) // tile_ms) * tile_ms
+    scrapes = -(-2 * slo.scrape_interval_ms // tile_ms) * tile_ms
+    return max(whole, scrapes, tile_ms) - tile_ms
+
+
+def _budget_alerts(slo: Slo, names: Names) -> list[AlertRule]:
+    """One for each mark: a higher one that is reached ends no lower one."""
+    budget = slo.alerting.budget
+    keep_ms = budget.keep_firing_ms
+    if keep_ms is None:
+        # A share that wavers about its mark is one notification. A calendar window begins anew, and so does the alert.
+        keep_ms = slo.window.nominal_ms // 30 // MINUTE * MINUTE
+        keep_ms = min(keep_ms, HOUR) if isinstance(slo.window, Calendar) else keep_ms
+    return [
+        AlertRule(
+            budget.alert.name or BUDGET_ALERT,
+            Deferred(lambda mark=mark: _consumed(slo, names, mark)),  # type: ignore[misc]
+            alert_labels(slo, budget.alert, budget.severity, {"consumed": show_mark(mark)}, names),
+            budget_annotations(slo, budget, mark, names),
+            budget.alert.for_ms,
+            keep_ms,
+            key=("budget", mark),
+        )
+        for mark in budget.marks
+    ]
+
+
+def _consumed(slo: Slo, names: Names, mark: Decimal) -> Node:
+    """The share of the budget that is consumed, in percent, where it has reached the mark."""
+    reached = Binary("<=", names.series(slo, n.BUDGET_REMAINING), _number(1 - mark))
+    return Binary("*", Number(100.0), Binary("-", Number(1.0), reached))
+
+
+def check_alerts(slo: Slo) -> list[Problem]:
+    """Alerts that can never fire are errors; severities without any are warnings."""
+    windows = alert_windows(slo)
+    found = []
+    for burn in dead_windows(windows, slo.objective.error_budget):
+        found.append(
+            _problem(
+                slo,
+                f"the {burn.severity} over {format_duration(burn.long_ms)} can never fire: {float(burn.factor):g} times the "
+                f"error budget of {slo.objective.error_budget} is an error ratio of 1 or more; widen the window or lower its factor",
+                "error",
+            )
+        )
+    if slo.alerting.windows is None:
+        found += [_problem(slo, text, "warning") for text in _unreachable(slo)]
+    for severity in _SEVERITIES:
+        if slo.alerting.of(severity).enabled and not any(burn.severity == severity for burn in windows):
+            found.append(_problem(slo, f"has no {severity} alert: no burn-rate window fits {slo.window}", "warning"))
+    return found
+
+
+def _unreachable(slo: Slo) -> list[str]:
+    """Alerts of the catalogue that no error ratio could set off at this objective, and what they became."""
+    period, budget = slo.window.nominal_ms, Fraction(slo.objective.error_budget)
+    found = []
+    for severity, catalogue_ms, share in CATALOGUE if period >= WEEK else ():
+        factor = burn_factor(share, period, catalogue_ms)
+        if factor * budget < 1 or not slo.alerting.of(severity).enabled:
+            continue
+        instead = [burn for burn in alert_windows(slo) if burn.budget_share == share and burn.severity == severity]
+        became = f"it watches {format_duration(instead[0].long_ms)} instead" if instead else "another one covers it"
+        found.append(
+            f"the {severity} over {format_duration(catalogue_ms)} could never fire at {slo.objective}: a burn rate of "
+            f"{float(factor):g} is an error ratio of {float(factor * budget):.0%}; {became}"
+        )
+    return found
+
+
+def _problem(slo: Slo, message: str, severity: str) -> Problem:
+    return Problem(slo.file, slo.line, 1, f"slos.{slo.name}", message, severity)
+
+
+def plain_alerts(service: str, alerts: Sequence[PlainAlert]) -> RuleGroup:
+    """The alerts of a service beside its SLOs. Their annotations are templates, as in any rules file."""
+    rules = tuple(
+        AlertRule(
+            alert.name,
+            parse(alert.expr),
+            {label: plain(value) for label, value in {"service": service, **alert.labels}.items()},
+            alert.annotations,
+            alert.for_ms,
+            alert.keep_firing_ms,
+        )
+        for alert in sorted(alerts, key=lambda alert: alert.name)
+    )
+    return RuleGroup(f"slo/{service}/alerts", MINUTE, rules, service, "")
+
+
+def _same(slo: Slo, names: Names) -> VectorMatching | None:
+    """How recorded series of an SLO are of one: by all their labels, unless some of them are of one series only."""
+    if names.window is None:
+        return None
+    return VectorMatching("many-to-many", (*names.labels, *slo.by), on=True)
+
+
+def _number(value: Decimal) -> Number:
+    return Number(float(value))
