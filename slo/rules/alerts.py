@@ -152,19 +152,19 @@ def _burning(slo: Slo, names: Names, burns: Sequence[BurnWindow], tile_ms: int) 
 
 
 def _pair(slo: Slo, names: Names, burn: BurnWindow, tile_ms: int) -> Node:
-    """The long window burns, and so does the short one by its last ratio; but one that has tiles and no ratio is idle."""
+    """The long window burns, and so does the short one by its last ratio; but with data and without a ratio it is idle."""
     same = _same(slo, names)
     threshold = _number(burn.threshold(slo.objective.error_budget))
     long = names.series(slo, n.error_ratio_name(burn.long_ms))
     short = names.series(slo, n.error_ratio_name(burn.short_ms))
     tile = names.series(slo, n.events_tile_name(tile_ms))
     # vmalert writes a tile after its group is done: over a range of one tile it would never find one.
-    known: Node = tile
-    if burn.short_ms > tile_ms:
-        known = Call("count_over_time", (MatrixSelector(tile, burn.short_ms),))
+    current: Node = tile
+    if burn.short_ms > 2 * tile_ms:
+        current = Call("last_over_time", (MatrixSelector(tile, 2 * tile_ms),))
     held_ms = min(burn.long_ms, max(_HELD_MS, 2 * burn.short_ms))
     last = Call("last_over_time", (MatrixSelector(short, held_ms),))
-    idle = Binary("unless", known, short, matching=same)
+    idle = Binary("unless", current, short, matching=same)
     burns = Binary(">", Binary("unless", last, idle, matching=same), threshold)
     found = Binary("and", Binary(">", long, threshold), burns, matching=same)
     if slo.alerting.least_errors:
