@@ -209,7 +209,7 @@ class Draw(random.Random):
             return found if "{{" not in found or self.rarely(0.1) else "x"
 
         own = self.label() if self.rarely(0.1) else self.choice(["note", "x1", "pager"])
-        return {own: text() for _ in range(self.randint(0, 1))}
+        return {own: text()} if self.rarely(0.5) else {}
 
     def alert_texts(self) -> dict[str, Any]:
         """What any alert can be given."""
@@ -249,7 +249,11 @@ class Draw(random.Random):
             found["windows"] = []
             for _ in range(self.randint(1, 3)):
                 pace = self.choice([{"budget": "2%"}, {"factor": "2"}, {"factor": "1.5"}])
-                pair = {"severity": self.choice(["page", "ticket"]), "long": self.choice(["1h", "1h", "6h", "3d"]), **pace}
+                pair = {
+                    "severity": self.choice(["page", "ticket"]),
+                    "long": self.choice(["1h", "1h", "6h", "3d"]),
+                    **pace,
+                }
                 if pair not in [{key: one[key] for key in pair if key in one} for one in found["windows"]]:
                     found["windows"].append(pair | (self.alert_texts() if self.rarely(0.5) else {}))
         return found
@@ -306,14 +310,13 @@ class Draw(random.Random):
         slos: list[dict[str, Any]] = []
         for index in range(self.randint(1, 2)):
             slos.append(self.slo(index, [slo["name"] for slo in slos]))
-        defaults = {
+        annotations = self.annotations()
+        defaults: dict[str, Any] = {
             "labels": self.labels(1),
-            "annotations": self.annotations(),
+            "annotations": annotations,
             "scrape_interval": self.duration(["15s", "30s", "1m"]),
         }
-        defaults |= {
-            key: value for key, value in self.scraped(defaults["annotations"]).items() if key != "scrape_interval"
-        }
+        defaults |= {key: value for key, value in self.scraped(annotations).items() if key != "scrape_interval"}
         if self.rarely(0.2):
             defaults["alerting"] = self.alerting()
         if self.rarely(0.2):

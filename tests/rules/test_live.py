@@ -139,6 +139,8 @@ def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
         "runbook_url": "https://runbooks.example.com/a",
         "dashboard_url": "https://dashboards.example.com/a",
     }
+    for shown in ("summary", "description"):
+        assert f"| `{shown}` | {pages[0]['annotations'][shown]} |" in DOCS.read_text()
     tickets = {alert["labels"]["alertname"]: alert for alert in by_path["/tickets"]}
     assert tickets["ErrorBudgetBurn"]["labels"]["window"] == "1d, 3d"
     assert tickets["ErrorBudgetBurn"]["annotations"]["summary"] == (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -173,3 +175,23 @@ def test_a_fault_of_the_defaults_is_named_once_however_many_slos_there_are() -> 
 @pytest.mark.parametrize("text", ["team-{{ $labels.team }}", '{{ if eq $labels.a "b" }}x{{ end }}', "plain"])
 def test_labels_of_alerts_are_templates(text: str) -> None:
     assert sound(f"alerting: {{labels: {{team: '{text}'}}}}").alerting.page.labels == {"team": text}
+
+
+@pytest.mark.parametrize("page", ["definitions.md", "alerting.md"])
+def test_the_examples_of_the_docs_are_sound(page: str) -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / page).read_text()
+    examples = re.findall(r"^```yaml\n((?:alerting|defaults):\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 2
+    for example in examples:
+        own = (
+            example
+            if example.startswith("defaults:")
+            else "defaults:\n" + re.sub("^", "  ", example, flags=re.MULTILINE)
+        )
+        problems: list[Problem] = []
+        loads(
+            f"service: shop\n{own}\nslos:\n  - {{name: a, objective: 99.9, sli: {{probe: {{metric: up}}}}}}\n",
+            "x.yaml",
+            problems,
+        )
+        assert problems == []
