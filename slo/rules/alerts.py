@@ -28,7 +28,6 @@ from slo.rules.names import Names
 from slo.spec.model import Alert, PlainAlert, Slo
 from slo.window import (
     CATALOGUE,
-    DAY,
     HOUR,
     MINUTE,
     WEEK,
@@ -45,8 +44,9 @@ COARSE_MS = 5 * MINUTE
 BURN_ALERT, ABSENT_ALERT, BUDGET_ALERT = "ErrorBudgetBurn", "SLODataMissing", "BudgetConsumed"
 # How long a hole may last until its alert is no longer held; a short window of hours is held for two of them.
 _HELD_MS = 2 * HOUR
-# Data in here, and none now, is missing data.
-_HAD_DATA_MS = DAY
+# Data in here, and none now, is missing data. Of the fine tiles: an alert that read a later group's series would make the
+# engine go step by step.
+_HAD_DATA_MS = 6 * HOUR
 # The server has evaluated these rules for a while: what it did not evaluate is no missing data.
 _EVALUATED_MS, _EVALUATED_AGO_MS = 6 * MINUTE, MINUTE
 # Slower than that missing data is not noticed, whatever the objective.
@@ -178,7 +178,7 @@ def _absent_alert(slo: Slo, names: Names, tiles: TileLengths) -> AlertRule:
     absent = slo.alerting.absent
     return AlertRule(
         absent.alert.name or ABSENT_ALERT,
-        Deferred(lambda: _missing(slo, names, tiles)),
+        Deferred(lambda: _missing(slo, names, tiles.fine_ms)),
         alert_labels(slo, absent.alert, absent.severity, {}, names),
         absent_annotations(slo, absent),
         absent_for_ms(slo, tiles.fine_ms),
@@ -187,12 +187,10 @@ def _absent_alert(slo: Slo, names: Names, tiles: TileLengths) -> AlertRule:
     )
 
 
-def _missing(slo: Slo, names: Names, tiles: TileLengths) -> Node:
+def _missing(slo: Slo, names: Names, tile_ms: int) -> Node:
     """Events of the last tile that there was, where there is none now. Without traffic there is a tile, of 0."""
-    had_ms = _HAD_DATA_MS if tiles.coarse_ms == COARSE_MS else 6 * HOUR
-    had = MatrixSelector(names.series(slo, n.events_tile_name(tiles.coarse_ms)), had_ms)
-    data: Node = Call("last_over_time", (had,))
-    now: Node = names.series(slo, n.events_tile_name(tiles.fine_ms))
+    now = names.series(slo, n.events_tile_name(tile_ms))
+    data: Node = Call("last_over_time", (MatrixSelector(now, _HAD_DATA_MS),))
     if slo.by:
         # A value of a label that is no longer there is not missing: the SLO has data.
         data = Aggregate("sum", data, grouping=names.labels)

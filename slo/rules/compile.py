@@ -176,7 +176,9 @@ class _Compiler:
             ]
         )
         coarse += (self._ratio(length, COARSE_MS) for length in slow_lengths)
-        coarse += self._metadata()
+        objective, *metadata = self._metadata()
+        fine.append(objective)  # the alert on missing data reads it
+        coarse += metadata
         # Sloth's names have the period's own ratio, which an alert of a short period may watch already.
         recorded = {rule.name for rule in fine + coarse}
         period = [
