@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,13 @@ def retention_ms(source: Source) -> int | None:
 def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> Source:
     """The source at an http(s) URL of anything with the Prometheus API, or the recording at a path.
 
+    `host:9090` is `http://host:9090`, unless there is such a file.
+
     `config` is the YAML file with credentials and limits for a server (none: that of SLO_CONFIG, if set); the
     environment wins over it. Opening talks to no server. Raises ConfigError, RecordingError.
     """
+    if isinstance(text, str) and _HOST_AND_PORT.fullmatch(text.strip()) and not Path(text).exists():
+        text = f"http://{text.strip()}"
     if isinstance(text, str) and text.strip().lower().startswith(("http://", "https://")):
         from slo.source.prometheus import PrometheusSource
 
@@ -96,6 +101,9 @@ def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
     from slo.source.recording import Recording
 
     return Recording.open(Path(text))
+
+
+_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/[^?#]*)?")
 
 
 def _text(labels: Mapping[str, str]) -> str:

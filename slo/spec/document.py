@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, crea
 
 from slo.fields import Duration, Model
 from slo.sli.kinds import KINDS
+from slo.spec.short import SHORT
 
 
 def _text(value: object) -> object:
@@ -129,6 +130,7 @@ class SloModel(Model):
     ]
     window: _Window | None = None
     description: _Text = ""
+    owner: Annotated[_Text | None, Field(description="who answers for it, where it is not the service's owner")] = None
     labels: _Labels
     annotations: _Labels
     alerting: AlertingModel | _Off | None = None
@@ -181,6 +183,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a definition file, for completion and checks in editors."""
     schema = ServiceModel.model_json_schema()
     _allow_plain_scalars(schema)
+    _allow_short_forms(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "slo definition",
@@ -217,6 +220,12 @@ def _allow_plain_scalars(schema: Any) -> None:
     elif isinstance(schema, list):
         for part in schema:
             _allow_plain_scalars(part)
+
+
+def _allow_short_forms(schema: dict[str, Any]) -> None:
+    for kind, (example, _) in SHORT.items():
+        branches = schema["$defs"]["SliModel"]["properties"][kind]["anyOf"]
+        branches.append({"type": "string", "description": "in short", "examples": [example]})
 
 
 def accepted_keys(path: tuple[str | int, ...]) -> list[str]:
