@@ -20,7 +20,7 @@ ORDER = [
     {"budget"},
     {"backtest"},
     {"report"},
-    {"api", "guide", "weekly"},
+    {"api", "check", "guide", "weekly"},
     {"cli"},
     {"__main__", "__init__"},
 ]

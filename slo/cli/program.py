@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 FINE, OUT_OF_BUDGET, BAD_INPUT = 0, 1, 2
+NOT_AS_ASSUMED = 1  # `slo check --source`: valid definitions, and a server of which they do not hold
 
 app = typer.Typer(
     name="slo",

@@ -136,13 +136,13 @@ class Session(requests.Session):
             time.sleep(wait)
         raise AssertionError("unreachable")
 
-    def peek(self, url: str) -> bytes | None:
+    def peek(self, url: str, most_bytes: int = PEEK_BYTES, most_s: float = PEEK_S) -> bytes | None:
         """The body of a page that a server may have or not, asked for once and not for long; None where no answer comes.
 
         Any other answer than 200 is an empty one. With the same credentials as a query, and sent as carefully.
         """
         connect_s = self._patience.connect_s
-        read_s = min(PEEK_S, self._config.timeout_s)
+        read_s = min(most_s, self._config.timeout_s)
         deadline = time.monotonic() + read_s
         try:
             with super().request("GET", url, stream=True, timeout=(min(connect_s, read_s), read_s)) as response:
@@ -151,7 +151,7 @@ class Session(requests.Session):
                 body = bytearray()
                 while chunk := response.raw.read1(READ_BYTES, decode_content=True):
                     body += chunk
-                    if len(body) > PEEK_BYTES or time.monotonic() > deadline:
+                    if len(body) > most_bytes or time.monotonic() > deadline:
                         return None
                 return bytes(body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, SloError):
@@ -267,9 +267,9 @@ class Api:
         self._connect.custom_query_range(query, EPOCH, EPOCH, seconds(step_ms), params=exact)
         return self._session.take_answer()
 
-    def page(self, path: str) -> bytes | None:
+    def page(self, path: str, most_bytes: int = PEEK_BYTES, most_s: float = PEEK_S) -> bytes | None:
         """A page of the server beside its queries, such as `/api/v1/status/flags`; empty where it has none, None where no answer comes."""
-        return self._session.peek(f"{self.name}{path}")
+        return self._session.peek(f"{self.name}{path}", most_bytes, most_s)
 
     def close(self) -> None:
         self._session.close()

@@ -31,6 +31,7 @@ MOST_STEPS = 11_000  # per range query; a server refuses more
 SPAN_SAMPLES = 500_000  # per answer of raw samples: about 15 MB of JSON, 100 MB while it is read
 DAY_MS = 86_400_000
 AT_ONCE = 4
+PAGE_BYTES, PAGE_S = 256 << 20, 60.0  # all rules of a large server
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -111,6 +112,10 @@ class PrometheusSource:
                         break
                 self._retention = (found,)
             return self._retention[0]
+
+    def page(self, path: str) -> bytes | None:
+        """A page of the server beside its queries, such as `/api/v1/rules`; None or empty where there is none. Never raises."""
+        return self._api.page(path, most_bytes=PAGE_BYTES, most_s=PAGE_S)
 
     def close(self) -> None:
         """Closes the connections."""
