@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test slow check contract mutants bench docs format servers clean
+.PHONY: report test quick lowest slow check contract mutants bench docs format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -27,6 +27,22 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --ignore tests/bench --ignore tests/browser
+
+# After each change, under 30 s: style, layout, docs, definitions, commands, figures.
+quick: $(VENV)/.installed-test
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m pytest -q -n 2 tests/test_layout.py tests/test_repository.py tests/test_docs.py tests/test_display.py \
+	  tests/test_window.py tests/spec tests/promql/test_engine.py tests/sli/test_bounds.py tests/budget/test_figures.py \
+	  -k "not readmes and not unfold and not gotemplate and not any_text"
+
+# The oldest versions that pyproject.toml accepts, in an environment of their own.
+lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python tests/lowest.py > $(VENV)-lowest/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)-lowest/lowest.txt --editable . \
+	  pytest hypothesis
+	$(VENV)-lowest/bin/python -m pytest -q tests/cli tests/spec tests/source/test_recording.py tests/budget tests/report \
+	  -m "not server" -p no:cacheprovider -o addopts=
 
 # What takes minutes: rules of every interval on a live server under load, the five systems end to end, the pages in a
 # real browser, the notebooks on a server, and the rules' own tests of all definitions.
@@ -69,4 +85,4 @@ servers:
 	tests/servers/fetch
 
 clean:
-	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slo.sli.base import Note
     from slo.spec.model import Slo, Specs
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Budget",
     "DefinitionError",
