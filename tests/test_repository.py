@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -136,9 +137,7 @@ def test_a_source_archive_holds_the_whole_repository(tmp_path: Path) -> None:
     )[:-1]
     if not tracked:
         pytest.skip("not a git checkout")
-    import setuptools
-
-    if int(setuptools.__version__.partition(".")[0]) < 77:
+    if int(metadata.version("setuptools").partition(".")[0]) < 77:
         pytest.skip("setuptools is older than the build needs")
     # Built in a copy, as setuptools leaves files where it builds.
     copy = tmp_path / "copy"
