@@ -125,6 +125,11 @@ CODES: dict[str, Code] = {
         "Nothing. See the limits in docs/counting.md.",
         False,
     ),
+    "coarse": Code(
+        "The source has events per hour or day. Burn rates over less than that show the mean of the whole step.",
+        "Give shorter steps if the alerts matter.",
+        False,
+    ),
     "definition": Code("The definition itself leaves no figures.", "Run `slo check PATH`.", True),
     "many-values": Code(
         "A label under `by` has more than 100 values, so there is one error budget for all of them.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slo.promql.ast import Aggregate, Call, MatrixSelector
+from slo.source.counted import CountSource
 from slo.spec.model import Slo
 from slo.spec.split import MOST, narrowed
 from slo.window import HOUR
@@ -20,7 +21,7 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
 
     Without any, or with more than MOST of them, it is the SLO as a whole. Raises SourceError.
     """
-    if not slo.by:
+    if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
     found = sorted(_values(slo, source, slo.window.period(end_ms)[0], end_ms))
     if not 0 < len(found) <= MOST:

@@ -141,6 +141,12 @@ class Budget:
     earlier: Budget | None = None
     previous: Budget | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain data, as `slo status --json` has them; unknown ones are None."""
+        from slo.budget.export import as_data
+
+        return as_data(self)
+
     @property
     def good(self) -> float:
         """Events that were not bad."""

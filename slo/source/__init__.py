@@ -85,7 +85,8 @@ def retention_ms(source: Source) -> int | None:
 
 
 def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> Source:
-    """The source at an http(s) URL of anything with the Prometheus API, or the recording at a path.
+    """The source at an http(s) URL of anything with the Prometheus API, or at a path: a recording, or a CSV or Parquet file
+    of events per step. Other schemes are those of installed packages (entry points of the group `slo.sources`).
 
     `host:9090` is `http://host:9090`, unless there is such a file.
 
@@ -98,9 +99,36 @@ def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
         from slo.source.prometheus import PrometheusSource
 
         return PrometheusSource.open(text, config=config)
-    from slo.source.recording import Recording
+    scheme, mark, _ = str(text).partition("://")
+    if mark:
+        return _of_scheme(scheme, str(text), None if config is None else os.fspath(config))
+    from slo.source.recording import Recording, holds_counts
 
-    return Recording.open(Path(text))
+    path = Path(text)
+    if path.suffix.lower() == ".csv" or holds_counts(path):
+        from slo.source.counted import CountSource
+
+        return CountSource.open(path)
+    return Recording.open(path)
+
+
+# Packages add sources under this group of entry points: the name is a scheme, the value a function of the URL and of the
+# path of a configuration file (or None) that gives a `Source`.
+GROUP = "slo.sources"
+
+
+def _of_scheme(scheme: str, url: str, config: str | None) -> Source:
+    """The source of an installed package. Raises ConfigError where none has the scheme."""
+    from importlib.metadata import entry_points
+
+    from slo.errors import ConfigError
+    from slo.suggest import suggest
+
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if scheme not in known:
+        raise ConfigError(f"no source for {scheme}://…{suggest(scheme, ['http', 'https', *known])}")
+    source: Source = known[scheme].load()(url, config)
+    return source
 
 
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/[^?#]*)?")

@@ -292,3 +292,15 @@ class Recording:
             return Samples.from_series(rows)
         except (ValueError, IndexError) as error:
             raise RecordingError(f"{self._path}: damaged: {error}") from error
+
+
+def holds_counts(path: Path) -> bool:
+    """Whether a file is a Parquet table of events per step, and no recording."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException, ValueError):
+        return False  # opening it as a recording says what is wrong
+    return {"time", "total"} <= names
