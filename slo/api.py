@@ -14,7 +14,7 @@ from slo.source import Source
 from slo.source import open as _open
 from slo.spec.load import load as _load
 from slo.spec.model import Slo, Specs
-from slo.window import parse_duration
+from slo.window import moment_ms, parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def breakdown(slo: Slo, source: Source, start: datetime, end: datetime) -> Mappi
     """
     from slo.budget.breakdown import interval_tables
 
-    return interval_tables(slo, source, round(start.timestamp() * 1000), round(end.timestamp() * 1000))
+    return interval_tables(slo, source, moment_ms(start), moment_ms(end))
 
 
 def simulate(specs: Specs, path: PathLike, *, end: datetime, days: float = 40, seed: int = 1) -> Recording:
@@ -81,6 +81,6 @@ def simulate(specs: Specs, path: PathLike, *, end: datetime, days: float = 40, s
     from slo.source.recording import Recording, write
     from slo.source.simulation import simulate as make
 
-    samples, header = make(specs, days=days, seed=seed, end_ms=round(end.timestamp() * 1000))
+    samples, header = make(specs, days=days, seed=seed, end_ms=moment_ms(end))
     write(path, samples, header)
     return Recording.open(path)

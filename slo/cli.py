@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from slo.errors import ConfigError, DefinitionError, SloError
+from slo.redact import hide_secrets
 
 if TYPE_CHECKING:
     from slo.backtest import Backtest
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from slo.source import Source
     from slo.spec.model import Specs
 
-FINE, OUT_OF_BUDGET, BAD_INPUT = 0, 1, 2
+FINE, OUT_OF_BUDGET, BAD_INPUT, UNEXPECTED = 0, 1, 2, 3
 # A report compares with how things stood a week before.
 _SINCE_MS = 7 * 86_400_000
 
@@ -34,7 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="SLOs and error budgets: definitions become Prometheus rules, exact figures and reports.",
-    epilog="Exit codes: 0 fine, 1 out of budget (with --fail-on-exhausted), 2 bad input or a source that failed.",
+    epilog="Exit codes: 0 fine, 1 out of budget (with --fail-on-exhausted), 2 bad input or a source that failed, "
+    "3 an error that should not happen (--debug shows its traceback).",
 )
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Definition files, or folders of them.")]
@@ -64,36 +66,97 @@ Gate = Annotated[
 
 
 def main() -> NoReturn:
-    """Runs the command line; every error on purpose becomes a message and an exit code here."""
+    """Runs the command line; every error becomes a message and an exit code here."""
     # Most of what a command makes lives until its end: looking for cycles often would only cost.
     gc.set_threshold(200_000, 50, 50)
+    arguments, debug = _without_debug(sys.argv[1:])
+    sys.exit(_run(arguments, debug))
+
+
+def _run(arguments: Sequence[str], debug: bool) -> int:
+    """The exit code of one command, its errors said on standard error."""
     try:
-        code = app(standalone_mode=False) or FINE
+        code = app(args=list(arguments), standalone_mode=False) or FINE
+        sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code
     except SloError as error:
+        _trace(debug)
         _complain(error)
-        code = BAD_INPUT
+        return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
-        code = 130
+        return 130
     except BrokenPipeError:
         # The reader of a pipe went away, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    except OSError as error:
-        _say(f"error: {error.filename or ''}: {error.strerror or error}".replace(": : ", ": "))
-        code = BAD_INPUT
-    except Exception as error:
+        return 141
+    except Exception as error:  # noqa: BLE001 - whatever it is, 1 is promised to mean something else
+        if isinstance(error, OSError) and error.errno is not None:
+            _trace(debug)
+            _say(f"error: {error.filename or ''}: {error.strerror or error}".replace(": : ", ": "))
+            _discard_output()
+            return BAD_INPUT
         # Click's own usage errors; its classes differ between versions of typer, their shape does not.
-        if not hasattr(error, "format_message"):
-            raise
-        show = getattr(error, "show", None)
-        if show is not None:
-            show()
-        code = getattr(error, "exit_code", BAD_INPUT)
-    sys.exit(code if isinstance(code, int) else FINE)
+        if hasattr(error, "format_message"):
+            show = getattr(error, "show", None)
+            if show is not None:
+                show()
+            return int(getattr(error, "exit_code", BAD_INPUT))
+        _trace(debug)
+        _say(_bug(error, debug))
+        return UNEXPECTED
+    return code if isinstance(code, int) else FINE
+
+
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The arguments without `--debug`, wherever it stands before `--`, and whether it was there."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before = [text for text in arguments[:end] if text != "--debug"]
+    return [*before, *arguments[end:]], len(before) < end
+
+
+def _trace(debug: bool) -> None:
+    """The traceback of the exception at hand, where it was asked for."""
+    if debug:
+        import traceback
+
+        _say(traceback.format_exc().rstrip())
+
+
+def _bug(error: Exception, debug: bool) -> str:
+    import platform
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    import slo
+
+    where = "the issue tracker of this project"
+    try:
+        addresses = [line.partition(", ") for line in metadata("slo").get_all("Project-URL") or ()]
+        where = next((address for name, _, address in addresses if "issue" in name.lower()), where)
+    except PackageNotFoundError:
+        pass
+    text = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+    more = "" if debug else ", and what the same command prints with --debug"
+    return (
+        f"error: slo failed in a way that it should not: {what}\nThis is a bug. Please report it at {where}, with this "
+        f"message{more} (slo {slo.__version__}, Python {platform.python_version()}, {platform.system()})"
+    )
+
+
+def _discard_output() -> None:
+    """Drops what is left to print where it cannot be printed, so that the interpreter does not try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Also print the traceback of an error; accepted anywhere.")
+    ] = False,
+) -> None:
     if version:
         import slo
 
@@ -672,4 +735,5 @@ def _complain(error: SloError) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    """One message on standard error, without any secret. Text that its encoding cannot hold is escaped."""
+    print(hide_secrets(text, os.environ), file=sys.stderr)

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from slo.redact import hide_userinfo
+
 
 class SloError(Exception):
-    """The root: whatever this package raises on purpose is one of these."""
+    """The root: whatever this package raises on purpose is one of these. No message shows an address's user and password."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hide_userinfo(message))
 
 
 @dataclass(frozen=True, order=True)
@@ -27,6 +32,9 @@ class Problem:
     message: str
     severity: str = "error"  # or "warning"
     withheld: bool = False  # an error of one SLO, whose figures are withheld while others are evaluated
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", hide_userinfo(self.message))
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

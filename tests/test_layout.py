@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # From first to last: a room imports only from rooms before it, and from itself.
 ORDER = [
+    {"redact"},
     {"errors", "files", "display"},
     {"window"},
     {"promql"},

@@ -15,7 +15,7 @@ from slo.budget.incidents import INCIDENT_BURN
 from slo.errors import ConfigError
 from slo.spec.events import Event
 from slo.spec.model import Specs
-from slo.window import DAY
+from slo.window import DAY, moment_ms
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -44,10 +44,10 @@ def run(
     simulation planted, or else found where the budget was spent `burn_rate` times too fast. Raises DefinitionError,
     ConfigError, SourceError.
     """
-    end_ms = source.latest_ms() if end is None else _milliseconds(end)
+    end_ms = source.latest_ms() if end is None else moment_ms(end)
     header = getattr(source, "header", None)
     earliest = end_ms - DEFAULT_DAYS * DAY if header is None else int(header.start_ms)
-    start_ms = earliest if start is None else _milliseconds(start)
+    start_ms = earliest if start is None else moment_ms(start)
     if start_ms >= end_ms:
         raise ConfigError("the backtest's start is not before its end")
     chosen = [of_definitions(specs)] if len(specs) else []
@@ -79,11 +79,3 @@ def _incidents(named: PathLike | None, truth: Mapping[str, Any]) -> tuple[tuple[
                 raise ConfigError("the source knows of no planted incidents; only a simulated recording does")
             return known, True
     return read_incidents(named), False
-
-
-def _milliseconds(at: datetime | int) -> int:
-    if isinstance(at, int):
-        return at
-    if at.tzinfo is None:
-        raise ConfigError("a time needs its time zone: datetime(…, tzinfo=UTC)")
-    return round(at.timestamp() * 1000)
