@@ -281,6 +281,7 @@ def rules(
             texts[place] = to_yaml(part, list(inputs))
             files.append(place.name)
         texts[backfill] = backfill_script(files, backfill_days)
+    _apart([path for path in (output if not split else None, tests, backfill) if path], paths)
     for place, text in texts.items():
         write_text(place, text)
     count = sum(len(group.rules) for group in groups)
@@ -393,6 +394,7 @@ def record(
     from slo.promql.samples import Samples
     from slo.source.recording import Header, write
 
+    _apart([output], [*paths, Path(source)])
     specs = _load(paths)
     origin = _open(source, config)
     end_ms = origin.latest_ms() if end is None else _time(end, "--end")
@@ -436,6 +438,7 @@ def simulate(
     from slo.source.simulation import simulate as make
     from slo.source.simulation.scenario import read_scenario
 
+    _apart([output], paths if scenario is None else [*paths, scenario])
     specs = _load(paths)
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     end_ms = round(midnight.timestamp() * 1000) if end is None else _time(end, "--end")
@@ -703,6 +706,22 @@ def _start(text: str, end_ms: int) -> int:
         return end_ms - parse_duration(text)
     except DurationError:
         return _time(text, "--start")
+
+
+def _apart(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Refuses to write one file over another, and over what is read. Raises ConfigError."""
+    read: dict[str, Path] = {}
+    written: set[str] = set()
+    for place in inputs:
+        files = place.rglob("*.y*ml") if place.is_dir() else [place]
+        read |= {os.path.realpath(file): file for file in files}
+    for output in outputs:
+        real = os.path.realpath(output)
+        if real in read and not real.startswith("/dev/"):
+            why = "would be written twice" if real in written else "is read by this command, and would be lost"
+            raise ConfigError(f"{output} {why}; name another file")
+        read[real] = output
+        written.add(real)
 
 
 def _pair(text: str) -> tuple[str, str]:

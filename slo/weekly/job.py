@@ -319,7 +319,7 @@ def _short(markdown: str) -> str:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """One run at a time; the lock goes with the process, however it ends. Raises ConfigError."""
-    with path.open("w") as file:
+    with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
