@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from slo.errors import ConfigError, DefinitionError, SloError
+from slo.errors import ConfigError, DefinitionError, SloError, named
 from slo.redact import hide_secrets
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def main() -> NoReturn:
     """Runs the command line; every error becomes a message and an exit code here."""
     # Most of what a command makes lives until its end: looking for cycles often would only cost.
     gc.set_threshold(200_000, 50, 50)
+    # Arithmetic on values of 1e308 is said in notes, in words; numpy's own warnings name lines of code.
+    warnings.simplefilter("ignore", RuntimeWarning)
     arguments, debug = _without_debug(sys.argv[1:])
     sys.exit(_run(arguments, debug))
 
@@ -401,11 +404,17 @@ def record(
     start_ms = _start(start, end_ms)
     if start_ms >= end_ms:
         raise ConfigError(f"--start {start} is not before the end")
-    selectors = list(dict.fromkeys(selector for slo in specs.values() for selector in slo.sli.selectors()))
+    # Of each selector the first SLO that asks for it, to be named where that fails.
+    selectors: dict[Any, str] = {}
+    for slo in specs.values():
+        for selector in slo.sli.selectors():
+            selectors.setdefault(selector, slo.id)
     series: dict[tuple[tuple[str, str], ...], Any] = {}
     with _progress("recording", len(selectors)) as advance:
-        for selector in selectors:
-            for one in origin.samples([selector], start_ms, end_ms).series:
+        for selector, owner in selectors.items():
+            with named(owner):
+                found = origin.samples([selector], start_ms, end_ms).series
+            for one in found:
                 series[tuple(sorted(one.labels.items()))] = (one.labels, one.times, one.values)
             advance()
     samples = Samples.from_series(series.values())

@@ -5,7 +5,8 @@ Every message says what is wrong, where, and the mend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from slo.redact import hide_userinfo
@@ -68,3 +69,20 @@ class RecordingError(SourceError):
 
 class ConfigError(SloError):
     """A configuration file or an environment variable that cannot be used."""
+
+
+@contextmanager
+def named(slo: str) -> Iterator[None]:
+    """Within it, what a source fails with names the SLO that it was asked for. Raises SourceError."""
+    try:
+        yield
+    except SourceError as error:
+        if str(error).startswith(slo):
+            raise
+        raise type(error)(f"{slo}: {error}") from error
+    except PromqlError as error:
+        # What an expression of a definition came to on these samples; a server would have answered so.
+        raise SourceError(f"{slo}: {error}") from error
+    except ArithmeticError as error:
+        # Sums of values such as 1e308 are infinite, which no number of events is.
+        raise SourceError(f"{slo}: the values of its series are too large to be added up ({error})") from error

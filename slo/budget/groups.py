@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slo.errors import named
 from slo.promql.ast import Aggregate, Call, MatrixSelector
 from slo.spec.model import Slo
 from slo.spec.split import MOST, narrowed
@@ -22,7 +23,8 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
     """
     if not slo.by:
         return (slo,), 1
-    found = sorted(_values(slo, source, slo.window.period(end_ms)[0], end_ms))
+    with named(slo.id):
+        found = sorted(_values(slo, source, slo.window.period(end_ms)[0], end_ms))
     if not 0 < len(found) <= MOST:
         return (slo,), len(found)
     return narrowed(slo, found), len(found)

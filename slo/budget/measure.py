@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slo.errors import named
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Grid, Part
 from slo.spec.model import Slo
@@ -20,9 +21,11 @@ def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
         nothing = np.zeros(grid.steps)
         reasons = tuple(Note("definition", text) for text in slo.unusable)
         return Measured(Counts(grid, nothing, nothing), has_data=False, invalid=reasons)
-    return slo.sli.measure(source, grid, slo.scraping, first)
+    with named(slo.id):
+        return slo.sli.measure(source, grid, slo.scraping, first)
 
 
 def parts_between(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Part, ...] | None:
     """The events of (start, end] by series; None for an SLI of which that is not known. Raises SourceError."""
-    return slo.sli.parts(source, start_ms, end_ms, slo.scraping)
+    with named(slo.id):
+        return slo.sli.parts(source, start_ms, end_ms, slo.scraping)
