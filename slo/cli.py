@@ -99,9 +99,7 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
             return BAD_INPUT
         # Click's own usage errors; its classes differ between versions of typer, their shape does not.
         if hasattr(error, "format_message"):
-            show = getattr(error, "show", None)
-            if show is not None:
-                show()
+            _usage(error)
             return int(getattr(error, "exit_code", BAD_INPUT))
         _trace(debug)
         _say(_bug(error, debug))
@@ -114,6 +112,18 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     before = [text for text in arguments[:end] if text != "--debug"]
     return [*before, *arguments[end:]], len(before) < end
+
+
+def _usage(error: Any) -> None:
+    """What click says of a wrong command line, which may hold a password in the wrong place."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is None:
+        _say(f"error: {message}")
+    elif type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        _say(f"{context.get_usage()}\nTry '{context.command_path} --help'.\nerror: {message}")
 
 
 def _trace(debug: bool) -> None:

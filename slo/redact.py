@@ -7,9 +7,12 @@ from collections.abc import Mapping
 
 HIDDEN = "…"
 # From the slashes of an address to the last `@` before a space: a password may hold `/`, `?`, `#`, quotes and further `@`.
-_USERINFO = re.compile(r"(:/+|(?<![:/\w])//)[^\s/][^\s]*@")
-# Names of environment variables whose values are secrets, or addresses that hold one, as a webhook's does.
-_SECRET_NAME = re.compile(r"TOKEN|PASSW|SECRET|CREDENTIAL|AUTH|HEADERS|WEBHOOK|URL|KEY", re.IGNORECASE)
+_USERINFO = re.compile(r"(:/+|//+)[^\s/][^\s]*@")
+# Names of environment variables whose values are secrets, or addresses that are, as a webhook's is; not where they are.
+_SECRET_NAME = re.compile(
+    r"(TOKEN|PASSW|PASSPHRASE|SECRET|CREDENTIAL|WEBHOOK|HEADERS|API_?KEY|PRIVATE_?KEY)(?!.*_(FILE|PATH|DIR)$)",
+    re.IGNORECASE,
+)
 _LEAST_SECRET = 6  # characters; a shorter value is a word that messages need
 
 
@@ -29,13 +32,20 @@ def without_userinfo(address: str) -> str:
     ('http://host:9090', 'host')
     """
     before, at, host = address.strip().rpartition("@")
-    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:?/+", before)
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(:/+|//+)", before)
     return f"{scheme[0] if scheme else ''}{host}" if at else host
+
+
+def holds_userinfo(text: str) -> bool:
+    """Whether a text that names a source holds a user or password, with a scheme or without one."""
+    return hide_userinfo(text) != text or re.match(r"[^/\s:]*:[^\s]*@", text) is not None
 
 
 def hide_secrets(text: str, environment: Mapping[str, str]) -> str:
     """The same as `hide_userinfo`, and without the values of environment variables that are named like secrets."""
     secrets = [value for name, value in environment.items() if _SECRET_NAME.search(name)]
+    # `Name: value; Name: value`: each value is one, too.
+    secrets += [part.partition(":")[2].strip() for text in secrets for part in text.split(";")]
     for secret in sorted((value for value in secrets if len(value) >= _LEAST_SECRET), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return hide_userinfo(text)

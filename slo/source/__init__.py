@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from slo.errors import ConfigError
+from slo.redact import holds_userinfo, without_userinfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +99,18 @@ def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
         return PrometheusSource.open(text, config=config)
     from slo.source.recording import Recording
 
-    return Recording.open(Path(text))
+    place = os.fspath(text)
+    if _ADDRESS.match(place) and not Path(place).exists():
+        shown = without_userinfo(place) if holds_userinfo(place) else place
+        raise ConfigError(
+            f"{shown}: sources are addresses that begin with http:// or https://, and recordings on disk; there is none of "
+            "this name"
+        )
+    return Recording.open(Path(place))
+
+
+# A scheme, whether right or not, or a user with a password.
+_ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*(:/|//)|//|[^/\s:]*:[^\s]*@)")
 
 
 def _text(labels: Mapping[str, str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import Field
 from slo.errors import ConfigError, DefinitionError
 from slo.fields import Model
 from slo.reading import Report
+from slo.redact import holds_userinfo
 from slo.spec.single import parse_single, read_text
 from slo.spec.yaml import Path as YamlPath
 from slo.weekly.period import Unit
@@ -118,7 +118,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
     link = None if model.deliver.webhook is None else model.deliver.webhook.link
     if link is not None and urlsplit(link).scheme not in ("http", "https"):
         report(("deliver", "webhook", "link"), f"{link!r} is no http(s) address", "error")
-    if re.match(r"https?://[^/]*@", model.source):
+    if holds_userinfo(model.source):
         report(("source",), "holds a credential; put it into the environment or into source_config", "error")
     if problems:
         raise DefinitionError(problems)

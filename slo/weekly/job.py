@@ -237,7 +237,7 @@ def _one_by_one(
                 in_a_row += 1
                 log("objective failed", {"period": period.name, "slo": slo.id, "error": problem})
         failed.append(slo.id)
-        nothing = Nothing(config.source.rpartition("@")[2], f"missing data: {problem}")
+        nothing = Nothing(config.source, f"missing data: {problem}")
         budgets += _budgets([slo], nothing, period, ledger)
     if ledger is not None and len(failed) < len(specs):
         ledger.write(period, entries)
