@@ -36,6 +36,7 @@ from slo.weekly.archive import index_page
 from slo.weekly.config import Format, WeeklyConfig
 from slo.weekly.deliver import post_webhook, send_email
 from slo.weekly.ledger import STEP_MS, Entry, Ledger
+from slo.weekly.message import chat_text, mail_text
 from slo.weekly.nothing import Nothing
 from slo.weekly.period import Period, last_whole
 from slo.weekly.state import Done, State
@@ -165,11 +166,11 @@ def _period(
             if name == "email":
                 assert config.email is not None
                 subject = f"{config.title}: {period.name}"
-                send_email(config.email, config.port, subject, text, _attached(folder), environment)
+                send_email(config.email, config.port, subject, mail_text(text), _attached(folder), environment)
             else:
                 assert config.webhook is not None
-                link = "" if config.webhook.link is None else f"\n{config.webhook.link.rstrip('/')}/{period.name}/"
-                post_webhook(config.webhook, _short(text) + link, environment)
+                link = "" if config.webhook.link is None else f"{config.webhook.link.rstrip('/')}/{period.name}/"
+                post_webhook(config.webhook, *chat_text(text, link), environment)
         except SloError as error:
             found.failed[name] = found.failed.get(name, 0) + 1
             log("delivery failed", {"period": period.name, "to": name, "error": str(error)})
@@ -233,7 +234,7 @@ def _one_by_one(
                 in_a_row = 0
                 continue
             except SourceError as error:
-                problem = str(error)
+                problem = str(error).removeprefix(f"{slo.id}: ")  # which is named beside it
                 in_a_row += 1
                 log("objective failed", {"period": period.name, "slo": slo.id, "error": problem})
         failed.append(slo.id)
@@ -308,12 +309,6 @@ def _attached(folder: Path) -> tuple[str, bytes] | None:
         for page in (index, *pages):
             archive.write(page, page.relative_to(folder))
     return "error-budgets.zip", packed.getvalue()
-
-
-def _short(markdown: str) -> str:
-    """The summary without its table, which chats do not draw."""
-    lines = [line for line in markdown.splitlines() if not line.startswith("|")]
-    return "\n".join(lines).replace("\n\n\n", "\n\n").replace("**", "*").replace("## ", "").strip()
 
 
 @contextmanager
