@@ -203,9 +203,21 @@ Node = VectorSelector | MatrixSelector | Subquery | Call | Aggregate | Binary | 
 
 def walk(node: Node) -> Iterator[Node]:
     """The node and all below it, parents first, in the order of the text."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        yield here
+        waiting += reversed(children(here))
+
+
+def depth_of(node: Node) -> int:
+    """How many nodes lie one below the other at most; a chain of operators is as deep as it is long."""
+    deepest, waiting = 0, [(node, 1)]
+    while waiting:
+        here, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        waiting += [(child, depth + 1) for child in children(here)]
+    return deepest
 
 
 def children(node: Node) -> tuple[Node, ...]:

@@ -87,7 +87,7 @@ def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
         try:
             model = ServiceModel.model_validate(document.data)
         except ValidationError as error:
-            for path, message in validation_messages(error):
+            for path, message in validation_messages(error, document.data):
                 report(path, message, "error")
             # What is of the right shape is looked into all the same, so that all faults show at once.
             if isinstance(document.data.get("slos"), list):
@@ -120,21 +120,21 @@ def _files(paths: list[PathLike], problems: list[Problem]) -> list[FilePath]:
 
 
 def validation_messages(
-    error: ValidationError, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
+    error: ValidationError, data: Any, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
 ) -> list[tuple[strict_yaml.Path, str]]:
-    """What a shape's faults are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
+    """What the faults of `data`'s shape are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
     found: dict[tuple[strict_yaml.Path, str], None] = {}
     details = error.errors(include_url=False)
     for detail in details:
-        path = _yaml_path(detail["loc"])
+        path = _yaml_path(detail["loc"], data)
         kind, value = detail["type"], detail.get("input")
         # A union reports each of its branches: of `off` or a mapping, a mapping's own faults say more.
         if kind == "literal_error" and any(
-            _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
+            _at_or_below(other["loc"], detail["loc"], data) for other in details if other is not detail
         ):
             continue
         if (kind, type(value)) in (("dict_type", list), ("list_type", dict)) and any(
-            _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
+            _at_or_below(other["loc"], detail["loc"], data) for other in details if other is not detail
         ):
             continue
         match kind:
@@ -169,17 +169,26 @@ def validation_messages(
     return list(found)
 
 
-def _yaml_path(loc: tuple[str | int, ...]) -> strict_yaml.Path:
-    # pydantic adds a union's branch (a model's name, `literal[...]`) and `[key]` to the path.
-    return tuple(
-        step
-        for step in loc
-        if isinstance(step, int) or not (step.endswith(("Model", "]")) and (step[0].isupper() or "[" in step))
-    )
+def _yaml_path(loc: tuple[str | int, ...], data: Any) -> strict_yaml.Path:
+    """The path in `data` of a place that pydantic names: it adds a union's branch (a model's name, `literal[...]`) and `[key]`.
+
+    What is a key or an index there is part of the path whatever it is called; of the rest, what looks like such an addition is not.
+    """
+    path: list[str | int] = []
+    here: Any = data
+    for step in loc:
+        if (isinstance(here, dict) and step in here) or (isinstance(here, list) and isinstance(step, int) and step < len(here)):
+            here = here[step]
+        elif isinstance(step, str) and step.endswith(("Model", "]")) and (step[:1].isupper() or "[" in step):
+            continue
+        else:
+            here = None  # a key that is missing
+        path.append(step)
+    return tuple(path)
 
 
-def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...]) -> bool:
-    path, base = _yaml_path(other), _yaml_path(loc)
+def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...], data: Any) -> bool:
+    path, base = _yaml_path(other, data), _yaml_path(loc, data)
     return path[: len(base)] == base
 
 
@@ -188,7 +197,7 @@ def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     rest: dict[str, Any] = copy.deepcopy(data)
     lost: set[tuple[str, int]] = set()
     for detail in error.errors(include_url=False):
-        path = _yaml_path(detail["loc"])
+        path = _yaml_path(detail["loc"], data)
         *above, last = path
         parent: Any = rest
         for step in above:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from slo.errors import ConfigError
 from slo.files import replaced
+from slo.source import parquet
 from slo.weekly.period import Period
 
 VERSION = 1
@@ -66,6 +67,7 @@ class Ledger:
         table = table.replace_schema_metadata({_KEY: json.dumps(head, sort_keys=True).encode()})
         with replaced(self.path(period)) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+            parquet.seal(temporary)
         self._read.pop(self.path(period), None)
 
     def of_period(self, period: Period) -> dict[str, Entry]:
@@ -98,6 +100,8 @@ def _read(path: Path) -> dict[str, Entry]:
 
     mend = "move it away and run the job again: the period is counted anew while the server still has it"
     try:
+        if not parquet.whole(path):
+            raise ValueError
         table = pq.read_table(path)
         head: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
