@@ -505,6 +505,13 @@ def backtest(
     burn_rate: Annotated[
         float, typer.Option("--burn-rate", help="From which burn rate on an incident is found.", min=1.0)
     ] = 2.0,
+    pages: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pages",
+            help="A label of alerts in rules files that wake somebody, such as severity=pageteam; may be repeated.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for backtest.html and backtest.json.")
     ] = None,
@@ -531,6 +538,7 @@ def backtest(
             end=end_ms,
             incidents=incidents,
             burn_rate=burn_rate,
+            pages=[_pair(text, "--pages") for text in pages or ()],
         )
     if output is not None:
         page = render_backtest(result, title="Backtest of alerts", generated=datetime.now(UTC))
@@ -743,10 +751,10 @@ def _apart(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
         written.add(real)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, flag: str = "--label") -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ConfigError(f"--label {text!r} is no name=value")
+        raise ConfigError(f"{flag} {text!r} is no name=value")
     return name, value
 
 

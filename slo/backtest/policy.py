@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from slo.backtest.judge import is_page
 from slo.errors import DefinitionError, Problem, PromqlError
 from slo.fields import Model
 from slo.promql.groups import Group, Rule, read_groups
@@ -32,6 +33,7 @@ class Policy:
     groups: tuple[Group, ...]
     severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    pages: tuple[tuple[str, str], ...] = ()  # labels of alerts that page, beside the usual ones
 
 
 class _PolicyModel(Model):
@@ -58,15 +60,21 @@ def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
     return Policy(name, tuple(_group(group) for group in groups), severities, tuple(map(str, problems)))
 
 
-def of_rules(path: str | os.PathLike[str]) -> Policy:
-    """A rules file of Prometheus, of anybody's making. Raises DefinitionError."""
+def of_rules(path: str | os.PathLike[str], pages: Sequence[tuple[str, str]] = ()) -> Policy:
+    """A rules file of Prometheus, of anybody's making; alerts with a label and value of `pages` page. Raises DefinitionError."""
     try:
         groups = read_groups(Path(path))
     except PromqlError as error:
         raise DefinitionError([Problem(str(path), 0, 0, "", str(error).removeprefix(f"{path}: "))]) from None
     if not any(rule.alert for group in groups for rule in group.rules):
         raise DefinitionError([Problem(str(path), 0, 0, "", "holds no alert; a rules file has groups with rules")])
-    return Policy(Path(path).stem, groups)
+    alerts = [rule for group in groups for rule in group.rules if rule.alert]
+    warnings: tuple[str, ...] = ()
+    if not any(is_page(dict(rule.labels), pages) for rule in alerts):
+        # A policy that never pages has the fewest pages: that would win, and mean nothing.
+        kinds = sorted({f"severity={dict(rule.labels).get('severity', '')}" for rule in alerts})[:5]
+        warnings = (f"none of its alerts is known to page; name the label of those that do, such as --pages {kinds[0]} (there are {', '.join(kinds)})",)  # fmt: skip
+    return Policy(Path(path).stem, groups, warnings=warnings, pages=tuple(pages))
 
 
 def of_file(path: str | os.PathLike[str], specs: Specs) -> Policy:

@@ -189,7 +189,7 @@ def _played(
     for name, slo, mine in cases:
         counts = timelines.get(name)
         fired = [
-            Fired(one, *judge.severity_of(one, policy.severities)) for one in mine if one.state == "firing"
+            Fired(one, *judge.severity_of(one, policy.severities, policy.pages)) for one in mine if one.state == "firing"
         ]  # fmt: skip
         caught = tuple(judge.catch(one, fired, slo, counts) for one in incidents.get(name, ()))
         # What another SLO suffers on the same metrics is no false alarm here, though nobody has to tell of it twice.

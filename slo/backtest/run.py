@@ -35,14 +35,16 @@ def run(
     end: datetime | int | None = None,
     incidents: PathLike | None = None,
     burn_rate: float = INCIDENT_BURN,
+    pages: Iterable[tuple[str, str]] = (),
     done: Callable[[], None] = lambda: None,
 ) -> Backtest:
     """What the definitions' alerts, and those of other policies and rules files, would have done from `start` to `end`.
 
     `policies` are files, or mappings with a file's content. `start` and `end` are datetimes with a time zone or milliseconds UTC: without them all of a recording, or the last
     30 d of a server. `incidents` is a YAML or CSV file, or "planted" or "found"; without it they are those that a
-    simulation planted, or else found where the budget was spent `burn_rate` times too fast. Raises DefinitionError,
-    ConfigError, SourceError.
+    simulation planted, or else found where the budget was spent `burn_rate` times too fast. `pages` are labels and values
+    (with `*`) of the rules files' alerts that wake somebody, beside the usual ones. Raises DefinitionError, ConfigError,
+    SourceError.
     """
     end_ms = source.latest_ms() if end is None else moment_ms(end)
     header = getattr(source, "header", None)
@@ -59,7 +61,8 @@ def run(
                 chosen.append(of_mapping(one, specs))
             case _:
                 chosen.append(of_file(one, specs))
-    chosen += [of_rules(one) for one in rules]
+    pages = tuple(pages)
+    chosen += [of_rules(one, pages) for one in rules]
     if not chosen:
         raise ConfigError("nothing to backtest: name definitions, or a rules file with --rules")
     told, is_planted = _incidents(incidents, {} if header is None else header.truth)

@@ -177,7 +177,8 @@ def _yaml_path(loc: tuple[str | int, ...], data: Any) -> strict_yaml.Path:
     path: list[str | int] = []
     here: Any = data
     for step in loc:
-        if (isinstance(here, dict) and step in here) or (isinstance(here, list) and isinstance(step, int) and step < len(here)):
+        is_index = isinstance(here, list) and isinstance(step, int) and step < len(here)
+        if is_index or (isinstance(here, dict) and step in here):
             here = here[step]
         elif isinstance(step, str) and step.endswith(("Model", "]")) and (step[:1].isupper() or "[" in step):
             continue
