@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test slow check contract mutants bench docs format servers clean
+.PHONY: report test slow check contract fuzz mutants bench docs format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -47,6 +47,10 @@ HISTORIES ?= 20000
 SEED ?= 0
 contract: $(VENV)/.installed-test
 	SLO_HISTORIES=$(HISTORIES) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py -k drawn
+# Every reader on broken inputs, INPUTS of each kind; a minute as it is, hours with INPUTS=20000, the same again with SEED=7.
+INPUTS ?= 300
+fuzz: $(VENV)/.installed-test
+	CI= SLO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -n 2 tests/fuzz $(if $(filter-out 0,$(SEED)),--hypothesis-seed=$(SEED))
 # Whether a test fails where a line is wrong: SAMPLE places of what counts are changed, one at a time. Some minutes.
 SAMPLE ?= 200
 mutants: $(VENV)/.installed-test
