@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from slo.errors import Problem, PromqlError, RecordingError
+from slo.backtest import of_rules
+from slo.errors import DefinitionError, Problem, PromqlError, RecordingError
 from slo.promql.parse import parse
 from slo.promql.samples import Samples
 from slo.rules import compile_specs
@@ -233,3 +234,24 @@ def test_recordings_of_a_foreign_shape_are_named(tmp_path: Path, name: str) -> N
     pq.write_table(table, tmp_path / "r.parquet")
     with pytest.raises(RecordingError, match=r"r\.parquet"):
         Recording.open(tmp_path / "r.parquet").all()
+
+
+RULES = {
+    "digits": "groups: [{name: g, limit: " + "9" * 5000 + ", rules: []}]\n",
+    "a date": "groups: [{name: g, rules: [{alert: a, expr: up, for: 2026-13-40}]}]\n",
+    "limit": "groups: [{name: g, limit: x, rules: []}]\n",
+    "labels of a group": "groups: [{name: g, labels: x, rules: [{record: a, expr: up}]}]\n",
+    "itself": "&a {groups: [{name: *a, rules: [*a]}]}\n",
+    "merge of itself": "groups: &a\n  - &b {<<: *b}\n",
+    "deep": "groups: " + "[" * 900 + "]" * 900 + "\n",
+    "binary": "groups: [{name: !!binary x, rules: []}]\n",
+    "key of a list": "groups: [{? [a] : b}]\n",
+    "no text": "\x00",
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_files_of_any_shape_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "rules.yml").write_text(RULES[name])
+    with pytest.raises(DefinitionError, match=r"rules\.yml"):
+        of_rules(tmp_path / "rules.yml")
