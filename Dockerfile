@@ -1,4 +1,4 @@
-# docker build -t slo:0.1.0 . && docker run --rm -v "$PWD/definitions:/definitions:ro" slo:0.1.0 check /definitions
+# docker build -t slo:0.2.0 . && docker run --rm -v "$PWD/definitions:/definitions:ro" slo:0.2.0 check /definitions
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test slow check contract mutants bench docs format servers clean
+.PHONY: report test quick lowest slow check contract fuzz mutants bench docs format servers clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -28,12 +28,28 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --ignore tests/bench --ignore tests/browser
 
+# After each change, under 30 s: style, layout, docs, definitions, commands, figures.
+quick: $(VENV)/.installed-test
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m pytest -q -n 2 tests/test_layout.py tests/test_repository.py tests/test_docs.py tests/test_display.py \
+	  tests/test_window.py tests/spec tests/promql/test_engine.py tests/sli/test_bounds.py tests/budget/test_figures.py \
+	  -k "not readmes and not unfold and not gotemplate and not any_text"
+
+# The oldest versions that pyproject.toml accepts, in an environment of their own.
+lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python tests/lowest.py > $(VENV)-lowest/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)-lowest/lowest.txt --editable . \
+	  pytest hypothesis
+	$(VENV)-lowest/bin/python -m pytest -q tests/cli tests/spec tests/source/test_recording.py tests/budget tests/report \
+	  -m "not server" -p no:cacheprovider -o addopts=
+
 # What takes minutes: rules of every interval on a live server under load, the five systems end to end, the pages in a
 # real browser, the notebooks on a server, and the rules' own tests of all definitions.
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
-	  tests/systems tests/rules/test_live_vmalert.py tests/browser tests/test_notebooks.py \
-	  -k "own_tests or live or systems or browser or on_a_server"
+	  tests/systems tests/rules/test_live_vmalert.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
+	  -k "own_tests or live or systems or browser or on_a_server or the_rules"
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
 	  -k "drawn or prometheus or promtool or checked"
 
@@ -47,6 +63,10 @@ HISTORIES ?= 20000
 SEED ?= 0
 contract: $(VENV)/.installed-test
 	SLO_HISTORIES=$(HISTORIES) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py -k drawn
+# Every reader on broken inputs, INPUTS of each kind; a minute as it is, hours with INPUTS=20000, the same again with SEED=7.
+INPUTS ?= 300
+fuzz: $(VENV)/.installed-test
+	CI= SLO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -n 2 tests/fuzz $(if $(filter-out 0,$(SEED)),--hypothesis-seed=$(SEED))
 # Whether a test fails where a line is wrong: SAMPLE places of what counts are changed, one at a time. Some minutes.
 SAMPLE ?= 200
 mutants: $(VENV)/.installed-test
@@ -69,4 +89,4 @@ servers:
 	tests/servers/fetch
 
 clean:
-	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slo import backtest
-    from slo.api import breakdown, compare, evaluate, evaluate_all, load, open, simulate
+    from slo.api import breakdown, compare, evaluate, evaluate_all, from_events, load, open, simulate, summary
     from slo.budget.model import Budget, Incident, State
     from slo.errors import DefinitionError, SloError, SourceError
     from slo.sli.base import Note
     from slo.spec.model import Slo, Specs
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Budget",
     "DefinitionError",
@@ -34,14 +34,19 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluate_all",
+    "from_events",
     "load",
     "open",
     "simulate",
+    "summary",
 ]
 
 # What is named here is imported when it is first used: `import slo` and `slo --help` stay quick.
 _HOMES = {
-    **dict.fromkeys(("breakdown", "compare", "evaluate", "evaluate_all", "load", "open", "simulate"), "slo.api"),
+    **dict.fromkeys(
+        ("breakdown", "compare", "evaluate", "evaluate_all", "from_events", "load", "open", "simulate", "summary"),
+        "slo.api",
+    ),
     **dict.fromkeys(("Budget", "Incident", "State"), "slo.budget.model"),
     "Note": "slo.sli.base",
     **dict.fromkeys(("DefinitionError", "SloError", "SourceError"), "slo.errors"),

@@ -5,12 +5,18 @@ Every message says what is wrong, where, and the mend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from slo.redact import hide_userinfo
 
 
 class SloError(Exception):
-    """The root: whatever this package raises on purpose is one of these."""
+    """The root: whatever this package raises on purpose is one of these. No message shows an address's user and password."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hide_userinfo(message))
 
 
 @dataclass(frozen=True, order=True)
@@ -27,6 +33,9 @@ class Problem:
     message: str
     severity: str = "error"  # or "warning"
     withheld: bool = False  # an error of one SLO, whose figures are withheld while others are evaluated
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", hide_userinfo(self.message))
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
@@ -60,3 +69,20 @@ class RecordingError(SourceError):
 
 class ConfigError(SloError):
     """A configuration file or an environment variable that cannot be used."""
+
+
+@contextmanager
+def named(slo: str) -> Iterator[None]:
+    """Within it, what a source fails with names the SLO that it was asked for. Raises SourceError."""
+    try:
+        yield
+    except SourceError as error:
+        if str(error).startswith(slo):
+            raise
+        raise type(error)(f"{slo}: {error}") from error
+    except PromqlError as error:
+        # What an expression of a definition came to on these samples; a server would have answered so.
+        raise SourceError(f"{slo}: {error}") from error
+    except ArithmeticError as error:
+        # Sums of values such as 1e308 are infinite, which no number of events is.
+        raise SourceError(f"{slo}: the values of its series are too large to be added up ({error})") from error

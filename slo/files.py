@@ -1,42 +1,62 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and nothing that is not a file is destroyed for one."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_SUFFIX = ".slo-new"
+_MOST_LINKS = 40  # as many as Linux follows
+
 
 @contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`; what was written there takes its place at the end, and goes on any failure.
+    """A temporary name; what was written there becomes the content of `path` at the end, and goes on any failure.
 
-    The folder is made where it is missing. Raises OSError.
+    A regular file is replaced in one step, with its permissions kept, and a link's target in place of the link; devices,
+    pipes and this process's own descriptors (`/dev/stdout`) are written to. The folder is made where it is missing, and
+    what killed runs left behind for this file is removed. Raises OSError, for a folder too.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".new", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    place = _resolved(Path(path))
+    if isinstance(place, int) or _is_special(place):
+        with tempfile.TemporaryDirectory(prefix="slo-") as folder:
+            temporary = Path(folder) / "new"
+            temporary.touch()
+            yield temporary
+            _copy(temporary, place)
+        return
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(place)
+    handle, temporary = _new_beside(place)
     try:
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(target)
+        temporary.chmod(_mode_of(place))
+        # What was written may have come by another descriptor of the same file.
+        os.fsync(handle)
+        temporary.replace(place)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+    _sync_folder(place.parent)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes UTF-8 text whole or not at all. Raises OSError."""
     with replaced(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # A lone surrogate, as of a file name that is no UTF-8, is no text: it is written as `?`.
+        temporary.write_bytes(text.encode("utf-8", errors="replace"))
 
 
 def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> None:
@@ -52,3 +72,84 @@ def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> Non
             page.unlink()
     with suppress(OSError):
         (place / "slos").rmdir()  # where nothing is left in it
+
+
+def _resolved(path: Path) -> Path | int:
+    """Where a path leads, through all links; a number where that is a descriptor of this process. Raises OSError."""
+    descriptors = f"/proc/{os.getpid()}/fd"
+    for _ in range(_MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if folder == descriptors and path.name.isdecimal():
+            return int(path.name)
+        path = Path(folder) / path.name
+        if not path.is_symlink():
+            return path
+        path = path.parent / os.readlink(path)  # noqa: PTH115 - one link at a time, as it is written
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def _is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _copy(temporary: Path, place: Path | int) -> None:
+    # Never made: a device or a pipe that has gone meanwhile does not become a file.
+    out = os.dup(place) if isinstance(place, int) else os.open(place, os.O_WRONLY | os.O_NOCTTY)
+    with temporary.open("rb") as source, open(out, "wb") as target:  # noqa: PTH123 - of a descriptor
+        shutil.copyfileobj(source, target)
+
+
+def _new_beside(place: Path) -> tuple[int, Path]:
+    """A new file beside `place`, locked for as long as its descriptor is open, so that others know that it is in use."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_prefix(place), suffix=_SUFFIX, dir=place.parent)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another run took it for a leftover before it was locked
+
+
+def _remove_leftovers(place: Path) -> None:
+    """Removes the temporary files of runs that were killed: those that nobody holds a lock on."""
+    pattern = re.compile(re.escape(_prefix(place)) + r"[a-z0-9_]{8}" + re.escape(_SUFFIX))
+    with os.scandir(place.parent) as entries:
+        names = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
+    for name in names:
+        with suppress(OSError):
+            handle = os.open(place.parent / name, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                (place.parent / name).unlink()
+            finally:
+                os.close(handle)
+
+
+def _prefix(place: Path) -> str:
+    # A name may have 255 bytes, of which the rest of a temporary one needs some.
+    return "." + os.fsencode(place.name)[:150].decode(errors="ignore") + "."
+
+
+def _mode_of(place: Path) -> int:
+    """The permissions of the file that is replaced, or those of a new one."""
+    try:
+        return stat.S_IMODE(place.stat().st_mode) & 0o777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name last through a crash of the machine, where the file system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

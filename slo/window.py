@@ -27,12 +27,16 @@ WEEK = 7 * DAY
 _UNITS = {"y": 365 * DAY, "w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+){unit}(?![a-z]))?" for unit in _UNITS))
 
+_MOST_DURATION = 60  # characters; Python refuses to read numbers of thousands of digits
+
 
 def parse_duration(text: str) -> int:
     """A Prometheus duration such as `1h30m` in milliseconds. Raises DurationError, also on zero."""
-    found = _DURATION.fullmatch(text)
+    found = _DURATION.fullmatch(text) if len(text) <= _MOST_DURATION else None
     if not text or found is None:
-        raise DurationError(f"{text!r} is no duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d")
+        raise DurationError(
+            f"{shorten(text)!r} is no duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"
+        )
     total = sum(int(count) * _UNITS[unit] for unit, count in found.groupdict().items() if count)
     if total == 0:
         raise DurationError(f"{text!r} is a duration of zero")
@@ -41,20 +45,72 @@ def parse_duration(text: str) -> int:
     return total
 
 
+# Every moment that is read lies between these: the windows before it and the calendar around it are then moments that
+# Python, pandas (1677 to 2262) and servers can all write down.
+EARLIEST_MS = round(datetime(1900, 1, 1, tzinfo=UTC).timestamp()) * SECOND
+LATEST_MS = round(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * SECOND
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
+# What other programs count in, by how many of it make a second.
+_FINER = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+
+
 def parse_moment(text: str) -> int:
     """A time as people write it, in milliseconds UTC: 2026-11-20T12:00:00Z, without a zone UTC, or Unix seconds.
 
-    Raises DurationError.
+    Raises DurationError, also for a time before 1900 or after 2199, which is a mistake such as milliseconds.
     """
-    try:
-        return round(float(text) * 1000)
-    except (ValueError, OverflowError):
-        pass
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        seconds = Fraction(text) if len(text) <= 40 else Fraction(LATEST_MS)
+        if EARLIEST_MS <= seconds * SECOND <= LATEST_MS:
+            return round(seconds * SECOND)
+        raise DurationError(f"{shorten(text)!r} is out of range{_in_seconds(seconds)}; {_ACCEPTED_MOMENTS}")
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise DurationError(f"{text!r} is no time; write 2026-11-20T12:00:00Z or Unix seconds") from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        reason = "is out of range" if re.match(r"[+-]?[0-9]{4,}-[0-9]", text) and not _plausible_year(text) else ""
+        if reason:
+            raise DurationError(f"{shorten(text)!r} {reason}; {_ACCEPTED_MOMENTS}") from None
+        raise DurationError(f"{shorten(text)!r} is no time; write 2026-11-20T12:00:00Z or Unix seconds") from None
+    return checked_moment(((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1), text)
+
+
+def checked_moment(at_ms: int, text: str = "") -> int:
+    """A moment in milliseconds UTC that figures can be about; `text` is how it was written. Raises DurationError."""
+    if EARLIEST_MS <= at_ms <= LATEST_MS:
+        return at_ms
+    raise DurationError(f"{shorten(text) if text else f'{at_ms} ms'!r} is out of range; {_ACCEPTED_MOMENTS}")
+
+
+def moment_ms(at: datetime | int) -> int:
+    """A datetime with a time zone, or milliseconds UTC, as the latter. Raises DurationError where it is out of range."""
+    if not isinstance(at, datetime):
+        return checked_moment(int(at))
+    if at.tzinfo is None:
+        raise DurationError("a time needs its time zone: datetime(…, tzinfo=UTC)")
+    return checked_moment((at - _EPOCH) // timedelta(milliseconds=1), at.isoformat())
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ACCEPTED_MOMENTS = "accepted are times from 1900 to 2199, such as 2026-11-20T12:00:00Z or 1795176000 (Unix seconds)"
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """A text as a message quotes it: its beginning, where it is long."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _plausible_year(text: str) -> bool:
+    year = text.partition("-")[0]
+    return year.isdigit() and 1900 <= int(year[:9]) < 2200
+
+
+def _in_seconds(count: Fraction) -> str:
+    """What a number would be in seconds, where it looks like one of a finer unit: it lies within a century of now then."""
+    for unit, of_a_second in _FINER.items():
+        if 10**8 <= count / of_a_second <= 5 * 10**9:
+            return f": it looks like {unit}; write {count // of_a_second}"
+    return ""
 
 
 @lru_cache(maxsize=4096)
@@ -160,7 +216,7 @@ def parse_window(text: str) -> Window:
         length = parse_duration(text)
     except DurationError as error:
         raise DurationError(
-            f"{text!r} is no window; write a duration from 1h to 90d such as 30d, or week, month, quarter or year"
+            f"{shorten(text)!r} is no window; write a duration from 1h to 90d such as 30d, or week, month, quarter or year"
         ) from error
     if not HOUR <= length <= 90 * DAY:
         raise DurationError(f"a window of {text} is out of range; accepted are 1h to 90d")

@@ -8,7 +8,7 @@ from slo.sli.base import Sli
 from slo.sli.counted import CountedSli
 from slo.sli.counts import TARGET_LABELS, Counts, Grid
 from slo.sli.raw import Raw
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 
 
 def count(sli: CountedSli, samples: Samples, grid: Grid, first: int = 0) -> Counts:

@@ -19,6 +19,8 @@ from slo.promql.samples import Samples
 from slo.spec.load import loads
 from slo.window import DAY, MINUTE, SECOND
 from tests.cli.test_cli import slo
+from tests.contract.named import NAMED as HISTORIES
+from tests.contract.paths import count_by_rules
 from tests.memory import Memory
 
 PAGE = Path(__file__).parent.parent / "docs" / "counting.md"
@@ -242,7 +244,10 @@ HELD_BY = {
     "NaN and ±Inf": f"{HERE}:test_stale_markers_are_no_samples",
     "Samples are counted without a bound": f"{HERE}:test_a_series_of_which_nothing_was_read_before_is_a_baseline",
     "A server that counts stepwise": f"{HERE}:test_a_server_does_not_look_back_further_than_two_hours",
-    "The generated [rules]": f"{HERE}:test_rules_look_back_fifteen_minutes",
+    "The generated [rules]": f"{HERE}:test_rules_count_a_renamed_target_from_its_next_scrape_on",
+    "a relabelling that is taken back within 2 h": f"{HERE}:test_rules_count_twice_what_was_between_a_relabelling_and_its_end",
+    "a histogram's bucket that is away": f"{HERE}:test_rules_leave_a_target_out_while_its_bucket_is_away",
+    "The rules need the histogram's `_count`": f"{HERE}:test_rules_record_nothing_without_a_count",
     "taken back within a step": f"{HERE}:test_a_relabelling_that_is_taken_back_within_a_step_counts_twice_on_a_server",
     "a NaN that is the last sample": f"{HERE}:test_nan_at_the_end_of_a_step_loses_its_events_on_a_server",
     "errors that a job of two metrics": f"{HERE}:test_the_first_errors_ever_of_two_metrics_count_on_a_server",
@@ -252,16 +257,34 @@ HELD_BY = {
 }
 
 
-def test_rules_look_back_fifteen_minutes() -> None:
-    """In minutes before a tile's beginning: a pause of 10 is bridged, so the rules ask for what was 15 before."""
-    from slo.rules import Recording, compile_specs
-    from slo.spec.model import Specs
+def test_rules_count_a_renamed_target_from_its_next_scrape_on() -> None:
+    for name in ("one target is relabelled", "a target with old counters joins"):
+        history = HISTORIES[name]()
+        came = count_by_rules(history)
+        minute = float(history.total.max()) * 60_000 / history.grid.step_ms
+        assert 0 < float(history.total.sum() - came.total.sum()) <= minute
+        assert 0 < float(history.errors.sum() - came.errors.sum()) <= minute
 
-    text = f"service: shop\nslos:\n  - {{name: it, objective: 99, sli: {SLIS['ratio']}}}\n"
-    groups, _ = compile_specs(Specs(loads(text, "x.yaml", [])))
-    [tile] = [r for g in groups for r in g.rules if isinstance(r, Recording) and r.name == "slo:events:increase1m"]
-    assert "[15m]" in str(tile.expr)
-    assert "2h]" not in str(tile.expr)
+
+def test_rules_count_twice_what_was_between_a_relabelling_and_its_end() -> None:
+    history = HISTORIES["a relabelling is undone"]()
+    came = count_by_rules(history)
+    assert came.total.sum() > 1.05 * history.total.sum()
+    assert came.errors.sum() / came.total.sum() == pytest.approx(history.errors.sum() / history.total.sum(), rel=0.01)
+
+
+def test_rules_leave_a_target_out_while_its_bucket_is_away() -> None:
+    history = HISTORIES["a bucket is away for twenty minutes"]()
+    came = count_by_rules(history)
+    assert history.total.sum() * 0.8 < came.total.sum() < history.total.sum()
+    # No good events without the bad ones beside them, nor the other way round.
+    assert 0.01 < came.errors.sum() / came.total.sum() < 0.04
+
+
+def test_rules_record_nothing_without_a_count() -> None:
+    came = count_by_rules(HISTORIES["a histogram without its count"]())
+    assert came.total.sum() == 0
+    assert came.state == "no data"
 
 
 def test_every_sentence_is_held_by_an_example_or_a_test() -> None:

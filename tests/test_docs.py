@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from slo.sli.kinds import KINDS
 from slo.source.recording import write
 from slo.source.simulation import simulate
 from slo.spec.load import load, loads
+from slo.spec.short import SHORT, expand
 from slo.window import DAY
 from tests.cli.test_cli import COMMANDS, slo
 
@@ -53,6 +55,30 @@ def test_definitions_in_the_documentation_are_valid() -> None:
                 assert problems == []
                 found += 1
     assert found >= 2
+
+
+def test_the_readme_shows_every_kind_of_sli() -> None:
+    [text] = [text for text in blocks(ROOT / "README.md", "yaml") if text.startswith("service:")]
+    [service] = loads(text, "README.md", [])
+    assert {slo.sli.key for slo in service.slos} == set(KINDS)
+
+
+def test_every_check_of_a_source_is_documented() -> None:
+    """The names that findings have, in the table of docs/commands.md."""
+    source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "slo" / "check").glob("*.py")))
+    named = set(re.findall(r'(?:\.finding|Finding)\(\s*"([a-z-]+)"', source))
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    table = page.partition("| check | what must hold |")[2].partition("\n\n")[0]
+    assert named == set(re.findall(r"^\| `([a-z-]+)` \|", table, re.M))
+
+
+def test_short_forms_in_the_docs_are_those_that_there_are() -> None:
+    page = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")
+    table = page.partition("| short | long |")[2].partition("\n\n")[0]
+    shown = dict(re.findall(r"^\| `([a-z]+): (.+?)` \|", table, re.M))
+    assert set(shown) == set(SHORT)
+    for kind, text in shown.items():
+        assert expand({"slos": [{"sli": {kind: text}}]})["slos"][0]["sli"][kind] != text
 
 
 def test_commands_in_the_readme_exist() -> None:

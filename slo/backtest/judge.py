@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -154,13 +155,27 @@ def union(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def severity_of(
-    interval: AlertInterval, severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str]
+    interval: AlertInterval,
+    severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str],
+    pages: Sequence[tuple[str, str]] = (),
 ) -> tuple[str, bool]:
-    """(the label `severity`, whether it pages)."""
+    """(the label `severity`, whether it pages). `pages` are a person's (label, value with `*`); they win over what is usual."""
     labels = dict(interval.labels)
     shown = labels.get("severity") or labels.get("sloth_severity") or "none"
     held = frozenset(interval.labels)
     for (name, fixed), own in severities.items():
         if name == interval.name and fixed <= held:
             return shown, own == "page"
-    return shown, shown.lower() in PAGING
+    return shown, is_page(labels, pages)
+
+
+def is_page(labels: Mapping[str, str], pages: Sequence[tuple[str, str]] = ()) -> bool:
+    """Whether an alert of another tool wakes somebody, by its labels.
+
+    Sloth's rules say it in a label of their own, beside a `severity` that is whatever routes the alert (`pageteam`).
+    """
+    if any(fnmatch.fnmatchcase(labels.get(label, ""), value) for label, value in pages):
+        return True
+    if own := labels.get("sloth_severity"):
+        return own.lower() == "page"
+    return labels.get("severity", "").lower() in PAGING

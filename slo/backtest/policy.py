@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from slo.backtest.judge import is_page
 from slo.errors import DefinitionError, Problem, PromqlError
 from slo.fields import Model
 from slo.promql.groups import Group, Rule, read_groups
@@ -32,6 +33,7 @@ class Policy:
     groups: tuple[Group, ...]
     severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    pages: tuple[tuple[str, str], ...] = ()  # labels of alerts that page, beside the usual ones
 
 
 class _PolicyModel(Model):
@@ -50,23 +52,29 @@ def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
     """The policy that the definitions hold: their burn-rate alerts and plain alerts. Raises DefinitionError."""
     groups, problems = compile_specs(specs)
     severities = {
-        (rule.name, frozenset(rule.labels.items())): rule.burn.severity
+        (rule.name, frozenset(rule.labels.items())): rule.burns[0].severity
         for group in groups
         for rule in group.rules
-        if isinstance(rule, AlertRule) and rule.burn is not None
+        if isinstance(rule, AlertRule) and rule.burns
     }
     return Policy(name, tuple(_group(group) for group in groups), severities, tuple(map(str, problems)))
 
 
-def of_rules(path: str | os.PathLike[str]) -> Policy:
-    """A rules file of Prometheus, of anybody's making. Raises DefinitionError."""
+def of_rules(path: str | os.PathLike[str], pages: Sequence[tuple[str, str]] = ()) -> Policy:
+    """A rules file of Prometheus, of anybody's making; alerts with a label and value of `pages` page. Raises DefinitionError."""
     try:
         groups = read_groups(Path(path))
     except PromqlError as error:
         raise DefinitionError([Problem(str(path), 0, 0, "", str(error).removeprefix(f"{path}: "))]) from None
     if not any(rule.alert for group in groups for rule in group.rules):
         raise DefinitionError([Problem(str(path), 0, 0, "", "holds no alert; a rules file has groups with rules")])
-    return Policy(Path(path).stem, groups)
+    alerts = [rule for group in groups for rule in group.rules if rule.alert]
+    warnings: tuple[str, ...] = ()
+    if not any(is_page(dict(rule.labels), pages) for rule in alerts):
+        # A policy that never pages has the fewest pages: that would win, and mean nothing.
+        kinds = sorted({f"severity={dict(rule.labels).get('severity', '')}" for rule in alerts})[:5]
+        warnings = (f"none of its alerts is known to page; name the label of those that do, such as --pages {kinds[0]} (there are {', '.join(kinds)})",)  # fmt: skip
+    return Policy(Path(path).stem, groups, warnings=warnings, pages=tuple(pages))
 
 
 def of_file(path: str | os.PathLike[str], specs: Specs) -> Policy:
@@ -122,7 +130,7 @@ def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
             report(at, f"for {slo.id} {message}", severity)
 
         try:
-            own = build_alerting((model.alerting,), new.objective, new.window, ("alerting",), named)
+            own = build_alerting(((("alerting",), model.alerting),), new.objective, new.window, named)
         except Fault:
             return slo
         old = slo.alerting
@@ -134,6 +142,8 @@ def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
                 ticket=replace(
                     own.ticket, labels={**old.ticket.labels, **own.ticket.labels}, annotations=old.ticket.annotations
                 ),
+                absent=old.absent,
+                budget=old.budget,
             ),
         )
 

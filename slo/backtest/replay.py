@@ -18,6 +18,7 @@ from slo.backtest.policy import Policy, distinct
 from slo.budget.evaluate import why_invalid
 from slo.budget.incidents import INCIDENT_BURN
 from slo.budget.measure import measure
+from slo.errors import named
 from slo.promql.alerts import AlertInterval
 from slo.promql.ast import VectorSelector
 from slo.promql.dependencies import components, links, needed_by_alerts, raw_selectors, reach_ms
@@ -141,7 +142,8 @@ def _run(
                     first, future = waiting.popleft()
                     known[first] = future.result()
                 warm_ms = reach_ms(part, _LOOKBACK_MS)
-                samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
+                with named(f"{policy.name}: {part[0].name}"):
+                    samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
                 waiting.append((part, pool.submit(_run_part, part, samples, start_ms - warm_ms, start_ms, end_ms)))
             done()
         for part, future in waiting:
@@ -187,7 +189,7 @@ def _played(
     for name, slo, mine in cases:
         counts = timelines.get(name)
         fired = [
-            Fired(one, *judge.severity_of(one, policy.severities)) for one in mine if one.state == "firing"
+            Fired(one, *judge.severity_of(one, policy.severities, policy.pages)) for one in mine if one.state == "firing"
         ]  # fmt: skip
         caught = tuple(judge.catch(one, fired, slo, counts) for one in incidents.get(name, ()))
         # What another SLO suffers on the same metrics is no false alarm here, though nobody has to tell of it twice.
@@ -230,9 +232,9 @@ class _About:
             if exact in self.specs:
                 return (exact,)
             if service is None:
-                named = tuple(slo.id for slo in self.specs.values() if slo.name == name)
-                if named:
-                    return named
+                alike = tuple(slo.id for slo in self.specs.values() if slo.name == name)
+                if alike:
+                    return alike
         held = frozenset(interval.labels)
         read: set[str] = set()
         for place in self.by_name.get(interval.name, ()):

@@ -15,7 +15,7 @@ from slo.budget.incidents import INCIDENT_BURN
 from slo.errors import ConfigError
 from slo.spec.events import Event
 from slo.spec.model import Specs
-from slo.window import DAY
+from slo.window import DAY, moment_ms
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -35,19 +35,21 @@ def run(
     end: datetime | int | None = None,
     incidents: PathLike | None = None,
     burn_rate: float = INCIDENT_BURN,
+    pages: Iterable[tuple[str, str]] = (),
     done: Callable[[], None] = lambda: None,
 ) -> Backtest:
     """What the definitions' alerts, and those of other policies and rules files, would have done from `start` to `end`.
 
     `policies` are files, or mappings with a file's content. `start` and `end` are datetimes with a time zone or milliseconds UTC: without them all of a recording, or the last
     30 d of a server. `incidents` is a YAML or CSV file, or "planted" or "found"; without it they are those that a
-    simulation planted, or else found where the budget was spent `burn_rate` times too fast. Raises DefinitionError,
-    ConfigError, SourceError.
+    simulation planted, or else found where the budget was spent `burn_rate` times too fast. `pages` are labels and values
+    (with `*`) of the rules files' alerts that wake somebody, beside the usual ones. Raises DefinitionError, ConfigError,
+    SourceError.
     """
-    end_ms = source.latest_ms() if end is None else _milliseconds(end)
+    end_ms = source.latest_ms() if end is None else moment_ms(end)
     header = getattr(source, "header", None)
     earliest = end_ms - DEFAULT_DAYS * DAY if header is None else int(header.start_ms)
-    start_ms = earliest if start is None else _milliseconds(start)
+    start_ms = earliest if start is None else moment_ms(start)
     if start_ms >= end_ms:
         raise ConfigError("the backtest's start is not before its end")
     chosen = [of_definitions(specs)] if len(specs) else []
@@ -59,7 +61,8 @@ def run(
                 chosen.append(of_mapping(one, specs))
             case _:
                 chosen.append(of_file(one, specs))
-    chosen += [of_rules(one) for one in rules]
+    pages = tuple(pages)
+    chosen += [of_rules(one, pages) for one in rules]
     if not chosen:
         raise ConfigError("nothing to backtest: name definitions, or a rules file with --rules")
     told, is_planted = _incidents(incidents, {} if header is None else header.truth)
@@ -79,11 +82,3 @@ def _incidents(named: PathLike | None, truth: Mapping[str, Any]) -> tuple[tuple[
                 raise ConfigError("the source knows of no planted incidents; only a simulated recording does")
             return known, True
     return read_incidents(named), False
-
-
-def _milliseconds(at: datetime | int) -> int:
-    if isinstance(at, int):
-        return at
-    if at.tzinfo is None:
-        raise ConfigError("a time needs its time zone: datetime(…, tzinfo=UTC)")
-    return round(at.timestamp() * 1000)

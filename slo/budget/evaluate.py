@@ -24,7 +24,7 @@ from slo.sli.slices import stretches
 from slo.source import retention_ms
 from slo.spec.model import Slo
 from slo.spec.split import MOST
-from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration
+from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, moment_ms
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -55,7 +55,7 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None 
     A rolling window ends there; of a calendar window it is the part up to there that counts. With `by` it is the budget
     of all values together. `known` tells of steps of which the source has nothing any more. Raises SourceError.
     """
-    end_ms = end if isinstance(end, int) else _milliseconds(end)
+    end_ms = moment_ms(end)
     step = step_of(slo)
     start_ms, period_end_ms = slo.window.period(end_ms)
     if isinstance(slo.window, Calendar):
@@ -113,7 +113,7 @@ def evaluate_all(
     One after the other: threads that import and decode at the same time have locked each other out. Raises SourceError.
     """
     budgets = []
-    end_ms = end if isinstance(end, int) else _milliseconds(end)
+    end_ms = moment_ms(end)
     for slo in slos:
         parts, values = expand(slo, source, end_ms)
         for part in parts:
@@ -125,12 +125,6 @@ def evaluate_all(
             budgets.append(budget)
         done()
     return budgets
-
-
-def _milliseconds(at: datetime) -> int:
-    if at.tzinfo is None:
-        raise ValueError("a time needs its time zone: datetime(…, tzinfo=UTC)")
-    return round(at.timestamp() * 1000)
 
 
 def budget_of(
@@ -157,7 +151,7 @@ def budget_of(
     if measured.bucket_counts.size:
         summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
         for name, q in PERCENTILES.items():
-            found = float(histogram_quantile(q, measured.bounds, summed)[0])
+            found = histogram_quantile(q, measured.bounds, summed).item()
             quantiles[name] = None if np.isnan(found) else found
     budget = Budget(
         slo=slo,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slo.errors import named
 from slo.promql.ast import Aggregate, Call, MatrixSelector
+from slo.source.counted import CountSource
 from slo.spec.model import Slo
 from slo.spec.split import MOST, narrowed
 from slo.window import HOUR
@@ -20,9 +22,10 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
 
     Without any, or with more than MOST of them, it is the SLO as a whole. Raises SourceError.
     """
-    if not slo.by:
+    if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
-    found = sorted(_values(slo, source, slo.window.period(end_ms)[0], end_ms))
+    with named(slo.id):
+        found = sorted(_values(slo, source, slo.window.period(end_ms)[0], end_ms))
     if not 0 < len(found) <= MOST:
         return (slo,), len(found)
     return narrowed(slo, found), len(found)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slo.errors import named
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Grid, Part
+from slo.source.counted import CountSource
 from slo.spec.model import Slo
 
 if TYPE_CHECKING:
@@ -20,9 +22,13 @@ def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
         nothing = np.zeros(grid.steps)
         reasons = tuple(Note("definition", text) for text in slo.unusable)
         return Measured(Counts(grid, nothing, nothing), has_data=False, invalid=reasons)
-    return slo.sli.measure(source, grid, slo.scraping, first)
+    with named(slo.id):
+        if isinstance(source, CountSource):
+            return source.measured(slo, grid)
+        return slo.sli.measure(source, grid, slo.scraping, first)
 
 
 def parts_between(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Part, ...] | None:
     """The events of (start, end] by series; None for an SLI of which that is not known. Raises SourceError."""
-    return slo.sli.parts(source, start_ms, end_ms, slo.scraping)
+    with named(slo.id):
+        return slo.sli.parts(source, start_ms, end_ms, slo.scraping)

@@ -141,6 +141,12 @@ class Budget:
     earlier: Budget | None = None
     previous: Budget | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain data, as `slo status --json` has them; unknown ones are None."""
+        from slo.budget.export import as_data
+
+        return as_data(self)
+
     @property
     def good(self) -> float:
         """Events that were not bad."""
@@ -331,7 +337,7 @@ class Budget:
 
         part = self._period
         if not self.bucket_counts.size:
-            return pd.DataFrame(index=self._index(slice(0, 0)), columns=list(PERCENTILES), dtype=float)
+            return pd.DataFrame(index=self._index(slice(0)), columns=list(PERCENTILES), dtype=float)
         counts = self.bucket_counts[part]
         return pd.DataFrame(
             {name: histogram_quantile(q, self.bounds, counts) for name, q in PERCENTILES.items()},

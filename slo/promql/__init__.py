@@ -7,6 +7,7 @@ Names are imported when they are first asked for: `import slo.promql` itself loa
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from slo.promql.result import Result, ResultSeries
     from slo.promql.rules import RulesResult, run_rules
     from slo.promql.samples import STALE, Samples, Series, is_stale
+
+# `a or b or c or …` of five hundred terms is a tree of that depth, and whatever walks it calls itself a few times at each.
+# Python's own limit of 1,000 calls keeps C's stack, which pure Python no longer takes; the parser bounds the depth.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
 
 _HOMES = {
     "Engine": "engine",

@@ -12,21 +12,35 @@ from slo.promql import heap, streams
 from slo.promql.ast import Aggregate, quote
 from slo.promql.quantiles import quantile_of_sorted
 from slo.promql.text import float_text
-from slo.promql.values import NAME, Bools, Floats, Ints, Labels, Notes, Vector, make, merge_same, only, without
+from slo.promql.values import (
+    NAME,
+    Bools,
+    Floats,
+    Ints,
+    Labels,
+    Notes,
+    Vector,
+    make,
+    merge_same,
+    only,
+    refuse_more,
+    without,
+)
 from slo.promql.xxhash import labels_hash
 
 _IN_CACHE = 16_000  # values
 _HEAPED = 20_000_000  # elements, up to which equal ones are chosen among as a server chooses
 
 
-def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes: Notes) -> Vector:
-    """The aggregation's result. `param` is one number per step, or the label of count_values. Raises PromqlError."""
+def aggregate(node: Aggregate, vector: Vector, param: Floats | str | None, notes: Notes, most: int) -> Vector:
+    """The aggregation's result. `param` is one number per step, or the label of count_values; `most` the samples that it may
+    hold. Raises PromqlError."""
     groups: dict[Labels, list[int]] = {}
     for row, labels in enumerate(vector.labels):
         key = without(labels, (*node.grouping, NAME)) if node.without else only(labels, node.grouping)
         groups.setdefault(key, []).append(row)
     if node.op == "count_values":
-        return _count_values(str(param), vector, groups, node)
+        return _count_values(str(param), vector, groups, node, most)
     if isinstance(param, np.ndarray) and node.op in ("topk", "bottomk", "limitk", "limit_ratio"):
         return _choose(node.op, vector, list(groups.values()), param, notes)
     steps = vector.values.shape[1]
@@ -174,7 +188,7 @@ def _tied(values: Floats, mask: Bools, ranked: Ints, k: Floats) -> Bools:
     return np.asarray(some & ((a == b) | (np.isnan(a) & np.isnan(b))))
 
 
-def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], node: Aggregate) -> Vector:
+def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], node: Aggregate, most: int) -> Vector:
     if not label:
         raise PromqlError(f"invalid label name {quote(label)}")
     steps = vector.values.shape[1]
@@ -183,6 +197,7 @@ def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], n
         values, mask = vector.values[rows], vector.present[rows]
         bits = np.where(np.isnan(values), np.nan, values).view(np.uint64)
         found, which = np.unique(bits[mask], return_inverse=True)
+        refuse_more((len(counted) + len(found)) * steps, most)
         places = which.reshape(-1) * steps + np.nonzero(mask)[1]
         counts = np.bincount(places, minlength=len(found) * steps).reshape(len(found), steps)
         for value, count in zip(found.view(np.float64).tolist(), counts, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Literal
@@ -203,9 +203,21 @@ Node = VectorSelector | MatrixSelector | Subquery | Call | Aggregate | Binary | 
 
 def walk(node: Node) -> Iterator[Node]:
     """The node and all below it, parents first, in the order of the text."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        yield here
+        waiting += reversed(children(here))
+
+
+def depth_of(node: Node) -> int:
+    """How many nodes lie one below the other at most; a chain of operators is as deep as it is long."""
+    deepest, waiting = 0, [(node, 1)]
+    while waiting:
+        here, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        waiting += [(child, depth + 1) for child in children(here)]
+    return deepest
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -236,13 +248,16 @@ def transform(node: Node, change: Callable[[Node], Node]) -> Node:
     return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
 
 
-_WIDTH = 100
+_WIDTH = 120
 
 
 def pretty(node: Node, indent: int = 0) -> str:
-    """PromQL broken over lines where one would be wider than a hundred characters."""
+    """PromQL broken over lines where one would be wider than 120 characters, were all selectors of one length.
+
+    So two expressions that differ in their selectors only are broken alike.
+    """
     text, pad = str(node), "  " * indent
-    if len(pad) + len(text) <= _WIDTH or not children(node):
+    if len(pad) + _width(node) <= _WIDTH or not children(node):
         return pad + text
     match node:
         case Binary():
@@ -250,21 +265,57 @@ def pretty(node: Node, indent: int = 0) -> str:
             own = _PRECEDENCE[node.op]
             to_right = node.op == "^"
             left = _pretty_operand(node.left, own + to_right, indent)
-            right = _pretty_operand(node.right, own + (not to_right), indent)
+            least = own + (not to_right)
+            if isinstance(node.right, Number | String):
+                return f"{left} {node.op}{modifier} {_wrapped(node.right, least)}"
+            beside = f"{pad}{node.op}{modifier} {_wrapped(node.right, least)}"
+            if len(beside) + _width(node.right) - len(str(node.right)) <= _WIDTH:
+                return f"{left}\n{beside}"
+            right = _pretty_operand(node.right, least, indent)
             return f"{left}\n{pad}{node.op}{modifier}\n{right}"
         case Aggregate():
             head = text[: text.index("(", text.index(")") if node.grouping or node.without else 0) + 1]
             inner = [] if node.param is None else [pretty(node.param, indent + 1)]
             return f"{pad}{head}\n" + ",\n".join([*inner, pretty(node.expr, indent + 1)]) + f"\n{pad})"
         case Call():
-            return f"{pad}{node.func}(\n" + ",\n".join(pretty(a, indent + 1) for a in node.args) + f"\n{pad})"
+            return f"{pad}{node.func}(\n" + ",\n".join(_arguments(node.args, indent + 1)) + f"\n{pad})"
+        case Subquery():
+            end = text[text.rindex("[") :]
+            return f"{pad}(\n{pretty(node.expr, indent + 1)}\n{pad}){end}"
     return pad + text
+
+
+# So long a selector is taken to be.
+_SELECTOR = 60
+
+
+def _width(node: Node) -> int:
+    """The length of its text with selectors of one length."""
+    selectors = [str(part) for part in walk(node) if isinstance(part, VectorSelector)]
+    return len(str(node)) + sum(_SELECTOR - len(text) for text in selectors)
+
+
+def _arguments(args: Sequence[Node], indent: int) -> Iterator[str]:
+    """Lines of arguments: texts and numbers that follow one another share one."""
+    pad, simple = "  " * indent, list[str]()
+    for argument in args:
+        if isinstance(argument, Number | String):
+            simple.append(str(argument))
+            continue
+        if simple:
+            yield pad + ", ".join(simple)
+            simple = []
+        yield pretty(argument, indent)
+    if simple:
+        yield pad + ", ".join(simple)
 
 
 def _pretty_operand(node: Node, least: int, indent: int) -> str:
     if _precedence(node) >= least:
         return pretty(node, indent)
     pad = "  " * indent
+    if len(pad) + _width(node) + 2 <= _WIDTH:
+        return f"{pad}({node})"
     return f"{pad}(\n{pretty(node, indent + 1)}\n{pad})"
 
 

@@ -11,7 +11,15 @@ from slo.promql.parse import parse, parse_duration
 from slo.promql.result import Result, ResultSeries
 from slo.promql.samples import Samples
 from slo.promql.types import value_type
-from slo.promql.values import Ints, Notes, Vector, nameless
+from slo.promql.values import Ints, Notes, Vector, nameless, refuse_more
+
+# A server's own defaults: `--query.max-samples`, and the most steps of one query.
+MAX_SAMPLES, MAX_STEPS = 50_000_000, 11_000
+# Of a range query here, which a server would have in pieces: a year in steps of a second.
+MAX_RANGE_STEPS = 32_000_000
+UNLIMITED = 2**62
+# What functions make of a subquery's samples takes up to 150 bytes of each: they count this many times.
+_OF_SUBQUERY = 5
 
 
 class Engine:
@@ -19,7 +27,9 @@ class Engine:
 
     `lookback` is how old a sample an instant selector may take; `interval` the step of subqueries that name none.
     `delayed_name_removal` drops metric names at the end of the query (Prometheus's feature flag of that name), else each
-    function drops them at once, as a server does by default.
+    function drops them at once, as a server does by default. `max_samples` is the most samples that an expression may hold
+    at once, as `--query.max-samples` of a server, for each MAX_STEPS steps, the most that one query of a server has; those
+    of subqueries count five times.
     """
 
     def __init__(
@@ -29,11 +39,13 @@ class Engine:
         *,
         interval: str | float = "1m",
         delayed_name_removal: bool = True,
+        max_samples: int = MAX_SAMPLES,
     ) -> None:
         self.samples = samples
         self._lookback_ms = _length_ms(lookback)
         self._interval_ms = _length_ms(interval)
         self._delayed = delayed_name_removal
+        self._max_samples = max_samples
 
     def query(self, expr: str | Node, at: float) -> Result:
         """The expression at one moment (seconds since the epoch). Raises PromqlError."""
@@ -67,6 +79,8 @@ class Engine:
             raise PromqlError(f"the step must be above zero, got {step}")
         if end_ms < start_ms:
             raise PromqlError("end timestamp must not be before start time")
+        steps = (end_ms - start_ms) // step_ms + 1
+        refuse_more(steps, MAX_RANGE_STEPS)  # an array of them is made first of all
         times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
         evaluator = self._evaluator(times, start_ms, end_ms, instant=False)
         with np.errstate(all="ignore"):
@@ -85,7 +99,7 @@ class Engine:
 
         Raises PromqlError. For rules: `@ start()` and `@ end()` mean the first and the last of `times`.
         """
-        evaluator = self._evaluator(times, int(times[0]), int(times[-1]), instant=False)
+        evaluator = self._evaluator(times, int(times[0]), int(times[-1]), instant=False, single=True)
         with np.errstate(all="ignore"):
             value = evaluator.eval(expr)
         if isinstance(value, np.ndarray):
@@ -94,8 +108,19 @@ class Engine:
             raise PromqlError(f"rule result is not a vector or scalar: {expr}")
         return finished(value)
 
-    def _evaluator(self, times: Ints, start_ms: int, end_ms: int, instant: bool) -> Evaluator:
-        settings = Settings(self._lookback_ms, self._interval_ms, self._delayed, start_ms, end_ms, instant)
+    def _evaluator(self, times: Ints, start_ms: int, end_ms: int, instant: bool, single: bool = False) -> Evaluator:
+        """`single`: each step is a query of its own, which a server would not add up; what is in subqueries counts all the same."""
+        most = self._max_samples * max(1, -(-len(times) // MAX_STEPS))
+        settings = Settings(
+            self._lookback_ms,
+            self._interval_ms,
+            self._delayed,
+            start_ms,
+            end_ms,
+            instant,
+            UNLIMITED if single else most,
+            most // _OF_SUBQUERY,
+        )
         return Evaluator(self.samples, times, settings, Notes())
 
 

@@ -35,6 +35,7 @@ from slo.promql.values import (
     compact,
     make,
     nameless,
+    refuse_more,
     refuse_same,
 )
 
@@ -47,6 +48,8 @@ class Settings:
     start_ms: int
     end_ms: int
     instant: bool
+    most: int  # samples that one node may hold, of all series and steps together
+    most_inside: int  # the same of a subquery's
 
 
 @dataclass
@@ -79,11 +82,15 @@ class Evaluator:
                 if isinstance(held, np.ndarray) and is_fixed(expr):
                     # a server evaluates the whole aggregation once where its expression is the same at every step
                     held = np.full_like(held, held[0])
-                return aggregate(node, self.vector(expr), held, self.notes)  # type: ignore[arg-type]
+                return aggregate(node, self.vector(expr), held, self.notes, self.settings.most)  # type: ignore[arg-type]
             case Call():
                 return calls.call(self, node)
             case _:
                 raise PromqlError(f"a range vector cannot be used as a value here: {node}")
+
+    def refuse_more(self, series: int) -> None:
+        """Raises PromqlError where so many series have more samples at all steps than may be held."""
+        refuse_more(series * len(self.times), self.settings.most)
 
     def vector(self, node: Node) -> Vector:
         value = self.eval(node)
@@ -123,6 +130,7 @@ class Evaluator:
         at = self.moments(node)
         after = int(at.min()) - self.settings.lookback_ms
         labels, flat = self.flat(node, after, int(at.max()), stale=True)
+        self.refuse_more(len(labels))
         values, present, times = select.latest(flat, at, self.settings.lookback_ms)
         if want_times:
             values = times / 1000
@@ -133,10 +141,12 @@ class Evaluator:
             case MatrixSelector(selector=selector, range_ms=range_ms):
                 ends = self.moments(selector)
                 labels, flat = self.flat(selector, int(ends.min()) - range_ms, int(ends.max()), stale=False)
+                self.refuse_more(len(labels))
                 return select.ranges(flat, labels, [False] * len(labels), ends, range_ms)
             case Subquery():
                 ends = self.moments(node)
                 vector, times = self.subquery(node, ends)
+                self.refuse_more(len(vector.labels))
                 flat = select.flatten(select.samples_of(vector, times))
                 return select.ranges(flat, vector.labels, vector.drop, ends, node.range_ms)
             case _:
@@ -148,10 +158,13 @@ class Evaluator:
         start = step * int(first_edge / step)
         while start <= first_edge:
             start += step
+        refuse_more((last - start) // step + 1, self.settings.most_inside)
         times = np.arange(start, last + 1, step, dtype=np.int64)
         if len(times) == 0:
             return Vector.empty(0), times
-        inner = replace(self, times=times, settings=replace(self.settings, instant=False))
+        inner = replace(
+            self, times=times, settings=replace(self.settings, instant=False, most=self.settings.most_inside)
+        )
         value = inner.eval(node.expr)
         if isinstance(value, Vector):
             return value, times

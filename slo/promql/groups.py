@@ -53,6 +53,10 @@ def read_groups(
             content = yaml.load(Path(groups).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
         except (OSError, yaml.YAMLError) as error:
             raise PromqlError(f"{groups}: cannot be read as a rules file: {error}") from None
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            # What PyYAML makes of scalars fails in Python's own ways: numbers of 5,000 digits, the 40th of a month.
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).partition(";")[0]
+            raise PromqlError(f"{groups}: cannot be read as a rules file: {reason}") from None
         return read_groups(content or {})
     if isinstance(groups, Mapping):
         groups = groups.get("groups") or ()
@@ -65,12 +69,17 @@ def _group(raw: Any) -> Group:
     if not isinstance(raw, Mapping) or not isinstance(raw.get("rules") or [], list):
         raise PromqlError(f"a group is a mapping with name and a list of rules; found {_shown(raw)}")
     name = str(raw.get("name", ""))
+    if not isinstance(raw.get("labels") or {}, Mapping):
+        raise PromqlError(f"group {name!r}: its labels are a mapping; found {_shown(raw['labels'])}")
+    limit = str(raw.get("limit") or 0)
+    if not limit.isascii() or not limit.isdecimal() or len(limit) > 18:
+        raise PromqlError(f"group {name!r}: its limit is a number of series; found {_shown(raw['limit'])}")
     return Group(
         name,
         tuple(_rule(rule, name, raw.get("labels") or {}) for rule in raw.get("rules") or ()),
         _duration(raw.get("interval")) or DEFAULT_INTERVAL_MS,
         _duration(raw.get("query_offset")),
-        int(raw.get("limit") or 0),
+        int(limit),
     )
 
 

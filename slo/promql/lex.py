@@ -20,15 +20,16 @@ PRECEDENCE = {
     "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
 }  # fmt: skip
 
-_DURATION = r"(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?"
+# Possessive: digits without their unit are not tried again one fewer at a time, which takes minutes for 20,000 of them.
+_DURATION = r"(?:\d++y)?(?:\d++w)?(?:\d++d)?(?:\d++h)?(?:\d++m(?!s))?(?:\d++s)?(?:\d++ms)?"
 _FULL_DURATION = re.compile(_DURATION + r"\Z", re.ASCII)
-_PART = re.compile(r"(\d+)(ms|[ywdhms])", re.ASCII)
+_PART = re.compile(r"(\d++)(ms|[ywdhms])", re.ASCII)
 _SPACE = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)+")
 _WORD = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _NUMERIC = re.compile(
     r"0[xX][0-9a-fA-F_]*[0-9a-zA-Z_]*|(?:[0-9][0-9_]*)?(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]+)?[a-zA-Z0-9_]*"
 )
-_FLOAT = re.compile(r"(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?\Z")
+_FLOAT = re.compile(r"(?:[0-9][0-9_]*+\.?[0-9_]*+|\.[0-9][0-9_]*+)(?:[eE][+-]?[0-9_]++)?\Z")
 _UNDERSCORES = re.compile(r"__|_\Z|_[.eE+-]|[.eE+-]_")
 _OPERATOR = re.compile(r"==|=~|!=|!~|<=|>=|[-+*/%^<>=(){}\[\],:@]")
 _IN_BRACES = re.compile(r"=~|!=|!~|[={},]")
@@ -104,8 +105,18 @@ def duration_ms(text: str) -> int | None:
     """Milliseconds of a duration such as 1h30m, units in falling order; None where the text is none."""
     if not text or not _FULL_DURATION.match(text):
         return None
-    total = sum(int(count) * UNITS_MS[unit] for count, unit in _PART.findall(text))
+    # Python refuses to read numbers of thousands of digits; with twenty it is too long anyway.
+    parts = ((LONGEST_MS if len(count.lstrip("0")) > 20 else int(count), unit) for count, unit in _PART.findall(text))
+    total = sum(count * UNITS_MS[unit] for count, unit in parts)
     return total if total < LONGEST_MS else None
+
+
+def _float_of(digits: str, base: int) -> float:
+    """The nearest number, infinite beyond all that there are."""
+    try:
+        return float(int(digits, base))
+    except OverflowError:
+        return math.inf
 
 
 def _number(literal: str) -> float | None:
@@ -114,12 +125,12 @@ def _number(literal: str) -> float | None:
         digits = lowered[2:]
         if not re.fullmatch(r"_?[0-9a-f]+(?:_[0-9a-f]+)*", digits):
             return None
-        return float(int(digits.replace("_", ""), 16))
+        return _float_of(digits.replace("_", ""), 16)
     if not _FLOAT.match(literal) or _UNDERSCORES.search(literal):
         return None
     digits = literal.replace("_", "")
     if re.fullmatch(r"0[0-7]+", digits):  # an integer with a leading zero is octal
-        return float(int(digits, 8))
+        return _float_of(digits, 8)
     return float(digits)
 
 
@@ -222,10 +233,10 @@ def _numeric(text: str, at: int) -> Token:
         return Token("number", literal, at, end, fault)
     if re.fullmatch(_DURATION, literal, re.ASCII):
         return Token("duration", literal, at, end, "duration out of range")
-    if end < len(text) and re.fullmatch(r"[0-9.]+[eE]", literal):
+    if end < len(text) and re.fullmatch(r"[0-9.]++[eE]", literal):
         fault = f'error parsing number: strconv.ParseFloat: parsing "{literal}": invalid syntax'
         return Token("number", literal, at, end, fault)
-    if re.fullmatch(r"[0-9]*\.?[0-9]*[smhdwy]s?(?:[0-9]+[smhdw]s?)*", literal):
+    if re.fullmatch(r"[0-9]*+\.?[0-9]*+[smhdwy]s?(?:[0-9]++[smhdw]s?)*", literal):
         fault = f"not a valid duration string: {quote(literal)}"
         return Token("duration", literal, at, end, fault)
     raise _LexError(f"bad number or duration syntax: {quote(_taken(literal))}")
@@ -233,9 +244,9 @@ def _numeric(text: str, at: int) -> Token:
 
 def _taken(literal: str) -> str:
     """As much of a malformed number as the server's lexer takes before it gives up."""
-    if found := re.match(r"[0-9]*\.?[0-9]*[smhdwy]s?(?:[0-9]+[smhdw]s?)*(?:[0-9]+|\w)?", literal, re.ASCII):
+    if found := re.match(r"[0-9]*+\.?[0-9]*+[smhdwy]s?(?:[0-9]++[smhdw]s?)*(?:[0-9]+|\w)?", literal, re.ASCII):
         return found[0]
-    found = re.match(r"[0-9]*(?:\.[0-9]+\.|\.\.|[0-9_]*_[_.eE]|\.?[0-9]*[eE][+-]?[0-9]*[_.eE]?)", literal)
+    found = re.match(r"[0-9]*+(?:\.[0-9]++\.|\.\.|[0-9_]*_[_.eE]|\.?[0-9]*+[eE][+-]?[0-9]*[_.eE]?)", literal)
     digits = re.match(r"[0-9_.]+", literal)
     return found[0] if found else digits[0] if digits else literal
 

@@ -23,6 +23,7 @@ from slo.promql.ast import (
     Unary,
     VectorMatching,
     VectorSelector,
+    depth_of,
 )
 from slo.promql.cursor import Cursor
 from slo.promql.lex import PRECEDENCE, Token, duration_ms, quote
@@ -35,6 +36,7 @@ _NEVER_A_METRIC = frozenset({"bool", "on", "ignoring", "group_left", "group_righ
 _NEVER_A_FUNCTION = frozenset({"and", "or", "unless", "offset", "by", "without", "start", "end", *AGGREGATIONS})
 _MATCH_OPERATORS = ("=", "!=", "=~", "!~")
 _DEEPEST = 400
+LONGEST_CHAIN = 1_000  # of operations one in the other, as `a or b or …` has them
 
 
 @lru_cache(maxsize=4096)
@@ -47,6 +49,8 @@ def parse(text: str) -> Node:
     node = parser.expression()
     if not parser.peek("eof"):
         parser.unexpected()
+    if (depth := depth_of(node)) > LONGEST_CHAIN:
+        parser.fail(0, f"the expression is {depth} operations deep, more than the {LONGEST_CHAIN} that are read")
     for at, message in problems(node, parser.places):
         parser.fail(at, message)
     return node

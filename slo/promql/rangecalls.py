@@ -45,6 +45,7 @@ def _blocks(ev: Evaluator, node: Node, most: int) -> Iterator[Ranges]:
     if isinstance(node, MatrixSelector):
         chosen = ev.samples.select(node.selector)
         held = sum(len(one.times) for one in chosen)
+        ev.refuse_more(len(chosen))
         if held > most and len(chosen) > 1:
             rows = max(1, len(chosen) * most // held)
             chosen.sort(key=lambda one: make(dict(one.labels)))

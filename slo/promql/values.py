@@ -19,6 +19,15 @@ Ints = NDArray[np.int64]
 NAME = "__name__"
 SAME_LABELSET = "vector cannot contain metrics with the same labelset"
 
+# As a server words it.
+TOO_MANY_SAMPLES = "query processing would load too many samples into memory in query execution"
+
+
+def refuse_more(samples: int, most: int) -> None:
+    """Raises PromqlError, before memory is taken, where an expression would hold more samples than it may."""
+    if samples > most:
+        raise PromqlError(TOO_MANY_SAMPLES)
+
 
 def without(labels: Labels, names: Iterable[str]) -> Labels:
     """The labels but those named."""

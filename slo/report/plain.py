@@ -126,7 +126,7 @@ def to_json(
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
     one_line = " ".join(clean(text).split())
-    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#~" else c for c in one_line)
+    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#~" else c for c in one_line.replace("&", "&amp;"))
     # A zero-width joiner would be copied along; an entity is not, and keeps @names from being notified.
     return escaped.replace("@", "&#64;")
 

@@ -9,7 +9,7 @@ from slo.budget.quantile import PERCENTILES
 from slo.errors import PromqlError
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Subquery
 from slo.report.text import clean
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 from slo.window import Calendar, format_duration
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def queries(budget: Budget) -> tuple[Query, ...]:
     ]
     # Rules know calendar windows of UTC only: in another time zone their figures are of another stretch.
     if not isinstance(slo.window, Calendar) or slo.window.zone == "UTC":
-        period_errors, period_events = OWN.series(slo, names.PERIOD_ERRORS), OWN.series(slo, names.PERIOD_EVENTS)
-        ratio = Binary("/", period_errors, period_events)
+        ratio = OWN.series(slo, names.PERIOD_ERROR)
         found += [
             Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
             Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),

@@ -1,10 +1,12 @@
 """SLOs become Prometheus recording and alert rules."""
 
+from slo.rules.alerts import alert_windows
 from slo.rules.backfill import backfill_script, passes
-from slo.rules.compile import alert_windows, compile_slo, compile_specs
+from slo.rules.compile import compile_slo, compile_specs
 from slo.rules.format import to_prometheus_rule, to_yaml
 from slo.rules.groups import AlertRule, Recording, RuleGroup
 from slo.rules.names import NAMES, OWN, SLOTH, Names
+from slo.rules.texts import rule_texts
 from slo.rules.unit_tests import rule_tests
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "compile_specs",
     "passes",
     "rule_tests",
+    "rule_texts",
     "to_prometheus_rule",
     "to_yaml",
 ]

@@ -1,21 +1,22 @@
 """What people read: labels and annotations of alerts, and the comment over each SLO's rules.
 
-An alert's labels and annotations are Go templates to the server. Annotations that a definition gives are passed on as
-templates, as is the custom; every other text of a definition is plain text, and is escaped.
+An alert's labels and annotations are Go templates to the server. Annotations and alert labels that a definition gives are
+passed on as templates, as is the custom; every other text of a definition is plain text, and is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from math import floor, log10
 
-from slo.promql.ast import Binary, Call, Matcher, Node, Number, VectorMatching, VectorSelector, transform
+from slo.promql.ast import Binary, Matcher, Number, VectorMatching, VectorSelector, quote
 from slo.rules import names as n
 from slo.rules.names import Names
-from slo.spec.model import Slo
-from slo.window import BurnWindow, Calendar, format_duration
+from slo.spec.model import AbsentAlert, Alert, BudgetAlerts, Slo
+from slo.window import BurnWindow, Calendar, Severity, format_duration
 
 
 def plain(text: str) -> str:
@@ -23,34 +24,177 @@ def plain(text: str) -> str:
     return text.replace("{{", '{{ "{{" }}')
 
 
-def alert_labels(slo: Slo, burn: BurnWindow, names: Names) -> dict[str, str]:
-    """Severity, the SLO and the window; a team's own labels beside them, `severity` being theirs to set."""
-    given = {**slo.labels, **slo.alerting.of(burn.severity).labels}
-    own = {**names.identity(slo), "window": format_duration(burn.long_ms)}
+def alert_labels(slo: Slo, alert: Alert, severity: Severity, own: Mapping[str, str], names: Names) -> dict[str, str]:
+    """Severity, the SLO and the labels of the alert's `own`; a team's beside them, `severity` being theirs to set.
+
+    Labels of a definition are plain text, those that it gives to its alerts are templates.
+    """
+    own = {**slo.recorded_labels, **names.identity(slo), **own}
     if names.severity is not None:
-        own[names.severity] = burn.severity
-    labels = {"severity": burn.severity, **given}
-    return {label: plain(value) for label, value in labels.items() if label not in own} | own
+        own[names.severity] = severity
+    labels = {"severity": severity, **{label: plain(value) for label, value in slo.labels.items()}, **alert.labels}
+    return {label: value for label, value in labels.items() if label not in own} | own
 
 
-def alert_annotations(slo: Slo, burn: BurnWindow, names: Names) -> dict[str, str]:
-    """What burns, how fast, what is left, until when, and whatever the definition gives: runbook, dashboard."""
-    long, short = format_duration(burn.long_ms), format_duration(burn.short_ms)
-    remaining = names.series(slo, n.BUDGET_REMAINING)
-    which = "".join(f" ({label} {{{{ $labels.{label} }}}})" for label in slo.by)
+def burn_annotations(slo: Slo, burns: Sequence[BurnWindow], alert: Alert, names: Names) -> dict[str, str]:
+    """What is wrong now and how fast it consumes the budget, what remains and for how long, and where to look."""
+    noun = plain(slo.sli.describe().split()[0].rstrip(","))
+    set_up = _selected(slo, names)
+    budget = str(slo.objective.error_budget)
+    now = "".join(_burns_now(burn, budget).replace("\0", noun) for burn in burns)
+    now = (
+        now.removeprefix("{{else}}")
+        + "{{else}}burn rate {{$value|printf `%.1f`}}x when the data ended"
+        + "{{end}}" * len(burns)
+    )
     own = {
-        "summary": f"{slo.service}: {slo.name}{which} burns its error budget {{{{ $value | humanize }}}} times too fast",
-        "description": (
-            (f"{plain(' '.join(slo.description.split()))} " if slo.description else "")
-            + f"Objective {slo.objective} over {_window_text(slo)}; over the last {long} and the last {short} the budget "
-            f"burned more than {_factor(burn)} times as fast as it lasts, which spends {_share(burn)} of it in {long}."
-        ),
-        "burn_rate": "{{ $value | humanize }}",
-        "budget_remaining": _remaining(remaining, slo.by),
-        "time_to_exhaustion": _asked(_seconds_left(slo, burn, names), "humanizeDuration", slo.by),
+        "summary": f"{set_up}{_head(slo, alert, burns[0].severity)}: {now}",
+        "description": f"{set_up}Error budget: {_budget_now(budget, burns[0].long_ms, slo)}. {_promise(slo, noun)}",
     }
-    given: Mapping[str, str] = {**slo.annotations, **slo.alerting.of(burn.severity).annotations}
-    return {**own, **given}
+    if names.severity is not None:
+        own["title"] = own["summary"]  # as Sloth's alerts have it
+    breakdown = _breakdown(slo, burns[0].long_ms)
+    if breakdown is not None:
+        own["breakdown"] = breakdown
+    return {**own, **slo.annotations, **alert.annotations}
+
+
+def _breakdown(slo: Slo, range_ms: int) -> str | None:
+    """The query for what has most of the bad events, of the series that the alert is about."""
+    if not slo.by:
+        node = slo.sli.breakdown(range_ms, slo.target_labels)
+        return None if node is None else plain(str(node))
+    stand_ins = {f"stand_in_for_label_{number}": label for number, label in enumerate(slo.by)}
+    own = tuple(Matcher(label, "=", stand_in) for stand_in, label in stand_ins.items())
+    node = slo.sli.narrowed(own).breakdown(range_ms, slo.target_labels)
+    text = "" if node is None else plain(str(node))
+    for stand_in, label in stand_ins.items():
+        text = text.replace(quote(stand_in), f"{{{{printf `%q` {_label(label)}}}}}")
+    return text or None
+
+
+def absent_annotations(slo: Slo, absent: AbsentAlert) -> dict[str, str]:
+    """Which series have no samples, and what is unknown so long."""
+    missing = ", ".join(str(selector) for selector in slo.sli.selectors())
+    own = {
+        "summary": f"{_head(slo, absent.alert, absent.severity, each=False)}: no data, so the SLO is not measured",
+        "description": plain(
+            f"No recent samples of {missing}. Whether the service works is unknown, and its burn-rate alerts cannot fire. "
+            "Check that the targets run and are scraped, and that the metrics still have these names and labels. "
+            f"SLO: {_promise_text(slo)}."
+        ),
+    }
+    return {**own, **slo.annotations, **absent.alert.annotations}
+
+
+def budget_annotations(slo: Slo, budget: BudgetAlerts, mark: Decimal, names: Names) -> dict[str, str]:
+    """How much of the budget is consumed, and at which rate it goes on."""
+    noun = plain(slo.sli.describe().split()[0].rstrip(","))
+    current = _query(f'{n.CURRENT_BURN_RATE}{{x="x"}}')
+    own = {
+        "summary": (
+            f"{_head(slo, budget.alert, budget.severity)}: {{{{$value|printf `%.1f`}}}}% of the error budget of "
+            f"{_window_text(slo)} consumed (alert at {show_mark(mark)})"
+        ),
+        "description": (
+            f"{_selected(slo, names)}Burn rate now: {{{{with {current}}}}}{{{{.|first|value|printf `%.2f`}}}}x"
+            f"{{{{else}}}}unknown{{{{end}}}} (at 1x the budget lasts for the window). {_promise(slo, noun)}"
+        ),
+    }
+    return {**own, **slo.annotations, **budget.alert.annotations}
+
+
+def show_mark(mark: Decimal) -> str:
+    """A share of a budget as its label: `50%`."""
+    return f"{(mark * 100).normalize():f}%"
+
+
+def _head(slo: Slo, alert: Alert, severity: Severity, each: bool = True) -> str:
+    """`[page] shop/availability (route /search)`, by the label `severity` where that says so itself."""
+    shown = alert.labels.get("severity", severity)
+    which = "".join(f" ({label} {{{{{_label(label)}}}}})" for label in slo.by) if each else ""
+    return f"[{severity if '{{' in shown else shown}] {slo.id}{which}"
+
+
+def _promise(slo: Slo, noun: str) -> str:
+    """What was promised, as one sentence of a template."""
+    meant = plain(" ".join(slo.description.split())) or plain(slo.sli.describe().partition(", ")[2])
+    return f"SLO: {slo.objective} of {noun} good over {_window_text(slo)}{f' ({meant})' if meant else ''}."
+
+
+def _promise_text(slo: Slo) -> str:
+    noun = slo.sli.describe().split()[0].rstrip(",")
+    return f"{slo.objective} of {noun} good over {_window_text(slo)}"
+
+
+def _selected(slo: Slo, names: Names) -> str:
+    """The start of a template that asks for recorded series: `$s` is what selects those that the alert is about."""
+    matchers = ",".join(map(str, names.series(slo, n.BUDGET_REMAINING).matchers))
+    if not slo.by:
+        return f"{{{{$s := {_literal(matchers)}}}}}"
+    # `%q` quotes a label's value as PromQL does.
+    own = "".join(f",{Matcher(label, '=', '')}".removesuffix('""') + "%q" for label in slo.by)
+    values = " ".join(_label(label) for label in slo.by)
+    return f"{{{{$s := printf {_literal(matchers.replace('%', '%%') + own)} {values}}}}}"
+
+
+def _literal(text: str) -> str:
+    """A text as Go writes it in a template."""
+    return quote(text) if "`" in text else f"`{text}`"
+
+
+def _label(label: str) -> str:
+    name = re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", label)
+    return f"$labels.{label}" if name else f"(index $labels {quote(label)})"
+
+
+def _query(text: str) -> str:
+    """A query of a template whose selectors `{x="x"}` are those of `$s`."""
+    own = text.replace("%", "%%").replace('{x="x"}', "{%[1]s}")
+    return f"query (printf `{own}` $s)"
+
+
+def _series(name: str) -> VectorSelector:
+    return VectorSelector(name, (Matcher("x", "=", "x"),))
+
+
+@lru_cache(maxsize=1024)
+def _burns_now(burn: BurnWindow, budget: str) -> str:
+    """`3.3% of … bad over 1h (burn rate 33.3x, threshold 14.4x)` where this pair burns; \0 stands for the noun."""
+    threshold = burn.threshold(Decimal(budget))
+    percent = Number(float(threshold * 100))
+    long = Binary("*", Number(100.0), _series(n.error_ratio_name(burn.long_ms)))
+    short = Binary(">", _series(n.error_ratio_name(burn.short_ms)), Number(float(threshold)))
+    both = Binary("and", Binary(">", long, percent), short, matching=VectorMatching("many-to-many", (), on=True))
+    # Two digits of the threshold, at least: 0.12% where 0.1% is too much.
+    digits = max(1, 1 - floor(log10(percent.value)))
+    rate = "%.2f" if burn.factor < 1 else "%.1f"
+    return (
+        f"{{{{else}}}}{{{{with {_query(str(both))}}}}}{{{{.|first|value|printf `%.{digits}f`}}}}% of \0 bad over "
+        f"{format_duration(burn.long_ms)} (burn rate {{{{$value|printf `{rate}`}}}}x, threshold {_factor(burn)}x)"
+    )
+
+
+def _budget_now(budget: str, long_ms: int, slo: Slo) -> str:
+    return _budget_text(budget, long_ms, slo.window.nominal_ms, _window_text(slo))
+
+
+@lru_cache(maxsize=1024)
+def _budget_text(budget: str, long_ms: int, period_ms: int, window: str) -> str:
+    """`12.3% remaining of 30d, exhausted in about 9h 12m 0s at this rate`, or that it is exhausted already."""
+    remaining = _series(n.BUDGET_REMAINING)
+    percent = _query(str(Binary("*", Number(100.0), remaining)))
+    # Budget remaining × window × budget ÷ error ratio: how long it lasts if nothing changes.
+    whole = Binary("*", remaining, Number(float(Decimal(budget) * period_ms / 1000)))
+    ratio = Binary(">", _series(n.error_ratio_name(long_ms)), Number(0.0))
+    lasts = Binary("/", whole, ratio, matching=VectorMatching("one-to-one", (), on=True))
+    return (
+        f"{{{{with {percent}}}}}{{{{$left := .|first|value}}}}{{{{if gt $left 0.0}}}}"
+        f"{{{{printf `%.1f` $left}}}}% remaining of {window}"
+        f"{{{{with {_query(str(lasts))}}}}}, exhausted in about {{{{.|first|value|humanizeDuration}}}} at this rate"
+        f"{{{{end}}}}{{{{else}}}}already exhausted ({{{{printf `%.1f` $left}}}}% remaining of {window}){{{{end}}}}"
+        "{{else}}unknown{{end}}"
+    )
 
 
 def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
@@ -73,40 +217,6 @@ def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
 
 def _window_text(slo: Slo) -> str:
     return f"the calendar {slo.window}" if isinstance(slo.window, Calendar) else str(slo.window)
-
-
-def _seconds_left(slo: Slo, burn: BurnWindow, names: Names) -> Node:
-    """Budget left × period × budget ÷ error ratio: how long it lasts if nothing changes."""
-    left = Call("clamp_min", (names.series(slo, n.BUDGET_REMAINING), Number(0.0)))
-    per_ratio = Number(float(slo.objective.error_budget * slo.window.nominal_ms / 1000))
-    ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
-    matching = VectorMatching("one-to-one", (*names.labels, *slo.by), on=True)
-    return Binary("/", Binary("*", left, per_ratio), ratio, matching=matching)
-
-
-@lru_cache(maxsize=64)
-def _remaining(series: VectorSelector, by: tuple[str, ...]) -> str:
-    """The same in all alerts of an SLO."""
-    return _asked(series, "humanizePercentage", by)
-
-
-def _asked(expr: Node, shown: str, by: tuple[str, ...]) -> str:
-    # A service's and an SLO's name have no character that a raw string could end at.
-    query = f"`{expr}`"
-    if by:
-        # Of the series that the alert is about; `%q` quotes a label's value as PromQL does.
-        own = tuple(Matcher(label, "=", "\0") for label in by)
-        text = str(transform(expr, lambda node: _with(node, own))).replace("%", "%%").replace('"\\x00"', "%q")
-        values = " ".join(f"$labels.{label}" for label in by)
-        count = text.count("%q") // len(by)
-        query = f"(printf `{text}` {' '.join([values] * count)})"
-    return f"{{{{ with query {query} }}}}{{{{ . | first | value | {shown} }}}}{{{{ else }}}}not known yet{{{{ end }}}}"
-
-
-def _with(node: Node, matchers: tuple[Matcher, ...]) -> Node:
-    if isinstance(node, VectorSelector):
-        return replace(node, matchers=(*node.matchers, *matchers))
-    return node
 
 
 def _factor(burn: BurnWindow) -> str:

@@ -7,68 +7,57 @@ tiles, so that traffic weighs, and cost does not grow with window times cardinal
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from fractions import Fraction
-from functools import cache
 
 from slo.errors import DefinitionError, Problem
-from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMatching, VectorSelector
-from slo.promql.parse import parse
+from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorSelector
 from slo.rules import names as n
-from slo.rules.annotate import alert_annotations, alert_labels, comment, plain
-from slo.rules.groups import AlertRule, Deferred, Recording, Rule, RuleGroup, Shape
-from slo.rules.names import OWN, Names
+from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows, check_alerts, fast_and_slow, plain_alerts
+from slo.rules.annotate import comment
+from slo.rules.groups import Recording, Rule, RuleGroup
+from slo.rules.names import OWN, SLOTH, Names
 from slo.rules.period import period_rules
-from slo.sli.base import Recorded
-from slo.sli.tiles import Tile
+from slo.rules.windows import Tiles
+from slo.sli.tile import Tile
 from slo.spec.model import PlainAlert, Slo, Specs
 from slo.spec.split import MOST
 from slo.window import (
-    CATALOGUE,
+    DAY,
     HOUR,
     MINUTE,
-    WEEK,
     BurnWindow,
     Calendar,
-    burn_factor,
-    burn_windows,
-    dead_windows,
     format_duration,
     tile_length,
 )
 
-COARSE_MS = 5 * MINUTE
-# How far back a tile looks for the last value of a series: longer pauses start from a new baseline.
-_LOOKBACK_MS = 15 * MINUTE
+# Error ratios that are recorded whatever the alerts use: what dashboards show.
+_SHOWN_FAST_MS = (5 * MINUTE, 30 * MINUTE, HOUR)
+_SHOWN_SLOW_MS = (2 * HOUR, 6 * HOUR, DAY, 3 * DAY)
+# Windows up to here are sums of fine tiles: they must not be late.
+_LONGEST_OF_FINE_MS = 6 * HOUR
 # A period up to here is summed over fine tiles, so that it is never 5 m behind.
 _FINE_PERIOD_MS = 6 * HOUR
 
 
 def compile_specs(specs: Specs, names: Names = OWN) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
     """The groups of all SLOs, sorted by service and name, and warnings. Raises DefinitionError for dead alerts."""
-    collecting = gc.isenabled()
-    gc.disable()  # what is made here lives on: looking through it in between takes a third of the time
-    try:
-        return _compile_specs(specs, names)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _compile_specs(specs: Specs, names: Names) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
     problems: list[Problem] = []
     groups: list[RuleGroup] = []
     for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
-        problems += (_problem(slo, text, "error") for text in slo.unusable)
-        problems += check_alerts(slo)
+        problems += problems_of(slo)
         groups += compile_slo(slo, names)
-    groups += (plain_alerts(name, alerts) for name, alerts in _alerts_by_service(specs).items())
+    groups += (plain_alerts(name, alerts) for name, alerts in alerts_by_service(specs).items())
     groups.sort(key=lambda group: (group.service, group.slo, group.interval_ms))
     if any(problem.severity == "error" for problem in problems):
         raise DefinitionError(problems)
     return tuple(groups), problems
+
+
+def problems_of(slo: Slo) -> list[Problem]:
+    """What keeps the rules of an SLO from doing their work: errors, and warnings."""
+    return [_problem(slo, text, "error") for text in slo.unusable] + check_alerts(slo)
 
 
 def compile_slo(slo: Slo, names: Names = OWN) -> tuple[RuleGroup, ...]:
@@ -76,7 +65,7 @@ def compile_slo(slo: Slo, names: Names = OWN) -> tuple[RuleGroup, ...]:
     return _Compiler(slo, names).groups()
 
 
-def _alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
+def alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
     """Several documents may be of one service; a file of rules may not name a group twice."""
     found: dict[str, list[PlainAlert]] = {}
     for service in specs.services:
@@ -85,85 +74,14 @@ def _alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
     return found
 
 
-def plain_alerts(service: str, alerts: Sequence[PlainAlert]) -> RuleGroup:
-    """The alerts of a service beside its SLOs. Their annotations are templates, as in any rules file."""
-    rules = tuple(
-        AlertRule(
-            alert.name,
-            parse(alert.expr),
-            {label: plain(value) for label, value in {"service": service, **alert.labels}.items()},
-            alert.annotations,
-            alert.for_ms,
-            alert.keep_firing_ms,
-        )
-        for alert in sorted(alerts, key=lambda alert: alert.name)
-    )
-    return RuleGroup(f"slo/{service}/alerts", MINUTE, rules, service, "")
-
-
-def alert_windows(slo: Slo) -> tuple[BurnWindow, ...]:
-    """The burn-rate windows of an SLO: its own, or the catalogue fitted to it."""
-    if slo.alerting.windows is not None:
-        return slo.alerting.windows
-    return burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
-
-
 def lag_of(slo: Slo) -> int:
-    """How late the present is read, ms: a scrape has arrived within its interval, as its time-out is no longer."""
-    return slo.scrape_interval_ms
-
-
-def check_alerts(slo: Slo) -> list[Problem]:
-    """Alerts that can never fire are errors; severities without any are warnings."""
-    windows = alert_windows(slo)
-    found = []
-    for burn in dead_windows(windows, slo.objective.error_budget):
-        found.append(
-            _problem(
-                slo,
-                f"the {burn.severity} over {format_duration(burn.long_ms)} can never fire: {float(burn.factor):g} times the "
-                f"error budget of {slo.objective.error_budget} is an error ratio of 1 or more; widen the window or lower its factor",
-                "error",
-            )
-        )
-    if slo.alerting.windows is None:
-        found += [_problem(slo, text, "warning") for text in _unreachable(slo)]
-    for severity in ("page", "ticket"):
-        if slo.alerting.of(severity).enabled and not any(burn.severity == severity for burn in windows):
-            found.append(_problem(slo, f"has no {severity} alert: no burn-rate window fits {slo.window}", "warning"))
-    return found
-
-
-def _unreachable(slo: Slo) -> list[str]:
-    """Alerts of the catalogue that no error ratio could set off at this objective, and what they became."""
-    period, budget = slo.window.nominal_ms, Fraction(slo.objective.error_budget)
-    found = []
-    for severity, catalogue_ms, share in CATALOGUE if period >= WEEK else ():
-        factor = burn_factor(share, period, catalogue_ms)
-        if factor * budget < 1 or not slo.alerting.of(severity).enabled:
-            continue
-        instead = [burn for burn in alert_windows(slo) if burn.budget_share == share and burn.severity == severity]
-        became = f"it watches {format_duration(instead[0].long_ms)} instead" if instead else "another one covers it"
-        found.append(
-            f"the {severity} over {format_duration(catalogue_ms)} could never fire at {slo.objective}: a burn rate of "
-            f"{float(factor):g} is an error ratio of {float(factor * budget):.0%}; {became}"
-        )
-    return found
+    """How late the present is read, ms: a scrape has arrived within its interval, as its time-out is no longer, and
+    `delay` later at most."""
+    return slo.scrape_interval_ms + slo.delay_ms
 
 
 def _problem(slo: Slo, message: str, severity: str) -> Problem:
     return Problem(slo.file, slo.line, 1, f"slos.{slo.name}", message, severity)
-
-
-# What the texts of an SLO's rules depend on beside its labels, numbered as it is met.
-_ALIKE: dict[Hashable, int] = {}
-# What is kept per tile, by the number of a shape.
-_KEPT: dict[int, tuple[str, ...]] = {}
-
-
-def _number_of(same: Hashable) -> int:
-    """Stands for something that would be hashed anew for every rule."""
-    return _ALIKE.setdefault(same, len(_ALIKE))
 
 
 class _Compiler:
@@ -172,81 +90,40 @@ class _Compiler:
     def __init__(self, slo: Slo, names: Names) -> None:
         self.slo, self.names = slo, names
         self.identity: Mapping[str, str] = names.identity(slo)
+        self.shown: Mapping[str, str] = names.shown(slo)
         self.tile_ms = tile_length(slo.scrape_interval_ms)
         self.windows = alert_windows(slo)
         self.labels = (*names.labels, *slo.by)
-        self._tile = Tile(self.tile_ms, lag_of(slo), slo.by, slo.target_labels, slo.scrape_interval_ms, _LOOKBACK_MS)
-        shape = slo.sli.shape
-        # What the tiles' expressions are made of beside their selectors, and these.
-        self._shape = None if shape is None else (_number_of((shape[0], self._tile)), shape[1])
+        self.fine, self.coarse = (Tiles.of(names, slo, tile_ms) for tile_ms in (self.tile_ms, COARSE_MS))
 
     def groups(self) -> tuple[RuleGroup, ...]:
-        """All groups; what reads recorded series only is marked as such, so that it is printed once for all SLOs."""
-        raw = {n.events_tile_name(self.tile_ms), n.errors_tile_name(self.tile_ms), n.down_name(self.tile_ms)}
-        matchers = self.names.matchers(self.slo.service, self.slo.name)
-        budget, least = self.slo.objective.error_budget, self.slo.alerting.least_errors
-        same = (self.names, self.tile_ms, self.slo.window, str(budget), self.slo.scrape_interval_ms, least, self.slo.by)
-        alike = _number_of(same)
-
-        def marked(rule: Rule, interval_ms: int) -> Rule:
-            # Made anew by hand, as `dataclasses.replace` takes longer than all the rest of this.
-            match rule:
-                case Recording(name, made, labels):
-                    if name in raw:
-                        return Recording(name, made, labels, self._raw_shape(name))
-                    return Recording(name, made, labels, Shape((name, None, interval_ms, alike), matchers=matchers))
-                case AlertRule() as alert:
-                    shape = Shape((alert.name, alert.burn, interval_ms, alike), matchers=matchers)
-                    return AlertRule(
-                        alert.name, alert.expr, alert.labels, alert.annotations, alert.for_ms, alert.keep_firing_ms,
-                        alert.burn, shape,
-                    )  # fmt: skip
-
-        return tuple(
-            replace(group, rules=tuple(marked(rule, group.interval_ms) for rule in group.rules))
-            for group in self._groups()
-        )
-
-    def _raw_shape(self, name: str) -> Shape | None:
-        """Of the kinds of SLI that most are of."""
-        if self._shape is None:
-            return None
-        key, selectors = self._shape
-        return Shape((name, key), selectors)
-
-    def _groups(self) -> tuple[RuleGroup, ...]:
+        """What is evaluated once per tile, and what every 5 m; all in one where that is the same."""
         slo = self.slo
-        slow = [burn for burn in self.windows if self._is_slow(burn)]
-        fast = [burn for burn in self.windows if burn not in slow]
-        fast_lengths = _lengths(fast) or _lengths(slow)[:1]
-        slow_lengths = [length for length in _lengths(slow) if length not in fast_lengths]
         in_fine = self.tile_ms == COARSE_MS
         fine_period = slo.window.nominal_ms <= _FINE_PERIOD_MS and not isinstance(slo.window, Calendar)
+        fast, slow = fast_and_slow(self.windows)
+        fast_lengths = {length for length in _SHOWN_FAST_MS if length >= self.tile_ms} | set(_lengths(fast))
+        slow_lengths = ({*_SHOWN_SLOW_MS, *_lengths(slow)}) - fast_lengths
+        shortest = min(_lengths(fast) or _lengths(slow) or fast_lengths)
+        period = period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
+        # Sloth's names have the period's own ratio, which may be one of these.
+        of_period = {rule.name for rule in period}
+        objective, *metadata = self._metadata()
         fine: list[Rule] = [
             *self._tiles(),
-            *(self._ratio(length, self.tile_ms) for length in fast_lengths),
-            self._current(fast_lengths[0]),
+            *self._ratios(fast_lengths, of_period),
+            self._current(shortest),
+            objective,  # the alert on missing data reads it
         ]
-        coarse: list[Rule] = (
-            []
-            if in_fine or fine_period
-            else [
-                self._record(name(COARSE_MS), Call("sum_over_time", (self._matrix(name(self.tile_ms), COARSE_MS),)))
-                for name in (n.events_tile_name, n.errors_tile_name)
-            ]
-        )
-        coarse += (self._ratio(length, COARSE_MS) for length in slow_lengths)
-        coarse += self._metadata()
-        # Sloth's names have the period's own ratio, which an alert of a short period may watch already.
-        recorded = {rule.name for rule in fine + coarse}
-        period = [
-            rule
-            for rule in period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
-            if rule.name not in recorded
-        ]
+        coarse: list[Rule] = [] if in_fine or fine_period else [self._coarse_tile()]
+        coarse += self._ratios(slow_lengths, of_period)
         (fine if fine_period else coarse).extend(period)
-        fine += (self._alert(burn) for burn in fast if slo.alerting.of(burn.severity).enabled)
-        coarse += (self._alert(burn) for burn in slow if slo.alerting.of(burn.severity).enabled)
+        coarse += metadata
+        fine_alerts, coarse_alerts = alert_rules(
+            slo, self.names, self.fine, self.fine if in_fine or fine_period else self.coarse
+        )
+        fine += fine_alerts
+        coarse += coarse_alerts
         if in_fine:
             fine, coarse = fine + coarse, []
         found = [self._group(fine, self.tile_ms, comment(slo, self.windows))]
@@ -254,127 +131,76 @@ class _Compiler:
             found.append(self._group(coarse, COARSE_MS, ()))
         return tuple(found)
 
-    def _tiles(self) -> list[Rule]:
-        names = {"events": n.events_tile_name, "errors": n.errors_tile_name, "down": n.down_name}
+    def _tiles(self) -> list[Recording]:
+        slo, names = self.slo, {"events": n.events_tile_name, "down": n.down_name}
+        tile = Tile(self.tile_ms, lag_of(slo), slo.by, slo.target_labels, slo.scrape_interval_ms)
+        kept = slo.sli.recorded(
+            tile, lambda what, range_ms: MatrixSelector(self.names.series(slo, names[what](self.tile_ms)), range_ms)
+        )
+        return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept]
 
-        @cache
-        def kept() -> tuple[Recorded, ...]:
-            return self.slo.sli.recorded(
-                self._tile, lambda what, range_ms: self._matrix(names[what](self.tile_ms), range_ms)
-            )
+    def _coarse_tile(self) -> Recording:
+        """The sum of the fine tiles of 5 m, a tile late: whatever the order of groups, the last of them is there.
 
-        # Of a shape that was met before it is known what is kept, and its text: the expressions can wait.
-        shape = self._shape
-        known = _KEPT.get(shape[0]) if shape else None
-        if shape and known is None:
-            known = _KEPT[shape[0]] = tuple(one.what for one in kept())
-        if known is None:
-            return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept()]
-        return [
-            Recording(names[what](self.tile_ms), Deferred(lambda place=place: kept()[place].expr), self.identity)  # type: ignore[misc]
-            for place, what in enumerate(known)
-        ]
+        A millisecond less than 5 m, as Prometheus 2 counts a range's start in.
+        """
+        late = replace(self.fine.series(), offset_ms=self.tile_ms)
+        return self._record(self.coarse.name, Call("sum_over_time", (MatrixSelector(late, COARSE_MS - 1),)))
 
-    def _is_slow(self, burn: BurnWindow) -> bool:
-        """Whether 5 m more or less do not matter to an alert."""
-        return burn.short_ms >= HOUR and burn.short_ms % COARSE_MS == 0 and burn.long_ms % COARSE_MS == 0
+    def _ratios(self, lengths: Iterable[int], but: Collection[str]) -> Iterator[Recording]:
+        """The error ratios of windows, from the longest tiles that they hold many of."""
+        in_coarse = self.tile_ms != COARSE_MS and self.slo.window.nominal_ms > _FINE_PERIOD_MS
+        for length in sorted(lengths):
+            tiles = self.coarse if in_coarse and length > _LONGEST_OF_FINE_MS and length % COARSE_MS == 0 else self.fine
+            name = n.error_ratio_name(length)
+            if name not in but:
+                yield self._record(name, tiles.ratio(length), self.names.ratio_labels(self.slo, length))
 
     def _group(self, rules: list[Rule], interval_ms: int, lines: tuple[str, ...]) -> RuleGroup:
         name = f"slo/{self.slo.id}/{format_duration(interval_ms)}"
         limit = MOST if self.slo.by else 0
         return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines, limit)
 
-    def _record(self, name: str, expr: Node | Deferred, labels: Mapping[str, str] | None = None) -> Recording:
+    def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:
         return Recording(name, expr, self.identity if labels is None else labels)
 
     def _series(self, name: str) -> VectorSelector:
         return self.names.series(self.slo, name)
 
-    def _matrix(self, name: str, range_ms: int) -> MatrixSelector:
-        return MatrixSelector(self._series(name), range_ms)
-
-    def _ratio(self, window_ms: int, tile_ms: int) -> Recording:
-        """Errors over events of a window; absent without traffic.
-
-        While the window's oldest tile is missing, as after the rules are loaded, what is not known is taken for
-        traffic like the rest of it and without errors: `tiles × mean` instead of the sum. So five minutes of history
-        don't pass for three days, and a real outage fires as soon as its errors would have had to do in full history.
-        """
-        expr = Deferred(lambda: window_ratio(self.names, self.slo, window_ms, tile_ms))
-        return self._record(n.error_ratio_name(window_ms), expr, self.names.ratio_labels(self.slo, window_ms))
-
     def _current(self, window_ms: int) -> Recording:
         """How fast the budget burns over the shortest window."""
         burn = Binary("/", self._ratio_series(window_ms), _number(self.slo.objective.error_budget))
-        return self._record(n.CURRENT_BURN_RATE, burn)
+        return self._record(n.CURRENT_BURN_RATE, burn, self.shown)
 
     def _metadata(self) -> list[Rule]:
         slo = self.slo
-        info = {
-            # A label of a recorded series is plain text to Prometheus and a template to vmalert; this is neither.
-            **{label: value.replace("{{", "{ {") for label, value in slo.labels.items() if label not in self.identity},
-            **({"owner": slo.owner.replace("{{", "{ {")} if slo.owner else {}),
-            **self.identity,
-            "objective": str(slo.objective),
-            "window": str(slo.window),
-        }
+        info = {label: value for label, value in n.label_texts(slo).items() if label not in self.identity}
+        info |= {**self.identity, "objective": str(slo.objective), "window": str(slo.window)}
+        if self.names is SLOTH:
+            # Sloth's own page reads these, and the objective as a number.
+            number = f"{(slo.objective.ratio * 100).normalize():f}"
+            info |= {
+                "sloth_objective": number,
+                "sloth_version": "slo",
+                "sloth_mode": "cli-gen-prom",
+                "sloth_spec": "slo",
+            }
         constants: list[tuple[str, float, Mapping[str, str]]] = [
-            (n.OBJECTIVE, float(slo.objective.ratio), self.identity),
-            (n.ERROR_BUDGET, float(slo.objective.error_budget), self.identity),
-            (n.PERIOD_DAYS, n.days(slo.window.nominal_ms), self.identity),
+            (n.OBJECTIVE, float(slo.objective.ratio), self.shown),
             (self.names.info, 1.0, info),
         ]
+        if self.names is SLOTH:
+            constants += [
+                (n.ERROR_BUDGET, float(slo.objective.error_budget), self.shown),
+                (n.PERIOD_DAYS, n.days(slo.window.nominal_ms), self.shown),
+            ]
         return [self._record(name, Call("vector", (Number(value),)), labels) for name, value, labels in constants]
 
     def _ratio_series(self, window_ms: int) -> VectorSelector:
         return self._series(n.error_ratio_name(window_ms))
 
-    def _alert(self, burn: BurnWindow) -> AlertRule:
-        slo = self.slo
-        threshold = _number(burn.threshold(slo.objective.error_budget))
-        both = Binary(
-            "and",
-            Binary(">", self._ratio_series(burn.long_ms), threshold),
-            Binary(">", self._ratio_series(burn.short_ms), threshold),
-            matching=VectorMatching("many-to-many", self.labels, on=True),
-        )
-        if slo.alerting.least_errors:
-            tile_ms = COARSE_MS if self._is_slow(burn) else self.tile_ms
-            errors = Call("sum_over_time", (self._matrix(n.errors_tile_name(tile_ms), burn.long_ms),))
-            enough = Binary(">=", errors, Number(float(slo.alerting.least_errors)))
-            both = Binary("and", both, enough, matching=VectorMatching("many-to-many", self.labels, on=True))
-        # Compared as an error ratio, which is exact; told as a burn rate, which people read.
-        expr = Binary("/", both, _number(slo.objective.error_budget))
-        return AlertRule(
-            n.alert_name(slo),
-            expr,
-            alert_labels(slo, burn, self.names),
-            alert_annotations(slo, burn, self.names),
-            slo.alerting.of(burn.severity).for_ms,
-            burn=burn,
-        )
 
-
-def window_ratio(names: Names, slo: Slo, window_ms: int, tile_ms: int) -> Node:
-    """Errors over events of a window, from recorded tiles; see `_Compiler._ratio` for the start of the history."""
-    if window_ms == tile_ms:
-        # vmalert writes a tile after its group is done: over a range of one tile it would never find one.
-        last = names.series(slo, n.events_tile_name(tile_ms))
-        return Binary("/", names.series(slo, n.errors_tile_name(tile_ms)), Binary(">", last, Number(0.0)))
-    errors = MatrixSelector(names.series(slo, n.errors_tile_name(tile_ms)), window_ms)
-    events = MatrixSelector(names.series(slo, n.events_tile_name(tile_ms)), window_ms)
-    all_events: Node = Call("sum_over_time", (events,))
-    if window_ms > COARSE_MS:
-        # Any tile of the first five minutes will do: one that is missing is not the start of the history.
-        first_ms = COARSE_MS
-        oldest = VectorSelector(events.selector.name, events.selector.matchers, window_ms - first_ms)
-        known = Binary("and", all_events, Call("last_over_time", (MatrixSelector(oldest, first_ms),)))
-        assumed = Binary("*", Number(window_ms / tile_ms), Call("avg_over_time", (events,)))
-        all_events = Binary("or", known, assumed)
-    return Binary("/", Call("sum_over_time", (errors,)), Binary(">", all_events, Number(0.0)))
-
-
-def _lengths(windows: list[BurnWindow]) -> list[int]:
+def _lengths(windows: Iterable[BurnWindow]) -> list[int]:
     return sorted({length for burn in windows for length in (burn.long_ms, burn.short_ms)})
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePath
 
-from slo.promql.ast import Matcher, Node, VectorSelector, pretty, transform
-from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup, Shape
+from slo.promql.ast import pretty
+from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup
 from slo.window import format_duration
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_:]*(?:[/.-][A-Za-z0-9_:]+)*(?<!:)")
@@ -22,7 +21,12 @@ _LINE = re.compile("[\r\n\x85\u2028\u2029]+")
 
 def to_yaml(groups: Sequence[RuleGroup], inputs: Iterable[str] = ()) -> str:
     """A Prometheus rules file; Mimir, Thanos and vmalert read the same. `inputs` are named in its head, without folders."""
-    return "".join([header(inputs), "groups:\n" if groups else "groups: []\n", *_groups(groups, "  ")])
+    return yaml_file("".join(_groups(groups, "  ")), inputs)
+
+
+def yaml_file(groups: str, inputs: Iterable[str] = ()) -> str:
+    """A rules file of the text of its groups, which are padded by two spaces."""
+    return "".join([header(inputs), "groups:\n" if groups else "groups: []\n", groups])
 
 
 def to_prometheus_rule(
@@ -33,13 +37,24 @@ def to_prometheus_rule(
     inputs: Iterable[str] = (),
 ) -> str:
     """The same as a PrometheusRule resource of the Prometheus operator, to be applied to a cluster."""
+    return prometheus_rule("".join(_groups(groups, "    ")), name, namespace, labels, inputs)
+
+
+def prometheus_rule(
+    groups: str,
+    name: str,
+    namespace: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    inputs: Iterable[str] = (),
+) -> str:
+    """A PrometheusRule of the text of its groups, which are padded by four spaces."""
     lines = [header(inputs), "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n"]
     lines.append(f"  name: {scalar(name)}\n")
     if namespace is not None:
         lines.append(f"  namespace: {scalar(namespace)}\n")
     if labels:
         lines.append("  labels:\n" + _mapping(labels, "    "))
-    lines += ["spec:\n", "  groups:\n" if groups else "  groups: []\n", *_groups(groups, "    ")]
+    lines += ["spec:\n", "  groups:\n" if groups else "  groups: []\n", groups]
     return "".join(lines)
 
 
@@ -66,13 +81,22 @@ def _escaped(character: str) -> str:
 
 def _groups(groups: Iterable[RuleGroup], pad: str) -> Iterable[str]:
     for group in groups:
-        yield "".join(f"{pad}# {_one_line(line)}\n" for line in group.comment)
-        yield f"{pad}- name: {scalar(group.name)}\n{pad}  interval: {format_duration(group.interval_ms)}\n"
-        yield f"{pad}  limit: {group.limit}\n" if group.limit else ""
-        yield f"{pad}  rules:\n"
-        for rule in group.rules:
-            # In pieces: texts of tiles are long, and putting them together more than once takes a while.
-            yield from _rule(rule, pad + "    ")
+        yield from group_text(group, pad)
+
+
+def group_text(group: RuleGroup, pad: str) -> Iterable[str]:
+    """The text of a group, in pieces."""
+    yield "".join(f"{pad}# {_one_line(line)}\n" for line in group.comment)
+    yield f"{pad}- name: {scalar(group.name)}\n{pad}  interval: {format_duration(group.interval_ms)}\n"
+    yield f"{pad}  limit: {group.limit}\n" if group.limit else ""
+    yield f"{pad}  rules:\n"
+    for rule in group.rules:
+        yield from _rule(rule, pad + "    ")
+
+
+def is_plain(text: str) -> bool:
+    """Whether YAML takes a text for what it is without quotes, by itself and as part of a name."""
+    return bool(_PLAIN.fullmatch(text)) and not _KEYWORDS.fullmatch(text)
 
 
 def _rule(rule: Rule, pad: str) -> tuple[str, ...]:
@@ -81,95 +105,18 @@ def _rule(rule: Rule, pad: str) -> tuple[str, ...]:
     match rule:
         case Recording():
             head = f"{pad}- record: {_key(rule.name)}\n{inner}expr: "
-            return (
-                head,
-                _expression(rule, inner),
-                f"\n{inner}labels:\n",
-                _labels(tuple(rule.labels.items()), inner + "  "),
-            )
+            return head, _expression(rule, inner), "\n", _flow(tuple(rule.labels.items()), inner)
         case AlertRule():
             head = f"{pad}- alert: {scalar(rule.name)}\n{inner}expr: "
             wait = f"{inner}for: {format_duration(rule.for_ms)}\n" if rule.for_ms else ""
             wait += f"{inner}keep_firing_for: {format_duration(rule.keep_firing_ms)}\n" if rule.keep_firing_ms else ""
-            labels = f"{inner}labels:\n{_labels(tuple(rule.labels.items()), inner + '  ')}"
-            labels = labels if rule.labels else ""
+            labels = _flow(tuple(rule.labels.items()), inner)
             annotations = f"{inner}annotations:\n{_mapping(rule.annotations, inner + '  ')}" if rule.annotations else ""
             return head, _expression(rule, inner), "\n", wait + labels + annotations
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """The text of all expressions of a shape: `pieces`, of which every other one is put in by its number.
-
-    `indent` is what further lines begin with; it is in the pieces. `safe` texts need no quotes, whatever plain text is
-    put in.
-    """
-
-    pieces: tuple[str, ...]
-    numbers: tuple[int, ...]
-    indent: str
-    safe: bool
-
-    def text(self, texts: Sequence[str]) -> str:
-        """With these texts put in."""
-        pieces = list(self.pieces)
-        pieces[1::2] = [texts[number] for number in self.numbers]
-        return "".join(pieces)
-
-
-def _model(rule: Rule, shape: Shape, indent: str) -> _Model:
-    model = _MODELS.get((shape.key, indent))
-    if model is None:
-        if len(_MODELS) >= 4096:
-            _MODELS.clear()
-        text = pretty(transform(rule.expr, lambda node: _stand_in(node, shape)))
-        parts = _STAND_IN.split(text.replace("\n", f"\n{indent}"))
-        numbers = tuple(int(number) for number in parts[1::2])
-        safe = "\n" in text and not _UNPRINTABLE.search(text)
-        model = _MODELS[shape.key, indent] = _Model(tuple(parts), numbers, indent, safe)
-    return model
-
-
-# Texts by shape, with stand-ins for what differs: printing nodes is most of the work for 10,000 SLOs. Lines break where
-# the stand-ins' lengths make them, so a text does not depend on what was printed before.
-_MODELS: dict[tuple[Hashable, str], _Model] = {}
-_STAND_IN = re.compile('stand_in_for_the_labels_or_the_selector_([0-9])(?:="")?')
-
-
-def _stand_in(node: Node, shape: Shape) -> Node:
-    if not isinstance(node, VectorSelector):
-        return node
-    if shape.matchers and node.matchers == shape.matchers:
-        return replace(node, matchers=(Matcher("stand_in_for_the_labels_or_the_selector_0", "=", ""),))
-    for number, selector in enumerate(shape.selectors, 1):
-        if (node.name, node.matchers) == (selector.name, selector.matchers):
-            return replace(node, name=f"stand_in_for_the_labels_or_the_selector_{number}", matchers=())
-    return node
-
-
-@lru_cache(maxsize=64)
-def _joined(matchers: tuple[Matcher, ...]) -> str:
-    return ",".join(map(str, matchers))
-
-
-@lru_cache(maxsize=64)
-def _printed(selectors: tuple[VectorSelector, ...]) -> tuple[tuple[str, ...], bool]:
-    """Selectors as text, and whether YAML lets all of it stand; the tiles of an SLO have the same."""
-    texts = tuple(map(str, selectors))
-    return texts, not any(_UNPRINTABLE.search(text) or "\n" in text for text in texts)
-
-
 def _expression(rule: Rule, pad: str) -> str:
-    shape, indent = rule.shape, f"{pad}  "
-    if shape is None:
-        return _scalar_of(pretty(rule.expr), indent)
-    model = _model(rule, shape, indent)
-    matchers = _joined(shape.matchers)
-    selectors, plain = _printed(shape.selectors)
-    text = model.text((matchers, *selectors))
-    if model.safe and plain and not _UNPRINTABLE.search(matchers):
-        return f"|-\n{indent}{text}"
-    return _scalar_of(text.replace(f"\n{indent}", "\n"), indent)
+    return _scalar_of(pretty(rule.expr), f"{pad}  ")
 
 
 def _scalar_of(text: str, indent: str) -> str:
@@ -196,9 +143,11 @@ def _mapping(values: Mapping[str, str], pad: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _labels(items: tuple[tuple[str, str], ...], pad: str) -> str:
-    """Labels as lines: nearly all rules of an SLO have the same."""
-    return _mapping(dict(items), pad)
+def _flow(items: tuple[tuple[str, str], ...], pad: str) -> str:
+    """Labels on a line: nearly all rules of an SLO have the same."""
+    if not items:
+        return ""
+    return f"{pad}labels: {{{', '.join(f'{_key(key)}: {scalar(value)}' for key, value in sorted(items))}}}\n"
 
 
 @lru_cache(maxsize=256)

@@ -7,37 +7,31 @@ dashboards and alert routes keep working.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from slo.promql.ast import Matcher, VectorSelector
 from slo.spec.model import Slo
-from slo.window import DAY, format_duration
+from slo.window import DAY, WEEK, format_duration
 
 OBJECTIVE = "slo:objective:ratio"
 ERROR_BUDGET = "slo:error_budget:ratio"
 PERIOD_DAYS = "slo:time_period:days"
 CURRENT_BURN_RATE = "slo:current_burn_rate:ratio"
-PERIOD_ERRORS = "slo:period_errors:sum"
-PERIOD_EVENTS = "slo:period_events:sum"
+PERIOD_ERROR = "slo:period_error:ratio"
+PERIOD_COVERAGE = "slo:period_coverage:ratio"
 PERIOD_BURN_RATE = "slo:period_burn_rate:ratio"
 BUDGET_REMAINING = "slo:period_error_budget_remaining:ratio"
 # Which calendar week, month, quarter or year a tile belongs to: one more value a period.
 PERIOD_LABEL = "period"
 
 
-def errors_tile_name(tile_ms: int) -> str:
-    """Bad events per tile."""
-    return f"slo:errors:increase{format_duration(tile_ms)}"
-
-
 def events_tile_name(tile_ms: int) -> str:
-    """All events per tile."""
+    """Events per tile: two of all, good and bad ones, by the label `event`."""
     return f"slo:events:increase{format_duration(tile_ms)}"
 
 
-def period_tile_name(what: str, tile_ms: int) -> str:
+def period_tile_name(tile_ms: int) -> str:
     """Events per tile of a calendar period, labelled with the period that the tile lies in."""
-    return f"slo:period_{what}:increase{format_duration(tile_ms)}"
+    return f"slo:period_events:increase{format_duration(tile_ms)}"
 
 
 def down_name(tile_ms: int) -> str:
@@ -48,11 +42,6 @@ def down_name(tile_ms: int) -> str:
 def error_ratio_name(window_ms: int) -> str:
     """The share of bad events over a window."""
     return f"slo:sli_error:ratio_rate{format_duration(window_ms)}"
-
-
-def alert_name(slo: Slo) -> str:
-    """One name for all: which SLO it is, is in the labels."""
-    return "ErrorBudgetBurn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +56,16 @@ class Names:
     severity: str | None = None  # a second label of alerts with `page` or `ticket`
 
     def identity(self, slo: Slo) -> dict[str, str]:
-        """The labels that every series of an SLO has. No more: a label that changes would break its history."""
-        found = {self.service: slo.service, self.slo: slo.name}
+        """The labels that every series of an SLO has. A tile has no more: a label that changes would break its history."""
+        found = {**slo.recorded_labels, self.service: slo.service, self.slo: slo.name}
         return found if self.id is None else {self.id: f"{slo.service}-{slo.name}", **found}
+
+    def shown(self, slo: Slo) -> dict[str, str]:
+        """The labels of what dashboards read: the definition's own too, where it says so, and as Sloth has them."""
+        own = self.identity(slo)
+        if slo.labels_on != "series" and self is not SLOTH:
+            return own
+        return {**{label: value for label, value in label_texts(slo).items() if label not in own}, **own}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -78,20 +74,27 @@ class Names:
 
     def series(self, slo: Slo, name: str) -> VectorSelector:
         """A recorded series of an SLO."""
-        return VectorSelector(name, self.matchers(slo.service, slo.name))
-
-    @lru_cache(maxsize=64)  # noqa: B019 - there are two conventions, and they live as long as the program
-    def matchers(self, service: str, name: str) -> tuple[Matcher, ...]:
-        """What selects the series of one SLO; it is the same tuple in all its rules."""
-        labels = {self.service: service, self.slo: name}
-        if self.id is not None:
-            labels = {self.id: f"{service}-{name}", **labels}
-        return tuple(Matcher(label, "=", value) for label, value in labels.items())
+        return VectorSelector(name, tuple(Matcher(label, "=", value) for label, value in self.identity(slo).items()))
 
     def ratio_labels(self, slo: Slo, window_ms: int) -> dict[str, str]:
         """The labels of an error ratio."""
-        extra = {} if self.window is None else {self.window: format_duration(window_ms)}
-        return self.identity(slo) | extra
+        extra = {} if self.window is None else {self.window: self.duration(window_ms)}
+        return self.shown(slo) | extra
+
+    def duration(self, window_ms: int) -> str:
+        """A length as it stands in names: Sloth has whole weeks as weeks, as Prometheus writes them."""
+        weeks, rest = divmod(window_ms, WEEK)
+        return f"{weeks}w" if self is SLOTH and weeks and not rest else format_duration(window_ms)
+
+    def period_ratio_name(self, window_ms: int) -> str:
+        """The error ratio of an SLO's whole window: Sloth has it beside those of the alerts."""
+        return f"slo:sli_error:ratio_rate{self.duration(window_ms)}" if self is SLOTH else PERIOD_ERROR
+
+
+def label_texts(slo: Slo) -> dict[str, str]:
+    """The definition's labels and owner. A label is plain text to Prometheus and a template to vmalert; this is neither."""
+    found = {**slo.labels, **({"owner": slo.owner} if slo.owner else {})}
+    return {label: value.replace("{{", "{ {") for label, value in found.items()}
 
 
 OWN = Names(info="slo_info", service="service", slo="slo")

@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, String, VectorMatching
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, String, Subquery, VectorMatching
 from slo.rules import names as n
-from slo.rules.groups import Recording, Rule
-from slo.rules.names import SLOTH, Names
+from slo.rules.groups import Recording
+from slo.rules.names import Names
+from slo.rules.windows import Tiles, without_event
+from slo.sli.base import Event
 from slo.spec.model import Slo
-from slo.window import DAY, WEEK, Calendar, CalendarUnit
+from slo.window import DAY, MINUTE, WEEK, Calendar, CalendarUnit
 
+# How often it is looked whether there are tiles: a server sees the last one for as long.
+COVERAGE_STEP_MS = 5 * MINUTE
 # 1970-01-05 was a Monday.
 _FIRST_MONDAY_SECONDS = 4 * DAY // 1000
 _LONGEST_MS: dict[CalendarUnit, int] = {"week": WEEK, "month": 31 * DAY, "quarter": 92 * DAY, "year": 366 * DAY}
 
 
-def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Rule]:
-    """Errors and events of the period so far, its burn rate and the budget that remains; absent without traffic."""
-    found: list[Rule] = []
-    sums: dict[str, Node] = {}
-    for what, tile_name in (("events", n.events_tile_name(tile_ms)), ("errors", n.errors_tile_name(tile_ms))):
-        tile = names.series(slo, tile_name)
-        if isinstance(slo.window, Calendar):
-            # Each tile is recorded under the period that its middle lies in, so that a sum knows where to begin.
-            middle = (tile_ms // 2 + slo.scrape_interval_ms) / 1000
-            label = Aggregate("count_values", calendar_id(slo.window.unit, middle), String(n.PERIOD_LABEL))
-            marked = Binary(
-                "*", tile, label, matching=VectorMatching("many-to-one", (), on=True, include=(n.PERIOD_LABEL,))
-            )
-            own_name = n.period_tile_name(what, tile_ms)
-            found.append(Recording(own_name, marked, names.identity(slo)))
-            every = Call("sum_over_time", (MatrixSelector(names.series(slo, own_name), _LONGEST_MS[slo.window.unit]),))
-            now = Aggregate("count_values", calendar_id(slo.window.unit, 0), String(n.PERIOD_LABEL))
-            current = Binary("and", every, now, matching=VectorMatching("many-to-many", (n.PERIOD_LABEL,), on=True))
-            sums[what] = Aggregate("sum", current, grouping=(n.PERIOD_LABEL,), without=True)
-        else:
-            sums[what] = Call("sum_over_time", (MatrixSelector(tile, slo.window.nominal_ms),))
-    errors, events = names.series(slo, n.PERIOD_ERRORS), names.series(slo, n.PERIOD_EVENTS)
+def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
+    """The period's error ratio, its burn rate, the budget that remains, and how much of the period has data."""
+    tiles, own = Tiles.of(names, slo, tile_ms), names.identity(slo)
+    found: list[Recording] = []
+    if isinstance(slo.window, Calendar):
+        # Each tile is recorded under the period that its middle lies in, so that a sum knows where to begin.
+        middle = (tile_ms // 2 + slo.scrape_interval_ms + slo.delay_ms) / 1000
+        label = Aggregate("count_values", calendar_id(slo.window.unit, middle), String(n.PERIOD_LABEL))
+        matching = VectorMatching("many-to-one", (), on=True, include=(n.PERIOD_LABEL,))
+        found.append(Recording(n.period_tile_name(tile_ms), Binary("*", tiles.series(), label, matching=matching), own))
+        ratio = _Calendar(names, slo, tile_ms, n.period_tile_name(tile_ms)).ratio(_LONGEST_MS[slo.window.unit])
+    else:
+        ratio = tiles.ratio(slo.window.nominal_ms)
+    window = slo.window.nominal_ms
+    name, shown = names.period_ratio_name(window), names.shown(slo)
     budget = Number(float(slo.objective.error_budget))
-    ratio = Binary("/", errors, Binary(">", events, Number(0.0)))
-    found += [
-        Recording(n.PERIOD_EVENTS, sums["events"], names.identity(slo)),
-        Recording(n.PERIOD_ERRORS, sums["errors"], names.identity(slo)),
-        Recording(n.PERIOD_BURN_RATE, Binary("/", ratio, budget), names.identity(slo)),
-        Recording(
-            n.BUDGET_REMAINING,
-            Binary("-", Number(1.0), names.series(slo, n.PERIOD_BURN_RATE)),
-            names.identity(slo),
-        ),
+    # By the clock, so that it is right however often the tiles are evaluated: promtool does it in its own interval.
+    every = min(tile_ms, COVERAGE_STEP_MS)
+    seen = Call("count_over_time", (Subquery(tiles.present, window, every),))
+    share = Binary("/", without_event(seen), Number(window / every))
+    return [
+        *found,
+        Recording(name, ratio, names.ratio_labels(slo, window)),
+        Recording(n.PERIOD_BURN_RATE, Binary("/", names.series(slo, name), budget), shown),
+        Recording(n.BUDGET_REMAINING, Binary("-", Number(1.0), names.series(slo, n.PERIOD_BURN_RATE)), shown),
+        Recording(n.PERIOD_COVERAGE, Call("clamp_max", (share, Number(1.0))), shown),
     ]
-    if names is SLOTH:
-        window = slo.window.nominal_ms
-        found.append(Recording(n.error_ratio_name(window), ratio, names.ratio_labels(slo, window)))
-    return found
+
+
+class _Calendar(Tiles):
+    """Tiles that know which calendar period they lie in: a sum over them is over the current one."""
+
+    __slots__ = ()
+
+    def summed(self, window_ms: int, event: Event | None = None) -> Node:
+        assert isinstance(self.slo.window, Calendar)
+        every = Call("sum_over_time", (MatrixSelector(self.series(event), window_ms),))
+        now = Aggregate("count_values", calendar_id(self.slo.window.unit, 0), String(n.PERIOD_LABEL))
+        current = Binary("and", every, now, matching=VectorMatching("many-to-many", (n.PERIOD_LABEL,), on=True))
+        return Aggregate("sum", current, grouping=(n.PERIOD_LABEL,), without=True)
 
 
 def calendar_id(unit: CalendarUnit, seconds_ago: float) -> Node:

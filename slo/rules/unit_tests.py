@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 
 from slo.promql.ast import quote
 from slo.rules import names as n
-from slo.rules.compile import COARSE_MS, alert_windows, compile_slo
+from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows
+from slo.rules.compile import compile_slo
 from slo.rules.format import scalar
+from slo.rules.groups import AlertRule
 from slo.rules.names import OWN, Names
+from slo.rules.windows import Tiles
+from slo.sli.tile import EVENT_LABEL
 from slo.spec.model import Slo, Specs
 from slo.window import DAY, HOUR, BurnWindow, format_duration, tile_length
 
@@ -23,9 +28,10 @@ _EVENTS_PER_TILE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One alert, the error ratios that its SLO has in turn, and what the alert must be when (steps)."""
+    """A pair of windows and its alert, the error ratios that its SLO has in turn, and what the alert must be when (steps)."""
 
     slo: Slo
+    rule: AlertRule
     burn: BurnWindow
     parts: tuple[tuple[int, Fraction], ...]
     checks: tuple[tuple[int, bool, str], ...]
@@ -41,9 +47,13 @@ def rule_tests(specs: Specs, rule_files: Sequence[str], names: Names = OWN) -> d
     for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
         # Alerts of short periods have windows shorter than 5 m; long ones are evaluated every 5 m anyway.
         step_ms = tile_length(slo.scrape_interval_ms) if slo.window.nominal_ms <= DAY else COARSE_MS
+        tile_ms = tile_length(slo.scrape_interval_ms)
+        tiles = (Tiles.of(names, slo, length_ms) for length_ms in (tile_ms, COARSE_MS))
+        fine, coarse = alert_rules(slo, names, *tiles)
         for number, burn in enumerate(alert_windows(slo)):
-            if slo.alerting.of(burn.severity).enabled:
-                cases.setdefault((step_ms, number), []).append(_case(slo, burn, step_ms))
+            for rule in fine + coarse:
+                if burn in rule.burns:
+                    cases.setdefault((step_ms, number), []).append(_case(slo, rule, burn, step_ms))
     files = "".join(f"  - {scalar(file)}\n" for file in rule_files)
     # promtool takes groups in no order of its own, and what is slow reads what is fast.
     groups = sorted(
@@ -62,28 +72,68 @@ def rule_tests(specs: Specs, rule_files: Sequence[str], names: Names = OWN) -> d
     return found
 
 
-def _case(slo: Slo, burn: BurnWindow, step_ms: int) -> _Case:
-    """A stretch that an alert must not see, then an outage that it must."""
-    threshold = burn.factor * Fraction(slo.objective.error_budget)
-    ratio = min(Fraction(1), 4 * threshold)
+def _case(slo: Slo, rule: AlertRule, burn: BurnWindow, step_ms: int) -> _Case:
+    """A stretch that a pair of windows must not see, then an outage that it must."""
+    budget = Fraction(slo.objective.error_budget)
+    threshold = burn.factor * budget
+    # Beside the threshold of a pair of the same alert that needs more, so that this one is what fires.
+    higher = [other.factor * budget for other in rule.burns if other.factor > burn.factor]
+    ratio = min([Fraction(1), 4 * threshold, *((threshold + other) / 2 for other in higher)])
     # The history of a fast window is complete; that of a slow one begins here, as after the rules are loaded.
     clean = _steps(Fraction(burn.long_ms if burn.long_ms < 12 * HOUR else HOUR), step_ms)
     below = _steps(Fraction(2 * burn.short_ms), step_ms)
     fires = _steps(burn.long_ms * threshold / ratio, step_ms)
-    held = _steps(Fraction(slo.alerting.of(burn.severity).for_ms), step_ms)
+    held = _steps(Fraction(rule.for_ms), step_ms)
     lasts = fires + held + _steps(Fraction(burn.short_ms), step_ms) + 4
-    resets = _steps(burn.short_ms * (ratio - threshold) / ratio, step_ms)
     # The quiet stretch burns at nine tenths of the factor, which counts towards the long window.
     quiet = threshold * Fraction(9, 10)
-    head_start = _steps(below * quiet / ratio, 1)
+    resets = max(_steps(Fraction(other.short_ms), step_ms) for other in rule.burns)
+    resets += _steps(Fraction(rule.keep_firing_ms), step_ms) + 12
+    parts = ((clean, Fraction(0)), (below, quiet), (lasts, ratio), (resets, Fraction(0)))
+    states = _states(slo, rule, parts, step_ms)
     start = clean + below
-    end = start + lasts
-    checks = [(start, False, "is silent below its threshold")]
-    if fires - head_start > 3:
-        checks.append((start + fires - head_start - 2, False, "is silent until its share of the budget is spent"))
-    checks += [(start + fires + held + 3, True, "fires"), (end + resets + 5, False, "resolves")]
-    parts = ((clean, Fraction(0)), (below, quiet), (lasts, ratio), (resets + 8, Fraction(0)))
-    return _Case(slo, burn, parts, tuple(checks))
+    first = next((step for step in range(start, len(states)) if states[step]), None)
+    moments = [(start, "is silent below its threshold")]
+    if first is not None:
+        last = max(step for step, state in enumerate(states) if state)
+        if first - start > 5:
+            moments.append((first - 2, "is silent until its share of the budget is consumed"))
+        moments += [(first + 3, "fires"), (last + 5, "resolves")]
+    # A server is up to three steps behind: it reads late, and evaluates the tiles before the alert.
+    checks = tuple(
+        (at, states[at], what)
+        for at, what in moments
+        if at + 1 < len(states) and len(set(states[max(at - 3, 0) : at + 2])) == 1
+    )
+    return _Case(slo, rule, burn, parts, checks)
+
+
+def _states(slo: Slo, rule: AlertRule, parts: Sequence[tuple[int, Fraction]], step_ms: int) -> list[bool]:
+    """Whether an alert fires after each step, by the SRE workbook's definition; without errors before the first one."""
+    budget = float(slo.objective.error_budget)
+    errors = [0.0, *accumulate(float(ratio) for steps, ratio in parts for _ in range(steps))]
+
+    def before(step: float) -> float:
+        whole = int(step)
+        return (
+            0.0
+            if step <= 0
+            else errors[whole] + (step - whole) * (errors[min(whole + 1, len(errors) - 1)] - errors[whole])
+        )
+
+    def above(step: int, length_ms: int, burn: BurnWindow) -> bool:
+        length = length_ms / step_ms
+        return (before(step) - before(step - length)) / length > float(burn.factor) * budget * (1 + 1e-9)
+
+    states, held, kept = [], 0, 0
+    waits, keeps = (_steps(Fraction(ms), step_ms) for ms in (rule.for_ms, rule.keep_firing_ms))
+    for step in range(len(errors)):
+        burns = any(above(step, burn.long_ms, burn) and above(step, burn.short_ms, burn) for burn in rule.burns)
+        held = held + 1 if burns else 0
+        firing = held > waits
+        kept = keeps + 1 if firing else max(kept - 1, 0)
+        states.append(firing or kept > 0)
+    return states
 
 
 def _test(cases: Sequence[_Case], number: int, step_ms: int, names: Names) -> str:
@@ -91,19 +141,22 @@ def _test(cases: Sequence[_Case], number: int, step_ms: int, names: Names) -> st
     series, checks = [], []
     for case in cases:
         slo, burn = case.slo, case.burn
-        tile = format_duration(tile_length(slo.scrape_interval_ms))
         # Of the values of `by`, one stands for all.
         own = {**names.identity(slo), **dict.fromkeys(slo.by, "any")}
         identity = ",".join(f"{label}={quote(value)}" for label, value in own.items())
         steps = sum(count for count, _ in case.parts)
-        series += [
-            f"      - series: {scalar(f'slo:events:increase{tile}{{{identity}}}')}",
-            f"        values: {scalar(f'{_EVENTS_PER_TILE}x{steps}')}",
-            f"      - series: {scalar(f'slo:errors:increase{tile}{{{identity}}}')}",
-            f"        values: {scalar(_values(case.parts))}",
-        ]
-        long = quote(format_duration(burn.long_ms))
-        state = f'alertname={quote(n.alert_name(slo))},alertstate="firing",window={long},{identity}'
+        kept = {
+            "all": f"{_EVENTS_PER_TILE}x{steps}",
+            "bad": _values(case.parts),
+            "good": _values([(count, 1 - ratio) for count, ratio in case.parts]),
+        }
+        for event in slo.sli.kept_events:
+            name = f'{n.events_tile_name(tile_length(slo.scrape_interval_ms))}{{{identity},{EVENT_LABEL}="{event}"}}'
+            series += [f"      - series: {scalar(name)}", f"        values: {scalar(kept[event])}"]
+        labels = {"alertname": case.rule.name, "alertstate": "firing", "window": case.rule.labels["window"]}
+        severity = case.rule.labels["severity"]
+        labels |= {} if "{{" in severity else {"severity": severity}
+        state = ",".join(f"{label}={quote(value)}" for label, value in labels.items()) + f",{identity}"
         for at, firing, what in case.checks:
             checks += [
                 f"      # {slo.id}: the {burn.severity} over {format_duration(burn.long_ms)} {what}",

@@ -17,7 +17,7 @@ from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Path, Report
 from slo.sli.counts import TARGET_LABELS, Counts, Floats, Grid, Ints, Part
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile, side_by_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,14 @@ class Surroundings:
 Simulated = Literal["counters", "histogram", "checks", "expressions", "value", "timestamp", "another's", "not"]
 
 
+Event = Literal["all", "good", "bad"]
+# Counters, a gauge of 0 and 1, a gauge that is a moment, a native histogram, or whatever an expression makes of them.
+Measuring = Literal["counters", "checks", "timestamp", "native histogram", ""]
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One of the series that the rules keep per tile: `what` is `events`, `errors` or `down`."""
+    """What the rules keep per tile: `what` is `events`, with one series for each of `Sli.kept_events`, or `down`."""
 
     what: str
     expr: Node
@@ -112,6 +117,7 @@ class Sli(ABC):
     by_expression: ClassVar[bool] = False  # whether only an expression over a window can count it
     takes_percentile: ClassVar[bool] = False  # whether its objective may be written as `p95 < 500ms`
     of_another: ClassVar[bool] = False  # whether it is made of another SLO's SLI, and so read after the others
+    measured_by: ClassVar[Measuring] = ""  # what its metrics must be
     simulated: ClassVar[Simulated] = "not"
     not_simulated: ClassVar[str] = "nothing is known of how its series come about"
 
@@ -171,17 +177,36 @@ class Sli(ABC):
         return None
 
     @property
-    def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]] | None:
-        """What two SLIs whose tiles differ by their selectors only have in common, and these selectors; None: nothing."""
+    def parameters(self) -> tuple[VectorSelector, ...]:
+        """The selectors by which it differs from others of its form; none where its form is its own."""
+        return ()
+
+    def with_parameters(self, parameters: tuple[VectorSelector, ...]) -> Sli:
+        """The same form with other selectors."""
+        raise NotImplementedError(f"{type(self).__name__} has no parameters")
+
+    @property
+    def printed(self) -> tuple[VectorSelector, ...]:
+        """The selectors that its rules have; each is made of one of the parameters."""
+        return self.parameters
+
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node | None:
+        """The series, or the targets, that have most of the bad events; None where that cannot be asked. For people:
+        it counts as `increase` does."""
         return None
 
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Sli:
         """The same of fewer series."""
         raise NotImplementedError(f"{type(self).__name__} has no budgets by label")
 
+    @property
+    def kept_events(self) -> tuple[Event, Event]:
+        """Which two of `all`, `good` and `bad` events the rules keep; of all events first, if they do."""
+        return "all", "bad"
+
     def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
         """What the rules keep per tile, in order. `series` selects what was kept before: (what, range_ms)."""
-        return Recorded("events", self.total_tile(tile)), Recorded("errors", self.errors_tile(tile))
+        return (Recorded("events", side_by_side(all=self.total_tile(tile), bad=self.errors_tile(tile))),)
 
     def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:
         """The events of (start, end] by series, added up where the samples are; None where that is not known. Raises

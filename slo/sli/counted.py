@@ -16,7 +16,7 @@ from slo.sli.counters import Tally
 from slo.sli.counts import LOOKBACK_MS, Grid, Part, Seen, find_gaps, parts_of
 from slo.sli.notes import several_writers
 from slo.sli.stepwise import measure_steps, part_tile, stepwise_note, tile_of, too_many
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 from slo.sli.unmatched import unmatched
 
 _LOOKS = 300

@@ -82,7 +82,7 @@ class Tally:
     by_series: list[tuple[Mapping[str, str], float]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Line:
     """One series: its samples that are numbers; `falls` are the places of samples below the one before."""
 
@@ -91,20 +91,46 @@ class _Line:
     values: Floats
     falls: Ints
     believed: Floats  # of each fall: the value that counts, 0 where it is not believed
-    refused: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # of each fall: cannot be a restart
 
     def reached(self, places: Ints) -> Floats:
-        """A counter that never falls with the same increases, at some samples; exact as long as no sum is above 2**53."""
+        """A counter that never falls with the same increases, at some samples (ascending); exact as long as no sum is
+        above 2**53."""
         if not len(self.falls):
             return self.values[places]
         # What is lost at the falls is put back from each of them on.
         lost = np.cumsum(self.values[self.falls - 1] - self.values[self.falls] + self.believed)
-        fallen = np.searchsorted(self.falls, places, side="right")
-        return self.values[places] + np.where(fallen, lost[fallen - 1], 0.0)
+        edges = np.concatenate([[0], np.searchsorted(places, self.falls), [len(places)]])
+        return np.asarray(self.values[places] + np.repeat(np.concatenate([[0.0], lost]), np.diff(edges)))
 
-    @property
+    @cached_property
     def interval_ms(self) -> float:
         return float(np.median(np.diff(self.times[:1000]))) if len(self.times) > 1 else _DEFAULT_INTERVAL_MS
+
+
+class _Falls:
+    """The falls of a target, those of one line after the other; none is believed yet.
+
+    Arrays of one value for each: what was counted anew up to `at_ms`, the last sample before it, and whether it is one of
+    those that cannot be a restart.
+    """
+
+    def __init__(self, lines: Sequence[_Line], refused: Ints) -> None:
+        self.lines = lines
+        self.events = np.concatenate([line.values[line.falls] for line in lines])
+        self.at_ms = np.concatenate([line.times[line.falls] for line in lines])
+        self.since_ms = np.concatenate([line.times[line.falls - 1] for line in lines])
+        self.refused = np.isin(self.at_ms, refused) if len(refused) else np.zeros(len(self.events), bool)
+        self.believed = np.zeros(len(self.events), bool)
+        self.believe(np.empty(0, np.int64))
+
+    def believe(self, places: Ints) -> None:
+        """These are restarts, whose values count."""
+        self.believed[places] = True
+        values = np.where(self.believed, self.events, 0.0)
+        at = 0
+        for line in self.lines:
+            line.believed = values[at : at + len(line.falls)]
+            at += len(line.falls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +148,7 @@ class _Scraped:
     def __init__(self, lines: list[_Line]) -> None:
         self.lines = lines
         self._falls = False  # whether a birth took events back
+        self._added: list[tuple[int, float]] = []  # what births brought, by the place of their scrape
 
     @cached_property
     def start_ms(self) -> int:
@@ -166,16 +193,24 @@ class _Scraped:
                 for run in runs:
                     amounts[run] += grown[at : at + run.stop - run.start]
                     at += run.stop - run.start
+        for place, amount in self._added:
+            amounts[place] += amount
         return np.cumsum(amounts)
 
-    def recount(self) -> None:
-        """After what is believed of the falls has changed."""
-        self.__dict__.pop("_sums", None)
+    def believe(self, at_ms: Ints, amounts: Floats) -> None:
+        """Falls that turned out to be restarts: their values count too."""
+        if "_sums" in self.__dict__:
+            more = np.bincount(np.searchsorted(self.scrapes, at_ms), amounts, len(self.scrapes))
+            self._sums += np.cumsum(more)
         self.__dict__.pop("busiest", None)
 
     def add(self, at_ms: int, amount: float) -> None:
         """Events that a birth brought."""
-        self._sums[int(np.searchsorted(self.scrapes, at_ms)) :] += amount
+        place = int(np.searchsorted(self.scrapes, at_ms))
+        if "_sums" in self.__dict__:
+            self._sums[place:] += amount
+        else:
+            self._added.append((place, amount))
         self._falls |= amount < 0
         self.__dict__.pop("busiest", None)
 
@@ -188,7 +223,7 @@ class _Scraped:
     def up_to(self, at_ms: Ints) -> Floats:
         """What was counted up to each of many moments."""
         place = np.searchsorted(self.scrapes, at_ms, side="right")
-        return np.where(place > 0, self._sums[np.maximum(place, 1) - 1], 0.0)
+        return np.where(place > 0, self._sums[place - 1], 0.0)
 
     def lately_at(self, up_to_ms: Ints) -> Floats:
         """`lately` at many moments."""
@@ -326,7 +361,7 @@ class Counters:
             return lines
         known = self._whole.restarts.get(target) if self._whole is not None else None
         kept, self.restarts[target] = without_glitches(
-            [(lines[number].times, lines[number].values) for number in falling], known
+            [(lines[number].times, lines[number].values, lines[number].falls) for number in falling], known
         )
         for number, keep in zip(falling, kept, strict=True):
             if keep is not None:
@@ -335,69 +370,69 @@ class Counters:
                 lines[number] = _line(line.labels, line.times[keep], line.values[keep])
         return lines
 
-    def _refuse(self, target: Target, lines: Sequence[_Line]) -> None:
-        """Marks the falls of a target that cannot be restarts: those of a sum, in any of its series."""
-        times = [falls_of_sums([(line.times, line.values, line.falls) for line in lines])]
-        if self._whole is not None and target in self._whole.refused:
-            # All series of a target restart together, and what counts all events has more of them to judge by.
-            refused = self._whole.refused[target]
-            restarted = np.setdiff1d(self._whole.restarts.get(target, refused), refused)
-            times = [np.setdiff1d(times[0], restarted), refused]
-        self.refused[target] = np.unique(np.concatenate(times))
-        for line in lines:
-            line.refused = np.isin(line.times[line.falls], self.refused[target])
+    def _refuse(self, target: Target, lines: Sequence[_Line]) -> Ints:
+        """The times of falls of a target that cannot be restarts: those of a sum, in any of its series."""
+        found = falls_of_sums([(line.times, line.values, line.falls) for line in lines])
+        if self._whole is None or target not in self._whole.refused:
+            return found
+        # All series of a target restart together, and what counts all events has more of them to judge by.
+        refused = self._whole.refused[target]
+        if not len(found):
+            return refused
+        restarted = np.setdiff1d(self._whole.restarts.get(target, refused), refused)
+        return np.union1d(np.setdiff1d(found, restarted), refused)
 
     def _check_falls(self) -> float:
         """Takes back the values after falls that are too high to be believed; returns what they amount to."""
-        fallen = [
-            (target, line) for target, one in self.targets.items() for line in one.lines if len(line.falls)
-        ]  # fmt: skip
+        fallen: list[tuple[Target, _Falls]] = []
         for target, one in self.targets.items():
-            falling = [line for line in one.lines if len(line.falls)]
-            if falling:
-                self._refuse(target, falling)
-        for _, line in fallen:
-            line.believed = np.zeros(len(line.falls))
+            lines = [line for line in one.lines if len(line.falls)]
+            if lines:
+                self.refused[target] = self._refuse(target, lines)
+                fallen.append((target, _Falls(lines, self.refused[target])))
         # What is believed adds to the traffic that later values are held against, so it takes a few rounds.
         for _ in range(3):
-            changed = set()
-            for target, line in fallen:
-                open_ = np.flatnonzero((line.believed == 0.0) & ~line.refused & (line.values[line.falls] > 0))
-                sure = self._surely_believed(line, target, open_)
-                if sure.any():
-                    line.believed[open_[sure]] = line.values[line.falls[open_[sure]]]
-                    changed.add(target)
-                for place in open_[~sure].tolist():
-                    at = int(line.falls[place])
-                    value = float(line.values[at])
-                    if self._believes(value, target, int(line.times[at]), int(line.times[at - 1]), others=True):
-                        line.believed[place] = value
-                        changed.add(target)
-            for target in changed:
-                self.targets[target].recount()
+            restarts = [(target, falls, self._restarts(target, falls)) for target, falls in fallen]
             self._together.clear()
-            if not changed:
+            for target, falls, places in restarts:
+                if len(places):
+                    falls.believe(places)
+                    self.targets[target].believe(falls.at_ms[places], falls.events[places])
+            if not any(len(places) for _, _, places in restarts):
                 break
-        for target, line in fallen:
+        for target, falls in fallen:
             # What was not believed of all events is no restart for a part of them either.
-            doubtful = line.times[line.falls[(line.believed == 0.0) & (line.values[line.falls] > 0)]]
-            self.refused[target] = np.union1d(self.refused[target], doubtful)
-        return sum(float(np.sum(line.values[line.falls][line.believed == 0.0])) for _, line in fallen)
+            doubtful = ~falls.believed & (falls.events > 0)
+            if doubtful.any():
+                self.refused[target] = np.union1d(self.refused[target], falls.at_ms[doubtful])
+        return sum(float(np.sum(falls.events[~falls.believed])) for _, falls in fallen)
+
+    def _restarts(self, target: Target, falls: _Falls) -> Ints:
+        """Which falls can be believed that were not so far."""
+        places = np.flatnonzero(~falls.believed & ~falls.refused & (falls.events > 0))
+        if not len(places):
+            return places
+        events, at_ms, since_ms = falls.events[places], falls.at_ms[places], falls.since_ms[places]
+        sure = self._surely_believed(target, events, at_ms, since_ms)
+        for place in np.flatnonzero(~sure).tolist():
+            sure[place] = self._believes(
+                float(events[place]), target, int(at_ms[place]), int(since_ms[place]), others=True
+            )
+        return places[sure]
 
     def _knowing(self, target: Target) -> Counters:
         """The counters that know what a target can have had: those of all events."""
         return self if self._whole is None or target not in self._whole.targets else self._whole
 
-    def _surely_believed(self, line: _Line, target: Target, places: Ints) -> NDArray[np.bool_]:
+    def _surely_believed(self, target: Target, events: Floats, at_ms: Ints, since_ms: Ints) -> NDArray[np.bool_]:
         """Which of many falls are within what the target itself makes possible."""
-        falls = line.falls[places]
-        events, at_ms, since_ms = line.values[falls], line.times[falls], line.times[falls - 1]
         known = self._knowing(target).targets.get(target)
-        if known is None:
-            return np.asarray(events <= FEW_EVENTS)
+        few = np.asarray(events <= FEW_EVENTS)
+        if known is None or few.all():
+            return few
         longer = np.maximum(1.0, (at_ms - since_ms) / TRAFFIC_MS)
         bound = TRAFFIC_FACTOR * (known.lately_at(since_ms) * longer + known.up_to(at_ms) - known.up_to(since_ms))
-        return np.asarray((events <= FEW_EVENTS) | (events <= bound))
+        return np.asarray(few | (events <= bound))
 
     def _believes(self, events: float, target: Target, at_ms: int, since_ms: int, others: bool = False) -> bool:
         """Whether a target can have had so many events since its last scrape; with `others`, as the busiest of its job."""
@@ -426,7 +461,7 @@ class Counters:
             self._together[job] = _Job(self._jobs[job], [self.targets[name] for name in self._jobs[job]])
         return self._together[job]
 
-    def _others(self, target: Target, at_ms: int, busy: float = 0.0) -> list[_Scraped]:
+    def _others(self, target: Target, at_ms: int, busy: float) -> list[_Scraped]:
         """The other targets of a job that were there at a moment, or not longer before than the look-back, and that can
         have had as many events as `busy` in 15 minutes."""
         job = self._job_of(target)
@@ -501,7 +536,7 @@ class Counters:
         """Events that a birth brought."""
         self.targets[target].add(at_ms, amount)
         job = self._job_of(target)
-        if job is not None and amount > 0:
+        if job is not None and amount > 0 and "busiest" in job.__dict__:
             job.busiest[job.place[target]] += 3 * amount
 
     def tally(self, cursor: Cursor) -> Tally:

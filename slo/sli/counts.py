@@ -30,6 +30,8 @@ TRAFFIC_FACTOR = 2.0
 FEW_EVENTS = 10.0
 # A series that begins late and is away for a while now and then has so many runs; comparing more takes longer than sorting.
 _MOST_RUNS = 32
+# Of so many times of series it is remembered where a grid's edges fall among them.
+_MOST_REMEMBERED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,24 +145,36 @@ def target_of(labels: Mapping[str, str], by: Sequence[str] = TARGET_LABELS) -> T
 
 
 class Cursor:
-    """Where a grid's edges fall among the times of a series; remembered for the next series of the same target."""
+    """Where a grid's edges fall among the times of a series; remembered for other series of the same target."""
 
     def __init__(self, grid: Grid, first: int = 0) -> None:
         self.grid, self.first = grid, first
         self._edges = np.concatenate([[grid.start_ms], grid.ends])
-        self._times: Ints | None = None
-        self._counts: Ints = np.empty(0, np.int64)
+        # By the identity of the times, which are held so that no others can take it.
+        self._known: dict[int, tuple[Ints, Ints]] = {}
+        self._last: tuple[Ints, Ints] | None = None
 
     def counts(self, times: Ints) -> Ints:
         """How many samples come up to each edge, the edge's own included."""
-        if self._times is None or not same_times(times, self._times):
-            self._times, self._counts = times, np.searchsorted(times, self._edges, side="right")
-        return self._counts
+        held = self._known.get(id(times))
+        if held is None:
+            if self._last is not None and same_times(times, self._last[0]):
+                counts = self._last[1]
+            else:
+                counts = np.searchsorted(times, self._edges, side="right")
+            if len(self._known) == _MOST_REMEMBERED:
+                self._known.clear()
+            held = self._known[id(times)] = times, counts
+        self._last = held
+        return held[1]
 
 
 def same_times(one: Ints, other: Ints) -> bool:
     """Whether two series were scraped at the same moments."""
-    return one is other or (len(one) == len(other) and bool(np.array_equal(one, other)))
+    # Of those that differ mostly the first ones do.
+    return one is other or (
+        len(one) == len(other) and one[:1].tolist() == other[:1].tolist() and bool(np.array_equal(one, other))
+    )
 
 
 def slices_of(some: Ints, every: Ints) -> list[slice] | None:

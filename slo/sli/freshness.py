@@ -8,10 +8,10 @@ from typing import ClassVar
 from slo.fields import Duration, Model, Selector, Slice
 from slo.promql.ast import Binary, Call, Node, VectorSelector
 from slo.reading import Path, Report, read_duration, read_selector, read_slice
-from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
+from slo.sli.base import Measured, Measuring, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid, Part
 from slo.sli.slices import bad_value, measure_slices, slice_parts, slices_tile
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 from slo.window import SECOND, format_duration
 
 
@@ -30,6 +30,7 @@ class Freshness(Sli):
     key: ClassVar[str] = "freshness"
     model: ClassVar[type[Model]] = FreshnessModel
     simulated: ClassVar[Simulated] = "timestamp"
+    measured_by: ClassVar[Measuring] = "timestamp"
     has_breakdown: ClassVar[bool] = True
 
     metric: VectorSelector

@@ -52,23 +52,25 @@ class _Glitches:
 
 
 def without_glitches(
-    lines: Sequence[tuple[Ints, Floats]], restarts: Ints | None = None
+    lines: Sequence[tuple[Ints, Floats, Ints]], restarts: Ints | None = None
 ) -> tuple[list[Bools | None], Ints]:
-    """(of each series of a target which samples to keep, None for all; the times of falls that are restarts).
+    """(of each series of a target which samples to keep, None for all; the times of falls that are restarts), from the
+    times, values and falls of the series.
 
     A process restarts with all its series: where one of them fell and did not come back, none had a glitch. `restarts`
     are such times that are known of other series of the target.
     """
-    falls = [falls_of(values) for _, values in lines]
-    found = [_find(times, values, places) for (times, values), places in zip(lines, falls, strict=True)]
-    at = [times[places] for (times, _), places in zip(lines, falls, strict=True)]
+    found = [_find(times, values, falls) for times, values, falls in lines]
+    at = [times[falls] for times, _, falls in lines]
+    if not any(one.evident.any() for one in found):
+        return [None] * len(lines), np.unique(np.concatenate(at))
     fallen = [when[~one.shaped] for when, one in zip(at, found, strict=True)]
     real = np.unique(np.concatenate([*fallen, *([] if restarts is None else [restarts])]))
-    evident = np.setdiff1d(_mostly_evident(lines, falls, at, found), real, assume_unique=True)
+    evident = np.setdiff1d(_mostly_evident(lines, at, found), real)
     if not len(evident):
         return [None] * len(lines), np.unique(np.concatenate(at))
     kept: list[Bools | None] = []
-    for (times, _), when, one in zip(lines, at, found, strict=True):
+    for (times, _, _), when, one in zip(lines, at, found, strict=True):
         chosen = np.flatnonzero(one.shaped & np.isin(when, evident))
         if not 0 < len(chosen) <= max(1.0, _MOST * len(times)):
             kept.append(None)
@@ -77,19 +79,13 @@ def without_glitches(
         np.add.at(edges, one.low[chosen], 1)
         np.add.at(edges, one.high[chosen], -1)
         kept.append(np.cumsum(edges[:-1]) == 0)
-    return kept, np.setdiff1d(np.unique(np.concatenate(at)), evident, assume_unique=True)
+    return kept, np.setdiff1d(np.unique(np.concatenate(at)), evident)
 
 
-def _mostly_evident(
-    lines: Sequence[tuple[Ints, Floats]], falls: Sequence[Ints], at: Sequence[Ints], found: Sequence[_Glitches]
-) -> Ints:
+def _mostly_evident(lines: Sequence[tuple[Ints, Floats, Ints]], at: Sequence[Ints], found: Sequence[_Glitches]) -> Ints:
     """The times of falls that cannot be restarts by most of what fell: errors alone may burst as a process crashes."""
-    return _mostly(at, [one.evident for one in found], _fell(lines, falls))
-
-
-def _fell(lines: Sequence[tuple[Ints, Floats]], falls: Sequence[Ints]) -> list[Floats]:
-    """By how much each fall fell."""
-    return [values[places - 1] - values[places] for (_, values), places in zip(lines, falls, strict=True)]
+    fell = [values[falls - 1] - values[falls] for _, values, falls in lines]
+    return _mostly(at, [one.evident for one in found], fell)
 
 
 def _mostly(at: Sequence[Ints], chosen: Sequence[Bools], amounts: Sequence[Floats]) -> Ints:
@@ -106,13 +102,15 @@ def falls_of_sums(lines: Sequence[tuple[Ints, Floats, Ints]]) -> Ints:
     """The times of falls of a target that cannot be restarts; of (times, values, falls) of its series."""
     at = [times[falls] for times, _, falls in lines]
     before = [values[falls - 1] for _, values, falls in lines]
-    high = [_no_restarts(times, values, falls) for times, values, falls in lines]
+    high = _mostly(at, [_no_restarts(times, values, falls) for times, values, falls in lines], before)
+    if not len(high):
+        return high
     # All series of a sum lose a share; one that is nearly gone was restarted, and the others with it.
     gone = [
         when[(values[falls] <= _GONE * was) & (was > FEW_EVENTS)]
         for when, was, (_, values, falls) in zip(at, before, lines, strict=True)
     ]
-    return np.setdiff1d(_mostly(at, high, before), np.concatenate(gone))
+    return np.setdiff1d(high, np.concatenate(gone))
 
 
 def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:
@@ -131,8 +129,15 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     shaped = np.zeros(len(falls), bool)
     if not len(falls):
         return _Glitches(low, high, shaped, shaped)
-    size, usual = len(values), float(np.median(np.diff(times[:1000])))
+    size = len(values)
     before, after = values[falls - 1], values[falls]
+    lengths = np.arange(1, _LONGEST + 1)
+    later = values[np.minimum(falls[:, None] + lengths, size - 1)]
+    earlier = values[np.maximum(falls[:, None] - 1 - lengths, 0)]
+    # What neither comes back nor was there before is no glitch, as most falls are none.
+    if not ((later >= before[:, None]) | (earlier <= after[:, None])).any():
+        return _Glitches(low, high, shaped, shaped)
+    usual = float(np.median(np.diff(times[:1000])))
     jump = np.zeros(len(falls))
     upward = np.zeros(len(falls), bool)
     for length in range(1, _LONGEST + 1):
@@ -154,7 +159,11 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     chosen = np.flatnonzero(evident)
     if len(chosen):
         ends = np.minimum(high[chosen], size - 1)
-        most = _most_nearby(times, values, low[chosen], ends)
+        # A glitch nearby is no measure of what is usual.
+        within = np.zeros(size + 1, np.int64)
+        np.add.at(within, low[chosen] - 1, 1)
+        np.add.at(within, ends, -1)
+        most = _most_nearby(times, values, low[chosen], ends, np.cumsum(within)[: size - 1] > 0)
         elapsed = times[ends] - times[low[chosen] - 1]
         factor = np.where(upward[chosen], _SPIKE, _JUMP)
         higher = jump[chosen] > factor * (most * elapsed + FEW_EVENTS)
@@ -165,8 +174,9 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     return _Glitches(low, high, shaped, evident)
 
 
-def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints) -> Floats:
-    """The most that a series gained per millisecond in an interval near samples [low, high), which are left out."""
+def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Bools | None = None) -> Floats:
+    """The most that a series gained per millisecond in an interval near samples [low, high), which are left out, as are
+    the intervals of `others`."""
     most = np.empty(len(low))
     for part in range(0, len(low), 10_000):
         chosen = slice(part, part + 10_000)
@@ -175,6 +185,8 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints) -> Floats:
         intervals = first[:, None] + np.arange(_NEARBY)
         there = (intervals >= 0) & (intervals < len(times) - 1)
         at = np.where(there, intervals, 0)
+        if others is not None:
+            there &= ~others[at]
         gained = np.maximum(values[at + 1] - values[at], 0.0) / np.maximum(times[at + 1] - times[at], 1)
         most[chosen] = np.where(there, gained, 0.0).max(axis=1).reshape(2, -1).max(axis=0)
     return most

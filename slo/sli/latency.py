@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
@@ -15,14 +15,15 @@ from slo.fields import Duration, Model
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.reading import Fault, Path, Report, read_duration, read_selector
-from slo.sli.base import Measured, Note, Reader, Scraping, Simulated, Sli, Surroundings
+from slo.sli.base import Event, Measured, Note, Reader, Recorded, Scraping, Simulated, Sli, Surroundings
 from slo.sli.bounds import INFINITY, bound_of, le_matcher
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of, union
 from slo.sli.native_latency import NativeLatency
 from slo.sli.stepwise import tile_of
-from slo.sli.tiles import Tile, added, by_series, counted, counted_part, matrix, with_targets_of
+from slo.sli.tile import Tile, lean_of, matrix, settled, side_by_side
+from slo.sli.tiles import added, by_series, counted, counted_part, others, with_targets_of, worst_targets
 
 _ENDINGS = ("_bucket", "_count", "_sum")
 
@@ -123,8 +124,15 @@ class Latency(CountedSli):
         return self.every, self.buckets
 
     @property
-    def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]]:
-        return ("latency",), (self.every, self.good)
+    def parameters(self) -> tuple[VectorSelector, ...]:
+        return (self.histogram,)
+
+    def with_parameters(self, parameters: tuple[VectorSelector, ...]) -> Latency:
+        return replace(self, histogram=parameters[0])
+
+    @property
+    def printed(self) -> tuple[VectorSelector, ...]:
+        return self.every, self.good, self.buckets
 
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Latency:
         return replace(self, histogram=replace(self.histogram, matchers=(*self.histogram.matchers, *matchers)))
@@ -164,9 +172,17 @@ class Latency(CountedSli):
         return added(with_targets_of(counted(self.every, tile), has_bound, tile), tile.by)
 
     def errors_tile(self, tile: Tile) -> Node:
-        return Binary(
-            "-", self.total_tile(tile), added(counted_part(self.good, self.every, tile, together=True), tile.by)
-        )
+        good = added(counted_part(self.good, self.every, tile, together=True), tile.by)
+        return others(self.total_tile(tile), good, tile)
+
+    @property
+    def kept_events(self) -> tuple[Event, Event]:
+        return "all", "good"
+
+    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
+        lean = lean_of(tile)
+        good = added(counted_part(self.good, self.every, lean, together=True), tile.by)
+        return (Recorded("events", settled(side_by_side(all=self.total_tile(lean), good=good), tile)),)
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         """A server whose histogram has no `_count` is asked by its last bucket."""
@@ -241,6 +257,10 @@ class Latency(CountedSli):
 
         missing = Binary("unless", present(self.buckets), present(self.good))
         return [target_of(labels, scraping.target) for labels, _ in reader.query(missing, grid.end_ms).series]
+
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
+        whole, part = (Call("increase", (MatrixSelector(one, range_ms),)) for one in (self.every, self.good))
+        return worst_targets(whole, part, target)
 
     def describe(self) -> str:
         return f"requests, bad where they took longer than {show_latency(float(self.threshold_seconds))}"
@@ -320,8 +340,9 @@ def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list
     spans: dict[_Set, tuple[int, int]] = {}
     for one in every:
         if len(one.times):
-            low, high = spans.get(_set_of(one), (one.times[0], one.times[-1]))
-            spans[_set_of(one)] = min(low, int(one.times[0])), max(high, int(one.times[-1]))
+            low, high = int(one.times[0]), int(one.times[-1])
+            first, last = spans.get(_set_of(one), (low, high))
+            spans[_set_of(one)] = min(first, low), max(last, high)
     found: dict[_Set, list[Series]] = {}
     for one in bound:
         low, high = spans.get(_set_of(one), (0, -1))

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from slo.display import show_latency
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, VectorSelector
 from slo.reading import Path, Report
-from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
+from slo.sli.base import Measured, Measuring, Reader, Scraping, Sli, Surroundings
 from slo.sli.counts import Grid
 from slo.sli.stepwise import measure_steps
-from slo.sli.tiles import ZERO, Tile, matrix
+from slo.sli.tile import ZERO, Tile, matrix
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class NativeLatency(Sli):
     """
 
     key: ClassVar[str] = "latency"  # with `native: true`
+    measured_by: ClassVar[Measuring] = "native histogram"
     by_expression: ClassVar[bool] = True
     not_simulated: ClassVar[str] = "recordings hold no native histograms; use a classic one"
 

@@ -16,7 +16,7 @@ from slo.reading import Fault, Path, Report, parse_quantity, read_duration, read
 from slo.sli.base import Measured, Reader, Recorded, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Counts, Grid
 from slo.sli.slices import continued, stretches, too_long
-from slo.sli.tiles import ZERO, Tile
+from slo.sli.tile import ZERO, Tile, side_by_side
 from slo.suggest import suggest
 from slo.window import MINUTE, format_duration
 
@@ -131,8 +131,7 @@ class Outage(Sli):
         errors = self._long_down(series("down", max(self.longest_ms, tile.length_ms)), tile.length_ms)
         return (
             Recorded("down", self._down(tile)),
-            Recorded("events", Binary("+", Binary("*", ZERO, errors), _ONE)),
-            Recorded("errors", errors),
+            Recorded("events", side_by_side(all=Binary("+", Binary("*", ZERO, errors), _ONE), bad=errors)),
         )
 
     def _down(self, tile: Tile) -> Node:

@@ -12,10 +12,10 @@ from slo.fields import Model, Selector
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Path, Report, check_gauge, read_selector
-from slo.sli.base import Measured, Note, Reader, Scraping, Simulated, Surroundings
+from slo.sli.base import Measured, Measuring, Note, Reader, Scraping, Simulated, Surroundings
 from slo.sli.counted import CountedSli, Labelled
 from slo.sli.counts import Counts, Cursor, Grid, Part, Seen, find_gaps, finite
-from slo.sli.tiles import ZERO, Tile, matrix
+from slo.sli.tile import ZERO, Tile, matrix
 
 _ONE = Number(1.0)
 
@@ -36,6 +36,7 @@ class Probe(CountedSli):
     key: ClassVar[str] = "probe"
     model: ClassVar[type[Model]] = ProbeModel
     simulated: ClassVar[Simulated] = "checks"
+    measured_by: ClassVar[Measuring] = "checks"
 
     metric: VectorSelector
 
@@ -49,8 +50,11 @@ class Probe(CountedSli):
         return (self.metric,)
 
     @property
-    def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]]:
-        return ("probe",), (self.metric,)
+    def parameters(self) -> tuple[VectorSelector, ...]:
+        return (self.metric,)
+
+    def with_parameters(self, parameters: tuple[VectorSelector, ...]) -> Probe:
+        return replace(self, metric=parameters[0])
 
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Probe:
         return replace(self, metric=replace(self.metric, matchers=(*self.metric.matchers, *matchers)))
@@ -104,6 +108,10 @@ class Probe(CountedSli):
             answer = reader.query_range(expr, int(grid.ends[0]), grid.end_ms, grid.step_ms)
             extremes += [float(value) for _, values in answer.series for value in values[np.isfinite(values)]]
         return replace(found, invalid=(_no_probe(self, extremes),)) if extremes else found
+
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
+        failed = Binary("-", _ONE, Call("avg_over_time", (MatrixSelector(self.metric, range_ms),)))
+        return Aggregate("topk", Binary(">", failed, ZERO), Number(5.0))
 
     def describe(self) -> str:
         return "checks, bad where the answer is not 1"

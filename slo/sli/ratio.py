@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from slo.fields import Model, Selector
-from slo.promql.ast import Binary, Matcher, Node, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
-from slo.sli.base import Measured, Simulated, Surroundings
+from slo.sli.base import Event, Measured, Recorded, Simulated, Surroundings
 from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Grid, parts_of
-from slo.sli.tiles import ZERO, Tile, added, by_series, counted, counted_part, either, present, same_family
+from slo.sli.lean import counted_by
+from slo.sli.tile import EVENT_LABEL, ZERO, Tile, lean_of, marked_as, settled, side_by_side
+from slo.sli.tiles import added, by_series, counted, counted_part, either, others, present, worst_targets
 
 
 class RatioModel(Model):
@@ -70,10 +73,18 @@ class Ratio(CountedSli):
         return frozenset(of_part - of_total)
 
     @property
-    def shape(self) -> tuple[tuple[object, ...], tuple[VectorSelector, ...]] | None:
-        if self.part == self.total:
-            return None
-        return ("ratio", self.part_is, same_family(self.part, self.total)), (self.total, self.part)
+    def parameters(self) -> tuple[VectorSelector, ...]:
+        # What tells a part from the rest belongs to the form; of two metrics of one family nothing may be left out.
+        return (self.total,) if self._told_apart else ()
+
+    def with_parameters(self, parameters: tuple[VectorSelector, ...]) -> Ratio:
+        (total,) = parameters
+        apart = () if self._told_apart is None else (self._told_apart,)
+        return replace(self, total=total, part=replace(total, matchers=(*total.matchers, *apart)))
+
+    @property
+    def printed(self) -> tuple[VectorSelector, ...]:
+        return self.total, self.part
 
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Ratio:
         total, part = (replace(one, matchers=(*one.matchers, *matchers)) for one in (self.total, self.part))
@@ -96,7 +107,44 @@ class Ratio(CountedSli):
     def errors_tile(self, tile: Tile) -> Node:
         part = added(counted_part(self.part, self.total, tile), tile.by)
         part = either(part, Binary("*", ZERO, present(self.total, tile)), tile.by)
-        return part if self.part_is == "errors" else Binary("-", self.total_tile(tile), part)
+        return part if self.part_is == "errors" else others(self.total_tile(tile), part, tile)
+
+    @property
+    def kept_events(self) -> tuple[Event, Event]:
+        if self._told_apart is not None:
+            return "good", "bad"
+        return "all", self._part_event
+
+    @property
+    def _part_event(self) -> Event:
+        return "bad" if self.part_is == "errors" else "good"
+
+    @property
+    def _told_apart(self) -> Matcher | None:
+        """The one matcher by which the part is told from the rest of the same metric, if it is one."""
+        further = [matcher for matcher in self.part.matchers if matcher not in self.total.matchers]
+        alike = self.part.name == self.total.name and len(self.part.matchers) == len(self.total.matchers) + 1
+        # A bucket counts what smaller ones count too.
+        return further[0] if alike and len(further) == 1 and further[0].label != "le" else None
+
+    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
+        lean, matcher = lean_of(tile), self._told_apart
+        none = Binary("*", ZERO, present(self.total, lean))
+        if matcher is None:
+            part = either(added(counted_part(self.part, self.total, lean), tile.by), none, tile.by)
+            parts = {"all": self.total_tile(lean), self._part_event: part}
+            return (Recorded("events", settled(side_by_side(**parts), tile)),)
+        matches = self._part_event if matcher.op in ("=", "=~") else _OTHER[self._part_event]
+        pattern = matcher.value if matcher.op in ("=~", "!~") else _literal(matcher.value)
+        events = Call(
+            "label_replace",
+            (
+                marked_as(_OTHER[matches], counted_by(self.total, matcher.label, lean)),
+                *map(String, (EVENT_LABEL, matches, matcher.label, pattern)),
+            ),
+        )
+        summed = Aggregate("sum", events, grouping=(*tile.by, EVENT_LABEL))
+        return (Recorded("events", settled(Binary("or", summed, marked_as("bad", none)), tile)),)
 
     def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
         return (self.total,), {self.part: self.total}
@@ -107,10 +155,26 @@ class Ratio(CountedSli):
     def labelled(self, tile: Tile) -> Labelled:
         return Labelled(self.total, by_series(self.total, tile), by_series(self.part, tile, self.total), self.part_is)
 
+    def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
+        part = Call("increase", (MatrixSelector(self.part, range_ms),))
+        if self.part_is == "errors":
+            return Aggregate("topk", Binary(">", part, ZERO), Number(5.0))
+        whole = Call("increase", (MatrixSelector(self.total, range_ms),))
+        return worst_targets(whole, part, target)
+
     def describe(self) -> str:
         if self.part_is == "errors":
             return "requests, bad where they fail"
         return "events, bad where they are not counted as good"
+
+
+_OTHER: Mapping[Event, Event] = {"good": "bad", "bad": "good"}
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+
+
+def _literal(text: str) -> str:
+    """A regular expression that matches just this text."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is: str, report: Report) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery
 from slo.sli.base import Measured, Note, Reader
 from slo.sli.counts import Counts, Gap, Grid, Part, Seen
-from slo.sli.tiles import ZERO, Tile
+from slo.sli.tile import ZERO, Tile
 from slo.window import MINUTE
 
 Comparison = Literal[">=", "<=", ">", "<"]

@@ -16,7 +16,7 @@ from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surrounding
 from slo.sli.counts import Grid, Part
 from slo.sli.raw import selectors_in
 from slo.sli.slices import Comparison, bad_value, measure_slices, slice_parts, slices_tile
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 from slo.window import format_duration
 
 _OPERATORS: dict[str, Comparison] = {"at_least": ">=", "at_most": "<=", "above": ">", "below": "<"}

@@ -17,14 +17,11 @@ Subtraction comes before sums, as sums of large counters lose events.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from slo.errors import PromqlError
 from slo.promql.ast import (
     Aggregate,
     Binary,
     Call,
-    MatrixSelector,
     Node,
     Number,
     String,
@@ -32,67 +29,12 @@ from slo.promql.ast import (
     VectorMatching,
     VectorSelector,
 )
-from slo.sli.counts import FEW_EVENTS, LOOKBACK_MS, TARGET_LABELS, TRAFFIC_FACTOR, TRAFFIC_MS
-from slo.window import MINUTE, SECOND
+from slo.sli import lean
+from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
+from slo.sli.tile import INFINITE, ZERO, Tile, matrix, same_family, shifted
+from slo.window import SECOND
 
-ZERO = Number(0.0)
-_INFINITE = Number(float("inf"))
-# Divisors of a minute and of five: a subquery's steps lie at multiples of its step, and so do the edges of tiles.
-_STEPS_S = (1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 100, 150)
 _BIRTH, _BRIDGE = "birth", "bridge"
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """How events are counted on a server: in tiles of `length_ms` that end `lag_ms` before the evaluation.
-
-    `by` are labels that each have a budget of their own, `target` those that name a target, all but the last its job.
-    Scrapes are `scrape_ms` apart; of some targets they may be up to `slowest_ms`, or down to `fastest_ms`, apart, which
-    costs a server more. `steady` says that no series appears in the tile, which costs it less.
-    """
-
-    length_ms: int
-    lag_ms: int = 0
-    by: tuple[str, ...] = ()
-    target: tuple[str, ...] = TARGET_LABELS
-    scrape_ms: int = 30_000
-    lookback_ms: int = LOOKBACK_MS
-    slowest_ms: int = 0
-    fastest_ms: int = 0
-    steady: bool = False
-
-    @property
-    def recent_ms(self) -> int:
-        """How far back the last few scrapes lie, of the targets that are scraped least often too."""
-        return max(5 * self.scrape_ms // 2, self.slowest_ms)
-
-    @property
-    def step_ms(self) -> int:
-        """The step in which falls are looked for: each scrape is seen by itself."""
-        shortest = min(self.scrape_ms, self.fastest_ms or self.scrape_ms, self.length_ms) / 2
-        return max(step for step in _STEPS_S if step == 1 or step * SECOND <= shortest) * SECOND
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The labels that what belongs together has."""
-        return tuple(dict.fromkeys((*self.target, *self.by)))
-
-    @property
-    def jobs(self) -> tuple[str, ...]:
-        """The labels that the targets of a job share."""
-        return tuple(dict.fromkeys((*self.target[:-1], *self.by)))
-
-
-def matrix(selector: VectorSelector, range_ms: int, lag_ms: int) -> MatrixSelector:
-    """The samples of (t − lag − range, t − lag]. Raises PromqlError for a selector that `@` fixes."""
-    return MatrixSelector(shifted(selector, lag_ms), range_ms)
-
-
-def shifted(selector: VectorSelector, lag_ms: int) -> VectorSelector:
-    """The selector, so much earlier. Raises PromqlError for one that `@` fixes."""
-    if selector.at is not None:
-        raise PromqlError(f"{selector} is fixed in time by @ and cannot be counted over a moving window")
-    return replace(selector, offset_ms=selector.offset_ms + lag_ms)
 
 
 class _Counter:
@@ -200,6 +142,8 @@ class _Counter:
 
 def counted(counter: VectorSelector, tile: Tile) -> Node:
     """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing."""
+    if tile.lean:
+        return lean.counted(counter, tile)
     one = _Counter(counter, tile)
     return one.total(one.believed)
 
@@ -210,6 +154,8 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     `together` means that while a target lacks the part its total does not count either, so that what is bridged over a
     pause counts only where the total paused too.
     """
+    if tile.lean:
+        return lean.counted_part(part, whole, tile, together)
     one = _Counter(part, tile, whole)
     if not together:
         return one.total(_believed_part(one, whole))
@@ -270,6 +216,12 @@ def with_targets_of(node: Node, other: Node, tile: Tile) -> Node:
     return Binary("and", node, other, matching=VectorMatching("many-to-many", tile.targets, on=True))
 
 
+def others(total: Node, part: Node, tile: Tile) -> Node:
+    """What is not of the part; to rules that is never less than nothing."""
+    found = Binary("-", total, part)
+    return Call("clamp_min", (found, ZERO)) if tile.lean else found
+
+
 def added(node: Node, by: tuple[str, ...]) -> Node:
     """All targets together, one series for each value of `by`."""
     return Aggregate("sum", node, grouping=by)
@@ -295,25 +247,21 @@ def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
     return whole
 
 
+def worst_targets(whole: Node, part: Node, target: tuple[str, ...]) -> Node:
+    """The five targets with the most events that are not of the part."""
+    bad = Binary(
+        "-",
+        Aggregate("sum", whole, grouping=target),
+        Aggregate("sum", part, grouping=target),
+        matching=VectorMatching("one-to-one", target, on=True),
+    )
+    return Aggregate("topk", Binary(">", bad, ZERO), Number(5.0))
+
+
 def _bound(traffic: Node) -> Node:
     return Call("clamp_min", (Binary("*", Number(TRAFFIC_FACTOR), traffic), Number(FEW_EVENTS)))
 
 
 def _finite(node: Node) -> Node:
     """Without NaN and infinity: they are no values."""
-    return Binary("<", node, _INFINITE)
-
-
-def same_family(part: VectorSelector, whole: VectorSelector) -> bool:
-    """Whether a process has its series of both at once: they are of one metric, or of one histogram."""
-
-    def family(name: str | None) -> str:
-        found = name or ""
-        for ending in ("_bucket", "_count"):
-            found = found.removesuffix(ending)
-        return found
-
-    return family(part.name) == family(whole.name)
-
-
-assert all(5 * MINUTE % (step * SECOND) == 0 for step in _STEPS_S)
+    return Binary("<", node, INFINITE)

@@ -11,6 +11,7 @@ import requests
 import urllib3
 
 from slo.errors import SourceError
+from slo.redact import without_userinfo
 
 SLOW_MEND = "ask for a shorter period, or raise SLO_TIMEOUT"
 LOGIN_MEND = (
@@ -62,10 +63,18 @@ def of_exception(error: Exception, timeout_s: float) -> Failure:
             return Failure("nobody answers at this address; check host and port, and that no firewall is between", True)
         case requests.ReadTimeout() | urllib3.exceptions.ReadTimeoutError() | TimeoutError():
             return Failure(f"it gave no answer for {timeout_s:g} s; {SLOW_MEND}")
-        case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
+        case (
+            requests.exceptions.InvalidURL()
+            | urllib3.exceptions.LocationValueError()
+            | requests.exceptions.InvalidSchema()
+        ):
             return Failure("it leads to an address that is not a server's; check the URL")
         case urllib3.exceptions.DecodeError():
             return Failure("its answer is not compressed as it says")
+        case ValueError() | UnicodeError():
+            return Failure(
+                "its answer leads to an address that is none, or has headers that cannot be read; check the URL"
+            )
         case _ if "NameResolutionError" in text or "gaierror" in text:
             return Failure("no such host name; check the URL, and the name service of this machine")
         case _ if "ConnectionRefusedError" in text or "Connection refused" in text:
@@ -164,6 +173,4 @@ def _short(text: str) -> str:
 
 
 def _bare(url: str) -> str:
-    scheme, mark, rest = url.partition("?")[0].partition("://")
-    address, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{address.rpartition('@')[2]}{slash}{path}"
+    return without_userinfo(url.partition("?")[0])

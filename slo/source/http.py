@@ -10,10 +10,13 @@ from __future__ import annotations
 import base64
 import email.utils
 import http.client
+import io
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,17 +24,24 @@ from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlun
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from slo.errors import ConfigError, SloError, SourceError
+from slo.errors import ConfigError, SloError
+from slo.redact import without_userinfo
 from slo.source import failure
 from slo.source.answer import Answer, parse
 from slo.source.config import SourceConfig
 
 LONGEST_URL = 2000  # bytes of query string; longer queries go as a form in the body of a POST
 READ_BYTES = 1 << 18
-# A page that servers may lack is worth few seconds, and is small.
+# A page that servers may lack is worth few seconds, and is small. So is the page of an error.
 PEEK_S, PEEK_BYTES = 5.0, 1 << 20
+ERROR_BYTES = 1 << 20
+# What headers may take beside an answer's body: of a hundred lines of 64 KiB, the most that Python reads, a few.
+HEADER_BYTES = 1 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AGAIN = frozenset({429, 502, 503, 504})
 
@@ -90,6 +100,106 @@ class Credentials(AuthBase):
         return "a client certificate" if config.client_cert else "no credential"
 
 
+class _LateError(Exception):
+    """The deadline of a call has passed."""
+
+
+class _TooLargeError(Exception):
+    """A call has brought more than its limit."""
+
+
+class _Call:
+    """One call, with all its attempts and redirects: until when it may take, and how many bytes it may still bring."""
+
+    def __init__(self, deadline: float, limit: int) -> None:
+        self.deadline = deadline
+        self.limit = limit  # of the body, unpacked
+        self._wire_left = limit + HEADER_BYTES
+
+    def check(self) -> None:
+        """Raises _LateError past the deadline."""
+        if time.monotonic() > self.deadline:
+            raise _LateError
+
+    def took(self, count: int) -> None:
+        """Counts bytes that came from the network, of whatever kind. Raises _TooLargeError."""
+        self._wire_left -= count
+        if self._wire_left < 0:
+            raise _TooLargeError
+
+
+_calls = threading.local()
+
+
+class _Bounded(io.RawIOBase):
+    """A socket's stream that knows the call that it is read for.
+
+    Everything that a server sends comes through here: status lines, any number of 1xx answers, headers, the sizes of
+    chunks, bodies of redirects. Time-outs of single reads bound none of them.
+    """
+
+    def __init__(self, stream: Any, sock: Any, call: _Call) -> None:
+        self._stream, self._sock, self._call = stream, sock, call
+        self._timeout = sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._call.deadline - time.monotonic()
+        if left <= 0:
+            raise _LateError
+        self._sock.settimeout(left if self._timeout is None else min(self._timeout, left))
+        try:
+            count: int = self._stream.readinto(buffer) or 0
+        except TimeoutError:
+            self._call.check()
+            raise
+        self._call.took(count)
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _BoundedAnswer(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        call = getattr(_calls, "now", None)
+        if call is not None:
+            self.fp: Any = io.BufferedReader(_Bounded(self.fp.detach(), sock, call))
+
+
+class _PlainConnection(HTTPConnection):
+    response_class = _BoundedAnswer
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _BoundedAnswer
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """An adapter whose connections read no further than the call at hand allows, through a proxy too."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        return manager
+
+
 class Session(requests.Session):
     """A session whose every request is bounded in time and size, retried where that helps, and parsed once.
 
@@ -102,7 +212,9 @@ class Session(requests.Session):
         self._credentials = Credentials(config)
         self._local = threading.local()
         self.auth = self._credentials
-        self.headers.update({"User-Agent": "slo", "Accept": "application/json", **dict(config.headers)})
+        own = {"User-Agent": "slo", "Accept": "application/json", "Accept-Encoding": "gzip"}
+        self.headers.update({**own, **dict(config.headers)})
+        self._bounded = _BoundedAdapter()
         self.max_redirects = 5
         self.verify = str(config.ca_cert) if config.ca_cert else True
         if config.client_cert:
@@ -120,9 +232,10 @@ class Session(requests.Session):
         params: dict[str, str] = kwargs.pop("params", None) or {}
         kwargs |= {"params": params} if len(urlencode(params)) <= LONGEST_URL else {"data": params}
         method = "POST" if "data" in kwargs else "GET"
-        deadline = time.monotonic() + self._config.timeout_s * self._patience.total_factor
+        deadline = time.monotonic() + self._budget_s
+        call = _Call(deadline, self._config.max_response_bytes)
         for attempt in range(1, self._patience.attempts + 1):
-            outcome = self._attempt(method, str(url), deadline, params.get("query", ""), kwargs)
+            outcome = self._attempt(method, str(url), call, params.get("query", ""), kwargs)
             if not isinstance(outcome, failure.Failure):
                 self._local.answer = outcome
                 return _Parsed(outcome)
@@ -136,25 +249,21 @@ class Session(requests.Session):
             time.sleep(wait)
         raise AssertionError("unreachable")
 
-    def peek(self, url: str) -> bytes | None:
+    def peek(self, url: str, most_bytes: int = PEEK_BYTES, most_s: float = PEEK_S) -> bytes | None:
         """The body of a page that a server may have or not, asked for once and not for long; None where no answer comes.
 
         Any other answer than 200 is an empty one. With the same credentials as a query, and sent as carefully.
         """
         connect_s = self._patience.connect_s
-        read_s = min(PEEK_S, self._config.timeout_s)
-        deadline = time.monotonic() + read_s
+        read_s = min(most_s, self._config.timeout_s)
+        call = _Call(time.monotonic() + read_s, most_bytes)
         try:
-            with super().request("GET", url, stream=True, timeout=(min(connect_s, read_s), read_s)) as response:
-                if response.status_code != 200:
-                    return b""
-                body = bytearray()
-                while chunk := response.raw.read1(READ_BYTES, decode_content=True):
-                    body += chunk
-                    if len(body) > PEEK_BYTES or time.monotonic() > deadline:
-                        return None
-                return bytes(body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, SloError):
+            with (
+                _reading(call),
+                super().request("GET", url, stream=True, timeout=(min(connect_s, read_s), read_s)) as response,
+            ):
+                return bytes(_body(response, call, most_bytes)) if response.status_code == 200 else b""
+        except Exception:  # noqa: BLE001 - whatever a server does here, it is only asked for a courtesy
             return None
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -164,6 +273,26 @@ class Session(requests.Session):
                 request.headers.pop(header, None)
             kwargs["cert"] = None
         return super().send(request, **kwargs)
+
+    def get_adapter(self, url: str | bytes) -> _BoundedAdapter:
+        """The one whose reading is bounded; prometheus-api-client mounts another one for its server."""
+        if str(url).lower().startswith(("http://", "https://")):
+            return self._bounded
+        raise requests.exceptions.InvalidSchema
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._bounded.close()
+        super().close()
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where a redirect leads; its body, which requests would read whole and unpack, is not looked at."""
+        target = super().get_redirect_target(resp)
+        if target is not None and not resp._content_consumed:  # type: ignore[attr-defined]
+            resp.raw.close()
+            resp._content = b""
+            resp._content_consumed = True  # type: ignore[attr-defined]
+        return target
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """`send` decides on the credentials of each hop; requests would ask ~/.netrc for the new host."""
@@ -176,49 +305,42 @@ class Session(requests.Session):
         return same or (home.scheme == "http" and there.scheme == "https" and _port(home) == 80 and _port(there) == 443)
 
     def _attempt(
-        self, method: str, url: str, deadline: float, query: str, kwargs: Mapping[str, Any]
+        self, method: str, url: str, call: _Call, query: str, kwargs: Mapping[str, Any]
     ) -> Answer | failure.Failure:
         try:
-            with super().request(method, url, stream=True, **kwargs) as response:
-                body = self._read(response, deadline)
+            with _reading(call), super().request(method, url, stream=True, **kwargs) as response:
+                good = response.status_code == 200
+                body = _body(response, call, call.limit if good else ERROR_BYTES, cut=not good)
                 moved = response.url if response.history else None
-                if response.status_code == 200 and (answer := parse(body)) is not None:
+                if good and (answer := parse(body)) is not None:
                     return answer
                 return failure.of_answer(
                     response.status_code,
-                    body,
+                    bytes(body[:ERROR_BYTES]),
                     again=response.status_code in AGAIN,
                     retry_after_s=_retry_after(response.headers.get("Retry-After")),
                     query=query,
                     credential=self._credentials.kind,
                     moved=moved,
-                    redact=self._redact,
+                    redact=self.redact,
                 )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            return failure.of_exception(error, self._config.timeout_s)
-        except _Late:
+        except SloError:
+            raise
+        except _LateError:
             return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_MEND}")
+        except _TooLargeError:
+            return failure.Failure(
+                f"the answer is larger than {call.limit / (1 << 20):,.0f} MiB; narrow the matchers or the period, or raise "
+                "SLO_MAX_RESPONSE"
+            )
+        except Exception as error:  # noqa: BLE001 - what a server sends can make the HTTP stack fail in ways of its own
+            return failure.of_exception(error, self._config.timeout_s)
 
     @property
     def _budget_s(self) -> float:
         return self._config.timeout_s * self._patience.total_factor
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
-        """The body, decoded; read as it comes, so that a trickle does not outlive the deadline."""
-        limit = self._config.max_response_bytes
-        body = bytearray()
-        while chunk := response.raw.read1(READ_BYTES, decode_content=True):
-            body += chunk
-            if len(body) > limit:
-                raise SourceError(
-                    f"{self._name}: the answer is larger than {limit / (1 << 20):,.0f} MiB; narrow the matchers or the "
-                    "period, or raise SLO_MAX_RESPONSE"
-                )
-            if time.monotonic() > deadline:
-                raise _Late
-        return bytes(body)
-
-    def _redact(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """What a server says may quote what it was sent."""
         secrets = [*self._credentials.secrets(), *(value for _, value in self._config.headers)]
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
@@ -226,8 +348,55 @@ class Session(requests.Session):
         return text
 
 
-class _Late(Exception):  # noqa: N818
-    """The deadline of a call has passed while its answer came in."""
+@contextmanager
+def _reading(call: _Call) -> Iterator[None]:
+    """Within it, what this thread's connections read is counted for a call."""
+    _calls.now = call
+    try:
+        yield
+    finally:
+        _calls.now = None
+
+
+def _body(response: requests.Response, call: _Call, limit: int, cut: bool = False) -> bytearray:
+    """The body, unpacked as it comes, never more than `limit` bytes of it at once; beyond, it is cut or _TooLargeError raised."""
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
+        raise urllib3.exceptions.DecodeError(f"the encoding {encoding!r} was not asked for")
+    unpack = None if encoding in ("identity", "") else _Unpacker()
+    body = bytearray()
+    while chunk := response.raw.read1(READ_BYTES, decode_content=False):
+        call.check()
+        while chunk:
+            piece, chunk = (chunk, b"") if unpack is None else unpack.some(chunk)
+            body += piece
+            if len(body) > limit:
+                if cut:
+                    return body[:limit]
+                raise _TooLargeError
+            call.check()
+    if unpack is not None and body and not unpack.whole and not cut:
+        raise urllib3.exceptions.ProtocolError("the compressed answer ends early")
+    return body
+
+
+class _Unpacker:
+    """gzip (any number of members) and zlib, a bounded piece at a time: a few bytes can hold gigabytes."""
+
+    def __init__(self) -> None:
+        self._part = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self.whole = False
+
+    def some(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """Some of what is in a chunk, and the rest of the chunk. Raises DecodeError."""
+        if self.whole:
+            self._part, self.whole = zlib.decompressobj(zlib.MAX_WBITS | 32), False
+        try:
+            piece = self._part.decompress(chunk, READ_BYTES)
+        except zlib.error as error:
+            raise urllib3.exceptions.DecodeError(str(error)) from None
+        self.whole = self._part.eof
+        return piece, self._part.unused_data if self.whole else self._part.unconsumed_tail
 
 
 class _Parsed(requests.Response):
@@ -267,9 +436,13 @@ class Api:
         self._connect.custom_query_range(query, EPOCH, EPOCH, seconds(step_ms), params=exact)
         return self._session.take_answer()
 
-    def page(self, path: str) -> bytes | None:
+    def page(self, path: str, most_bytes: int = PEEK_BYTES, most_s: float = PEEK_S) -> bytes | None:
         """A page of the server beside its queries, such as `/api/v1/status/flags`; empty where it has none, None where no answer comes."""
-        return self._session.peek(f"{self.name}{path}")
+        return self._session.peek(f"{self.name}{path}", most_bytes, most_s)
+
+    def redact(self, text: str) -> str:
+        """A text of the server without what must not be shown."""
+        return self._session.redact(text)
 
     def close(self) -> None:
         self._session.close()
@@ -290,7 +463,7 @@ def seconds(ms: int) -> str:
 
 def split_url(url: str) -> tuple[SplitResult, str, str]:
     """The address without user, password and trailing slash, then those two. Raises ConfigError."""
-    shown = _without_userinfo(url)
+    shown = _shown(url)
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
@@ -298,18 +471,23 @@ def split_url(url: str) -> tuple[SplitResult, str, str]:
         raise ConfigError(f"{shown}: not a URL; write http://host:9090") from None
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError(f"{shown}: not the URL of a server; write http://host:9090")
+    if "@" in parts.path + parts.query + parts.fragment:
+        # `http://user:12/34@host` names the host `user`: nothing of it may be shown, or asked.
+        raise ConfigError(
+            f"{shown}: has an `@` behind the host; in a user or password write `/` as %2F, `?` as %3F, `#` as %23 and `@` "
+            "as %40, or set SLO_BASIC_USER and SLO_BASIC_PASSWORD instead"
+        )
     if parts.query or parts.fragment:
-        raise ConfigError(f"{urlunsplit(('', '', shown, '', ''))}: give the server's address without `?` and `#`")
+        raise ConfigError(f"{shown}: give the server's address without `?` and `#`")
     netloc = f"[{host}]" if ":" in host else host
     netloc += f":{port}" if port is not None else ""
     path = parts.path.rstrip("/").removesuffix("/api/v1").rstrip("/")
     return SplitResult(parts.scheme, netloc, path, "", ""), unquote(parts.username or ""), unquote(parts.password or "")
 
 
-def _without_userinfo(url: str) -> str:
-    scheme, mark, rest = url.strip().partition("://")
-    address, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{address.rpartition('@')[2]}{slash}{path}".partition("?")[0].partition("#")[0]
+def _shown(url: str) -> str:
+    """An address as a message shows it: no user, no password, and nothing after `?` and `#`, which may hold a token."""
+    return without_userinfo(url).partition("?")[0].partition("#")[0]
 
 
 def _port(address: SplitResult) -> int:
@@ -328,10 +506,10 @@ def _retry_after(value: str | None) -> float | None:
     """Seconds to wait, of a header that holds seconds or a date."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    value = value.strip()[:100]
+    if value.isascii() and value.isdecimal():
         return float(value)
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return max(0.0, moment.timestamp() - time.time())

@@ -21,16 +21,21 @@ from numpy.typing import NDArray
 from slo.errors import SourceError
 from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
+from slo.redact import hide_userinfo
 from slo.source import Matrix, MatrixSeries, retention
 from slo.source.answer import Answer, Labels, ShapeError, series_of
 from slo.source.config import SourceConfig, load
 from slo.source.failure import TooManySamplesError
 from slo.source.http import PATIENT, Api, Patience
+from slo.window import EARLIEST_MS, LATEST_MS
 
 MOST_STEPS = 11_000  # per range query; a server refuses more
 SPAN_SAMPLES = 500_000  # per answer of raw samples: about 15 MB of JSON, 100 MB while it is read
+# Of one selector: 16 bytes each, twice while they are put together.
+MOST_SAMPLES = 200_000_000
 DAY_MS = 86_400_000
 AT_ONCE = 4
+PAGE_BYTES, PAGE_S = 256 << 20, 60.0  # all rules of a large server
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -88,8 +93,15 @@ class PrometheusSource:
 
     def latest_ms(self) -> int:
         """The server's present, by its own clock, in whole seconds. Raises SourceError."""
-        answer = self._api.query("time()", None)
-        return int(float(answer.result[1])) * 1000
+        values = [values for _, _, values in self._series(self._api.query("time()", None))]
+        now_s = float(values[0][0]) if len(values) == 1 and len(values[0]) == 1 else float("nan")
+        # Also false for NaN.
+        if EARLIEST_MS <= now_s * 1000 <= LATEST_MS:
+            return int(now_s) * 1000
+        said = f"{now_s:g}" if values else "nothing"
+        raise SourceError(
+            f"{self.name}: it answers {said} where its present is asked for (time()); give a moment with --end"
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,6 +123,10 @@ class PrometheusSource:
                         break
                 self._retention = (found,)
             return self._retention[0]
+
+    def page(self, path: str) -> bytes | None:
+        """A page of the server beside its queries, such as `/api/v1/rules`; None or empty where there is none. Never raises."""
+        return self._api.page(path, most_bytes=PAGE_BYTES, most_s=PAGE_S)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -168,7 +184,7 @@ class PrometheusSource:
         rows: dict[Labels, NDArray[np.float64]] = {}
         notes: dict[str, None] = {}
         for answer in answers:
-            notes |= dict.fromkeys(answer.notes)
+            notes |= self._said(answer)
             for labels, stamps, values in self._series(answer):
                 steps, rest = np.divmod(stamps - times[0], step_ms)
                 if rest.any() or (len(steps) and (steps.min() < 0 or steps.max() >= len(times))):
@@ -207,7 +223,16 @@ class PrometheusSource:
                 raise
             counts = np.full(days, float(SPAN_SAMPLES))
         else:
-            counts = np.nan_to_num(counted.series[0].values) if counted.series else np.zeros(days)
+            if len(counted.series) > 1:
+                raise SourceError(f"{self.name}: it answers a sum with {len(counted.series)} series")
+            counts = np.nan_to_num(counted.series[0].values, posinf=np.inf) if counted.series else np.zeros(days)
+            if (counts < 0).any():
+                raise SourceError(f"{self.name}: it counts {counts.min():g} samples of {selector} in a day")
+            if counts.sum() > MOST_SAMPLES:
+                raise SourceError(
+                    f"{self.name}: {selector} has {counts.sum():.3g} samples, more than the {MOST_SAMPLES:,} that are read "
+                    "at once; narrow the matchers or the period"
+                )
         return list(_spans(selector, after_ms, first_ms, counts))
 
     def _fetch(self, span: Span) -> list[Part]:
@@ -217,7 +242,7 @@ class PrometheusSource:
             if span.end_ms - span.after_ms == 1:
                 raise
             return [part for half in span.halves() for part in self._fetch(half)]
-        self._notes |= dict.fromkeys(answer.notes)
+        self._notes |= self._said(answer)
         if answer.result_type != "matrix":
             raise SourceError(f"{self.name}: it answered raw samples with a {answer.result_type}")
         return [part for part in self._cut(span, answer) if len(part[1])]
@@ -230,6 +255,10 @@ class PrometheusSource:
                 values = values[first]
             low, high = np.searchsorted(times, (span.after_ms, span.end_ms), side="right")
             yield labels, times[low:high], values[low:high]
+
+    def _said(self, answer: Answer) -> dict[str, None]:
+        """What the server says beside an answer, which may quote what it was sent."""
+        return dict.fromkeys(hide_userinfo(self._api.redact(note)) for note in answer.notes)
 
     def _series(self, answer: Answer) -> Iterator[Part]:
         try:

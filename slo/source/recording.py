@@ -23,7 +23,9 @@ import numpy as np
 from slo.errors import RecordingError
 from slo.files import replaced
 from slo.promql.ast import Node, VectorSelector, walk
-from slo.promql.samples import Samples
+from slo.promql.samples import Samples, Series
+from slo.source import parquet
+from slo.window import checked_moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,9 +76,8 @@ def write(path: str | os.PathLike[str], samples: Samples, header: Header) -> Non
         metadata={_KEY: json.dumps(asdict(header), sort_keys=True).encode()},
     )
     try:
-        with (
-            replaced(path) as temporary,
-            pq.ParquetWriter(
+        with replaced(path) as temporary:
+            with pq.ParquetWriter(
                 temporary,
                 schema,
                 compression="zstd",
@@ -89,10 +90,10 @@ def write(path: str | os.PathLike[str], samples: Samples, header: Header) -> Non
                     "times.list.element": "DELTA_BINARY_PACKED",
                     "values.list.element": "BYTE_STREAM_SPLIT",
                 },
-            ) as writer,
-        ):
-            for group in _groups(rows):
-                writer.write_table(_table(group, schema))
+            ) as writer:
+                for group in _groups(rows):
+                    writer.write_table(_table(group, schema))
+            parquet.seal(temporary)
     except OSError as error:
         raise RecordingError(f"cannot write the recording {path}: {error.strerror or error}") from error
 
@@ -190,9 +191,13 @@ class Recording:
         if not place.exists():
             raise RecordingError(f"{place}: no such recording; make one with `slo record` or `slo simulate`")
         try:
+            if not parquet.whole(place):
+                raise RecordingError(
+                    f"{place}: not a Parquet file, or damaged: its footer is not the one that was written"
+                )
             file = pq.ParquetFile(place, memory_map=True, page_checksum_verification=True)
             metadata = file.schema_arrow.metadata or {}
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
             raise RecordingError(f"{place}: not a Parquet file, or damaged: {str(error).splitlines()[0]}") from error
         if _KEY not in metadata:
             raise RecordingError(
@@ -204,8 +209,9 @@ class Recording:
             if version > FORMAT_VERSION:
                 raise RecordingError(f"{place}: written by a later version (format {version}); update this package")
             header = Header(**fields)
-        except (ValueError, KeyError, TypeError) as error:
-            raise RecordingError(f"{place}: its header is damaged") from error
+            _check(header, file.schema_arrow)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise RecordingError(f"{place}: its header is damaged{_told(error)}") from error
         return cls(place, file, header)
 
     @cached_property
@@ -228,11 +234,16 @@ class Recording:
                 for series in self._group(group).select(selector):
                     found.setdefault(id(series), series)
         cut = []
+        parts: dict[int, tuple[int, int, Any]] = {}
         for series in found.values():
-            low, high = np.searchsorted(series.times, [start_ms, end_ms + 1])
+            if id(series.times) not in parts:
+                low, high = np.searchsorted(series.times, [start_ms, end_ms + 1]).tolist()
+                parts[id(series.times)] = low, high, series.times[low:high]
+            # Series of one target go on holding the same array.
+            low, high, times = parts[id(series.times)]
             if high > low:
-                cut.append((series.labels, series.times[low:high], series.values[low:high]))
-        return Samples.from_series(cut)
+                cut.append(Series(series.labels, times, series.values[low:high]))
+        return Samples(cut)
 
     def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
         """The expression at each step, by the embedded engine. Raises PromqlError, RecordingError."""
@@ -273,8 +284,11 @@ class Recording:
 
         try:
             table = self._file.read_row_group(index)
-        except (pa.ArrowException, OSError) as error:
-            raise RecordingError(f"{self._path}: damaged: {str(error).splitlines()[0]}") from error
+            return self._decoded(table)
+        except (pa.ArrowException, OSError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+            raise RecordingError(f"{self._path}: damaged: {(str(error).splitlines() or [''])[0]}") from error
+
+    def _decoded(self, table: Any) -> Samples:
         rows = []
         whole = table.combine_chunks()
         arrays = []
@@ -284,11 +298,43 @@ class Recording:
         (t_offsets, times), (v_offsets, values) = arrays
         shared = whole.column("times_of").to_pylist() if "times_of" in whole.column_names else [None] * len(whole)
         starts: list[Any] = []
-        try:
-            for row, (text, of) in enumerate(zip(whole.column("labels").to_pylist(), shared, strict=True)):
-                # Not a copy: series of one target hold the same array.
-                starts.append(times[t_offsets[row] : t_offsets[row + 1]] if of is None else starts[of])
-                rows.append((json.loads(text), starts[row], values[v_offsets[row] : v_offsets[row + 1]]))
-            return Samples.from_series(rows)
-        except (ValueError, IndexError) as error:
-            raise RecordingError(f"{self._path}: damaged: {error}") from error
+        for row, (text, of) in enumerate(zip(whole.column("labels").to_pylist(), shared, strict=True)):
+            # Not a copy: series of one target hold the same array.
+            starts.append(times[t_offsets[row] : t_offsets[row + 1]] if of is None else starts[of])
+            labels = json.loads(text)
+            if not all(type(value) is str for value in labels.values()):
+                raise ValueError("a label's value is no text")
+            rows.append((labels, starts[row], values[v_offsets[row] : v_offsets[row + 1]]))
+        return Samples.from_series(rows)
+
+
+def holds_counts(path: Path) -> bool:
+    """Whether a file is a Parquet table of events per step, and no recording."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = set(pq.read_schema(path).names) if parquet.whole(path) else set()
+    except (OSError, pa.ArrowException, ValueError):
+        return False  # opening it as a recording says what is wrong
+    return {"time", "total"} <= names
+
+
+def _check(header: Header, schema: Any) -> None:
+    """That a recording's header and columns are what they should be. Raises ValueError, TypeError."""
+    for at in (header.start_ms, header.end_ms):
+        if type(at) is not int:
+            raise TypeError(f"{at!r} is no time in milliseconds")
+        checked_moment(at)
+    if not isinstance(header.origin, str) or not isinstance(header.truth, dict) or header.end_ms < header.start_ms:
+        raise ValueError("")
+    types = {"name": "string", "labels": "string", "times": "list<item: int64>", "values": "list<item: double>"}
+    for name, kind in types.items():
+        found = str(schema.field(name).type).replace("element", "item").replace(" not null", "")
+        if found != kind:
+            raise ValueError(f"column {name} is of {found}, not {kind}")
+
+
+def _told(error: Exception) -> str:
+    text = str(error)
+    return f": {text}" if text else ""

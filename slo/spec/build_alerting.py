@@ -2,54 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from slo.reading import Fault, Path, Report, parse_quantity, read_duration, read_vector
-from slo.spec.document import AlertingModel, AlertModel, PolicyModel, ServiceModel, WindowModel
+from slo.spec.document import (
+    AbsentModel,
+    AlertingModel,
+    AlertModel,
+    AlertTexts,
+    BudgetAlertsModel,
+    PolicyModel,
+    ServiceModel,
+    WindowModel,
+)
 from slo.spec.labels import check_alert_series
-from slo.spec.model import Alert, Alerting, Objective, PlainAlert, PolicyStep
-from slo.window import MINUTE, BurnWindow, Window, burn_factor, format_duration
+from slo.spec.model import AbsentAlert, Alert, Alerting, BudgetAlerts, Objective, PlainAlert, PolicyStep
+from slo.spec.read import read_wait
+from slo.window import MINUTE, BurnWindow, Severity, Window, burn_factor, format_duration
+
+Layer = AlertingModel | Literal["off", False] | None
+Layers = Sequence[tuple[Path, Layer]]
+_OFF = ("off", False)
+_SEVERITIES: tuple[Severity, ...] = ("page", "ticket")
 
 
-def build_alerting(
-    layers: tuple[AlertingModel | Literal["off", False] | None, ...],
-    objective: Objective,
-    window: Window,
-    at: Path,
-    report: Report,
-) -> Alerting:
-    """How an SLO alerts: the layers from defaults to its own, later ones over earlier. Raises Fault once reported."""
-    severities: dict[str, Alert] = {"page": Alert(), "ticket": Alert()}
+def build_alerting(layers: Layers, objective: Objective, window: Window, report: Report) -> Alerting:
+    """How an SLO alerts: the layers from defaults to its own with their paths. Raises Fault once reported.
+
+    What is said of one severity or pair of windows holds over what is said of all alerts; of the same, the later layer.
+    """
+    given = [(at, layer) for at, layer in layers if isinstance(layer, AlertingModel)]
+    common = Alert()
+    for at, layer in given:
+        common = _laid(common, layer, at, report)
+    severities: dict[Severity, Alert] = {}
+    for severity in _SEVERITIES:
+        alert = common
+        for at, own in _parts(layers, severity):
+            alert = replace(alert, enabled=own not in _OFF)
+            if isinstance(own, AlertModel):
+                alert = _laid(alert, own, at, report)
+        severities[severity] = alert
     windows: tuple[BurnWindow, ...] | None = None
+    pairs: dict[BurnWindow, Alert] = {}
     least_errors = 0
-    for layer in layers:
-        if layer is None:
-            continue
-        for severity, alert in severities.items():
-            own: AlertModel | Literal["off", False] | None = (
-                "off" if layer in ("off", False) else getattr(layer, severity)
-            )
-            if own in ("off", False):
-                severities[severity] = Alert(False, alert.labels, alert.annotations, alert.for_ms)
-            elif isinstance(own, AlertModel):
-                severities[severity] = Alert(
-                    True,
-                    {**alert.labels, **own.labels},
-                    {**alert.annotations, **own.annotations},
-                    alert.for_ms if own.for_ is None else read_duration(own.for_, (*at, severity, "for"), report),
+    for at, layer in given:
+        if layer.windows is not None:
+            windows = _burn_windows(layer.windows, objective, window, at, report)
+            pairs = {}
+            for index, (burn, model) in enumerate(zip(windows, layer.windows, strict=True)):
+                alert = _laid(severities[burn.severity], model, (*at, "windows", index), report)
+                if alert != severities[burn.severity]:
+                    pairs[burn] = alert
+        if layer.least_errors is not None:
+            if not layer.least_errors.isdecimal():
+                report((*at, "least_errors"), f"{layer.least_errors!r} is no number of events such as 3", "error")
+                raise Fault
+            least_errors = int(layer.least_errors)
+    shared = Alert(annotations=common.annotations)
+    return Alerting(
+        severities["page"],
+        severities["ticket"],
+        windows,
+        least_errors,
+        pairs,
+        _absent(_parts(layers, "absent"), severities, shared, report),
+        _budget(_parts(layers, "budget"), severities, shared, objective, report),
+    )
+
+
+def _parts(layers: Layers, key: str) -> list[tuple[Path, Any]]:
+    """What each layer says of a part of the alerting; a layer that is off turns it off."""
+    found: list[tuple[Path, Any]] = []
+    for at, layer in layers:
+        own = layer if layer in _OFF else getattr(layer, key, None)
+        if own is not None:
+            found.append(((*at, key), own))
+    return found
+
+
+def _laid(base: Alert, own: AlertTexts, at: Path, report: Report) -> Alert:
+    """An alert with what is said of it laid over. Raises Fault once reported."""
+    severity = {"severity": own.severity} if isinstance(own, AlertModel) and own.severity is not None else {}
+    return Alert(
+        base.enabled,
+        {**base.labels, **own.labels, **severity},
+        {**base.annotations, **own.annotations},
+        base.for_ms if own.for_ is None else read_wait(own.for_, (*at, "for"), report),
+        base.keep_firing_ms
+        if own.keep_firing_for is None
+        else read_wait(own.keep_firing_for, (*at, "keep_firing_for"), report),
+        own.name or base.name,
+    )
+
+
+def _absent(
+    parts: list[tuple[Path, Any]], severities: Mapping[Severity, Alert], shared: Alert, report: Report
+) -> AbsentAlert:
+    """The alert on missing data: labelled as the other alerts of its severity are."""
+    models = [(at, own) for at, own in parts if isinstance(own, AbsentModel)]
+    severity: Severity = next((own.severity for _, own in reversed(models) if own.severity is not None), "ticket")
+    enabled = not parts or parts[-1][1] not in _OFF
+    alert = replace(shared, enabled=enabled, labels=severities[severity].labels)
+    for_ms = None
+    for at, own in models:
+        alert = _laid(alert, own, at, report)
+        for_ms = for_ms if own.for_ is None else alert.for_ms
+    return AbsentAlert(alert, severity, for_ms)
+
+
+def _budget(
+    parts: list[tuple[Path, Any]],
+    severities: Mapping[Severity, Alert],
+    shared: Alert,
+    objective: Objective,
+    report: Report,
+) -> BudgetAlerts:
+    """The alerts on shares of the budget. Raises Fault once reported."""
+    models = [(at, own) for at, own in parts if isinstance(own, BudgetAlertsModel)]
+    severity: Severity = next((own.severity for _, own in reversed(models) if own.severity is not None), "ticket")
+    alert = replace(shared, labels=severities[severity].labels)
+    marks: tuple[Decimal, ...] = ()
+    keep_ms, last = None, None
+    for at, own in parts:
+        last = at if own not in _OFF else None
+        if own in _OFF:
+            marks = ()
+        elif isinstance(own, BudgetAlertsModel):
+            alert = _laid(alert, own, at, report)
+            keep_ms = keep_ms if own.keep_firing_for is None else alert.keep_firing_ms
+            if own.consumed is not None:
+                marks = _marks(own.consumed, (*at, "consumed"), objective, report)
+        else:
+            marks = _marks(own, at, objective, report)
+    if last is not None and not marks:
+        report(last, "has no `consumed`; give the shares of the budget, such as [50%, 75%, 100%]", "error")
+        raise Fault
+    return BudgetAlerts(marks, alert, severity, keep_ms)
+
+
+def _marks(texts: Sequence[str], at: Path, objective: Objective, report: Report) -> tuple[Decimal, ...]:
+    marks: list[Decimal] = []
+    most = 1 / objective.error_budget
+    for index, text in enumerate(texts):
+        problem = None
+        try:
+            mark = parse_quantity(text)
+        except ValueError as error:
+            problem = str(error)
+        else:
+            if mark <= 0:
+                problem = f"{text} is no share of a budget; write one above 0%, such as 50%"
+            elif mark > 1 and "%" not in text:
+                problem = f"{text} is {mark * 100:f}% of the budget; did you mean `{text}%`?"
+            elif mark > most:
+                problem = (
+                    f"{text} can never be consumed: if everything fails, {float(most * 100):.10g}% of the budget of {objective} "
+                    "is; write a smaller share"
                 )
-        if isinstance(layer, AlertingModel):
-            if layer.windows is not None:
-                windows = _burn_windows(layer.windows, objective, window, at, report)
-            if layer.least_errors is not None:
-                if not layer.least_errors.isdecimal():
-                    report((*at, "least_errors"), f"{layer.least_errors!r} is no number of events such as 3", "error")
-                    raise Fault
-                least_errors = int(layer.least_errors)
-    return Alerting(severities["page"], severities["ticket"], windows, least_errors)
+            elif mark in marks:
+                problem = f"{text} is listed twice; leave one out"
+        if problem is not None:
+            report((*at, index), problem, "error")
+            raise Fault
+        marks.append(mark)
+    return tuple(sorted(marks))
 
 
 def _burn_windows(
@@ -94,7 +215,11 @@ def _burn_windows(
         if problem is not None:
             report(place, problem, "error")
             raise Fault
-        found.append(BurnWindow(model.severity, long, short, share, factor))
+        burn = BurnWindow(model.severity, long, short, share, factor)
+        if burn in found:
+            report(place, f"the {burn.severity} over {model.long} is listed twice; leave one out", "error")
+            raise Fault
+        found.append(burn)
     return tuple(found)
 
 
@@ -116,10 +241,10 @@ def build_plain_alerts(
         try:
             node = read_vector(model.expr, (*at, "expr"), report)
             check_alert_series(node, {"service": service.service, **own}, model, at, report)
-            for_ms = 0 if model.for_ is None else read_duration(model.for_, (*at, "for"), report)
+            for_ms = 0 if model.for_ is None else read_wait(model.for_, (*at, "for"), report)
             keep_ms = 0
             if model.keep_firing_for is not None:
-                keep_ms = read_duration(model.keep_firing_for, (*at, "keep_firing_for"), report)
+                keep_ms = read_wait(model.keep_firing_for, (*at, "keep_firing_for"), report)
         except Fault:
             continue
         text = {"description": model.description} if model.description else {}

@@ -5,12 +5,14 @@ Every scalar arrives as the text in the file; what it means is decided in `slo.s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from slo.fields import Duration, Model
 from slo.sli.kinds import KINDS
+from slo.spec.short import SHORT
 
 
 def _text(value: object) -> object:
@@ -49,20 +51,37 @@ SliModel: type[Model] = create_model(
 SliModel.model_config["json_schema_extra"] = {"minProperties": 1, "maxProperties": 1}
 
 
-class AlertModel(Model):
-    """How one severity's alerts fire: after which time, with which labels and annotations."""
+_AlertName = Annotated[
+    str | None,
+    Field(description="the alert's name", pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100, examples=["ShopBurn"]),
+]
+_For = Annotated[str | None, Field(alias="for", description="how long it must hold; at once if not given")]
+_Keep = Annotated[
+    str | None, Field(description="how long it goes on firing once its condition holds no more", examples=["10m"])
+]
+_Url = Annotated[str | None, Field(examples=["https://runbooks.example.com/shop"])]
+
+
+class AlertTexts(Model):
+    """What any alert can be given: a name, times, and labels and annotations, which are Go templates."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
 
-    for_: Annotated[
-        str | None, Field(alias="for", description="how long both windows must burn; at once if not given")
-    ] = None
+    name: _AlertName = None
+    for_: _For = None
+    keep_firing_for: _Keep = None
     labels: _Labels
     annotations: _Labels
 
 
-class WindowModel(Model):
-    """One pair of windows: it fires when the long one alone would have spent the given share of the budget."""
+class AlertModel(AlertTexts):
+    """How one severity's alerts fire: after which time, with which labels and annotations."""
+
+    severity: Annotated[_Text | None, Field(description="what its label `severity` reads", examples=["P1"])] = None
+
+
+class WindowModel(AlertTexts):
+    """One pair of windows: it fires when the long one alone would have consumed the given share of the budget."""
 
     severity: Literal["page", "ticket"]
     long: Duration
@@ -71,8 +90,26 @@ class WindowModel(Model):
     factor: Annotated[str | None, Field(description="the burn rate, instead of `budget`", examples=["14.4"])] = None
 
 
-class AlertingModel(Model):
-    """Burn-rate alerts: what pages and what opens a ticket. `off` for none."""
+class AbsentModel(AlertTexts):
+    """The alert for an SLO that had data and has none."""
+
+    severity: Literal["page", "ticket"] | None = None
+
+
+class BudgetAlertsModel(AlertTexts):
+    """The alerts for shares of the budget that are consumed."""
+
+    consumed: Annotated[
+        list[str] | None, Field(description="the shares of the budget", min_length=1, examples=[["50%", "100%"]])
+    ] = None
+    severity: Literal["page", "ticket"] | None = None
+
+
+class AlertingModel(AlertTexts):
+    """Alerts on the burn rate, on missing data and on the budget. `off` for none.
+
+    `name`, `for`, `keep_firing_for` here are of the burn-rate alerts, `labels` and `annotations` of all.
+    """
 
     page: AlertModel | _Off | None = None
     ticket: AlertModel | _Off | None = None
@@ -82,6 +119,26 @@ class AlertingModel(Model):
     least_errors: Annotated[
         str | None, Field(description="bad events that the long window must hold before an alert fires", examples=["3"])
     ] = None
+    absent: Annotated[
+        AbsentModel | _Off | None, Field(description="fires when an SLO that had data has none; on by default")
+    ] = None
+    budget: Annotated[
+        BudgetAlertsModel | Annotated[list[str], Field(min_length=1)] | _Off | None,
+        Field(
+            description="alerts once these shares of the budget are consumed; off by default",
+            examples=[["50%", "75%", "100%"]],
+        ),
+    ] = None
+
+    def parts(self) -> Iterator[tuple[tuple[str | int, ...], AlertTexts]]:
+        """Whatever in it has labels and annotations, itself first, and its path."""
+        yield (), self
+        for key in ("page", "ticket", "absent", "budget"):
+            part = getattr(self, key)
+            if isinstance(part, AlertTexts):
+                yield (key,), part
+        for index, pair in enumerate(self.windows or ()):
+            yield ("windows", index), pair
 
 
 class PolicyModel(Model):
@@ -107,6 +164,19 @@ _TargetLabels = Annotated[
 ]
 
 
+_ScrapeInterval = Annotated[
+    str | None, Field(description="how often Prometheus scrapes these metrics; 30s if not given")
+]
+_Delay = Annotated[
+    str | None,
+    Field(description="how late samples arrive, `0s` if not given: rules read so much earlier", examples=["2m"]),
+]
+_LabelsOn = Annotated[
+    Literal["info", "series"] | None,
+    Field(description="where an SLO's labels are recorded: on `slo_info`, or on every series of it too"),
+]
+
+
 class SloModel(Model):
     """One objective."""
 
@@ -129,11 +199,17 @@ class SloModel(Model):
     ]
     window: _Window | None = None
     description: _Text = ""
+    owner: Annotated[_Text | None, Field(description="who answers for it, where it is not the service's owner")] = None
     labels: _Labels
     annotations: _Labels
     alerting: AlertingModel | _Off | None = None
     policy: _Policy = None
     target_labels: _TargetLabels = None
+    scrape_interval: _ScrapeInterval = None
+    delay: _Delay = None
+    labels_on: _LabelsOn = None
+    runbook_url: _Url = None
+    dashboard_url: _Url = None
 
 
 class DefaultsModel(Model):
@@ -144,10 +220,21 @@ class DefaultsModel(Model):
     annotations: _Labels
     alerting: AlertingModel | _Off | None = None
     policy: _Policy = None
-    scrape_interval: Annotated[
-        str | None, Field(description="how often Prometheus scrapes these metrics; 30s if not given")
-    ] = None
+    scrape_interval: _ScrapeInterval = None
     target_labels: _TargetLabels = None
+    delay: _Delay = None
+    labels_on: _LabelsOn = None
+    recorded_labels: Annotated[
+        dict[_LabelName, _Text],
+        Field(
+            default_factory=dict,
+            description="labels on every recorded series, and on what the rules read of them: one copy of the rules "
+            "does not see another's series",
+            examples=[{"ruler": "global"}],
+        ),
+    ]
+    runbook_url: _Url = None
+    dashboard_url: _Url = None
 
 
 class PlainAlertModel(Model):
@@ -181,6 +268,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a definition file, for completion and checks in editors."""
     schema = ServiceModel.model_json_schema()
     _allow_plain_scalars(schema)
+    _allow_short_forms(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "slo definition",
@@ -205,6 +293,9 @@ def _allow_plain_scalars(schema: Any) -> None:
                 for branch in part.get("anyOf", ()):
                     if branch.get("type") == "string":
                         branch["type"] = ["string", "number"]
+            for branch in (part, *part.get("anyOf", ())) if name in ("budget", "consumed") else ():
+                if branch.get("type") == "array" and branch["items"].get("type") == "string":
+                    branch["items"]["type"] = ["string", "number"]
             values = part.get("additionalProperties") or (part.get("patternProperties") or {})
             if isinstance(values, dict) and values.get("type") == "string":
                 values["type"] = ["string", "number", "boolean"]
@@ -217,6 +308,12 @@ def _allow_plain_scalars(schema: Any) -> None:
     elif isinstance(schema, list):
         for part in schema:
             _allow_plain_scalars(part)
+
+
+def _allow_short_forms(schema: dict[str, Any]) -> None:
+    for kind, (example, _) in SHORT.items():
+        branches = schema["$defs"]["SliModel"]["properties"][kind]["anyOf"]
+        branches.append({"type": "string", "description": "in short", "examples": [example]})
 
 
 def accepted_keys(path: tuple[str | int, ...]) -> list[str]:

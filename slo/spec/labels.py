@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from slo.promql.ast import Matcher, Node, VectorSelector, walk
 from slo.promql.series import series_labels
 from slo.reading import Path, Report
-from slo.spec.document import AlertingModel, DefaultsModel, PlainAlertModel, ServiceModel, SloModel
+from slo.spec.document import AlertingModel, AlertModel, DefaultsModel, PlainAlertModel, ServiceModel, SloModel
+from slo.spec.yaml import show_path
 
 # What the rules set on recorded series or alerts, by either convention of names; `le` is a bucket's bound.
 RESERVED = frozenset(
     {
         "service", "slo", "objective", "window", "alertname", "alertstate", "le",
-        "sloth_id", "sloth_service", "sloth_slo", "sloth_window", "sloth_severity",
+        "consumed", "sloth_id", "sloth_service", "sloth_slo", "sloth_window", "sloth_severity",
     }
 )  # fmt: skip
 # Of `by` also: every alert has a severity, and tiles of calendar windows carry the period that they lie in.
@@ -28,11 +29,13 @@ _SEVERITY = (
     "`alerting`, as in `page: {labels: {severity: P1}}`"
 )
 Labels = Mapping[str, str]
+_NO_DEFAULTS = DefaultsModel(labels={}, annotations={}, recorded_labels={})
 
 
 def check_labels(model: ServiceModel, report: Report) -> None:
     """Reports every label of a definition that another one would overwrite, and templates where labels are plain text."""
-    defaults = model.defaults or DefaultsModel(labels={}, annotations={})
+    defaults = model.defaults or _NO_DEFAULTS
+    _check_recorded(defaults.recorded_labels, model, report)
     _check_own(model.labels, ("labels",), report, model.owner)
     _check_own(defaults.labels, ("defaults", "labels"), report, model.owner)
     _check_alerting(defaults.alerting, ("defaults", "alerting"), report)
@@ -87,38 +90,91 @@ def _check_own(labels: Labels, at: Path, report: Report, owner: str) -> None:
 
 
 def _check_alerting(alerting: AlertingModel | object, at: Path, report: Report) -> None:
-    for severity, labels in _alert_labels(alerting):
-        _check_set(labels, (*at, severity, "labels"), report)
+    if not isinstance(alerting, AlertingModel):
+        return
+    for place, part in alerting.parts():
+        _check_names(part.labels, (*at, *place, "labels"), report)
+        severity = part.severity if isinstance(part, AlertModel) else None
+        if severity is not None and part.labels.get("severity", severity) != severity:
+            report(
+                (*at, *place, "labels", "severity"),
+                f"label `severity` is {part.labels['severity']!r} here and {severity!r} as `severity`; leave one out",
+                "error",
+            )
+    if "severity" in alerting.labels:
+        report((*at, "labels", "severity"), _SEVERITY, "error")
 
 
-def _alert_labels(alerting: AlertingModel | object) -> Iterator[tuple[str, Labels]]:
-    for severity in ("page", "ticket"):
-        alert = getattr(alerting, severity, None)
-        yield severity, getattr(alert, "labels", {})
+def _alert_labels(alerting: AlertingModel | object) -> Iterator[Labels]:
+    if isinstance(alerting, AlertingModel):
+        for _, part in alerting.parts():
+            yield part.labels
+
+
+def _check_recorded(labels: Labels, model: ServiceModel, report: Report) -> None:
+    """Labels that tell one copy of the rules from another: on all series that are recorded, and in all selectors of them."""
+    defaults = model.defaults or _NO_DEFAULTS
+    for name, value in labels.items():
+        at: Path = ("defaults", "recorded_labels", name)
+        if name in _RESERVED_BY or name.startswith("__"):
+            report(at, f"label `{name}` is set by the rules themselves; choose another name", "error")
+        elif "{{" in value:
+            report(at, f"label `{name}` is part of selectors, so it cannot be a template; write plain text", "error")
+        elif not value:
+            report(at, f"label `{name}` is empty, which selects series without it; give it a value", "error")
+        given = [
+            (("labels",), model.labels),
+            (("defaults", "labels"), defaults.labels),
+            (("defaults", "alerting"), _all_of(defaults.alerting)),
+            *((("slos", index, "labels"), entry.labels) for index, entry in enumerate(model.slos)),
+            *((("slos", index, "by"), entry.by) for index, entry in enumerate(model.slos)),
+            *((("slos", index, "alerting"), _all_of(entry.alerting)) for index, entry in enumerate(model.slos)),
+        ]
+        if name == "owner" and model.owner:
+            given.append((("owner",), {"owner": model.owner}))
+        for path, taken in given:
+            if name in taken:
+                report(
+                    at, f"label `{name}` is also set by {show_path(path)}, so that one would overwrite the other; rename one of them",
+                    "error",
+                )  # fmt: skip
+
+
+def _all_of(alerting: AlertingModel | object) -> set[str]:
+    return {label for labels in _alert_labels(alerting) for label in labels}
 
 
 def _check_set(labels: Labels, at: Path, report: Report) -> None:
+    _check_names(labels, at, report)
     for name, value in labels.items():
+        _check_text(name, value, (*at, name), report)
+
+
+def _check_names(labels: Labels, at: Path, report: Report) -> None:
+    for name in labels:
         if name in RESERVED or name.startswith("__"):
             report((*at, name), f"label `{name}` is set by the rules themselves; choose another name", "error")
-        _check_text(name, value, (*at, name), report)
 
 
 def _check_text(name: str, value: str, at: Path, report: Report) -> None:
     if "{{" in value:
-        report(at, f"label `{name}` is plain text and will read {value!r}; only annotations are templates", "warning")
+        report(
+            at,
+            f"label `{name}` is plain text and will read {value!r}; annotations and the labels under `alerting` are templates",
+            "warning",
+        )
 
 
 def _check_by(entry: SloModel, path: Path, model: ServiceModel, report: Report) -> None:
     """`by` against what the rules set, and against the labels of the definition, wherever they are given."""
-    defaults = model.defaults or DefaultsModel(labels={}, annotations={})
+    defaults = model.defaults or _NO_DEFAULTS
     given: list[tuple[Labels, str]] = [
         (entry.labels, "of this SLO"),
         (defaults.labels, "under `defaults`"),
         (model.labels, "of the service"),
     ]
     for alerting, where in ((entry.alerting, "of this SLO's alerts"), (defaults.alerting, "of the alerts by default")):
-        given += ((labels, where) for _, labels in _alert_labels(alerting))
+        given += ((labels, where) for labels in _alert_labels(alerting))
     for index, label in enumerate(entry.by):
         at: Path = (*path, "by", index if isinstance(entry.by, list) else label)
         if label in _RESERVED_BY or label.startswith("__"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -15,14 +17,18 @@ from slo.errors import DefinitionError, Problem
 from slo.spec import yaml as strict_yaml
 from slo.spec.build import build_service
 from slo.spec.document import ServiceModel, accepted_keys
+from slo.spec.foreign import WITH_SLOS, could_be_ours, recognise
 from slo.spec.model import Service, Specs
+from slo.spec.short import SHORT, expand
 from slo.suggest import suggest
 
 PathLike = str | os.PathLike[str]
 
 
-def load(paths: PathLike | Iterable[PathLike]) -> Specs:
+def load(paths: PathLike | Iterable[PathLike], stdin: Callable[[], bytes] | None = None) -> Specs:
     """The SLOs in the given YAML files, and in the `.yaml` and `.yml` files below the given folders.
+
+    Below folders, files of other tools and what is hidden (`.github`) are passed over. The path `-` is what `stdin` gives.
 
     Raises DefinitionError with every fault of every file. Warnings are in the result's `warnings`, and so are the
     errors of SLOs that are merely `unusable`: they compile to no rules, and their figures are withheld.
@@ -31,31 +37,57 @@ def load(paths: PathLike | Iterable[PathLike]) -> Specs:
         paths = [paths]
     problems: list[Problem] = []
     services: list[Service] = []
-    for file in _files(list(paths), problems):
+    foreign: list[_Foreign] = []
+    for file, folder in _files(list(paths), problems, stdin is not None).items():
+        name = STDIN if _is_stdin(file) and stdin is not None else str(file)
         try:
-            text = file.read_text(encoding="utf-8")
+            raw = stdin() if stdin is not None and _is_stdin(file) else file.read_bytes()
+            text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             problems.append(
-                Problem(str(file), 0, 0, "", f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}")
+                Problem(name, 0, 0, "", f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}")
             )
         except OSError as error:
-            problems.append(Problem(str(file), 0, 0, "", f"cannot be read: {error.strerror}"))
+            problems.append(Problem(name, 0, 0, "", f"cannot be read: {error.strerror}"))
         else:
-            services += loads(text, str(file), problems)
+            services += _read(text, name, problems, None if folder is None else foreign)
+    for path in paths:
+        problems += _only_foreign(FilePath(path), services, foreign)
     problems += _duplicates(services)
     if any(problem.severity == "error" and not problem.withheld for problem in problems):
         raise DefinitionError(_sorted(problems))
     return Specs(services, _sorted(problems))
 
 
+STDIN = "<standard input>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """A document below a folder that is no definition."""
+
+    file: str
+    what: str
+
+
 def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
     """The services that a text holds, one a document; faults are added to `problems`."""
+    return _read(text, file, problems, None)
+
+
+def _read(text: str, file: str, problems: list[Problem], foreign: list[_Foreign] | None) -> list[Service]:
+    """The services of a text. With `foreign`, documents that are no definitions are added to it and passed over."""
     parsed = strict_yaml.parse(text, file)
+    if foreign is not None and parsed.problems and not _OURS.search(text):
+        foreign.append(_Foreign(file, "not plain YAML"))
+        return []
     problems += parsed.problems
     if not parsed.documents and not parsed.problems:
         problems.append(Problem(file, 0, 0, "", "is empty; a definition starts with `service:`"))
     services = []
     for document in parsed.documents:
+        if foreign is not None and document.data is None and len(parsed.documents) > 1:
+            continue  # what a `---` at the end leaves
         if not isinstance(document.data, dict):
             line, column = document.place(())
             found = "nothing" if document.data is None else _kind(document.data)
@@ -63,78 +95,123 @@ def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
                 Problem(file, line, column, "", f"holds {found}; a definition is a mapping with `service:` and `slos:`")
             )
             continue
-
-        def report(
-            path: strict_yaml.Path, message: str, severity: str, document: strict_yaml.Document = document
-        ) -> None:
-            line, column = document.place(path)
-            withheld = severity == "withheld"
-            problems.append(
-                Problem(
-                    file,
-                    line,
-                    column,
-                    strict_yaml.show_path(path),
-                    message,
-                    "error" if withheld else severity,
-                    withheld,
-                )
-            )
-
-        def line_of(path: strict_yaml.Path, document: strict_yaml.Document = document) -> int:
-            return document.place(path)[0]
-
-        try:
-            model = ServiceModel.model_validate(document.data)
-        except ValidationError as error:
-            for path, message in validation_messages(error):
-                report(path, message, "error")
-            # What is of the right shape is looked into all the same, so that all faults show at once.
-            if isinstance(document.data.get("slos"), list):
-                rest = _mended(document.data, error)
-                with suppress(ValidationError):
-                    build_service(ServiceModel.model_validate(rest), file, line_of, report)
-        else:
-            services.append(build_service(model, file, line_of, report))
+        what = recognise(document.data)
+        if what is not None or not could_be_ours(document.data):
+            problems += _not_ours(file, document, what, foreign)
+            continue
+        services += _service(document, file, problems)
     return services
 
 
-def _files(paths: list[PathLike], problems: list[Problem]) -> list[FilePath]:
-    files: dict[FilePath, None] = {}
+_OURS = re.compile(r"^(?:service|slos)\s*:", re.M)
+
+
+def _not_ours(
+    file: str, document: strict_yaml.Document, what: str | None, foreign: list[_Foreign] | None
+) -> list[Problem]:
+    """What is to be said of a document that is no definition, in one line."""
+    line, column = document.place(())
+    if foreign is None:
+        said = f"this is {what}, not a definition of this tool" if what else "has neither `service` nor `slos`"
+        return [Problem(file, line, column, "", f"{said}; `slo init` writes a definition to start from")]
+    foreign.append(_Foreign(file, what or "not a definition"))
+    if what in WITH_SLOS:
+        return [Problem(file, line, column, "", f"this is {what}; it was skipped", "warning")]
+    if what is None:
+        keys = ", ".join(list(document.data)[:3])
+        message = f"skipped: not a definition, as it has neither `service` nor `slos` (it has {keys or 'no keys'})"
+        return [Problem(file, line, column, "", message, "warning")]
+    return []
+
+
+def _only_foreign(path: FilePath, services: list[Service], foreign: list[_Foreign]) -> list[Problem]:
+    """That a folder holds files, and none is a definition."""
+    here = [one for one in foreign if path.is_dir() and FilePath(one.file).is_relative_to(path)]
+    if not here or any(FilePath(service.file).is_relative_to(path) for service in services):
+        return []
+    kinds = ", ".join(dict.fromkeys(one.what for one in here))
+    return [Problem(str(path), 0, 0, "", f"holds no definition; what it holds: {kinds}")]
+
+
+def _service(document: strict_yaml.Document, file: str, problems: list[Problem]) -> list[Service]:
+    """The service of a document, or nothing; faults are added to `problems`."""
+
+    def report(path: strict_yaml.Path, message: str, severity: str) -> None:
+        line, column = document.place(path)
+        withheld = severity == "withheld"
+        severity = "error" if withheld else severity
+        problems.append(Problem(file, line, column, strict_yaml.show_path(path), message, severity, withheld))
+
+    def line_of(path: strict_yaml.Path) -> int:
+        return document.place(path)[0]
+
+    data = expand(document.data)
+    try:
+        model = ServiceModel.model_validate(data)
+    except ValidationError as error:
+        for path, message in validation_messages(error, data):
+            report(path, message, "error")
+        # What is of the right shape is looked into all the same, so that all faults show at once.
+        if isinstance(data.get("slos"), list):
+            rest = _mended(data, error)
+            with suppress(ValidationError):
+                build_service(ServiceModel.model_validate(rest), file, line_of, report)
+        return []
+    return [build_service(model, file, line_of, report)]
+
+
+def _files(paths: list[PathLike], problems: list[Problem], with_stdin: bool) -> dict[FilePath, FilePath | None]:
+    """The files to read, each once, with the folder that it was found in; None for one that was named."""
+    files: dict[FilePath, FilePath | None] = {}
     for given in paths:
         path = FilePath(given)
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix in (".yaml", ".yml") and p.is_file())
+            found = sorted(
+                p
+                for p in path.rglob("*")
+                if p.suffix in (".yaml", ".yml") and not _is_hidden(p.relative_to(path)) and p.is_file()
+            )
             if not found:
                 problems.append(
                     Problem(str(path), 0, 0, "", "holds no definition; its files must end in .yaml or .yml")
                 )
-            files |= dict.fromkeys(found)
-        elif path.exists():
+            files |= {file: files.get(file, path) for file in found}
+        elif path.exists() or (with_stdin and _is_stdin(path)):
             files[path] = None
         else:
             problems.append(Problem(str(path), 0, 0, "", "does not exist"))
     if not paths:
         problems.append(Problem("", 0, 0, "", "no definition file or folder was named"))
-    return list(files)
+    return files
+
+
+def _is_hidden(path: FilePath) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_stdin(path: FilePath) -> bool:
+    return str(path) == "-"
 
 
 def validation_messages(
-    error: ValidationError, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
+    error: ValidationError, data: Any, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
 ) -> list[tuple[strict_yaml.Path, str]]:
-    """What a shape's faults are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
+    """What the faults of `data`'s shape are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
     found: dict[tuple[strict_yaml.Path, str], None] = {}
     details = error.errors(include_url=False)
     for detail in details:
-        path = _yaml_path(detail["loc"])
+        path = _yaml_path(detail["loc"], data)
         kind, value = detail["type"], detail.get("input")
         # A union reports each of its branches: of `off` or a mapping, a mapping's own faults say more.
         if kind == "literal_error" and any(
-            _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
+            _at_or_below(other["loc"], detail["loc"], data) for other in details if other is not detail
         ):
             continue
+        # A budget's alerts are a list or a mapping; a text is neither.
+        if path[-2:] == ("alerting", "budget") and (kind, type(value)) in (("list_type", str), ("model_type", list)):
+            continue
         if (kind, type(value)) in (("dict_type", list), ("list_type", dict)) and any(
-            _at_or_below(other["loc"], detail["loc"]) for other in details if other is not detail
+            _at_or_below(other["loc"], detail["loc"], data) for other in details if other is not detail
         ):
             continue
         match kind:
@@ -148,6 +225,8 @@ def validation_messages(
                 message = f"{_show(value)} is no name; letters, digits, `-`, `_` and `.` are accepted"
                 if detail["loc"][-1:] == ("[key]",) or path[-2:-1] == ("by",):
                     message = f"{_show(value)} is no label name; letters, digits and `_` are accepted, no digit first"
+                elif "-" not in detail["ctx"]["pattern"].replace("a-z", "").replace("A-Z", "").replace("0-9", ""):
+                    message = f"{_show(value)} is no alert name; letters, digits and `_` are accepted, no digit first"
             case "string_too_long":
                 message = f"is longer than {detail['ctx']['max_length']} characters"
             case "string_type":
@@ -159,8 +238,12 @@ def validation_messages(
             case "model_type" | "dict_type" | "model_attributes_type":
                 keys = accepted(path)
                 message = f"must be a mapping{' with ' + ', '.join(keys) if keys else ''}, found {_kind(value)}"
-                if path and path[-1] in ("page", "ticket", "alerting"):
+                if path[-2:] == ("alerting", "budget"):
+                    message = f"must be a list of shares such as [50%, 100%], or {message.removeprefix('must be ')}"
+                if path and path[-1] in ("page", "ticket", "absent", "budget", "alerting"):
                     message += "; or write `off`"
+                if path[-2:-1] == ("sli",) and path[-1] in SHORT:
+                    message += f"; or in short, such as `{path[-1]}: {SHORT[str(path[-1])][0]}`"
             case "literal_error":
                 message = f"found {_show(value)}; accepted is {detail['ctx']['expected']}"
             case _:
@@ -169,17 +252,27 @@ def validation_messages(
     return list(found)
 
 
-def _yaml_path(loc: tuple[str | int, ...]) -> strict_yaml.Path:
-    # pydantic adds a union's branch (a model's name, `literal[...]`) and `[key]` to the path.
-    return tuple(
-        step
-        for step in loc
-        if isinstance(step, int) or not (step.endswith(("Model", "]")) and (step[0].isupper() or "[" in step))
-    )
+def _yaml_path(loc: tuple[str | int, ...], data: Any) -> strict_yaml.Path:
+    """The path in `data` of a place that pydantic names: it adds a union's branch (a model's name, `literal[...]`) and `[key]`.
+
+    What is a key or an index there is part of the path whatever it is called; of the rest, what looks like such an addition is not.
+    """
+    path: list[str | int] = []
+    here: Any = data
+    for step in loc:
+        is_index = isinstance(here, list) and isinstance(step, int) and step < len(here)
+        if is_index or (isinstance(here, dict) and step in here):
+            here = here[step]
+        elif isinstance(step, str) and step.endswith(("Model", "]")) and (step[:1].isupper() or "[" in step):
+            continue
+        else:
+            here = None  # a key that is missing
+        path.append(step)
+    return tuple(path)
 
 
-def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...]) -> bool:
-    path, base = _yaml_path(other), _yaml_path(loc)
+def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...], data: Any) -> bool:
+    path, base = _yaml_path(other, data), _yaml_path(loc, data)
     return path[: len(base)] == base
 
 
@@ -188,7 +281,7 @@ def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     rest: dict[str, Any] = copy.deepcopy(data)
     lost: set[tuple[str, int]] = set()
     for detail in error.errors(include_url=False):
-        path = _yaml_path(detail["loc"])
+        path = _yaml_path(detail["loc"], data)
         *above, last = path
         parent: Any = rest
         for step in above:

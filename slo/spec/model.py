@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
+from typing import Literal
 
 from slo.errors import Problem
 from slo.sli.base import Scraping, Sli
@@ -40,29 +41,63 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """How one severity of burn-rate alerts fires: it must hold for `for_ms`; `enabled` is False where a definition says `off`."""
+    """How an alert fires: once its condition has held for `for_ms`, and for `keep_firing_ms` after it.
+
+    `enabled` is False where a definition says `off`; an empty `name` is the usual one. Labels and annotations are Go
+    templates.
+    """
 
     enabled: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     for_ms: int = 0
+    keep_firing_ms: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentAlert:
+    """The alert for an SLO that had data and has none. Without `for_ms` it is as fast as the fastest page."""
+
+    alert: Alert = Alert()
+    severity: Severity = "ticket"
+    for_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetAlerts:
+    """Alerts once a share of the budget is consumed: `marks` are ratios, ascending. Without `keep_firing_ms` they go on
+    for a thirtieth of the window."""
+
+    marks: tuple[Decimal, ...] = ()
+    alert: Alert = Alert()
+    severity: Severity = "ticket"
+    keep_firing_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Alerting:
-    """Page and ticket, and the windows that a team set itself; None means the catalogue, fitted.
+    """How an SLO alerts: pages and tickets on its burn rate, on missing data and on its budget.
 
-    An alert stays silent until its long window holds `least_errors` bad events.
+    `windows` are those that a team set itself; None means the catalogue, fitted. `pairs` has the alerts of windows that
+    differ from their severity's. A burn-rate alert stays silent until its long window holds `least_errors` bad events.
     """
 
     page: Alert = Alert()
     ticket: Alert = Alert()
     windows: tuple[BurnWindow, ...] | None = None
     least_errors: int = 0
+    pairs: Mapping[BurnWindow, Alert] = field(default_factory=dict)
+    absent: AbsentAlert = AbsentAlert()
+    budget: BudgetAlerts = BudgetAlerts()
 
     def of(self, severity: Severity) -> Alert:
-        """The alert of a severity."""
+        """The burn-rate alert of a severity."""
         return self.page if severity == "page" else self.ticket
+
+    def of_pair(self, burn: BurnWindow) -> Alert:
+        """The burn-rate alert of a pair of windows."""
+        return self.pairs.get(burn) or self.of(burn.severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +116,17 @@ WORKBOOK_POLICY = (
 )
 
 
+LabelsOn = Literal["info", "series"]
+
+
 @dataclass(frozen=True, slots=True)
 class Slo:
     """One objective of one service. `file` and `line` are where it is defined.
 
     `policy` is in the order of what is left, least first. With `by`, each combination of these labels' values in the metrics has a budget of its own.
     `target_labels` name a scraped target; all but the last name its job. `unusable` says why its figures could not be
-    believed, whatever a source answers.
+    believed, whatever a source answers. Samples arrive up to `delay_ms` late. `recorded_labels` are on every recorded
+    series and on what the rules read of them; with `labels_on` "series" the SLO's `labels` are on each series too.
     """
 
     service: str
@@ -107,6 +146,9 @@ class Slo:
     policy: tuple[PolicyStep, ...] = WORKBOOK_POLICY
     target_labels: tuple[str, ...] = TARGET_LABELS
     unusable: tuple[str, ...] = ()
+    delay_ms: int = 0
+    labels_on: LabelsOn = "info"
+    recorded_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scraping(self) -> Scraping:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 from slo.errors import DurationError
-from slo.reading import Path, Report
+from slo.reading import Fault, Path, Report, read_duration
 from slo.spec.model import Objective
-from slo.window import Window, parse_duration, parse_window
+from slo.window import HOUR, Window, format_duration, parse_duration, parse_window
+
+# Samples that are later than that are no delay, but missing.
+MAX_DELAY_MS = HOUR
 
 
 def parse_objective(text: str) -> Objective:
@@ -54,5 +58,22 @@ def read_scrape_interval(text: str, at: Path, report: Report) -> int | None:
         return None
     if not 1000 <= found <= 5 * 60_000:
         report(at, f"a scrape interval of {text} is out of range; accepted are 1s to 5m", "error")
+        return None
+    return found
+
+
+def read_wait(text: str, at: Path, report: Report) -> int:
+    """A duration in milliseconds that may be none at all, `0s`. Raises Fault once reported."""
+    return 0 if re.fullmatch("0+(ms|s|m|h|d)?", text) else read_duration(text, at, report)
+
+
+def read_delay(text: str, at: Path, report: Report) -> int | None:
+    """How late samples arrive, in milliseconds, or None once its fault is reported."""
+    try:
+        found = read_wait(text, at, report)
+    except Fault:
+        return None
+    if found > MAX_DELAY_MS:
+        report(at, f"a delay of {text} is out of range; accepted are 0s to {format_duration(MAX_DELAY_MS)}", "error")
         return None
     return found

@@ -48,6 +48,6 @@ def parse_single(
     try:
         return shape.model_validate(document.data), report, problems
     except ValidationError as error:
-        for at, message in validation_messages(error, accepted):
+        for at, message in validation_messages(error, document.data, accepted):
             report(at, message, "error")
         raise DefinitionError(problems) from None

@@ -20,6 +20,9 @@ from slo.errors import Problem
 MOST_NODES = 2_000_000
 MOST_BYTES = 64 * 1024 * 1024
 MOST_DEPTH = 50
+_SMALL = 4 * 1024 * 1024  # characters that cannot hold too many values
+
+_SHOWN_STEPS = 16  # of a path in a message
 
 Path = tuple[str | int, ...]
 _LITERALS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
@@ -68,6 +71,8 @@ class Parsed:
 def show_path(path: Path) -> str:
     """`("slos", 0, "sli")` as `slos[0].sli`."""
     text = ""
+    if len(path) > _SHOWN_STEPS:
+        path = (*path[: _SHOWN_STEPS // 2], "…", *path[-_SHOWN_STEPS // 2 :])
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
@@ -82,6 +87,11 @@ def parse(text: str, file: str) -> Parsed:
     with _collector_paused():
         loader = _Loader(text)
         try:
+            if len(text) > _SMALL and _is_too_large(text):
+                parsed.problems.append(
+                    Problem(file, 0, 0, "", f"holds more than {MOST_NODES} values; split it by service")
+                )
+                return parsed
             while loader.check_node():
                 node = loader.get_node()
                 reader = _Reader(file)
@@ -96,6 +106,17 @@ def parse(text: str, file: str) -> Parsed:
         finally:
             loader.dispose()
     return parsed
+
+
+def _is_too_large(text: str) -> bool:
+    """Whether there are too many values in it, which are counted one by one: as nodes they take hundreds of bytes each."""
+    values = (yaml.ScalarEvent, yaml.AliasEvent, yaml.CollectionStartEvent)
+    count = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        count += isinstance(event, values)
+        if count > MOST_NODES:
+            return True
+    return False
 
 
 class _Reader:
@@ -136,7 +157,9 @@ class _Reader:
             elif key.value == "<<" and not key.style:
                 for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     if isinstance(merged, yaml.MappingNode):
-                        for name, item in self.read(merged, path, depth + 1).items():
+                        # Nothing where it was refused: a tag, or a mapping that merges itself and so has no end.
+                        found = self.read(merged, path, depth + 1)
+                        for name, item in found.items() if isinstance(found, dict) else ():
                             data.setdefault(name, item)
                     else:
                         self.fault(merged, path, "`<<` merges mappings only")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +34,32 @@ def index_page(folder: Path, periods: Sequence[str], title: str) -> str:
     states: dict[tuple[str, str], str] = {}
     gaps: dict[str, bool] = {}
     for name in shown:
-        report = json.loads((folder / name / "report.json").read_text(encoding="utf-8"))
-        gaps[name] = bool(report.get("missing"))
-        for slo in report["slos"]:
-            left.setdefault(slo["slo"], {})[name] = slo["error_budget"]["remaining"]
-            states[slo["slo"], name] = slo["state"]
+        found = _figures(folder / name / "report.json")
+        gaps[name] = found is None or found[0]
+        for slo, remaining, state in () if found is None else found[1]:
+            left.setdefault(slo, {})[name] = remaining
+            states[slo, name] = state
     rows = [_row(slo, [values.get(name) for name in shown], [states.get((slo, name), "") for name in shown]) for slo, values in sorted(left.items())]  # fmt: skip
     links = [(name, (folder / name / "index.html").exists(), gaps[name]) for name in shown]
     older = list(periods[: -len(shown)]) if shown else []
     return page_of("archive.html", "backtest.css", title=title, periods=links, rows=rows, older=older)
+
+
+def is_readable(folder: Path, period: str) -> bool:
+    """Whether a period's figures can be read; the index has none of the others."""
+    return _figures(folder / period / "report.json") is not None
+
+
+def _figures(path: Path) -> tuple[bool, list[tuple[str, float | None, str]]] | None:
+    """(whether data is missing, each objective's budget left and state) of a report; None where it is damaged."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        rows = [(slo["slo"], slo["error_budget"]["remaining"], slo["state"]) for slo in report["slos"]]
+        good = all(isinstance(name, str) and isinstance(state, str) for name, _, state in rows)
+        numbers = all(left is None or (isinstance(left, int | float) and abs(left) < math.inf) for _, left, _ in rows)
+        return (bool(report.get("missing")), rows) if good and numbers else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _row(slo: str, left: Sequence[float | None], states: Sequence[str]) -> Row:

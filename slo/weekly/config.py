@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from pydantic import Field
 from slo.errors import ConfigError, DefinitionError
 from slo.fields import Model
 from slo.reading import Report
+from slo.redact import holds_userinfo
 from slo.spec.single import parse_single, read_text
 from slo.spec.yaml import Path as YamlPath
 from slo.weekly.period import Unit
@@ -115,10 +117,15 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
                 "a password is sent over an encrypted connection only; write starttls or tls",
                 "error",
             )
+        _check_email(model.deliver.email, report)
     link = None if model.deliver.webhook is None else model.deliver.webhook.link
-    if link is not None and urlsplit(link).scheme not in ("http", "https"):
-        report(("deliver", "webhook", "link"), f"{link!r} is no http(s) address", "error")
-    if re.match(r"https?://[^/]*@", model.source):
+    if link is not None and (not is_address(link) or holds_userinfo(link)):
+        report(
+            ("deliver", "webhook", "link"),
+            f"{link!r} is no http(s) address that can be shown; write one such as https://slo.example.com/",
+            "error",
+        )
+    if holds_userinfo(model.source):
         report(("source",), "holds a credential; put it into the environment or into source_config", "error")
     if problems:
         raise DefinitionError(problems)
@@ -149,6 +156,67 @@ def secret(name: str, environment: Mapping[str, str]) -> str:
     if not value:
         raise ConfigError(f"the environment variable {name} is not set")
     return value
+
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_USER = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is the name or the IP address of a host, as a name service takes it: in ASCII."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        # The last label of a name has a letter: `1.2.3` is no address, and no name.
+        last = text.rstrip(".").rpartition(".")[2]
+        return len(text) <= 253 and _HOST.fullmatch(text) is not None and not last.isdecimal()
+    return True
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an http(s) address of a host."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(host)
+        and is_host(host or "")
+        and text.isprintable()
+        and " " not in text
+    )
+
+
+def mailbox(text: str) -> tuple[str, str, str] | None:
+    """(name, user, host) of one e-mail address such as `Team <team@example.com>`; the name may be empty. None for other texts."""
+    found = re.fullmatch(r"(?:([^<>\"@,;:\\()\[\]]*)<([^<>]+)>|([^<>\s]+))", text)
+    if found is None or not text.isprintable():
+        return None
+    user, at, host = (found[2] or found[3]).rpartition("@")
+    good = bool(at) and len(user) <= 64 and _USER.fullmatch(user) is not None and is_host(host) and ":" not in host
+    return ((found[1] or "").strip(), user, host.rstrip(".")) if good else None
+
+
+def _check_email(email: EmailModel, report: Report) -> None:
+    """Says at once what a mail server, or the lack of one, would say in the night after next."""
+    at: YamlPath = ("deliver", "email")
+    if not is_host(email.host):
+        name, colon, port = email.host.rpartition(":")
+        mend = (
+            f"write `host: {name}` and `port: {port}`"
+            if colon and is_host(name)
+            else "write one such as smtp.example.com"
+        )
+        report((*at, "host"), f"{email.host!r} is no host name; {mend}", "error")
+    for path, text in ((("from",), email.from_), *((("to", index), text) for index, text in enumerate(email.to))):
+        if mailbox(text) is None:
+            mend = "write one such as team@example.com or Team <team@example.com>, several as a list"
+            report((*at, *path), f"{text!r} is no e-mail address; {mend}", "error")
+    if (email.user_env is None) != (email.password_env is None):
+        report(at, "user_env and password_env belong together; give both, or none", "error")
 
 
 def _no_zone(name: str, report: Report) -> ZoneInfo:

@@ -23,7 +23,7 @@ from slo.budget.groups import expand
 from slo.budget.measure import measure
 from slo.budget.model import State as BudgetState
 from slo.budget.past import with_past
-from slo.errors import ConfigError, SloError, SourceError
+from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
 from slo.report import render_pages, to_csv, to_json, to_markdown
 from slo.report.page import FOLDER
@@ -32,12 +32,13 @@ from slo.source import open as open_source
 from slo.spec.events import read_events
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
-from slo.weekly.archive import index_page
+from slo.weekly.archive import index_page, is_readable
 from slo.weekly.config import Format, WeeklyConfig
 from slo.weekly.deliver import post_webhook, send_email
-from slo.weekly.ledger import STEP_MS, Entry, Ledger
+from slo.weekly.ledger import STEP_MS, Entry, Ledger, fingerprint
+from slo.weekly.message import chat_text, mail_text
 from slo.weekly.nothing import Nothing
-from slo.weekly.period import Period, last_whole
+from slo.weekly.period import Period, last_whole, unit_of
 from slo.weekly.state import Done, State
 from slo.window import Calendar
 
@@ -86,6 +87,10 @@ def run(
             done = state.periods.setdefault(period.name, Done())
             _period(config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms)
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
+        for name in ordered:
+            if not is_readable(config.folder, name):
+                told = f"{config.folder / name / 'report.json'}: is damaged, and left out of the index; remove its period from {place} to have it made again"
+                log("report damaged", {"period": name, "error": told})
         write_text(config.folder / "index.html", index_page(config.folder, ordered, config.title))
         found.pending = len(due(config, state, now_ms))
         code = INCOMPLETE if found.pending else FINE
@@ -109,7 +114,8 @@ def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
     """The periods that are not over with, oldest first: the last whole one, those missed since the last run, at most
     `catch_up` of them. Before the first run nothing was missed."""
     found: list[Period] = []
-    last = max(state.periods, default="")
+    # Of another unit's periods, where `period` was changed, nothing follows: it begins anew with the last whole one.
+    last = max((name for name in state.periods if unit_of(name) == config.unit), default="")
     for back in range(config.catch_up):
         period = last_whole(now_ms, config.unit, config.zone, back)
         known = state.periods.get(period.name)
@@ -143,10 +149,11 @@ def _period(
     now_ms: int,
 ) -> None:
     folder = config.folder / period.name
-    if not done.whole:
-        budgets, problem = _evaluated(config, specs, period, log, wait)
+    if not done.whole or not (folder / NAMES["markdown"]).exists():
+        ledger = None if config.ledger is None else Ledger(config.ledger)
+        budgets, problem = _evaluated(config, specs, period, ledger, log, wait)
         budgets = with_events(budgets, () if config.events is None else read_events(config.events))
-        texts = _texts(config, specs, period, budgets, now_ms, problem)
+        texts = _texts(config, _with_changes(config, specs, budgets, ledger), period, budgets, now_ms, problem)
         write_pages(folder, texts)
         found.reports += 1
         done.whole = problem is None
@@ -165,11 +172,11 @@ def _period(
             if name == "email":
                 assert config.email is not None
                 subject = f"{config.title}: {period.name}"
-                send_email(config.email, config.port, subject, text, _attached(folder), environment)
+                send_email(config.email, config.port, subject, mail_text(text), _attached(folder), environment)
             else:
                 assert config.webhook is not None
-                link = "" if config.webhook.link is None else f"\n{config.webhook.link.rstrip('/')}/{period.name}/"
-                post_webhook(config.webhook, _short(text) + link, environment)
+                link = "" if config.webhook.link is None else f"{config.webhook.link.rstrip('/')}/{period.name}/"
+                post_webhook(config.webhook, *chat_text(text, link), environment)
         except SloError as error:
             found.failed[name] = found.failed.get(name, 0) + 1
             log("delivery failed", {"period": period.name, "to": name, "error": str(error)})
@@ -180,10 +187,14 @@ def _period(
 
 
 def _evaluated(
-    config: WeeklyConfig, specs: Specs, period: Period, log: Log, wait: Callable[[float], None]
+    config: WeeklyConfig,
+    specs: Specs,
+    period: Period,
+    ledger: Ledger | None,
+    log: Log,
+    wait: Callable[[float], None],
 ) -> tuple[list[Budget], str | None]:
     """The budgets at the period's end; what the source does not answer has no data, and the problem is told."""
-    ledger = None if config.ledger is None else Ledger(config.ledger)
     problem = ""
     source: Source | None = None
     for attempt in range(config.retries + 1):
@@ -192,7 +203,8 @@ def _evaluated(
         try:
             source = open_source(config.source, config=config.source_config)
             if ledger is not None:
-                ledger.write(period, _entries(specs.values(), source, period))
+                entries, slis = _entries(specs.values(), source, period)
+                ledger.write(period, entries, slis)
             return _budgets(specs.values(), source, period, ledger), None
         except SourceError as error:
             problem = str(error)
@@ -202,7 +214,8 @@ def _evaluated(
 
 def _budgets(slos: Iterable[Slo], source: Source, period: Period, ledger: Ledger | None) -> list[Budget]:
     """All that a report tells of some SLOs. Raises SourceError."""
-    known = _known(ledger)
+    slos = list(slos)
+    known = _known(ledger, slos)
     budgets = evaluate_all(slos, source, period.end_ms, known=known)
     return with_breakdown(with_past(budgets, source, period.end_ms - period.start_ms, known), source)
 
@@ -222,35 +235,39 @@ def _one_by_one(
     """
     budgets: list[Budget] = []
     entries: dict[str, Entry] = {} if ledger is None else ledger.of_period(period)
+    slis: dict[str, str] = {} if ledger is None else ledger.slis_of(period)
     failed: list[str] = []
     in_a_row = 0
     for slo in specs.values():
         if source is not None and in_a_row < _DOWN_AFTER:
             try:
                 if ledger is not None:
-                    entries |= _entries([slo], source, period)
+                    own, texts = _entries([slo], source, period)
+                    entries |= own
+                    slis |= texts
                 budgets += _budgets([slo], source, period, ledger)
                 in_a_row = 0
                 continue
             except SourceError as error:
-                problem = str(error)
+                problem = str(error).removeprefix(f"{slo.id}: ")  # which is named beside it
                 in_a_row += 1
                 log("objective failed", {"period": period.name, "slo": slo.id, "error": problem})
         failed.append(slo.id)
-        nothing = Nothing(config.source.rpartition("@")[2], f"missing data: {problem}")
+        nothing = Nothing(config.source, f"missing data: {problem}")
         budgets += _budgets([slo], nothing, period, ledger)
     if ledger is not None and len(failed) < len(specs):
-        ledger.write(period, entries)
+        ledger.write(period, entries, slis)
     if len(failed) == len(specs):
         return budgets, problem
     named = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
     return budgets, f"{len(failed)} of {len(specs)} objectives ({named}): {problem}" if failed else problem
 
 
-def _entries(slos: Iterable[Slo], source: Source, period: Period) -> dict[str, Entry]:
-    """Each SLO's events in the period, in steps of 5 m. Raises SourceError."""
+def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Each SLO's events in the period, in steps of 5 m, and its SLI's fingerprint. Raises SourceError."""
     grid = Grid(period.end_ms, STEP_MS, (period.end_ms - period.start_ms) // STEP_MS)
-    found = {}
+    found: dict[str, Entry] = {}
+    slis: dict[str, str] = {}
     for slo in slos:
         for part in expand(slo, source, period.end_ms)[0]:
             measured = measure(part, source, grid)
@@ -259,17 +276,37 @@ def _entries(slos: Iterable[Slo], source: Source, period: Period) -> dict[str, E
             counts = measured.counts
             held = (counts.total > 0) & ~np.isnan(counts.errors)
             found[part.id] = Entry(grid.ends[held], counts.errors[held], counts.total[held])
-    return found
+            slis[part.id] = fingerprint(slo.sli)
+    return found, slis
 
 
-def _known(ledger: Ledger | None) -> Callable[[str, Grid], tuple[Any, Any]] | None:
+def _with_changes(config: WeeklyConfig, specs: Specs, budgets: Sequence[Budget], ledger: Ledger | None) -> Specs:
+    """The definitions with warnings of what the ledger has of others: of an SLI that was changed, of SLOs that are gone."""
+    if ledger is None:
+        return specs
+    warnings = list(specs.warnings)
+    for name, periods in sorted(ledger.changed.items()):
+        text = f"{name}: its SLI was another one in {', '.join(periods)}; what was counted then is left out"
+        warnings.append(Problem(str(config.ledger), 0, 0, "", text, "warning"))
+    return Specs(specs.services, warnings)
+
+
+def _known(ledger: Ledger | None, slos: Iterable[Slo]) -> Callable[[str, Grid], tuple[Any, Any]] | None:
     if ledger is None:
         return None
+
+    slis = {slo.id: fingerprint(slo.sli) for slo in slos}
+
+    def sli_of(name: str) -> str:
+        # Of an SLO with `by` there is one for each value: `service/name.value`.
+        while name not in slis and "." in name:
+            name = name.rpartition(".")[0]
+        return slis.get(name, "")
 
     def known(slo: str, grid: Grid) -> tuple[Any, Any]:
         errors, total = np.full(grid.steps, np.nan), np.full(grid.steps, np.nan)
         if grid.step_ms == STEP_MS and not grid.end_ms % STEP_MS:
-            entry = ledger.entry(slo, grid.start_ms, grid.end_ms)
+            entry = ledger.entry(slo, grid.start_ms, grid.end_ms, sli_of(slo))
             index = (entry.ends - grid.start_ms) // STEP_MS - 1
             errors[index], total[index] = entry.errors, entry.total
         return errors, total
@@ -310,16 +347,10 @@ def _attached(folder: Path) -> tuple[str, bytes] | None:
     return "error-budgets.zip", packed.getvalue()
 
 
-def _short(markdown: str) -> str:
-    """The summary without its table, which chats do not draw."""
-    lines = [line for line in markdown.splitlines() if not line.startswith("|")]
-    return "\n".join(lines).replace("\n\n\n", "\n\n").replace("**", "*").replace("## ", "").strip()
-
-
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """One run at a time; the lock goes with the process, however it ends. Raises ConfigError."""
-    with path.open("w") as file:
+    with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

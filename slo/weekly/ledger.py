@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from slo.errors import ConfigError
 from slo.files import replaced
+from slo.promql.ast import Node
+from slo.source import parquet
 from slo.weekly.period import Period
 
 VERSION = 1
@@ -42,13 +44,17 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._read: dict[Path, dict[str, Entry]] = {}
+        self._slis: dict[Path, dict[str, str]] = {}
+        # SLOs of which something was left out, with the names of the periods.
+        self.changed: dict[str, dict[str, None]] = {}
 
     def path(self, period: Period) -> Path:
         """The file of a period."""
         return self.folder / f"{period.name}.parquet"
 
-    def write(self, period: Period, entries: Mapping[str, Entry]) -> None:
-        """The period's events; the file appears whole or not at all. Raises OSError."""
+    def write(self, period: Period, entries: Mapping[str, Entry], slis: Mapping[str, str] | None = None) -> None:
+        """The period's events, and the fingerprints of the SLI definitions that counted them, by SLO; the file appears whole or
+        not at all. Raises OSError."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -63,19 +69,37 @@ class Ledger:
         )
         head = {"version": VERSION, "period": period.name, "start_ms": period.start_ms, "end_ms": period.end_ms}
         head["sha256"] = _digest(table)
+        head["slis"] = {name: text for name, text in (slis or {}).items() if name in entries}
         table = table.replace_schema_metadata({_KEY: json.dumps(head, sort_keys=True).encode()})
         with replaced(self.path(period)) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+            parquet.seal(temporary)
         self._read.pop(self.path(period), None)
 
     def of_period(self, period: Period) -> dict[str, Entry]:
         """What a period's own file holds; nothing where there is none. Raises ConfigError for a damaged file."""
         return dict(self._file(self.path(period))) if self.path(period).exists() else {}
 
-    def entry(self, slo: str, start_ms: int, end_ms: int) -> Entry:
-        """An SLO's steps that end in (start_ms, end_ms], of all periods. Raises ConfigError for a damaged file."""
-        parts = [self._file(path).get(slo) for path in sorted(self.folder.glob("*.parquet"))]
-        found = [part for part in parts if part is not None]
+    def slis_of(self, period: Period) -> dict[str, str]:
+        """The fingerprints of the SLIs in a period's own file, by SLO. Raises ConfigError for a damaged file."""
+        return dict(self._slis[self.path(period)]) if self.of_period(period) else {}
+
+    def entry(self, slo: str, start_ms: int, end_ms: int, sli: str = "") -> Entry:
+        """An SLO's steps that end in (start_ms, end_ms], of all periods. Raises ConfigError for a damaged file.
+
+        With `sli`, its definition's fingerprint, those that another definition counted are left out, and named in `changed`.
+        """
+        found = []
+        for path in sorted(self.folder.glob("*.parquet")):
+            part = self._file(path).get(slo)
+            if part is None:
+                continue
+            then = self._slis[path].get(slo, sli)  # a file of an earlier version says nothing
+            if sli and then != sli:
+                if ((part.ends > start_ms) & (part.ends <= end_ms)).any():
+                    self.changed.setdefault(slo, {})[path.stem] = None
+                continue
+            found.append(part)
         if not found:
             return Entry(np.empty(0, np.int64), np.empty(0), np.empty(0))
         ends = np.concatenate([part.ends for part in found])
@@ -88,33 +112,57 @@ class Ledger:
 
     def _file(self, path: Path) -> dict[str, Entry]:
         if path not in self._read:
-            self._read[path] = _read(path)
+            self._read[path], self._slis[path] = _read(path)
         return self._read[path]
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def fingerprint(sli: object) -> str:
+    """What tells one SLI definition from another: its kind, and every field as text."""
+    return hashlib.sha256(_text(sli).encode()).hexdigest()[:16]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Node):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return f"{type(value).__name__}({', '.join(f'{one.name}={_text(getattr(value, one.name))}' for one in fields(value))})"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_text, value))}]"
+    return str(value)
+
+
+def _read(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     mend = "move it away and run the job again: the period is counted anew while the server still has it"
     try:
+        if not parquet.whole(path):
+            raise ValueError
         table = pq.read_table(path)
         head: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ConfigError(f"{path}: no ledger file, or damaged ({type(error).__name__}); {mend}") from None
-    if head.get("version") != VERSION:
-        raise ConfigError(f"{path}: of ledger version {head.get('version')}; this package reads {VERSION}")
-    if head.get("sha256") != _digest(table):
-        raise ConfigError(f"{path}: its rows are not those that were written; {mend}")
-    names = table.column("slo").to_pylist()
-    columns = [table.column(name).to_numpy() for name in ("end_ms", "errors", "total")]
+    version = head.get("version") if isinstance(head, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise ConfigError(
+            f"{path}: of a later ledger version ({version}, this one reads {VERSION}); update this package"
+        )
+    try:
+        if version != VERSION or head.get("sha256") != _digest(table):
+            raise ConfigError(f"{path}: its rows are not those that were written; {mend}")
+        names = table.column("slo").to_pylist()
+        columns = [table.column(name).to_numpy() for name in ("end_ms", "errors", "total")]
+        slis = {str(name): str(text) for name, text in dict(head.get("slis") or {}).items()}
+    except (KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+        raise ConfigError(f"{path}: is no ledger of this package ({type(error).__name__}); {mend}") from None
     found: dict[str, Entry] = {}
     start = 0
     for index in range(1, len(names) + 1):
         if index == len(names) or names[index] != names[start]:
             found[names[start]] = Entry(*(column[start:index] for column in columns))
             start = index
-    return found
+    return found, slis
 
 
 def _digest(table: Any) -> str:

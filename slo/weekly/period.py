@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -39,6 +40,14 @@ def last_whole(at_ms: int, unit: Unit, zone: ZoneInfo, back: int = 0) -> Period:
     first, after = window.days(end_ms)
     last = after - timedelta(days=1)
     return Period(_name(first, unit), midnight(first, zone.key), end_ms, f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
+
+
+_NAMES: dict[Unit, str] = {"week": r"\d{4}-W\d\d", "month": r"\d{4}-\d\d", "quarter": r"\d{4}-Q[1-4]"}
+
+
+def unit_of(name: str) -> Unit | None:
+    """Of which unit the period of a name is; None where it is no period's."""
+    return next((unit for unit, pattern in _NAMES.items() if re.fullmatch(pattern, name, re.ASCII)), None)
 
 
 def _name(first: date, unit: Unit) -> str:

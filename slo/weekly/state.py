@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slo.errors import ConfigError
 from slo.files import write_text
+from slo.weekly.period import unit_of
 
 VERSION = 1
 
@@ -30,21 +31,35 @@ class State:
     @classmethod
     def read(cls, path: Path) -> State:
         """An empty state where there is no file. Raises ConfigError where it is damaged."""
+        mend = "move it away, and the job makes the last period's report again (and delivers it again)"
         try:
-            text = path.read_text(encoding="utf-8")
+            content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls()
-        try:
-            content = json.loads(text)
-            if content["version"] != VERSION:
-                raise ValueError("version")
-            return cls({name: Done(**done) for name, done in content["periods"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, RecursionError):
+            raise ConfigError(f"{path}: is damaged: it is not JSON, or ends early; {mend}") from None
+        version = content.get("version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > VERSION:
             raise ConfigError(
-                f"{path}: is damaged; remove it, and the job makes the last period's report again"
-            ) from None
+                f"{path}: was written by a later version (format {version}, this one reads {VERSION}); update this package"
+            )
+        try:
+            if version != VERSION:
+                raise ValueError("version")
+            return cls({name: _done(name, done) for name, done in content["periods"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path}: is damaged ({error}); {mend}") from None
 
     def write(self, path: Path) -> None:
         """Whole or not at all."""
         periods = {name: asdict(done) for name, done in sorted(self.periods.items())}
         write_text(path, json.dumps({"version": VERSION, "periods": periods}, indent=1) + "\n")
+
+
+def _done(name: str, content: dict[str, object]) -> Done:
+    """Raises ValueError, TypeError where it is of another shape."""
+    done = Done(**content)  # type: ignore[arg-type]
+    texts = [*done.delivered, *done.told]
+    if type(done.whole) is not bool or not all(isinstance(text, str) for text in texts) or unit_of(name) is None:
+        raise ValueError(f"period {name!r}")
+    return done

@@ -8,6 +8,7 @@ import pytest
 
 from slo.backtest import run
 from tests.backtest.history import HOUR, START, definition, record
+from tests.rules.scenario import apart
 
 # 99.9 % over 30 d, constant traffic: seconds until the page fires and until it resets, from a simulation by the second.
 # A page is of 1h and 5m (14.4) or of 6h and 30m (6).
@@ -27,7 +28,7 @@ LATEST = 60 + 60 + 30 + 30
 @pytest.mark.parametrize(("window", "ratio"), PAGES)
 def test_pages_fire_and_reset_when_the_workbook_says(tmp_path: Path, window: str, ratio: float) -> None:
     minutes = 120.0 if ratio < 0.1 else 40.0
-    result = run(definition(tmp_path), record(tmp_path, 24, [(10, minutes, ratio)]), start=START + 8 * HOUR)
+    result = run(apart(definition(tmp_path)), record(tmp_path, 24, [(10, minutes, ratio)]), start=START + 8 * HOUR)
     detect, reset = PAGES[window, ratio]
     [fired] = [
         one
@@ -40,7 +41,7 @@ def test_pages_fire_and_reset_when_the_workbook_says(tmp_path: Path, window: str
 
 
 def test_tickets_too_from_five_minutes_tiles(tmp_path: Path) -> None:
-    result = run(definition(tmp_path), record(tmp_path, 24 * 5, [(80, 40, 0.15)]))
+    result = run(apart(definition(tmp_path)), record(tmp_path, 24 * 5, [(80, 40, 0.15)]))
     firing = {
         dict(one.labels)["window"]: one
         for one in result.policies[0].outcomes["shop/availability"].intervals
@@ -57,7 +58,7 @@ def test_the_share_spent_at_detection_is_what_the_window_stands_for(tmp_path: Pa
     result = run(definition(tmp_path), record(tmp_path, 72, [(60, 50, 0.02)]))
     [one] = result.policies[0].outcomes["shop/availability"].caught
     assert one.incident.origin == "found"
-    assert one.alert == "ErrorBudgetBurn 1h" and one.severity == "page"
+    assert one.alert == "ErrorBudgetBurn 1h, 6h" and one.severity == "page"
     assert one.spent == pytest.approx(0.02, rel=0.08)
     # 50 minutes of 2 % errors are 1,000 minutes of a budget of 0.1 %, of 43,200 minutes.
     assert one.incident.budget_share == pytest.approx(1000 / 43_200, rel=1e-9)

@@ -48,11 +48,19 @@ assert all(budget.total > 0 for budget in budgets)
 """,
     "compile": """
 import sys, time
-from slo.rules import compile_specs, to_yaml
 from slo.spec.load import load
+try:
+    from slo.rules import rule_texts
+    from slo.rules.texts import joined
+except ImportError:  # as it was before
+    rule_texts = None
+    from slo.rules import compile_specs, to_yaml
 start = time.process_time()
 specs = load(sys.argv[1] + "/many")
-text = to_yaml(compile_specs(specs)[0], [service.file for service in specs.services])
+if rule_texts is None:
+    text = to_yaml(compile_specs(specs)[0], [service.file for service in specs.services])
+else:
+    text = joined(rule_texts(specs)[0])[0]
 print(time.process_time() - start)
 print(text.count("- record:") + text.count("- alert:"), "rules,", len(text) // 1_000_000, "MB", file=sys.stderr)
 """,

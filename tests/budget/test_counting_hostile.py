@@ -188,7 +188,25 @@ def test_a_label_set_without_the_bound_is_not_slow(other: dict[str, float]) -> N
     rows = histogram("/a", {"0.25": 0.9, "+Inf": 1.0}) + histogram("/b", other)
     errors, total, found = count(rows, LATENCY)
     assert (errors, total) == OF_A
-    assert [(note.code, "path=/b" in note.text) for note in found.notes] == [("bound-missing", True)]
+    assert [(note.code, "path=/b" in note.text, "path=/a" in note.text) for note in found.notes] == [
+        ("bound-missing", True, False)
+    ]
+
+
+@pytest.mark.parametrize(("many", "said"), [(3, "path=/3"), (4, "path=/3 and 1 more"), (5, "path=/3 and 2 more")])
+def test_three_label_sets_without_the_bound_are_named(many: int, said: str) -> None:
+    rows = histogram("/a", {"0.25": 0.9, "+Inf": 1.0})
+    for path in range(1, many + 1):
+        rows += histogram(f"/{path}", {"+Inf": 1.0})
+    [note] = count(rows, LATENCY)[2].notes
+    assert note.text.endswith(said)
+
+
+@pytest.mark.parametrize(("scrapes_late", "codes"), [(0, []), (3, []), (4, ["bound-missing"])])
+def test_a_bucket_that_is_missing_for_a_few_scrapes_needs_no_note(scrapes_late: int, codes: list[str]) -> None:
+    late = histogram("/a", {"0.25": 0.9, "+Inf": 1.0}, {"0.25": scrapes_late * SCRAPE})
+    _, _, found = count(late, LATENCY)
+    assert [note.code for note in found.notes] == codes
 
 
 def test_a_bound_that_comes_later_makes_nothing_slow_before() -> None:

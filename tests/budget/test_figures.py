@@ -18,11 +18,11 @@ from slo.budget.export import as_data
 from slo.budget.groups import expand
 from slo.budget.model import Budget, Burn, Downtime, Incident, State, moment
 from slo.budget.notes import data_begins, gap_note, gaps_within, retention_note
-from slo.budget.past import _joined, beside, older_grid, with_past
+from slo.budget.past import _joined, _until, beside, older_grid, with_past
 from slo.budget.policy import follows
 from slo.budget.possible import impossible, impossible_steps, possible, ratio_of
 from slo.errors import SourceError
-from slo.promql.ast import Matcher, VectorSelector
+from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli import stepwise
 from slo.sli.base import Measured, Note
@@ -30,6 +30,7 @@ from slo.sli.counts import Counts, Gap, Grid, Part, Seen
 from slo.sli.freshness import Freshness
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
+from slo.source import Matrix
 from slo.spec.model import Objective, Slo
 from slo.spec.split import MOST
 from slo.window import DAY, HOUR, MINUTE, BurnWindow, Calendar, Rolling, parse_window
@@ -390,6 +391,23 @@ def by_route(window: str = "24h") -> Slo:
     return replace(slo, sli=Ratio(TOTAL, ERRORS, "errors"), by=("route",), scrape_interval_ms=60_000)
 
 
+def test_a_server_is_asked_at_a_few_hundred_moments_which_values_there_are() -> None:
+    asked: list[int] = []
+
+    class Counting(Server):
+        def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+            asked.append((end_ms - start_ms) // step_ms + 1)
+            return super().query_range(expr, start_ms, end_ms, step_ms)
+
+    assert expand(by_route("1w"), routes(Counting), END)[1] == 2
+    assert len(asked) == 1 and 250 <= asked[0] <= 310
+
+
+def test_a_window_of_one_step_has_a_forecast_by_it() -> None:
+    one = budget([1.0], [100.0]).forecast
+    assert one is not None and one.pace_ms == STEP
+
+
 @pytest.mark.parametrize("kind", [Memory, Server])
 def test_a_budget_for_each_value_that_is_there(kind: type[Memory]) -> None:
     found, count = expand(by_route(), routes(kind), END)
@@ -567,9 +585,11 @@ def test_a_window_of_which_nothing_is_there_has_no_figures() -> None:
 def test_a_gap_over_the_seam_is_one_gap() -> None:
     """Ten steps and ten steps: the older ones lack 0 to 2 and 7 to 10, the newer ones 10 to 11 and 15 to 16."""
 
-    def made(end_ms: int, *gaps: tuple[int, int]) -> Measured:
+    def made(end_ms: int, *gaps: tuple[int, int], series: int = 1) -> Measured:
         start = END - 20 * STEP
-        seen = Seen(1, gaps=tuple(Gap(start + low * STEP, start + high * STEP) for low, high in gaps), interval_ms=1.0)
+        seen = Seen(
+            series, gaps=tuple(Gap(start + low * STEP, start + high * STEP) for low, high in gaps), interval_ms=1.0
+        )
         return Measured(Counts(Grid(end_ms, STEP, 10), np.arange(10.0), np.arange(10.0) + 10, seen))
 
     whole = _joined(made(END - 10 * STEP, (0, 2), (7, 10)), made(END, (10, 11), (15, 16))).counts
@@ -582,6 +602,24 @@ def test_a_gap_over_the_seam_is_one_gap() -> None:
     assert whole.errors.tolist() == [*range(10), *range(10)] and whole.total[-1] == 19
     apart = _joined(made(END - 10 * STEP, (0, 2)), made(END, (15, 16))).counts.seen.gaps
     assert len(apart) == 2
+    for older, newer in ((3, 1), (1, 3)):
+        both = _joined(made(END - 10 * STEP, series=older), made(END, series=newer)).counts
+        assert both.seen.series == 3
+
+
+@pytest.mark.parametrize(("has_data", "gap", "there"), [(True, 0, True), (True, 10, False), (False, 0, False)])
+def test_the_past_has_data_where_there_was_some(has_data: bool, gap: int, there: bool) -> None:
+    """Of ten steps the first five; `gap` steps from the start on were not scraped."""
+    start = END - 10 * STEP
+    seen = Seen(1, gaps=(Gap(start, start + gap * STEP),) if gap else ())
+    whole = Measured(Counts(Grid(END, STEP, 10), np.zeros(10), np.ones(10), seen), has_data=has_data)
+    assert _until(whole, start, END - 5 * STEP).has_data == there
+
+
+def test_a_budget_has_no_buckets_unless_it_is_given_some() -> None:
+    one = budget([1.0], [100.0])
+    bare = Budget(one.slo, one.start, one.end, one.period_end, 1.0, 100.0, 1.0, one.counts)
+    assert (bare.bounds.shape, bare.bucket_counts.shape) == ((0,), (0, 0))
 
 
 @pytest.mark.parametrize(("wrong", "state"), [(2, State.HEALTHY), (3, State.INVALID)])
@@ -614,7 +652,7 @@ def test_without_traffic_nothing_of_the_budget_is_known_at_any_time() -> None:
 
 
 def test_an_sli_without_latencies_has_an_empty_table_of_them() -> None:
-    table = budget([0.0], [1.0]).percentiles
+    table = budget([0.0, 0.0], [1.0, 1.0]).percentiles
     assert table.empty and list(table.columns) == ["p50", "p90", "p95", "p99"]
 
 

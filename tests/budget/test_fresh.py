@@ -223,6 +223,11 @@ def test_the_pace_is_that_of_the_time_since() -> None:
     assert one.state is State.HEALTHY
 
 
+def test_of_a_minute_of_data_the_pace_is_that_of_its_step() -> None:
+    one = fresh(2 * MINUTE, bad=0.5)
+    assert one.forecast is not None and one.forecast.pace_ms == STEP
+
+
 def shop(name: str, window: str, age_ms: int, **more: Any) -> Budget:
     return fresh(age_ms, replace(ratio_slo("99", window), name=name), **more)
 
@@ -230,6 +235,8 @@ def shop(name: str, window: str, age_ms: int, **more: Any) -> Budget:
 def test_many_that_began_together_are_told_once() -> None:
     budgets = [shop(f"slo-{number}", "30d", HOUR + number * 20_000) for number in range(11)]
     assert list(map(str, said_once(budgets))) == ["all 11 SLOs: data begins 19 Nov 22:56 UTC (0.14% of the window)"]
+    for apart, notes in ((5 * MINUTE, 1), (6 * MINUTE, 2)):
+        assert len(said_once([shop("a", "30d", HOUR), shop("b", "30d", HOUR + apart)])) == notes
     mixed = [shop("a", "30d", HOUR), shop("b", "1w", HOUR), shop("c", "30d", 6 * HOUR), budget((), ratio_slo("99"))]
     assert list(map(str, said_once(mixed))) == [
         "s/a, s/b: data begins 19 Nov 23:00 UTC (0.13% of 30d, 0.59% of 7d)",
@@ -250,6 +257,8 @@ def test_other_notes_stay_with_their_slo_until_many_have_them() -> None:
     note = Note("no-data", "no data")
     two = [replace(one, notes=(note,)) for one in gone[:2]]
     assert list(map(str, said_once(two))) == ["s/a: no data", "s/b: no data"]
+    three = [replace(one, notes=(note,)) for one in gone[:3]]
+    assert list(map(str, said_once(three))) == ["all 3 SLOs: no data"]
     four = [
         replace(one, notes=(Note("x", "own"), note)) if one is gone[1] else replace(one, notes=(note,)) for one in gone
     ]

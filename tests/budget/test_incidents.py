@@ -262,6 +262,25 @@ def test_a_single_error_among_few_is_no_incident_unless_it_takes_a_tenth_of_the_
     assert len(found(errors, total, 0.001)) == 3  # 8.6 are allowed
     errors[7001:7003] = 1
     assert spans(found(errors, total, 0.01)) == [(7000, 7003)]
+    single = np.zeros(1000)
+    single[400] = 1
+    assert spans(found(single, np.full(1000, 1.0), 0.01)) == [(400, 401)]  # 10 are allowed: it takes a tenth
+    assert not found(single, np.full(1000, 1.0), 0.011)
+
+
+def test_an_incident_does_not_begin_where_it_has_burned_too_slowly_up_to_its_burst() -> None:
+    """One bad step, ten without errors, and the burst: over the first eleven less than twice the budget's pace."""
+    total, errors = np.full(8640, 100.0), np.zeros(8640)
+    errors[100], errors[111:131] = 5, 50
+    assert spans(found(errors, total, 0.01)) == [(111, 131)]
+    errors[100] = 22  # just the pace
+    assert spans(found(errors, total, 0.01)) == [(100, 131)]
+
+
+def test_without_events_or_budget_there_are_no_incidents() -> None:
+    nothing, some = np.zeros(100), np.full(100, 5.0)
+    assert find_incidents(nothing, nothing, 0.01, 5.0, STEP) == ()
+    assert find_incidents(some, some, 0.01, 0.0, STEP) == ()
 
 
 def test_a_bound_that_nothing_can_reach_is_a_full_outage() -> None:

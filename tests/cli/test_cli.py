@@ -54,7 +54,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-COMMANDS = ["check", "rules", "status", "report", "record", "simulate", "backtest", "weekly", "schema"]
+COMMANDS = [
+    "init", "explain", "check", "rules", "status", "report", "record", "simulate", "backtest", "weekly", "schema",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -94,6 +96,14 @@ def test_every_command_has_a_page_in_the_docs() -> None:
         ("rules", "shop.yaml", "--tests", "t.yml"),
         ("rules", "shop.yaml", "--format", "operator", "--label", "x"),
         ("rules", "shop.yaml", "--format", "word", "-o", "out"),
+        ("init", "ratios"),
+        ("init", "-o", "shop.yaml"),
+        ("init", "-s", "nowhere.parquet"),
+        ("explain", "ratios"),
+        ("explain", "shop.yaml", "--slo", "nothing"),
+        ("status", "shop.yaml", "-s", "r.parquet", "--service", "shp"),
+        ("status", "shop.yaml", "-s", "r.parquet", "--state", "fine"),
+        ("status", "shop.yaml", "-s", "r.parquet", "--label", "tier"),
         ("nonsense",),
         ("status", "shop.yaml", "--no-such-flag"),
     ],

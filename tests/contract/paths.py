@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from slo.budget.evaluate import why_invalid
 from slo.budget.measure import measure
+from slo.promql.ast import MatrixSelector, VectorSelector
 from slo.sli.counts import Grid
 from slo.sli.notes import counting_notes
+from slo.sli.tile import Tile
 from slo.source import Source
 from slo.spec.load import loads
 from slo.spec.model import Slo
+from slo.window import tile_length
 from tests.contract.fleet import Floats
+from tests.contract.fleet import Grid as FleetGrid
 from tests.contract.histories import History
 from tests.memory import Memory, Server
 
@@ -56,3 +62,26 @@ def count_by_samples(history: History) -> Counted:
 def count_by_engine(history: History) -> Counted:
     """Evaluation step by step on the embedded engine, as a server does it where there are many series."""
     return count(history, Server(history.samples, history.grid.end_ms))
+
+
+def count_by_rules(history: History, source: Source | None = None, shift_ms: int = 0) -> Counted:
+    """What the tiles that the rules record add up to, each minute evaluated as a server does it."""
+    slo, grid = slo_of(history), history.grid
+    asked = source or Server(history.samples, grid.end_ms)
+    tile = Tile(tile_length(slo.scrape_interval_ms), slo.scrape_interval_ms, scrape_ms=slo.scrape_interval_ms)
+    kept, *_ = slo.sli.recorded(tile, lambda what, range_ms: MatrixSelector(VectorSelector(f"no_{what}"), range_ms))
+    tiles = grid.steps * grid.step_ms // tile.length_ms
+    first = grid.start_ms + tile.length_ms + tile.lag_ms + shift_ms
+    answer = asked.query_range(kept.expr, first, first + (tiles - 1) * tile.length_ms, tile.length_ms)
+    found = {labels.get("event", ""): np.asarray(values) for labels, values in answer.series}
+    nothing = np.full(tiles, np.nan)
+    events = {event: _by_step(found.get(event, nothing), grid) for event in ("all", "good", "bad")}
+    total = events["all"] if slo.sli.kept_events[0] == "all" else events["good"] + events["bad"]
+    errors = events["bad"] if "bad" in slo.sli.kept_events else total - events["good"]
+    state = "counted" if "all" in found or "bad" in found else "no data"
+    return Counted(errors, total, state, frozenset())
+
+
+def _by_step(values: Floats, grid: FleetGrid) -> Floats:
+    found: Floats = np.nan_to_num(values).reshape(grid.steps, -1).sum(axis=1)
+    return found

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from slo.budget.measure import measure
+from slo.promql.ast import MatrixSelector, VectorSelector
+from slo.promql.samples import Samples
 from slo.sli.base import Measured
 from slo.sli.counts import Grid
+from slo.sli.tile import Tile
 from slo.spec.load import loads
-from tests.contract.fleet import DAY, END, HOUR
+from slo.window import MINUTE
+from tests.contract.fleet import DAY, END, HOUR, Floats
 from tests.contract.second import COLD_MS, HOLE, Second, load, make
 from tests.memory import Memory
 
@@ -97,3 +103,45 @@ def test_evaluation_counts_the_first_values_of_new_pods(second: Second, measured
     assert seen.born_events + seen.doubt_events >= second.first_total
     assert seen.doubt_events < 0.01 * second.first_total
     assert seen.several_writers == ()
+
+
+@pytest.fixture(scope="module")
+def by_rules(second: Second) -> tuple[Floats, Floats]:
+    """(errors, events) per hour that the rules' tiles count, each minute for itself."""
+    (slo,) = loads(second.definition, "second.yaml", [])[0].slos
+    tile = Tile(MINUTE, slo.scrape_interval_ms, target=slo.target_labels, scrape_ms=slo.scrape_interval_ms)
+    (kept,) = slo.sli.recorded(tile, lambda what, range_ms: MatrixSelector(VectorSelector(what), range_ms))
+    assert slo.sli.kept_events == ("good", "bad")
+    counts: dict[str, list[Floats]] = {"good": [], "bad": []}
+    for start in range(second.grid.start_ms, END, 6 * HOUR):
+        end = start + 6 * HOUR
+        near = (one for one in second.samples.series if one.times[-1] > start - 3 * HOUR and one.times[0] <= end)
+        asked = Memory(Samples(list(near)), end + MINUTE)
+        answer = asked.query_range(kept.expr, start + MINUTE + tile.lag_ms, end + tile.lag_ms, MINUTE)
+        found = {labels["event"]: np.nan_to_num(values) for labels, values in answer.series}
+        for event, hours in counts.items():
+            hours.append(found.get(event, np.zeros(360)).reshape(6, 60).sum(axis=1))
+    good, bad = (np.concatenate(hours) for hours in counts.values())
+    return bad, good + bad
+
+
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
+def test_the_rules_consume_the_budget_that_scrapes_reveal(second: Second, by_rules: tuple[Floats, Floats]) -> None:
+    errors, events = by_rules
+    assert abs(second.spent(float(errors.sum()), float(events.sum())) - second.revealed) < 0.2
+
+
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
+@pytest.mark.parametrize("hours", [1, 6, 72])
+def test_the_rules_burn_rates_are_those_of_the_scrapes(
+    second: Second, by_rules: tuple[Floats, Floats], hours: int
+) -> None:
+    errors, events = (np.convolve(counts, np.ones(hours), "valid") for counts in by_rules)
+    right = (np.convolve(counts, np.ones(hours), "valid") for counts in (second.revealed_errors, second.revealed_total))
+    true_errors, true_events = right
+    assert errors.max() / events[errors.argmax()] == pytest.approx(
+        true_errors.max() / true_events[true_errors.argmax()], rel=0.02
+    )
+    burning = true_errors > 0.0005 * true_events
+    ratio = errors[burning] / events[burning]
+    assert ratio == pytest.approx(true_errors[burning] / true_events[burning], rel=0.02)

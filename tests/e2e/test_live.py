@@ -141,7 +141,7 @@ def test_the_rules_evaluate_without_a_complaint_and_carry_values(live: Live) -> 
 def test_the_recorded_tiles_hold_what_has_happened_so_far(live: Live) -> None:
     """The newest minute and a half is not in a tile yet, nor what came before the rules had seen the target."""
     now = time.time()
-    [row] = live.server.query('sum_over_time(slo:errors:increase1m{slo="api-availability"}[30m])', now)
+    [row] = live.server.query('sum_over_time(slo:events:increase1m{slo="api-availability",event="bad"}[30m])', now)
     assert 0.2 * live.failed < float(row["value"][1]) <= live.failed
     [row] = live.server.query('slo:sli_error:ratio_rate5m{slo="api-availability"}', now)
     assert 0 < float(row["value"][1]) < 0.06

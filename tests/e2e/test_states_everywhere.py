@@ -89,7 +89,8 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
     formats = [word for name in ("html", "markdown", "json", "csv") for word in ("--format", name)]
     slo("report", "shop.yaml", "-s", "r.parquet", "-o", "out", *formats)
     status = json.loads(slo("status", "shop.yaml", "-s", "r.parquet", "--json").stdout)["slos"]
-    lines = slo("status", "shop.yaml", "-s", "r.parquet").stdout.splitlines()
+    shown = slo("status", "shop.yaml", "-s", "r.parquet")
+    lines = shown.stdout.splitlines()
     book = "import slo,json;print(json.dumps({b.slo.name:b._repr_html_() for b in slo.evaluate_all(slo.load('shop.yaml'),slo.open('r.parquet'))}))"
     notebook = json.loads(run(sys.executable, "-c", book).stdout)
     gated = slo("status", "shop.yaml", "-s", "r.parquet", "--fail-on-exhausted", code=1)
@@ -101,7 +102,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
         json={one["name"]: one for one in json.loads((place / "out" / "report.json").read_text())["slos"]},
         sheet={row["name"]: row for row in csv.DictReader((place / "out" / "report.csv").open())},
         table={name: " ".join(_of(lines[: len(NAMES) + 1], f"shop/{name} ", 80).split()) for name in NAMES},
-        told=lines[len(NAMES) + 1 :],
+        told=shown.stderr.splitlines(),
         markdown=(place / "out" / "report.md").read_text().replace("\\", ""),
         rows={name: _of(summary, f"shop / {name} ", 80) for name in NAMES},
         page={name: _of(articles, f"shop / {name} ", 60) for name in NAMES},
@@ -203,4 +204,4 @@ def test_the_worst_come_first_and_a_gate_stays_shut(forms: Forms) -> None:
     ]
     for place in places:
         assert sorted(NAMES, key=place)[:2] == order[:2]
-    assert forms.gate == 1 and "invalid: shop/invalid" in forms.gated and "absent" not in forms.gated
+    assert forms.gate == 1 and "\ninvalid: shop/invalid\n" in forms.gated and "\nno data: " not in forms.gated

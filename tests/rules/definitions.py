@@ -96,7 +96,7 @@ class Draw(random.Random):
             if self.rarely(0.5):
                 return "".join(self.choice(VALUES[:9] + VALUES[12:]) for _ in range(2))
             sound = template(self, 1)
-            return mutated(self, sound) if self.rarely(0.08) else sound
+            return mutated(self, sound) if self.rarely(0.05) else sound
 
         names = ["runbook", "summary", "dashboard", "description", "x1"]
         return {self.choice(names): text() for _ in range(self.randint(0, 2))}
@@ -198,26 +198,82 @@ class Draw(random.Random):
                     }
                 }
 
+    def alert_labels(self) -> dict[str, str]:
+        """Templates, and texts with braces in them only as rarely as people write them."""
+
+        def text() -> str:
+            if self.rarely(0.2):
+                sound = template(self, 1)
+                return mutated(self, sound) if self.rarely() else sound
+            found = self.text()
+            return found if "{{" not in found or self.rarely(0.1) else "x"
+
+        own = self.label() if self.rarely(0.1) else self.choice(["note", "x1", "pager"])
+        return {own: text()} if self.rarely(0.5) else {}
+
+    def alert_texts(self) -> dict[str, Any]:
+        """What any alert can be given."""
+        found: dict[str, Any] = {}
+        if self.rarely(0.3):
+            found["name"] = self.choice(["a-b", "1x", "", "é"]) if self.rarely(0.02) else self.choice(["Burns", "A_1"])
+        if self.rarely(0.4):
+            found["labels"] = self.alert_labels()
+        if self.rarely(0.15):
+            found["annotations"] = self.annotations()
+        for key in ("for", "keep_firing_for"):
+            if self.rarely(0.2):
+                found[key] = self.duration(["2m", "5m", "0s"])
+        return found
+
     def alerting(self) -> Any:
         if self.rarely(0.1):
             return "off"
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = self.alert_texts() if self.rarely(0.3) else {}
         for severity in ("page", "ticket"):
             if self.rarely(0.5):
-                found[severity] = (
-                    "off" if self.rarely(0.1) else {"labels": self.labels(1), "annotations": self.annotations()}
-                )
+                found[severity] = "off" if self.rarely(0.1) else self.alert_texts()
                 if found[severity] != "off" and self.rarely(0.3):
-                    found[severity]["for"] = self.duration(["2m", "5m"])
-                if found[severity] != "off" and self.rarely(0.3):
-                    found[severity]["labels"]["severity"] = self.text()
+                    where = found[severity] if self.rarely(0.5) else found[severity].setdefault("labels", {})
+                    where["severity"] = self.choice(["P1", "critical", "{{ $labels.job }}", 'say "x"', "é"])
+        if self.rarely(0.3):
+            found["absent"] = "off" if self.rarely(0.2) else self.alert_texts()
+            if found["absent"] != "off" and self.rarely(0.3):
+                found["absent"]["severity"] = "P1" if self.rarely() else self.choice(["page", "ticket"])
+        if self.rarely(0.3):
+            marks = self.sample(["50%", "0.75", "100%", "1.5%", "12.5%"], self.randint(1, 3))
+            marks += self.choice([["50"], ["0%"], ["150%"], ["1e9%"], ["half"], marks[:1]]) if self.rarely() else []
+            found["budget"] = marks if self.rarely(0.5) else {**self.alert_texts(), "consumed": marks}
         if self.rarely(0.2):
             found["least_errors"] = self.choice(["0", "3", "100", "few"] if self.rarely(0.1) else ["3"])
-        if self.rarely(0.15):
-            pace = self.choice([{"budget": "2%"}, {"factor": "2"}, {"factor": "1.5"}])
-            found["windows"] = [
-                {"severity": self.choice(["page", "ticket"]), "long": self.choice(["1h", "6h", "3d"]), **pace}
-            ]
+        if self.rarely(0.1):
+            found["windows"] = []
+            for _ in range(self.randint(1, 3)):
+                pace = self.choice([{"budget": "2%"}, {"factor": "2"}, {"factor": "1.5"}])
+                pair = {
+                    "severity": self.choice(["page", "ticket"]),
+                    "long": self.choice(["1h", "1h", "6h", "3d"]),
+                    **pace,
+                }
+                if pair not in [{key: one[key] for key in pair if key in one} for one in found["windows"]]:
+                    found["windows"].append(pair | (self.alert_texts() if self.rarely(0.5) else {}))
+        return found
+
+    def scraped(self, annotations: dict[str, str]) -> dict[str, Any]:
+        """How samples arrive, what is recorded of them, and links; a link is rarely given twice."""
+        found: dict[str, Any] = {}
+        if self.rarely(0.2):
+            found["delay"] = "2h" if self.rarely(0.02) else self.choice(["1m", "0s", "90s"])
+        if self.rarely(0.1):
+            found["scrape_interval"] = self.duration(["15s", "30s", "1m", "5m"])
+        if self.rarely(0.2):
+            found["labels_on"] = self.choice(["series", "info"]) if not self.rarely() else "none"
+        if self.rarely(0.2):
+            odd = ["wiki", "", "https://a b", "https://x/{{ end }}"]
+            url = "https://runbooks.example.com/{{ $labels.job }}"
+            key = self.choice(["runbook_url", "dashboard_url"])
+            found[key] = self.choice(odd) if self.rarely(0.02) else url
+            if not self.rarely():
+                annotations.pop(key.removesuffix("_url"), None)
         return found
 
     def slo(self, number: int, earlier: list[str]) -> dict[str, Any]:
@@ -236,7 +292,7 @@ class Draw(random.Random):
         found["labels"], found["annotations"] = self.labels(), self.annotations()
         if self.rarely(0.4):
             found["alerting"] = self.alerting()
-        return found | {"description": self.text() + self.text()}
+        return found | self.scraped(found["annotations"]) | {"description": self.text() + self.text()}
 
     def alert(self, number: int) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -254,13 +310,19 @@ class Draw(random.Random):
         slos: list[dict[str, Any]] = []
         for index in range(self.randint(1, 2)):
             slos.append(self.slo(index, [slo["name"] for slo in slos]))
-        defaults = {
+        annotations = self.annotations()
+        defaults: dict[str, Any] = {
             "labels": self.labels(1),
-            "annotations": self.annotations(),
+            "annotations": annotations,
             "scrape_interval": self.duration(["15s", "30s", "1m"]),
         }
+        defaults |= {key: value for key, value in self.scraped(annotations).items() if key != "scrape_interval"}
         if self.rarely(0.2):
             defaults["alerting"] = self.alerting()
+        if self.rarely(0.2):
+            defaults["recorded_labels"] = {
+                "team" if self.rarely() else "ruler": self.choice(["global", "a`b", "x y", '%d "q"'])
+            }
         return {
             "service": self.choice(["shop", "a.b", "x-1", "Y_"]) + str(number), "owner": self.choice(["", "web", *VALUES[:12]]),
             "labels": self.labels(1), "defaults": defaults, "slos": slos,

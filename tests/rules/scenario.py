@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
-from slo.rules import alert_windows, compile_specs, to_yaml
+from slo.rules import AlertRule, alert_windows, compile_specs, to_yaml
 from slo.spec.load import load
-from slo.spec.model import Specs
+from slo.spec.model import Slo, Specs
 from slo.window import BurnWindow
 from tests.servers import promtool
 
@@ -59,7 +59,7 @@ def counter(parts: Sequence[tuple[int, float]], start: float = 0.0) -> str:
 
 def outage(place: Path, specs: Specs, error_ratio: float, clean: int, lasts: int, after: int) -> dict[str, Firing]:
     """Which alerts fire, by their long window, for an outage after `clean` seconds of history."""
-    groups, _ = compile_specs(specs)
+    groups, _ = compile_specs(apart(specs))
     (place / "rules.yml").write_text(to_yaml(groups))
     bad = EVENTS_PER_SCRAPE * error_ratio
     parts = [(clean // SCRAPE, 0.0), (lasts // SCRAPE, bad), (after // SCRAPE, 0.0)]
@@ -69,7 +69,7 @@ def outage(place: Path, specs: Specs, error_ratio: float, clean: int, lasts: int
         (after // SCRAPE, float(EVENTS_PER_SCRAPE)),
     ]
     end = clean + lasts + after
-    fired = 'ALERTS{alertstate="firing",slo!=""}'
+    fired = 'ALERTS{alertstate="firing",alertname="ErrorBudgetBurn"}'
     asked = [f"{how}_over_time(timestamp({fired})[{end}s:1m])" for how in ("min", "max")]
     test = {
         "rule_files": ["rules.yml"],
@@ -101,12 +101,26 @@ def outage(place: Path, specs: Specs, error_ratio: float, clean: int, lasts: int
         alert.labels["window"]: group.interval_ms / 1000
         for group in groups
         for alert in group.rules
-        if hasattr(alert, "burn")
+        if isinstance(alert, AlertRule) and alert.burns
     }
     return {
         window: Firing(window, first[window] - clean, last[window] + groups_by_window[window] - clean - lasts)
         for window in first
     }
+
+
+def apart(specs: Specs) -> Specs:
+    """The same SLOs with an alert for each pair of windows, so that it is seen which of them fires."""
+
+    def own(slo: Slo) -> Slo:
+        windows = alert_windows(slo)
+        pairs = {
+            burn: replace(slo.alerting.of_pair(burn), annotations={"pair": str(number)})
+            for number, burn in enumerate(windows)
+        }
+        return replace(slo, alerting=replace(slo.alerting, windows=windows, pairs=pairs))
+
+    return Specs([replace(service, slos=tuple(map(own, service.slos))) for service in specs.services])
 
 
 def workbook(burn: BurnWindow, budget: float, error_ratio: float) -> tuple[float, float]:

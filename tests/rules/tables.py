@@ -34,7 +34,7 @@ slos:
     sli: {latency: {histogram: 'duration_seconds{job="shop"}', threshold: 500ms}}
 """
 BUDGET = {"availability": 0.001, "latency": 0.01}
-LAG = 30
+LAG, STEP = 30, 15
 CLASSIC = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 ERRORS, TOTAL = 'requests_total{job="shop",code=~"5.."}', 'requests_total{job="shop"}'
 
@@ -58,32 +58,42 @@ def value(server: Prometheus, expr: str, at: float) -> float:
     return float(found[0]["value"][1]) if found else math.nan
 
 
+def counted(server: Prometheus, series: str, slo: str, window: int, at: float) -> tuple[float, float]:
+    """(errors, events) that recorded tiles add up to over a window, s."""
+    summed = {
+        event: value(server, f'sum(sum_over_time({series[:-1]},event="{event}"}}[{window}s]))', at)
+        for event in ("all", "good", "bad")
+    }
+    if slo == "latency":
+        return summed["all"] - summed["good"], summed["all"]
+    return summed["bad"], summed["good"] + summed["bad"]
+
+
 def period_error(server: Prometheus, told: History, slo: str, days: float) -> tuple[float, float, float]:
     """(errors counted, events counted, points of the budget that the period's ratio is off)."""
     window = int(days * DAY)
-    series = f'slo:%s:increase5m{{slo="{slo}"}}'
-    at = value(server, f"timestamp({series % 'events'})", told.end)
-    errors, events = (value(server, f"sum_over_time({series % what}[{window}s])", at) for what in ("errors", "events"))
-    # A coarse tile ends with the last fine one before it.
-    fine = value(server, f'timestamp(slo:events:increase1m{{slo="{slo}"}})', at)
+    series = f'slo:events:increase5m{{slo="{slo}"}}'
+    at = value(server, f"max(timestamp({series}))", told.end)
+    errors, events = counted(server, series, slo, window, at)
+    # A coarse tile ends with the last fine one that is a minute old.
+    fine = value(server, f'max(timestamp(slo:events:increase1m{{slo="{slo}"}} offset 1m))', at)
     bad = told.slow if slo == "latency" else told.errors
-    true = told.revealed(bad, fine - LAG, window) / told.revealed(told.total, fine - LAG, window)
+    ends = (fine - LAG) // STEP * STEP
+    true = told.revealed(bad, ends, window) / told.revealed(told.total, ends, window)
     return errors, events, (errors / events - true) / BUDGET[slo] * 100
 
 
 def burn_error(server: Prometheus, told: History, slo: str, window: int, at: float) -> float:
     """By how much a window's recorded tiles are off the truth, relative, at the last tile before `at`."""
     tile = "1m" if window <= 6 * HOUR else "5m"
-    series = f'slo:%s:increase{tile}{{slo="{slo}"}}'
-    moment = value(server, f"timestamp({series % 'events'})", at)
-    errors, events = (
-        value(server, f"sum_over_time({series % what}[{window}s])", moment) for what in ("errors", "events")
-    )
-    fine = value(server, f'timestamp(slo:events:increase1m{{slo="{slo}"}})', moment)
+    series = f'slo:events:increase{tile}{{slo="{slo}"}}'
+    moment = value(server, f"max(timestamp({series}))", at)
+    errors, events = counted(server, series, slo, window, moment)
+    late = "" if tile == "1m" else " offset 1m"
+    fine = value(server, f'max(timestamp(slo:events:increase1m{{slo="{slo}"}}{late}))', moment)
     bad = told.slow if slo == "latency" else told.errors
-    return (
-        errors / events / (told.revealed(bad, fine - LAG, window) / told.revealed(told.total, fine - LAG, window)) - 1
-    )
+    ends = (fine - LAG) // STEP * STEP
+    return errors / events / (told.revealed(bad, ends, window) / told.revealed(told.total, ends, window)) - 1
 
 
 def accuracy(place: Path, days: float) -> Iterable[str]:
@@ -120,7 +130,7 @@ def accuracy(place: Path, days: float) -> Iterable[str]:
 
 
 def cost(place: Path, series: Sequence[int]) -> Iterable[str]:
-    yield "| series | rules | samples read per 30 s | ratio | evaluation time per minute | ratio |"
+    yield "| series | rules | samples read per minute | ratio | evaluation time per minute | ratio |"
     yield "|---|---|---|---|---|---|"
     for number in series:
         # 2,400 series for three days would be 20 million lines of text: there the longest window is taken as three times a day.
@@ -141,7 +151,7 @@ def cost(place: Path, series: Sequence[int]) -> Iterable[str]:
                 for rule in group.rules:
                     text = str(rule.expr)
                     read, took = _stats(server, text, told.end - 1)
-                    ours[0] += read * 30_000 / group.interval_ms
+                    ours[0] += read * MINUTE / group.interval_ms
                     ours[1] += took * MINUTE / group.interval_ms
             theirs = [0.0, 0.0]
             asked = {window: classic_ratio("availability", window) for window in CLASSIC}
@@ -156,7 +166,7 @@ def cost(place: Path, series: Sequence[int]) -> Iterable[str]:
                 text = text.replace("[3d]", "[1d]") if scale == 3 else text
                 read, took = _stats(server, text, told.end - 1)
                 theirs[0] += read * scale
-                theirs[1] += took * scale * 2
+                theirs[1] += took * scale
         yield f"| {number} | classic | {theirs[0]:,.0f} | | {theirs[1] * 1000:,.1f} ms | |"
         yield (
             f"| {number} | ours | {ours[0]:,.0f} | 1/{theirs[0] / ours[0]:.0f} | {ours[1] * 1000:,.2f} ms | "
@@ -173,13 +183,10 @@ def _only_availability(place: Path) -> Path:
 def _recorded(end: int) -> Iterable[str]:
     """The recorded series of both rule sets, at the intervals at which they are recorded."""
     labels = '{service="shop",slo="availability"}'
+    kept = [labels.replace("}", f',event="{event}"}}') for event in ("good", "bad")]
     for name, interval, length in (
-        (f"slo:events:increase1m{labels}", 60, DAY),
-        (f"slo:errors:increase1m{labels}", 60, DAY),
-        (f"slo:events:increase5m{labels}", 300, 30 * DAY),
-        (f"slo:errors:increase5m{labels}", 300, 30 * DAY),
-        (f"slo:period_events:sum{labels}", 300, DAY),
-        (f"slo:period_errors:sum{labels}", 300, DAY),
+        *((f"slo:events:increase1m{one}", 60, DAY) for one in kept),
+        *((f"slo:events:increase5m{one}", 300, 30 * DAY) for one in kept),
         ("classic:ratio_rate5m", 30, 30 * DAY),
     ):
         yield f"# TYPE {name.partition('{')[0]} unknown\n"

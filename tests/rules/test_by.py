@@ -48,21 +48,21 @@ tests:
       - {series: 'requests_total{job="shop",instance="a",route="/good",code="200"}', values: '0+900x240'}
       - {series: 'requests_total{job="shop",instance="a",code="200"}', values: '0+10x240'}
     promql_expr_test:
-      - expr: slo:errors:increase1m{slo="availability"}
+      - expr: slo:events:increase1m{slo="availability",event="bad"}
         eval_time: 90m
         exp_samples:
-          - {labels: 'slo:errors:increase1m{service="shop",slo="availability",route="/bad"}', value: 100}
-          - {labels: 'slo:errors:increase1m{service="shop",slo="availability",route="/good"}', value: 0}
-          - {labels: 'slo:errors:increase1m{service="shop",slo="availability"}', value: 0}
-      - expr: slo:events:increase1m{slo="availability"}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",event="bad",route="/bad"}', value: 100}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",event="bad",route="/good"}', value: 0}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",event="bad"}', value: 0}
+      - expr: slo:events:increase1m{slo="availability",event="good"}
         eval_time: 90m
         exp_samples:
-          - {labels: 'slo:events:increase1m{service="shop",slo="availability",route="/bad"}', value: 200}
-          - {labels: 'slo:events:increase1m{service="shop",slo="availability",route="/good"}', value: 1800}
-          - {labels: 'slo:events:increase1m{service="shop",slo="availability"}', value: 20}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",event="good",route="/bad"}', value: 100}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",event="good",route="/good"}', value: 1800}
+          - {labels: 'slo:events:increase1m{service="shop",slo="availability",event="good"}', value: 20}
       - expr: count by (alertname, route) (ALERTS{alertstate="firing"})
         eval_time: 90m
-        exp_samples: [{labels: '{alertname="ErrorBudgetBurn",route="/bad"}', value: 4}]
+        exp_samples: [{labels: '{alertname="ErrorBudgetBurn",route="/bad"}', value: 2}]
     alert_rule_test:
       - {alertname: ErrorBudgetBurn, eval_time: 90m, exp_alerts: []}
 """
@@ -85,9 +85,11 @@ def test_each_route_has_its_tiles_and_its_alerts(tmp_path: Path) -> None:
     text = said.stdout + said.stderr
     # The one expectation that is wrong on purpose shows what the annotations say: of this route's own budget.
     assert "expr:" not in text, text
-    assert 'summary="shop: availability (route /bad) burns its error budget 50 times too fast"' in text
-    assert 'budget_remaining="-4900%"' in text
-    assert "error calling" not in text and "not known yet" not in text.split('window="1h"')[1].split("},")[0]
+    page = text.split('window="1h, 6h"')[1].split("},")[0]
+    assert 'summary="[page] shop/availability (route /bad): 50.0% of requests bad over 1h (burn rate 50.0x, ' in page
+    assert "Error budget: already exhausted (-4900.0% remaining of 30d)." in page
+    assert 'breakdown="topk(5, increase(requests_total{code=\\"500\\",route=\\"/bad\\"}[1h]) > 0)"' in page
+    assert "error calling" not in text
 
 
 @pytest.mark.server

@@ -80,6 +80,8 @@ slo:sli_error:ratio_rate6h{service="shop",slo="b"} 0.002
 slo:sli_error:ratio_rate1d{service="shop",slo="a"} 0.05
 slo:sli_error:ratio_rate2h{service="shop",slo="a"} 0.05
 slo:period_error_budget_remaining:ratio{service="shop",slo="a"} 0.5
+slo:period_error_budget_remaining:ratio{service="shop",slo="b"} -0.45
+slo:current_burn_rate:ratio{service="shop",slo="b"} 0.08
 """
 
 
@@ -89,7 +91,12 @@ def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
 
     from slo.spec.model import Specs
 
-    found = one(annotations="{runbook: 'https://runbooks.example.com/a'}")
+    found = one(
+        annotations="{runbook: 'https://runbooks.example.com/a'}",
+        dashboard_url="'https://dashboards.example.com/{{ $labels.slo }}'",
+        description="Checks that pass",
+        alerting="{budget: [100%], labels: {team: 'team-{{ $labels.slo }}'}}",
+    )
     [service] = found.services
     both = Specs([replace(service, slos=(service.slos[0], replace(service.slos[0], name="b")))])
     groups, _ = compile_specs(both)
@@ -118,11 +125,34 @@ def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
     assert isinstance(by_path["/pager"], list)
     assert isinstance(by_path["/tickets"], list)
     pages = [alert for alert in by_path["/pager"] if alert["labels"]["severity"] == "page"]
-    assert {(a["labels"]["slo"], a["labels"]["window"]) for a in pages} == {("a", "1h")}
+    assert {(a["labels"]["slo"], a["labels"]["window"]) for a in pages} == {("a", "1h, 6h")}
     assert {(a["labels"]["slo"], a["labels"]["severity"]) for a in by_path["/tickets"]} == {("b", "ticket")}
-    told = pages[0]["annotations"]
-    assert told["burn_rate"] == "50"
-    assert told["budget_remaining"] == "50%"
-    assert told["time_to_exhaustion"] == "7h 12m 0s"
-    assert told["runbook"] == "https://runbooks.example.com/a"
-    assert "50 times" in told["summary"]
+    assert pages[0]["labels"]["team"] == "team-a"
+    assert pages[0]["annotations"] == {
+        "summary": "[page] shop/a: 5.0% of checks bad over 1h (burn rate 50.0x, threshold 14.4x)",
+        "description": (
+            "Error budget: 50.0% remaining of 30d, exhausted in about 7h 12m 0s at this rate. "
+            "SLO: 99.9% of checks good over 30d (Checks that pass)."
+        ),
+        "breakdown": "topk(5, 1 - avg_over_time(up[1h]) > 0)",
+        "runbook": "https://runbooks.example.com/a",
+        "runbook_url": "https://runbooks.example.com/a",
+        "dashboard_url": "https://dashboards.example.com/a",
+    }
+    for shown in ("summary", "description"):
+        assert f"| `{shown}` | {pages[0]['annotations'][shown]} |" in DOCS.read_text()
+    tickets = {alert["labels"]["alertname"]: alert for alert in by_path["/tickets"]}
+    assert tickets["ErrorBudgetBurn"]["labels"]["window"] == "1d, 3d"
+    assert tickets["ErrorBudgetBurn"]["annotations"]["summary"] == (
+        "[ticket] shop/b: 0.20% of checks bad over 3d (burn rate 2.0x, threshold 1x)"
+    )
+    assert tickets["ErrorBudgetBurn"]["annotations"]["description"] == (
+        "Error budget: already exhausted (-45.0% remaining of 30d). SLO: 99.9% of checks good over 30d (Checks that pass)."
+    )
+    assert tickets["BudgetConsumed"]["labels"]["consumed"] == "100%"
+    assert tickets["BudgetConsumed"]["annotations"]["summary"] == (
+        "[ticket] shop/b: 145.0% of the error budget of 30d consumed (alert at 100%)"
+    )
+    assert tickets["BudgetConsumed"]["annotations"]["description"] == (
+        "Burn rate now: 0.08x (at 1x the budget lasts for the window). SLO: 99.9% of checks good over 30d (Checks that pass)."
+    )

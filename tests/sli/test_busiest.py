@@ -10,6 +10,32 @@ from slo.sli.counters import Counters
 from slo.window import MINUTE, SECOND
 
 
+def test_an_idle_targets_busiest_quarter_is_nothing() -> None:
+    times = 1_700_000_000_000 + MINUTE * np.arange(500)
+    counters = Counters([Series({"job": "a", "instance": "b"}, times, np.full(500, 7.0))])
+    (target,) = counters.targets.values()
+    assert target.busiest == 0.0
+
+
+def test_what_was_busy_ten_minutes_ago_was_so_lately() -> None:
+    """90 events in the first minute and none since: 15 minutes later they are over."""
+    times = 1_700_000_000_000 + MINUTE * np.arange(20)
+    values = np.concatenate([[0.0], np.full(19, 90.0)])
+    [target] = Counters([Series({"job": "a", "instance": "b"}, times, values)]).targets.values()
+    assert target.lately_at(times).tolist() == [0] + [270] * 5 + [90] * 10 + [0] * 4
+
+
+def test_what_births_and_restarts_bring_counts_whenever_it_is_asked_for() -> None:
+    """One event a minute, and 40 more in the third minute."""
+    times = 1_700_000_000_000 + MINUTE * np.arange(5)
+    for asked_before in (False, True):
+        [target] = Counters([Series({"job": "a", "instance": "b"}, times, np.arange(5.0))]).targets.values()
+        if asked_before:
+            assert target.up_to(times).tolist() == [0, 1, 2, 3, 4]
+        target.add(int(times[2]), 40.0)
+        assert target.up_to(times).tolist() == [0, 1, 42, 43, 44]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_busiest_quarter_of_an_hour(seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -21,6 +47,7 @@ def test_the_busiest_quarter_of_an_hour(seed: int) -> None:
     (target,) = counters.targets.values()
     expected = max(target.lately(float(at)) for at in times.tolist())
     assert target.busiest == expected
+    assert target.lately_at(times[::7]).tolist() == [target.lately(float(at)) for at in times[::7].tolist()]
     target.add(int(times[many // 2]), 1000.0)
     assert target.busiest == max(target.lately(float(at)) for at in times.tolist())
     target.add(int(times[many // 3]), -500.0)

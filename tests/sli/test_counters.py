@@ -21,6 +21,7 @@ from slo.sli.counts import (
     parts_of,
     target_of,
 )
+from slo.sli.notes import counting_notes, several_writers
 from slo.window import HOUR, MINUTE
 
 END = 1_798_761_600_000
@@ -111,6 +112,11 @@ def test_a_restart_that_the_busiest_of_its_job_could_have_had_is_believed() -> N
     for after, counts in ((300.0, True), (400.0, False)):
         found = tally(series([*idle, after]), other, minutes=1)
         assert found.sums.tolist() == [10 + (after if counts else 0)]
+    # In a quarter of an hour without a scrape as much again as before it.
+    other = series([10.0 * n for n in range(35)], instance="b")
+    for after, counts in ((600.0, True), (601.0, False)):
+        found = tally(series([*idle, *[NONE] * 14, after]), other, minutes=1)
+        assert found.sums.tolist() == [10 + (after if counts else 0)]
 
 
 @pytest.mark.parametrize(("value", "counts"), [(10.0, True), (11.0, False)])
@@ -148,6 +154,13 @@ def test_a_birth_above_what_traffic_makes_possible_is_a_baseline() -> None:
     found = tally(ok, bad, minutes=3)
     assert found.sums.tolist() == [10, 10, 11]
     assert (found.born, found.doubt, found.without_baseline) == (0, 9000, 0)
+
+
+def test_what_a_birth_is_held_against_is_from_before_the_pause() -> None:
+    """10 a minute, then half an hour without a scrape; 300 of these half an hour are no 300 a minute."""
+    known = series([*[10.0 * n for n in range(31)], *[NONE] * 29, 600.0])
+    for first, counts in ((600.0, True), (1500.0, False)):
+        assert sums(known, series([first], code="500"), minutes=1) == [300 + (first if counts else 0)]
 
 
 def test_a_relabelling_is_no_event() -> None:
@@ -205,6 +218,35 @@ def test_a_new_target_of_a_scraped_job_starts_at_zero_as_far_as_the_busiest_goes
         assert found.without_baseline == (0 if counts else 1)
 
 
+def test_what_begins_at_the_same_moment_makes_no_first_value_possible() -> None:
+    """Its job's known target is all but idle; of two new ones one is busy from then on, and the other one stood at 500."""
+    known = series([float(n) for n in range(31)], instance="a")
+    new = series([500, 500, 500], instance="b")
+    busy = series([1, 10_001, 20_001], instance="c")
+    found = tally(known, new, busy, minutes=3)
+    assert found.sums.tolist() == [1 + 1, 1 + 10_000, 1 + 10_000]
+    assert (found.doubt, found.born) == (500, 1)
+
+
+def test_a_single_sample_within_the_same_scrape_has_not_vanished() -> None:
+    """Two codes are first seen in one scrape, though 5 s apart; one of them is gone again."""
+    known = series([10.0 * n for n in range(21)], code="200")
+    once, stays = series([100], END - 5_000, code="404"), series([105], code="500")
+    found = tally(known, once, stays, minutes=1)
+    assert found.sums.tolist() == [10 + 100 + 105]
+    assert (found.continued, found.born) == (0, 2)
+
+
+@pytest.mark.parametrize(("late_ms", "goes_on"), [(90_000, True), (90_001, False)])
+def test_what_was_scraped_once_is_taken_to_be_scraped_every_minute(late_ms: int, goes_on: bool) -> None:
+    """A target that was seen once goes on under another name up to one and a half minutes later."""
+    job = series([float(n) for n in range(31)], every_ms=30_000, instance="a")
+    old = series([5000], END - late_ms, instance="b")
+    found = tally(job, old, series([5001], instance="c"), minutes=1)
+    assert found.continued == goes_on
+    assert found.sums.tolist() == [2 + goes_on]
+
+
 def test_a_new_target_may_have_had_more_where_its_job_was_away_for_longer() -> None:
     """10 a minute, then 30 minutes without any scrape of the job: twice what two quarters of an hour make possible."""
     known = series([10.0 * n for n in range(31)], END - 30 * MINUTE, instance="a")
@@ -232,11 +274,29 @@ def test_of_two_scrapers_of_a_target_one_is_relabelled_and_the_other_is_no_stand
     assert (found.continued, found.born) == (1, 0)
 
 
+def test_of_two_that_vanish_the_one_with_the_same_labels_goes_on() -> None:
+    """Of two scrapers one gets a label as the other one ends, 50 events behind."""
+    at = END - 2 * MINUTE
+    first, other = series([980, 990, 1000], at, replica="1"), series([930, 940, 950], at, replica="2")
+    found = tally(first, other, series([1010, 1020], replica="1", zone="b"), minutes=4)
+    assert found.sums.tolist() == [20, 20, 10, 10]
+    assert (found.continued, found.born) == (1, 0)
+
+
+def test_what_is_relabelled_while_nothing_happens_has_no_events() -> None:
+    found = tally(series([5, 5, 5], END - 2 * MINUTE, code="500"), series([5, 5], code="500", zone="b"), minutes=4)
+    assert found.sums.tolist() == [0, 0, 0, 0]
+    assert (found.continued, found.born) == (1, 0)
+
+
 def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_beside_it() -> None:
     """Two scrapers; one of them is away for two minutes, and as it returns the other one goes."""
     one = series([100, 110, 120, NONE, NONE, 150, 160], replica="1")
     other = series([100, 110, 120, 130, 140], END - 2 * MINUTE, replica="2")
     assert sums(one, other, minutes=6) == [20, 20, 10, 10, 30, 10]
+    # A code that it shows for the first time as it returns changes nothing of that.
+    new = series([4, 4], replica="1", code="500")
+    assert sums(one, other, new, minutes=6) == [20, 20, 10, 10, 30 + 4, 10]
 
 
 def test_a_slow_series_is_not_gone_before_its_next_scrape() -> None:
@@ -266,6 +326,17 @@ def test_a_relabelled_instance_goes_on_within_a_scrape(before_s: int, after_s: i
     found = tally(old, new, minutes=2 * after_s // 60 + 1)
     assert found.sums.sum() == (100 if goes_on else 0) + 100 * after_s / 60
     assert (found.continued, found.doubt) == ((1, 0) if goes_on else (0, first))
+
+
+def test_of_two_new_targets_one_goes_on_for_the_one_that_vanished() -> None:
+    """The lowest does; where the other one had its first value from nobody knows."""
+    at = END - 2 * MINUTE
+    known = series([10.0 * n for n in range(31)], instance="a")
+    old = series([4860 + 5.0 * n for n in range(29)], at, instance="b")
+    one, other = series([5005, 5010], instance="c"), series([5010, 5020], instance="d")
+    found = tally(known, old, one, other, minutes=2)
+    assert found.sums.tolist() == [10 + 5, 10 + 5 + 10]
+    assert (found.continued, found.doubt) == (1, 5010)
 
 
 def test_values_below_zero_are_none_of_a_counters() -> None:
@@ -298,6 +369,16 @@ def test_errors_are_believed_up_to_what_the_target_counted_of_all() -> None:
         found = tally(series([40, 40], code="500"), minutes=3, whole=[whole])
         assert found.sums.tolist() == [0, 40 if believed else 0, 0]
         assert (found.doubt, found.born) == ((0, 1) if believed else (40, 0))
+    # All of 5,000, which is not lost to rounding.
+    whole = series([1000, 1010, 1010, 6010, 6010])
+    assert tally(series([5000, 5000], code="500"), minutes=3, whole=[whole]).sums.tolist() == [0, 5000, 0]
+
+
+def test_errors_are_held_against_their_own_target() -> None:
+    """40 errors appear on a target that counted 5 of all events then; another one of its job counted 1,000."""
+    whole = [series([100, 110, 115]), series([100, 1100, 2100], instance="b")]
+    found = tally(series([40], code="500"), minutes=2, whole=whole)
+    assert (found.sums.tolist(), found.doubt) == ([0, 0], 40)
 
 
 def test_what_is_no_number_is_no_sample() -> None:
@@ -315,6 +396,23 @@ def test_two_processes_behind_one_address_are_named() -> None:
     """One counts from 100, the other from 5,000; scrapes meet them in turn."""
     values = [value for n in range(20) for value in (100.0 + n, 5000.0 + n)]
     assert tally(series(values), minutes=5).several_writers == ['c_total{instance="a", job="j"}']
+
+
+@pytest.mark.parametrize(("many", "said"), [(1, "a "), (3, "a; b; c: "), (5, "a; b; c and 2 more: ")])
+def test_three_series_of_several_writers_are_named(many: int, said: str) -> None:
+    [note] = several_writers(Seen(several_writers=tuple("abcde"[:many])))
+    assert f"several processes write {said.strip().removesuffix(':')}: " in note.text
+
+
+def test_several_writers_may_be_idle() -> None:
+    assert len(tally(series([100.0, 5000.0] * 20), minutes=5).several_writers) == 1
+
+
+@pytest.mark.parametrize(("more", "named"), [(3, True), (4, False)])
+def test_several_writers_make_it_fall_at_a_fifth_of_its_scrapes_or_more(more: int, named: bool) -> None:
+    """After each scrape of the one some of the other: 19 falls of 80 scrapes, or of 100."""
+    values = [value for n in range(20) for value in (100.0 + n, *(5000.0 + 9 * n + i for i in range(more)))]
+    assert len(tally(series(values), minutes=5).several_writers) == named
 
 
 @pytest.mark.parametrize(
@@ -391,6 +489,23 @@ def test_edges_belong_to_the_step_before() -> None:
     assert cursor.counts(times).tolist() == [1, 2, 4]
     # Of other times, though as many.
     assert cursor.counts(times - MINUTE).tolist() == [2, 4, 4]
+    assert cursor.counts(times).tolist() == [1, 2, 4]
+
+
+def test_edges_are_right_for_any_number_of_targets_in_turns() -> None:
+    """More than are remembered; arrays of the same times, and ones that are made anew where others were."""
+    cursor = Cursor(Grid(END, MINUTE, 2))
+    held = [END - MINUTE * np.arange(many, -1, -1, dtype=np.int64) for many in range(300)]
+    for times in (*held, *held, *(times.copy() for times in held)):
+        assert cursor.counts(times).tolist() == [np.count_nonzero(times <= END - ago * MINUTE) for ago in (2, 1, 0)]
+
+
+def test_where_nothing_was_met_nothing_is_noted() -> None:
+    assert counting_notes(Seen()) == []
+    nothing = Seen()
+    assert (nothing.series, nothing.resets, nothing.born, nothing.born_events, nothing.dropped) == (0, 0, 0, 0, 0)
+    assert (nothing.doubt_events, nothing.doubt_errors, nothing.without_baseline) == (0, 0, 0)
+    assert (nothing.continued, nothing.interval_ms, nothing.longest_unseen_ms) == (0, 0, 0)
 
 
 def test_parts_add_up_to_the_errors() -> None:

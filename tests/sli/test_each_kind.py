@@ -22,7 +22,7 @@ from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.raw import Raw, counters_in, selectors_in, unit_of
 from slo.sli.threshold import Threshold
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 from slo.window import MINUTE
 from tests.memory import Memory
 
@@ -231,9 +231,13 @@ def test_its_words(sli: Sli, words: str) -> None:
 
 def test_the_labels_that_it_fixes_and_what_two_of_a_kind_share() -> None:
     assert RATIO.fixed_labels == {"job", "code"}
-    assert RATIO.shape == (("ratio", "errors", True), (TOTAL, ERRORS))
-    assert Ratio(TOTAL, TOTAL, "good").shape is None
-    assert Ratio(TOTAL, UP, "good").shape == (("ratio", "good", False), (TOTAL, UP))
+    # One of another total is told apart in the same way; two metrics are a form of their own.
+    assert RATIO.parameters == (TOTAL,)
+    assert RATIO.with_parameters((TOTAL,)) == RATIO
+    assert str(RATIO.with_parameters((UP,)).part).startswith("up{")
+    assert Ratio(TOTAL, UP, "good").parameters == ()
+    with pytest.raises(NotImplementedError):
+        Ratio(TOTAL, UP, "good").narrowed(()) and DOWN.with_parameters(())
     assert RATIO.selectors() == (TOTAL, ERRORS)
     assert Ratio(TOTAL, TOTAL, "good").selectors() == (TOTAL,)
     latency = Latency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
@@ -245,17 +249,17 @@ def test_the_labels_that_it_fixes_and_what_two_of_a_kind_share() -> None:
 def test_what_the_rules_keep(source: Memory) -> None:
     """Whether it was down is kept, and from that follows what was bad: of each minute whether it was too late."""
     kept = DOWN.recorded(Tile(MINUTE), lambda what, range_ms: MatrixSelector(VectorSelector(f"kept_{what}"), range_ms))
-    assert [one.what for one in kept] == ["down", "events", "errors"]
+    assert [one.what for one in kept] == ["down", "events"]
     [(_, down)] = source.query_range(kept[0].expr, END - 39 * MINUTE, END, MINUTE).series
     assert np.flatnonzero(down).tolist() == list(range(10, 18))  # the minutes that end with 11 to 18
     times = END - MINUTE * np.arange(39, -1, -1)
     # As rules write it: what was down without a break, at the moment of its tile.
     recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, down)]), END)
-    [(_, events)] = recorded.query_range(kept[1].expr, END - 35 * MINUTE, END, MINUTE).series
-    [(_, errors)] = recorded.query_range(kept[2].expr, END - 35 * MINUTE, END, MINUTE).series
+    found = recorded.query_range(kept[1].expr, END - 35 * MINUTE, END, MINUTE).series
+    events, errors = (next(row for labels, row in found if labels["event"] == event) for event in ("all", "bad"))
     assert set(events.tolist()) == {1.0}
     assert (np.flatnonzero(errors) + 4).tolist() == list(range(12, 18))
-    assert [one.what for one in RATIO.recorded(Tile(MINUTE), lambda *_: MatrixSelector(UP, 1))] == ["events", "errors"]
+    assert [one.what for one in RATIO.recorded(Tile(MINUTE), lambda *_: MatrixSelector(UP, 1))] == ["events"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from slo.sli.base import Measured, Reader, Scraping, Sli, Surroundings
 from slo.sli.counts import Grid
 from slo.sli.kinds import KINDS
 from slo.sli.slices import measure_slices, slices_tile
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.spec.model import Objective, Service, Slo, Specs

@@ -17,7 +17,7 @@ from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.stepwise import _summed, part_tile, too_many
-from slo.sli.tiles import Tile, matrix
+from slo.sli.tile import Tile, matrix
 from slo.source import Matrix, MatrixSeries
 from slo.window import DAY, HOUR, MINUTE
 from tests.memory import Memory, Server
@@ -83,7 +83,7 @@ def test_a_server_counts_what_samples_do() -> None:
     assert found.counts.errors.tolist() == [10.0] * 12
     assert found.counts.total.tolist() == [100.0] * 12
     assert found.has_data and found.counts.parts is None
-    assert (found.counts.seen.gaps, found.counts.seen.dropped) == ((), 0)
+    assert (found.counts.seen.gaps, found.counts.seen.dropped, found.counts.seen.longest_unseen_ms) == ((), 0, 0)
     assert codes(found) == ["stepwise"]
     assert "in steps of 5m" in found.notes[0].text
 
@@ -123,12 +123,43 @@ def test_a_pause_beyond_the_look_back_is_named(away: int, unseen: int, then: flo
 
 
 @pytest.mark.usefixtures("steps_only")
+def test_a_pause_that_lasts_has_hidden_nothing_yet() -> None:
+    """For three hours nothing has come: what is back then is not known before it is."""
+    found = measured(server(counter(9, 400, END - 3 * HOUR, code="200")), steps=72)
+    assert found.counts.seen.gaps == (Gap(END - 3 * HOUR, END),)
+    assert found.counts.seen.longest_unseen_ms == 0
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize("hours", [(3, 5), (5, 3)])
+def test_of_several_pauses_the_longest_is_named(hours: tuple[int, int]) -> None:
+    """They end 7 hours and an hour before the end."""
+    labels, times, values = counter(9, 2400, code="200")
+    gone = np.zeros(len(times), bool)
+    for length, ago in zip(hours, (7, 1), strict=True):
+        gone |= (times > END - (ago + length) * HOUR) & (times <= END - ago * HOUR)
+    found = measured(server((labels, times[~gone], values[~gone])), steps=12 * 14)
+    assert found.counts.seen.longest_unseen_ms == 5 * HOUR
+
+
+@pytest.mark.usefixtures("steps_only")
 def test_what_is_no_number_is_counted_and_left_out() -> None:
     labels, times, values = counter(9, 400, code="200")
     values[-13] = np.nan
     found = measured(server((labels, times, values)))
     assert found.counts.seen.dropped > 0
     assert found.counts.total.sum() == 12 * 90
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize(("until", "named"), [(HOUR, 0), (HOUR - 40 * MINUTE, 1)])
+def test_writers_are_those_of_the_period(until: int, named: int) -> None:
+    """Two processes take turns up to the beginning of the hour that is asked for, or up to 20 minutes before its end."""
+    labels, times, values = counter(9, 400, code="200")
+    values[(times <= END - until) & (np.arange(400) % 2 == 0)] += 50_000
+    values[times > END - until] += 50_000
+    found = measured(server((labels, times, values)))
+    assert len(found.counts.seen.several_writers) == named
 
 
 @pytest.mark.usefixtures("steps_only")
@@ -172,6 +203,24 @@ def test_a_probe_on_a_server_has_values_from_0_to_1(odd: list[float], named: str
         assert named in found.invalid[0].text
     on_samples = UP.count(Samples.from_series([gauge([1.0] * 40 + odd + [1.0] * 10)]), Grid(END, HOUR, 1), ("job",))
     assert [note.text for note in on_samples.invalid] == [note.text for note in found.invalid]
+
+
+def test_of_a_probe_what_is_no_number_is_no_check() -> None:
+    found = UP.count(
+        Samples.from_series([gauge([1.0, float("nan"), 0.0, float("inf"), 1.0])]), Grid(END, HOUR, 1), ("job",)
+    )
+    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([1], [3])
+    assert found.counts.seen.dropped == 2
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_probe_is_looked_at_in_every_step(step: int) -> None:
+    """One value of 2 in the last minute of a step."""
+    values = [1.0] * 60
+    values[29 + 10 * step + 9] = 2.0
+    found = UP.measure(server(gauge(values)), Grid(END - 30_000, 5 * MINUTE, 3), Scraping())
+    assert [note.code for note in found.invalid] == ["not-a-probe"]
 
 
 def histogram(

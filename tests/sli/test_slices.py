@@ -18,7 +18,7 @@ from slo.sli.outage import Outage
 from slo.sli.probe import Probe
 from slo.sli.slices import _twice, continued, stretches, too_long
 from slo.sli.threshold import Threshold
-from slo.sli.tiles import Tile
+from slo.sli.tile import Tile
 from slo.window import MINUTE
 from tests.memory import Memory
 

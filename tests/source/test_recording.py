@@ -139,6 +139,20 @@ def test_series_of_one_target_share_their_times(tmp_path: Path) -> None:
     assert np.shares_memory(series[0].times, series[1].times)
 
 
+def test_what_is_asked_for_shares_times_too(tmp_path: Path) -> None:
+    """Who counts looks at each array once."""
+    times = np.arange(0, 90_000, 1_000)
+    rows = [({"__name__": "x", "code": str(code)}, times, np.arange(90.0) + code) for code in range(2)]
+    rows += [({"__name__": "x", "code": "9"}, times + 1, np.zeros(90))]
+    recording = stored(tmp_path, Samples.from_series(rows))
+    for low, high in ((0, 90_000), (10_000, 20_000)):
+        one, two, other = recording.samples([VectorSelector("x")], low, high).series
+        assert one.times is two.times
+        assert one.times.tolist() == [at for at in times.tolist() if low <= at <= high]
+        assert two.values.tolist() == [at / 1000 + 1 for at in one.times.tolist()]
+        assert other.times.tolist() == [at + 1 for at in times.tolist() if low <= at + 1 <= high]
+
+
 def test_a_recording_of_the_first_format_is_read(tmp_path: Path) -> None:
     stored(tmp_path, Samples.from_series([({"__name__": "x", "i": i}, [1, 2], [3.0, 4.0]) for i in "ab"]))
     table = pq.read_table(tmp_path / "r.parquet")

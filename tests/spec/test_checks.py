@@ -136,7 +136,7 @@ PROBE = "{probe: {metric: up}}"
         (alert("expr: sum by (severity) (x) > 1", "severity: c"), EXPR + "its series differ by `severity`, which is set here to 'c', so several would become one alert and fail; aggregate `severity` away, or select one: severity=\"c\""),
         (alert("expr: sum by (service) (x) > 1"), EXPR + "its series differ by `service`, which is set by the rules to 'shop', so several would become one alert and fail; aggregate `service` away, or select one: service=\"shop\""),
         (alert("expr: sum by (tier) (x) > 1") + "labels: {tier: 1}\n", EXPR + "its series differ by `tier`, which is set for the whole service to '1', so several would become one alert and fail; aggregate `tier` away, or select one: tier=\"1\""),
-        (slo(PROBE, "labels: {team: '{{ $labels.team }}'}"), "x.yaml:6:14: warning: slos[0].labels.team: label `team` is plain text and will read '{{ $labels.team }}'; only annotations are templates"),
+        (slo(PROBE, "labels: {team: '{{ $labels.team }}'}"), "x.yaml:6:14: warning: slos[0].labels.team: label `team` is plain text and will read '{{ $labels.team }}'; annotations and the labels under `alerting` are templates"),
     ],
 )  # fmt: skip
 def test_labels_that_collide(text: str, expected: str) -> None:

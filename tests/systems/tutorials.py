@@ -6,6 +6,7 @@ All figures, tables and alerts come from the scenario beside this file; a test k
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sys
 import tempfile
@@ -14,10 +15,12 @@ from pathlib import Path
 
 from slo.backtest import Backtest, Caught, run
 from slo.display import show_duration, show_percent
+from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.engine import Engine
 from slo.promql.rules import RulesResult, run_rules
 from slo.promql.samples import Samples
 from slo.rules import AlertRule, alert_windows, compile_specs
+from slo.rules.alerts import BURN_ALERT
 from slo.rules.format import to_yaml
 from slo.sli.freshness import Freshness
 from slo.sli.latency import Latency
@@ -32,6 +35,7 @@ from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.window import format_duration
 from tests.cli.test_cli import slo
+from tests.servers import promtool
 
 ROOT = Path(__file__).parent.parent.parent
 END = "2026-10-22T00:00:00Z"
@@ -220,7 +224,9 @@ def _alert(specs: Specs, recording: Recording, name: str, tested: Backtest) -> s
     result: RulesResult = run_rules(
         yaml.safe_load(to_yaml(own)), recording.all(), recording.header.start_ms / 1000, recording.header.end_ms / 1000
     )
-    [first, *_] = sorted((one for one in result.alerts if one.state == "firing"), key=lambda one: one.start_ms)
+    [first, *_] = sorted(
+        (one for one in result.alerts if one.state == "firing" and one.name == BURN_ALERT), key=lambda one: one.start_ms
+    )
     rule = next(
         rule
         for group in own
@@ -230,25 +236,48 @@ def _alert(specs: Specs, recording: Recording, name: str, tested: Backtest) -> s
     # What an annotation asks for is answered a moment later, when the period's rules have been evaluated too.
     engine = Engine(Samples((*recording.all().series, *result.recorded.series)))
     at = first.start_ms / 1000
-    [value] = [series.values[0] for series in engine.query(str(rule.expr), at=at).series]
     lines = [f"# {spec.id}, {datetime.fromtimestamp(at, UTC):%d %b %Y %H:%M} UTC", "labels:"]
     lines += [f"  {label}: {text}" for label, text in sorted(first.labels) if label != "__name__"]
     lines.append("annotations:")
-    for key, text in rule.annotations.items():
-        filled = text.replace("{{ $value | humanize }}", f"{value:.4g}")
-        lines.append(f"  {key}: {_QUERY.sub(lambda m: _answer(engine, m, at), filled)}")
+    lines += [f"  {key}: {text}" for key, text in _filled_in(engine, rule, at).items()]
     return "\n".join(lines)
 
 
-_QUERY = re.compile(r"\{\{ with query `(.*?)` \}\}\{\{ \. \| first \| value \| (\w+) \}\}.*?\{\{ end \}\}", re.DOTALL)
+def _filled_in(engine: Engine, rule: AlertRule, at: float) -> dict[str, str]:
+    """The annotations of an alert at a moment, as promtool fills them in: it is shown what was recorded then."""
+    import yaml
 
-
-def _answer(engine: Engine, match: re.Match[str], at: float) -> str:
-    series = engine.query(match[1], at=at).series
-    if not series:
-        return "not known yet"
-    value = float(series[0].values[0])
-    return f"{value * 100:.4g}%" if match[2] == "humanizePercentage" else show_duration(value)
+    series = [
+        {"series": str(VectorSelector(name, tuple(Matcher(k, "=", v) for k, v in labels))), "values": repr(value)}
+        for name, labels, value in (
+            (
+                dict(one.labels)["__name__"],
+                sorted((k, v) for k, v in dict(one.labels).items() if k != "__name__"),
+                float(one.values[0]),
+            )
+            for one in engine.query('{__name__=~"slo:.*"}', at=at).series
+        )
+    ]
+    own = {"alert": rule.name, "expr": str(rule.expr), "annotations": dict(rule.annotations)}
+    test = {
+        "rule_files": ["rules.yml"],
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": series,
+                # Nothing is expected, so that it says what there is.
+                "alert_rule_test": [{"eval_time": "0m", "alertname": rule.name, "exp_alerts": []}],
+            }
+        ],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": [own]}]}))
+        (place / "test.yml").write_text(yaml.safe_dump(test))
+        said = promtool("test", "rules", place / "test.yml")
+    annotations = re.search(r"Annotations:\{(.*)\}", said.stdout + said.stderr)
+    assert annotations is not None, said.stdout + said.stderr
+    return {key: json.loads(text) for key, text in re.findall(r'(\w+)=("(?:[^"\\]|\\.)*")', annotations[1])}
 
 
 def main() -> None:

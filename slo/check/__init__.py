@@ -1,0 +1,51 @@
+"""What definitions assume of a server, asked of that server: one file per group of checks.
+
+A check is a generator of `Finding`; `CHECKS` and `TOGETHER` list them. A new one is one function in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from slo.check.bounds import check_bounds
+from slo.check.groups import check_groups
+from slo.check.model import Finding, Probed
+from slo.check.retention import check_retention
+from slo.check.rules import check_rules
+from slo.check.scraping import check_interval
+from slo.check.series import check_series
+from slo.check.traffic import check_traffic
+from slo.check.types import check_types
+from slo.errors import named
+
+if TYPE_CHECKING:
+    from slo.source import Source
+    from slo.spec.model import Specs
+
+__all__ = ["CHECKS", "TOGETHER", "Finding", "check_source"]
+
+# Of one SLO, in this order.
+CHECKS = (check_types, check_bounds, check_interval, check_retention, check_groups, check_traffic)
+# Of all SLOs at once.
+TOGETHER = (check_rules,)
+
+
+def check_source(specs: Specs, source: Source, done: Callable[[], None] = lambda: None) -> Iterator[Finding]:
+    """What does not hold of the SLOs at a source, worst first for each SLO; `done` is called after each.
+
+    Raises SourceError where the source cannot be asked at all.
+    """
+    at_ms = source.latest_ms()
+    for slo in specs.values():
+        probed = Probed(slo, source, at_ms)
+        with named(slo.id):
+            missing = list(check_series(probed))
+            yield from missing
+            # Of an SLI without series nothing else is known.
+            if not any(finding.severity == "error" for finding in missing):
+                for check in CHECKS:
+                    yield from check(probed)
+        done()
+    for together in TOGETHER:
+        yield from together(specs, source)

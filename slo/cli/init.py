@@ -1,0 +1,63 @@
+"""`slo init`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slo.cli.inputs import open_source
+from slo.cli.output import say
+from slo.cli.program import FINE, Config, command
+from slo.errors import ConfigError
+
+
+@command("slo init ratio -o definitions/shop.yaml; slo init --source http://localhost:9090")
+def init(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KIND]", help="ratio, latency, probe, raw, threshold, freshness or outage. [default: ratio]"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The definition to write. [default: standard output]"),
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option("--service", metavar="NAME", help="The service's name. [default: my-service]")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="URL|FILE",
+            help="A server or recording: propose SLOs for the metrics that it has.",
+        ),
+    ] = None,
+    config: Config = None,
+) -> int:
+    """Write a commented definition to start from, or propose SLOs for the metrics of a server."""
+    from slo.files import write_text
+    from slo.guide.kinds import KIND_GUIDES, definition_of
+    from slo.suggest import suggest
+
+    if kind is not None and kind not in KIND_GUIDES:
+        raise ConfigError(f"{kind!r} is not a kind of SLI{suggest(kind, KIND_GUIDES)}")
+    if output is not None and output.is_file():  # a pipe or a device is written to
+        raise ConfigError(f"{output} exists already; name another file")
+    if source is None:
+        text = definition_of(kind or "ratio", service or "my-service")
+    else:
+        from slo.guide.propose import propose
+
+        text = propose(open_source(source, config), kind=kind, service=service)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_text(output, text)
+        say(f"{output}: next, `slo explain {output}` and `slo check {output} --source URL`")
+    return FINE

@@ -1,0 +1,137 @@
+"""Definitions, sources and moments, from what a command was given."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slo.cli.output import progress, say
+from slo.cli.program import FINE, OUT_OF_BUDGET
+from slo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from slo.budget.model import Budget, State
+    from slo.source import Source
+    from slo.spec.model import Specs
+    from slo.spec.select import Selection
+
+
+def load(paths: Sequence[Path], only: Selection | None = None) -> Specs:
+    """The definitions, and of these the chosen ones; warnings go to standard error."""
+    from slo.spec.select import select
+
+    specs = read_specs(paths)
+    for warning in specs.warnings:
+        say(str(warning))
+    return specs if only is None else select(specs, only)
+
+
+def read_specs(paths: Sequence[Path]) -> Specs:
+    """The definitions at the paths; `-` is standard input."""
+    from slo.spec.load import load as load_paths
+
+    return load_paths(paths, stdin=sys.stdin.buffer.read if Path("-") in paths else None)
+
+
+def selection(
+    services: Sequence[str] | None,
+    slos: Sequence[str] | None,
+    owners: Sequence[str] | None,
+    labels: Sequence[str] | None,
+) -> Selection:
+    """Which SLOs the flags choose."""
+    from slo.spec.select import Selection
+
+    return Selection(services or (), slos or (), owners or (), dict(read_pair(text) for text in labels or ()))
+
+
+def read_states(texts: Sequence[str] | None) -> frozenset[State]:
+    """The states that `--state` chooses; all if it was not given."""
+    from slo.budget.model import State
+    from slo.suggest import suggest
+
+    known = {state.value.replace(" ", "-"): state for state in State}
+    chosen = [text.strip().lower().replace(" ", "-") for text in texts or ()]
+    for text in chosen:
+        if text not in known:
+            raise ConfigError(f"--state {text!r} is not a state{suggest(text, known)}")
+    return frozenset(known[text] for text in chosen) or frozenset(State)
+
+
+def open_source(source: str, config: Path | None) -> Source:
+    """The source of a name; opening it talks to no server."""
+    from slo.source import open as open_named
+
+    return open_named(source, config=None if config is None else str(config))
+
+
+def evaluate(specs: Specs, source: Source, end: str | None, only: Selection | None = None) -> list[Budget]:
+    """The budgets of all SLOs, of those with `by` the chosen values'."""
+    from slo.budget.evaluate import evaluate_all
+
+    end_ms = source.latest_ms() if end is None else read_time(end, "--end")
+    with progress("evaluating", len(specs)) as advance:
+        budgets = evaluate_all(specs.values(), source, end_ms, advance)
+    return budgets if only is None else [budget for budget in budgets if only.takes(budget.slo)]
+
+
+def verdict(budgets: Sequence[Budget], gate: bool) -> int:
+    """The exit code of what was evaluated."""
+    from slo.budget.model import State
+
+    # A gate that figures nobody can believe would open is no gate.
+    failed = {
+        state: [budget.slo.id for budget in budgets if budget.state is state]
+        for state in (State.EXHAUSTED, State.INVALID)
+    }
+    if not gate or not any(failed.values()):
+        return FINE
+    for state, names in failed.items():
+        if names:
+            say(f"{state.value}: {', '.join(names)}")
+    return OUT_OF_BUDGET
+
+
+def read_time(text: str, flag: str) -> int:
+    """A moment in milliseconds; text without a time zone is UTC."""
+    from slo.errors import DurationError
+    from slo.window import parse_moment
+
+    try:
+        return parse_moment(text)
+    except DurationError as error:
+        raise ConfigError(f"{flag} {error}") from None
+
+
+def read_start(text: str, end_ms: int) -> int:
+    """A moment in milliseconds, or a duration before the end."""
+    from slo.errors import DurationError
+    from slo.window import parse_duration
+
+    try:
+        return end_ms - parse_duration(text)
+    except DurationError:
+        return read_time(text, "--start")
+
+
+def keep_apart(outputs: Sequence[Path], specs: Specs, others: Sequence[Path] = ()) -> None:
+    """Refuses to write one file over another, over definitions, and over what else is read. Raises ConfigError."""
+    read = {os.path.realpath(file) for file in [service.file for service in specs.services] + list(map(str, others))}
+    written: set[str] = set()
+    for output in outputs:
+        real = os.path.realpath(output)
+        if real in read | written and not real.startswith("/dev/"):
+            why = "would be written twice" if real in written else "is read by this command, and would be lost"
+            raise ConfigError(f"{output} {why}; name another file")
+        written.add(real)
+
+
+def read_pair(text: str, flag: str = "--label") -> tuple[str, str]:
+    """A label and its value, of `name=value`."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"{flag} {text!r} is not name=value")
+    return name, value

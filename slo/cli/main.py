@@ -1,0 +1,121 @@
+"""Runs a command; every error becomes a message and an exit code here."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+# Importing a command's file adds it; --help lists them in this order.
+from slo.cli import init, explain, check, rules, status, report, record, simulate, backtest, weekly, schema  # noqa: F401  # isort: skip
+from slo.cli.output import complain, discard_output, say
+from slo.cli.program import BAD_INPUT, FINE, UNEXPECTED, app
+from slo.errors import SloError
+
+
+def main() -> NoReturn:
+    """Runs the command line; every error becomes a message and an exit code here."""
+    # Most of what a command makes lives until its end: looking for cycles often would only cost.
+    gc.set_threshold(200_000, 50, 50)
+    # Arithmetic on values of 1e308 is said in notes, in words; numpy's own warnings name lines of code.
+    warnings.simplefilter("ignore", RuntimeWarning)
+    arguments, debug = _without_debug(sys.argv[1:])
+    sys.exit(run(arguments, debug))
+
+
+def run(arguments: Sequence[str], debug: bool = False) -> int:
+    """The exit code of one command, its errors said on standard error."""
+    try:
+        code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
+        sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code
+    except SloError as error:
+        _trace(debug)
+        complain(error)
+        return BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:  # noqa: BLE001 - whatever it is, 1 is promised to mean something else
+        if isinstance(error, OSError) and error.errno is not None:
+            _trace(debug)
+            say(f"error: {error.filename or ''}: {error.strerror or error}".replace(": : ", ": "))
+            discard_output()
+            return BAD_INPUT
+        # Click's own usage errors; its classes differ between versions of typer, their shape does not.
+        if hasattr(error, "format_message"):
+            _usage(error)
+            return int(getattr(error, "exit_code", BAD_INPUT))
+        _trace(debug)
+        say(_bug(error, debug))
+        return UNEXPECTED
+    return code if isinstance(code, int) else FINE
+
+
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The arguments without `--debug`, wherever it stands before `--`, and whether it was there."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before = [text for text in arguments[:end] if text != "--debug"]
+    return [*before, *arguments[end:]], len(before) < end
+
+
+def _usage(error: Any) -> None:
+    """What click says of a wrong command line, which may hold a password in the wrong place."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is None:
+        say(f"error: {message}")
+    elif type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        say(f"{context.get_usage()}\nTry '{context.command_path} --help'.\nerror: {message}")
+
+
+def _trace(debug: bool) -> None:
+    """The traceback of the exception at hand, where it was asked for."""
+    if debug:
+        import traceback
+
+        say(traceback.format_exc().rstrip())
+
+
+def _bug(error: Exception, debug: bool) -> str:
+    import platform
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    import slo
+
+    where = "the issue tracker of this project"
+    try:
+        addresses = [line.partition(", ") for line in metadata("slo").get_all("Project-URL") or ()]
+        where = next((address for name, _, address in addresses if "issue" in name.lower()), where)
+    except PackageNotFoundError:
+        pass
+    text = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+    more = "" if debug else ", and what the same command prints with --debug"
+    return (
+        f"error: slo failed in a way that it should not: {what}\nThis is a bug. Please report it at {where}, with this "
+        f"message{more} (slo {slo.__version__}, Python {platform.python_version()}, {platform.system()})"
+    )
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Also print the traceback of an error; accepted anywhere.")
+    ] = False,
+) -> None:
+    if version:
+        import slo
+
+        print(slo.__version__)
+        raise typer.Exit

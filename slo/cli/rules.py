@@ -1,0 +1,157 @@
+"""`slo rules`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slo.cli.inputs import keep_apart, load, read_pair
+from slo.cli.output import count, say
+from slo.cli.program import FINE, Paths, command
+from slo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from slo.rules import Names
+    from slo.rules.texts import Text
+    from slo.spec.model import Specs
+
+
+class RulesFormat(StrEnum):
+    """What rules can be written as."""
+
+    PROMETHEUS = "prometheus"
+    OPERATOR = "operator"
+
+
+class RulesNames(StrEnum):
+    """Whose names the recorded series have."""
+
+    OWN = "slo"
+    SLOTH = "sloth"
+
+
+@command("slo rules definitions/ -o rules.yml --tests rules-test.yml")
+def rules(
+    paths: Paths,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write, with --split the folder. [default: standard output]",
+        ),
+    ] = None,
+    form: Annotated[
+        RulesFormat,
+        typer.Option("--format", help="A rules file (Prometheus, Mimir, Thanos, vmalert), or a PrometheusRule."),
+    ] = RulesFormat.PROMETHEUS,
+    names: Annotated[
+        RulesNames, typer.Option("--names", help="The names of recorded series and labels: our own or Sloth's.")
+    ] = RulesNames.OWN,
+    split: Annotated[bool, typer.Option("--split", help="One file per service.")] = False,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", metavar="NAME", help="The PrometheusRule's namespace.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="NAME=VALUE", help="A label of the PrometheusRule, name=value; may be repeated."
+        ),
+    ] = None,
+    tests: Annotated[
+        Path | None,
+        typer.Option("--tests", metavar="FILE", help="Also write `promtool test rules` files that prove each alert."),
+    ] = None,
+    backfill: Annotated[
+        Path | None,
+        typer.Option(
+            "--backfill-script", metavar="FILE", help="Also write a script that fills the history of what is recorded."
+        ),
+    ] = None,
+    backfill_days: Annotated[
+        int, typer.Option("--backfill-days", metavar="DAYS", help="How many days the script fills.", min=1)
+    ] = 35,
+) -> int:
+    """Compile definitions into Prometheus recording and alert rules."""
+    from slo.files import write_text
+    from slo.rules import NAMES, rule_texts
+
+    if (tests or backfill or split) and output is None:
+        raise ConfigError("--split, --tests and --backfill-script need --output")
+    if (tests or backfill) and form is RulesFormat.OPERATOR:
+        raise ConfigError("--tests and --backfill-script need a rules file; leave --format operator out")
+    labels = dict(read_pair(text) for text in label or ())
+    specs = load(paths)
+    operator = form is RulesFormat.OPERATOR
+    texts, problems = rule_texts(specs, NAMES[names.value], "    " if operator else "  ")
+    for problem in problems:
+        say(str(problem))
+    inputs = {service.file: service.name for service in specs.services}
+    parts = (
+        {name: output / f"{name}.yml" for name in (service.name for service in specs.services)}
+        if output is not None and split
+        else {}
+    )
+    named = [place for place in (*(parts.values() if split else [output]), tests, backfill) if place is not None]
+    keep_apart(named, specs)
+    written: list[Path] = []
+    sums = [0, 0]
+
+    def put(place: Path, text: str) -> None:
+        if place not in named:
+            keep_apart([*named, place], specs)
+        written.append(place)
+        write_text(place, text)
+
+    def text_of(chosen: Iterable[Text], files: Sequence[str], name: str) -> str:
+        from slo.rules.format import prometheus_rule, yaml_file
+        from slo.rules.texts import joined
+
+        text, rules, groups = joined(chosen)
+        sums[0] += rules
+        sums[1] += groups
+        return prometheus_rule(text, name, namespace, labels, files) if operator else yaml_file(text, files)
+
+    if parts:
+        for name, own in groupby(texts, key=lambda text: text.service):
+            files = [file for file, service in inputs.items() if service == name]
+            put(parts[name], text_of(own, files, name))
+    else:
+        services = list(dict.fromkeys(inputs.values()))
+        whole = text_of(texts, list(inputs), services[0] if len(services) == 1 else "slo-rules")
+        if output is None:
+            sys.stdout.write(whole)
+            return FINE
+        put(output, whole)
+    for place, text in _beside(specs, NAMES[names.value], written, tests, backfill, backfill_days):
+        put(place, text)
+    told = f"{count(sums[0], 'rule')} in {count(sums[1], 'group')} for {count(len(specs), 'SLO')}"
+    say(f"{told}: {', '.join(map(str, written))}")
+    return FINE
+
+
+def _beside(
+    specs: Specs, names: Names, rules: Sequence[Path], tests: Path | None, backfill: Path | None, days: int
+) -> Iterator[tuple[Path, str]]:
+    """What is written beside rules files: their tests, and the script that fills history with its passes."""
+    from slo.rules import backfill_script, compile_specs, passes, rule_tests, to_yaml
+
+    if tests is not None:
+        seen_from = [os.path.relpath(path, tests.parent) for path in rules]
+        for number, (interval, text) in enumerate(rule_tests(specs, seen_from, names).items()):
+            yield tests if number == 0 else tests.with_stem(f"{tests.stem}-{interval}"), text
+    if backfill is not None:
+        files = []
+        for number, part in enumerate(passes(compile_specs(specs, names)[0]), 1):
+            place = backfill.with_name(f"{backfill.stem}-pass{number}.yml")
+            yield place, to_yaml(part, [service.file for service in specs.services])
+            files.append(place.name)
+        yield backfill, backfill_script(files, days)

@@ -1,0 +1,135 @@
+"""`slo status`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from slo.cli.inputs import evaluate, open_source, read_specs, read_states, selection, verdict
+from slo.cli.output import WIDE, count, print_json, say, show
+from slo.cli.program import (
+    AsJson,
+    Config,
+    End,
+    Gate,
+    OnlyLabel,
+    OnlyOwner,
+    OnlyService,
+    OnlySlo,
+    OnlyState,
+    Paths,
+    SourceName,
+    command,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from slo.budget.model import Budget
+    from slo.spec.model import Specs
+
+# Of these columns the first that does not fit goes first; SLO, budget left and state always stay.
+_DROPPED_FIRST = ("coverage", "window", "3d burn", "objective", "6h burn", "SLI", "1h burn")
+_GAP = 2  # between columns
+_COLOURS = {
+    "exhausted": "bold red",
+    "burning": "bold yellow",
+    "invalid": "bold magenta",
+    "at risk": "yellow",
+    "healthy": "green",
+    "no data": "magenta",
+}
+
+
+@command("slo status definitions/ --source http://localhost:9090")
+def status(
+    paths: Paths,
+    source: SourceName,
+    end: End = None,
+    config: Config = None,
+    service: OnlyService = None,
+    slo: OnlySlo = None,
+    owner: OnlyOwner = None,
+    label: OnlyLabel = None,
+    state: OnlyState = None,
+    as_json: AsJson = False,
+    gate: Gate = False,
+) -> int:
+    """A table of all SLOs: SLI, budget left, burn rates, state."""
+    from slo.budget.export import SCHEMA_VERSION, as_data
+    from slo.spec.select import select
+
+    only, states = selection(service, slo, owner, label), read_states(state)
+    every = read_specs(paths)
+    specs = select(every, only)
+    budgets = [budget for budget in evaluate(specs, open_source(source, config), end, only) if budget.state in states]
+    if as_json:
+        print_json({"version": SCHEMA_VERSION, "slos": [as_data(budget) for budget in budgets]})
+    else:
+        show(table_of(budgets, _width()))
+    _say_what_needs_attention(specs, budgets)
+    return verdict(budgets, gate)
+
+
+def table_of(budgets: Sequence[Budget], width: int = WIDE) -> Table:
+    """The budgets, worst first, with the columns that fit into so many characters."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    from slo.budget.model import TROUBLE
+    from slo.display import show_percent, show_rate, show_share
+
+    worst = sorted(budgets, key=lambda b: (TROUBLE[b.state], b.remaining if b.remaining is not None else 0.0))
+    columns: dict[str, list[str]] = {
+        "SLO": [budget.slo.id for budget in worst],
+        "objective": [str(budget.slo.objective) for budget in worst],
+        "window": [str(budget.slo.window) for budget in worst],
+        "SLI": [show_percent(budget.sli, 3) for budget in worst],
+        "budget left": [show_percent(budget.remaining) for budget in worst],
+        **{
+            f"{window} burn": [show_rate(budget.burn_rate(window)) for budget in worst] for window in ("1h", "6h", "3d")
+        },
+        "coverage": [show_share(budget.coverage) for budget in worst],
+        "state": [budget.state.value for budget in worst],
+    }
+    needed = {name: max(cell_len(text) for text in (name, *texts)) + _GAP for name, texts in columns.items()}
+    for name in _DROPPED_FIRST:
+        if sum(needed[left] for left in columns) - _GAP <= width:
+            break
+        del columns[name]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        if name == "SLO":
+            table.add_column(name, overflow="fold", min_width=min(20, needed[name]))
+        else:
+            table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
+    for number in range(len(worst)):
+        row = {name: texts[number] for name, texts in columns.items()}
+        table.add_row(*(Text(text, style=_COLOURS[text] if name == "state" else "") for name, text in row.items()))
+    return table
+
+
+def _say_what_needs_attention(specs: Specs, budgets: Sequence[Budget]) -> None:
+    """Notes that somebody should look at, and errors of definitions, on standard error."""
+    from slo.budget.codes import needs_attention
+    from slo.budget.notes import said_once
+
+    chosen = {slo.file for slo in specs.values()}
+    doubts = [warning for warning in specs.warnings if warning.file in chosen]
+    for error in doubts:
+        if error.severity == "error":
+            say(str(error))
+    for said in said_once(budgets):
+        if needs_attention(said.code):
+            say(str(said))
+    warnings = sum(problem.severity == "warning" for problem in doubts)
+    if warnings:
+        say(f"{count(warnings, 'warning')} about the definitions; `slo check` shows them")
+
+
+def _width() -> int:
+    import shutil
+    import sys
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE

@@ -1,0 +1,51 @@
+"""What a message must not show: the user and password of an address, whatever its scheme and however it is mistyped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+HIDDEN = "…"
+# From the slashes of an address to the last `@` before a space: a password may hold `/`, `?`, `#`, quotes and further `@`.
+_USERINFO = re.compile(r"(:/+|//+)[^\s/][^\s]*@")
+# Names of environment variables whose values are secrets, or addresses that are, as a webhook's is; not where they are.
+_SECRET_NAME = re.compile(
+    r"(TOKEN|PASSW|PASSPHRASE|SECRET|CREDENTIAL|WEBHOOK|HEADERS|API_?KEY|PRIVATE_?KEY)(?!.*_(FILE|PATH|DIR)$)",
+    re.IGNORECASE,
+)
+_LEAST_SECRET = 6  # characters; a shorter value is a word that messages need
+
+
+def hide_userinfo(text: str) -> str:
+    """Free text with `…` in the place of what stands between the slashes of an address and its `@`.
+
+    >>> hide_userinfo("cannot open postgres://user:pa/ss@db:5432: refused")
+    'cannot open postgres://…@db:5432: refused'
+    """
+    return _USERINFO.sub(rf"\1{HIDDEN}@", text) if "@" in text else text
+
+
+def without_userinfo(address: str) -> str:
+    """A text that is known to be an address, or was meant to be one, without all that stands before its last `@`.
+
+    >>> without_userinfo("http://user:pa/s s@host:9090"), without_userinfo("user:pass@host")
+    ('http://host:9090', 'host')
+    """
+    before, at, host = address.strip().rpartition("@")
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(:/+|//+)", before)
+    return f"{scheme[0] if scheme else ''}{host}" if at else host
+
+
+def holds_userinfo(text: str) -> bool:
+    """Whether a text that names a source holds a user or password, with a scheme or without one."""
+    return hide_userinfo(text) != text or re.match(r"[^/\s:]*:[^\s]*@", text) is not None
+
+
+def hide_secrets(text: str, environment: Mapping[str, str]) -> str:
+    """The same as `hide_userinfo`, and without the values of environment variables that are named like secrets."""
+    secrets = [value for name, value in environment.items() if _SECRET_NAME.search(name)]
+    # `Name: value; Name: value`: each value is one, too.
+    secrets += [part.partition(":")[2].strip() for text in secrets for part in text.split(";")]
+    for secret in sorted((value for value in secrets if len(value) >= _LEAST_SECRET), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return hide_userinfo(text)

@@ -1,0 +1,89 @@
+"""What recorded tiles add up to over a window: events, bad events, and their ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from slo.promql.ast import (
+    Aggregate,
+    Binary,
+    Call,
+    Matcher,
+    MatrixSelector,
+    Node,
+    Number,
+    VectorMatching,
+    VectorSelector,
+)
+from slo.rules import names as n
+from slo.rules.names import Names
+from slo.sli.base import Event
+from slo.sli.tile import EVENT_LABEL, ZERO
+from slo.spec.model import Slo
+
+_BESIDE = VectorMatching("one-to-one", (EVENT_LABEL,), on=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """The recorded tiles of an SLO, of one length; `name` is that of their series."""
+
+    names: Names
+    slo: Slo
+    tile_ms: int
+    name: str
+
+    @classmethod
+    def of(cls, names: Names, slo: Slo, tile_ms: int) -> Tiles:
+        """Those that count from raw series, or are sums of these."""
+        return cls(names, slo, tile_ms, n.events_tile_name(tile_ms))
+
+    def series(self, event: Event | None = None) -> VectorSelector:
+        """The tiles of one kind of event, or of all that are kept."""
+        found = self.names.series(self.slo, self.name)
+        if event is None:
+            return found
+        return replace(found, matchers=(*found.matchers, Matcher(EVENT_LABEL, "=", event)))
+
+    @property
+    def present(self) -> VectorSelector:
+        """One series, that has a value for each tile with data."""
+        return self.series("all" if "all" in self.slo.sli.kept_events else "bad")
+
+    def summed(self, window_ms: int, event: Event | None = None) -> Node:
+        """Added up over a window: one series for each kind of event."""
+        if window_ms == self.tile_ms:
+            # vmalert writes a tile after its group is done: over a range of one tile it would never find one.
+            return self.series(event)
+        return Call("sum_over_time", (MatrixSelector(self.series(event), window_ms),))
+
+    def errors(self, window_ms: int) -> Node:
+        """The bad events of a window."""
+        if "bad" in self.slo.sli.kept_events:
+            return without_event(self.summed(window_ms, "bad"))
+        all_events, good = self.summed(window_ms, "all"), self.summed(window_ms, "good")
+        return Call("clamp_min", (Binary("-", all_events, good, matching=_BESIDE), ZERO))
+
+    def events(self, window_ms: int) -> Node:
+        """All events of a window."""
+        if "all" in self.slo.sli.kept_events:
+            return without_event(self.summed(window_ms, "all"))
+        return without_event(self.summed(window_ms))
+
+    def ratio(self, window_ms: int) -> Node:
+        """Bad events over all of a window, of the tiles that there are; absent without traffic."""
+        match self.slo.sli.kept_events:
+            case "all", "bad":
+                bad, whole = self.summed(window_ms, "bad"), self.summed(window_ms, "all")
+                return Binary("/", bad, Binary(">", whole, ZERO), matching=_BESIDE)
+            case "all", "good":
+                good, whole = self.summed(window_ms, "good"), self.summed(window_ms, "all")
+                share = Binary("/", good, Binary(">", whole, ZERO), matching=_BESIDE)
+                return Call("clamp_min", (Binary("-", Number(1.0), share), ZERO))
+        bad, whole = self.summed(window_ms, "bad"), Binary(">", self.events(window_ms), ZERO)
+        return Binary("/", bad, whole, matching=_BESIDE)
+
+
+def without_event(node: Node) -> Node:
+    """Added up over the kinds of event there are."""
+    return Aggregate("sum", node, grouping=(EVENT_LABEL,), without=True)

@@ -1,0 +1,112 @@
+"""A tile: the length of time in which a server counts events, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from slo.errors import PromqlError
+from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, String, Subquery, VectorSelector
+from slo.sli.counts import LOOKBACK_MS, TARGET_LABELS
+from slo.window import MINUTE, SECOND
+
+ZERO = Number(0.0)
+INFINITE = Number(float("inf"))
+# Divisors of a minute and of five: a subquery's steps lie at multiples of its step, and so do the edges of tiles.
+_STEPS_S = (1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 100, 150)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """How events are counted on a server: in tiles of `length_ms` that end `lag_ms` before the evaluation.
+
+    `by` are labels that each have a budget of their own, `target` those that name a target, all but the last its job.
+    Scrapes are `scrape_ms` apart; of some targets they may be up to `slowest_ms`, or down to `fastest_ms`, apart, which
+    costs a server more. `steady` says that no series appears in the tile, which costs it less. `lean` is how rules count:
+    see `slo.sli.lean`.
+    """
+
+    length_ms: int
+    lag_ms: int = 0
+    by: tuple[str, ...] = ()
+    target: tuple[str, ...] = TARGET_LABELS
+    scrape_ms: int = 30_000
+    lookback_ms: int = LOOKBACK_MS
+    slowest_ms: int = 0
+    fastest_ms: int = 0
+    steady: bool = False
+    lean: bool = False
+
+    @property
+    def recent_ms(self) -> int:
+        """How far back the last few scrapes lie, of the targets that are scraped least often too."""
+        return max(5 * self.scrape_ms // 2, self.slowest_ms)
+
+    @property
+    def step_ms(self) -> int:
+        """The step in which falls are looked for: each scrape is seen by itself."""
+        shortest = min(self.scrape_ms, self.fastest_ms or self.scrape_ms, self.length_ms) / 2
+        return max(step for step in _STEPS_S if step == 1 or step * SECOND <= shortest) * SECOND
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels that what belongs together has."""
+        return tuple(dict.fromkeys((*self.target, *self.by)))
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The labels that the targets of a job share."""
+        return tuple(dict.fromkeys((*self.target[:-1], *self.by)))
+
+
+def matrix(selector: VectorSelector, range_ms: int, lag_ms: int) -> MatrixSelector:
+    """The samples of (t − lag − range, t − lag]. Raises PromqlError for a selector that `@` fixes."""
+    return MatrixSelector(shifted(selector, lag_ms), range_ms)
+
+
+def shifted(selector: VectorSelector, lag_ms: int) -> VectorSelector:
+    """The selector, so much earlier. Raises PromqlError for one that `@` fixes."""
+    if selector.at is not None:
+        raise PromqlError(f"{selector} is fixed in time by @ and cannot be counted over a moving window")
+    return replace(selector, offset_ms=selector.offset_ms + lag_ms)
+
+
+EVENT_LABEL = "event"
+
+
+def side_by_side(**events: Node) -> Node:
+    """Expressions as series of one, told apart by the label `event`."""
+    marked = [marked_as(event, node) for event, node in events.items()]
+    found = marked[0]
+    for other in marked[1:]:
+        found = Binary("or", found, other)
+    return found
+
+
+def marked_as(event: str, node: Node) -> Node:
+    """With the label `event`."""
+    return Call("label_replace", (node, String(EVENT_LABEL), String(event), String(""), String("")))
+
+
+def lean_of(tile: Tile) -> Tile:
+    """The tile as rules count it, before it is settled."""
+    return replace(tile, lag_ms=0, lean=True)
+
+
+def settled(node: Node, tile: Tile) -> Node:
+    """An expression at the last multiple of the tile's step, as late as the tile's lag."""
+    return Call("last_over_time", (Subquery(node, tile.step_ms, tile.step_ms, tile.lag_ms),))
+
+
+def same_family(part: VectorSelector, whole: VectorSelector) -> bool:
+    """Whether a process has its series of both at once: they are of one metric, or of one histogram."""
+
+    def family(name: str | None) -> str:
+        found = name or ""
+        for ending in ("_bucket", "_count"):
+            found = found.removesuffix(ending)
+        return found
+
+    return family(part.name) == family(whole.name)
+
+
+assert all(5 * MINUTE % (step * SECOND) == 0 for step in _STEPS_S)

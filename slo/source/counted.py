@@ -1,0 +1,240 @@
+"""Good and all events per step as a source: a DataFrame, a CSV or a Parquet file. Nothing of it is PromQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from slo.errors import DurationError, SourceError
+from slo.sli.base import Measured, Note
+from slo.sli.counts import Counts, Floats, Gap, Grid, Ints, Seen
+from slo.source import parquet
+from slo.suggest import suggest
+from slo.window import EARLIEST_MS, LATEST_MS, MINUTE, checked_moment, format_duration, parse_moment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slo.promql.samples import Samples
+    from slo.source import Matrix
+    from slo.spec.model import Slo
+
+
+# Up to here rows are as fine as the shortest burn rate that is shown.
+_FINE_MS = 5 * MINUTE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Rows in the order of time: where each begins and ends (int64 ms), its bad and all events (float64)."""
+
+    begins: Ints
+    ends: Ints
+    errors: Floats
+    total: Floats
+
+    def between(self, values: Floats, edges: Ints) -> Floats:
+        """What fell between consecutive edges; within a row events are spread evenly."""
+        times = np.column_stack([self.begins, self.ends]).ravel()
+        sums = np.cumsum(values)
+        reached = np.column_stack([np.concatenate([[0.0], sums[:-1]]), sums]).ravel()
+        return np.diff(np.interp(edges, times, reached))
+
+
+class CountSource:
+    """Events per step by SLO. It answers no PromQL: an SLO's own SLI is not asked, and there is no breakdown by series."""
+
+    def __init__(self, name: str, rows: Mapping[str | None, _Rows], step_ms: int) -> None:
+        self._name, self._rows, self._step_ms = name, rows, step_ms
+        self._only: str | None = None
+
+    @classmethod
+    def of_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        time: str = "time",
+        total: str = "total",
+        good: str | None = None,
+        errors: str | None = None,
+        slo: str | None = None,
+        step: str | int | None = None,
+        name: str = "events",
+    ) -> CountSource:
+        """The events of a table; see `slo.from_events`. Raises SourceError."""
+        import pandas as pd
+
+        for column in filter(None, (time, total, good, errors, slo)):
+            if column not in frame.columns:
+                raise SourceError(f"{name}: no column {column!r}{suggest(column, map(str, frame.columns))}")
+        if (good is None) == (errors is None):
+            raise SourceError(f"{name}: give exactly one of `good` and `errors`, the column of good or of bad events")
+        if not len(frame):
+            raise SourceError(f"{name}: has no rows")
+        part = str(good or errors)
+        table = pd.DataFrame({
+            "slo": frame[slo].astype(str) if slo else "", "time": _milliseconds(frame[time], name),
+            "total": _numbers(frame[total], name), "part": _numbers(frame[part], name),
+        })  # fmt: skip
+        table["errors"] = table["total"] - table["part"] if good is not None else table["part"]
+        table = table.groupby(["slo", "time"], sort=True)[["errors", "total"]].sum().reset_index()
+        step_ms = _step(table["time"].to_numpy(), step, name)
+        rows: dict[str | None, _Rows] = {}
+        for key, own in table.groupby("slo"):
+            begins = own["time"].to_numpy(np.int64)
+            ends = begins + step_ms
+            if len(begins) > 1 and (np.diff(begins) < step_ms).any():
+                raise SourceError(f"{name}: rows are closer than the step of {format_duration(step_ms)}; give `step`")
+            rows[str(key) if slo else None] = _Rows(
+                begins, ends, own["errors"].to_numpy(np.float64), own["total"].to_numpy(np.float64)
+            )
+        return cls(name, rows, step_ms)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> CountSource:
+        """A CSV or Parquet file with the columns `time`, `total`, one of `good` and `errors`, and maybe `slo`.
+
+        Raises SourceError.
+        """
+        import pandas as pd
+
+        file = Path(path)
+        is_csv = file.suffix.lower() == ".csv"
+        try:
+            if not is_csv and not parquet.whole(file):
+                raise SourceError(f"{file}: not a Parquet file, or damaged")
+            frame = pd.read_csv(file) if is_csv else pd.read_parquet(file)
+        except OSError as error:
+            raise SourceError(f"{file}: cannot be read: {error.strerror or error}") from None
+        except ValueError as error:  # pandas's and pyarrow's own for what is not such a file
+            raise SourceError(f"{file}: is not a table: {error}") from None
+        there = set(map(str, frame.columns))
+        good = "good" if "good" in there else None
+        errors = "errors" if "errors" in there and good is None else None
+        if good is None and errors is None:
+            raise SourceError(f"{file}: needs a column `good` or `errors` beside `time` and `total`")
+        return cls.of_frame(frame, good=good, errors=errors, slo="slo" if "slo" in there else None, name=str(file))
+
+    @property
+    def name(self) -> str:
+        """The file, or what it was called."""
+        return self._name
+
+    @property
+    def local(self) -> bool:
+        """True: nothing is asked of a server."""
+        return True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def latest_ms(self) -> int:
+        """The end of the last row."""
+        return max(int(rows.ends[-1]) for rows in self._rows.values())
+
+    def measured(self, slo: Slo, grid: Grid) -> Measured:
+        """The events of an SLO per step of a grid. Raises SourceError."""
+        if None in self._rows:
+            # A table without names is of one SLO; taking it for several would give all the same figures.
+            if self._only not in (None, slo.id):
+                raise SourceError(
+                    f"{self._name}: has no column of SLOs, so it is the events of one; add a column `slo` with {self._only} and "
+                    f"{slo.id}, or choose one with --slo"
+                )
+            self._only = slo.id
+        rows = self._rows.get(None) or self._rows.get(slo.id)
+        edges = np.concatenate([[grid.start_ms], grid.ends])
+        if rows is None or rows.ends[-1] <= grid.start_ms or rows.begins[0] >= grid.end_ms:
+            nothing = np.zeros(grid.steps)
+            seen = Seen(gaps=(Gap(grid.start_ms, grid.end_ms),))
+            return Measured(Counts(grid, nothing, nothing, seen, ()), has_data=False)
+        errors, total = rows.between(rows.errors, edges), rows.between(rows.total, edges)
+        seen = Seen(series=1, gaps=_gaps(rows, grid))
+        notes: tuple[Note, ...] = ()
+        if self._step_ms > _FINE_MS:
+            length = format_duration(self._step_ms)
+            notes = (Note("coarse", f"events are known per {length}: burn rates over less show the mean of {length}"),)
+        return Measured(Counts(grid, errors, total, seen, ()), notes=notes)
+
+    def samples(self, selectors: Sequence[Any], start_ms: int, end_ms: int) -> Samples:
+        """There are none. Raises SourceError."""
+        self._no_promql()
+
+    def query_range(self, expr: Any, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+        """It answers none. Raises SourceError."""
+        self._no_promql()
+
+    def query(self, expr: Any, at_ms: int) -> Matrix:
+        """It answers none. Raises SourceError."""
+        self._no_promql()
+
+    def _no_promql(self) -> NoReturn:
+        raise SourceError(f"{self._name}: holds numbers of events, no series; use a server or a recording for this")
+
+
+def _gaps(rows: _Rows, grid: Grid) -> tuple[Gap, ...]:
+    """Where there are no rows within a grid."""
+    begins = np.concatenate([[grid.start_ms], rows.ends])
+    ends = np.concatenate([rows.begins, [grid.end_ms]])
+    found = zip(begins.tolist(), ends.tolist(), strict=True)
+    inside = ((max(low, grid.start_ms), min(high, grid.end_ms)) for low, high in found)
+    return tuple(Gap(low, high) for low, high in inside if low < high)
+
+
+def _milliseconds(column: pd.Series, name: str) -> pd.Series:
+    """Milliseconds UTC of datetimes (without a zone UTC), text, or Unix seconds."""
+    import pandas as pd
+
+    try:
+        if pd.api.types.is_numeric_dtype(column):
+            times = pd.to_datetime(column, unit="s", utc=True)
+        else:
+            times = pd.to_datetime(column, utc=True)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SourceError(f"{name}: {column.name!r} has something that is not a time: {error}") from None
+    if times.isna().any():
+        raise SourceError(f"{name}: row {int(np.argmax(times.isna()))} has no time")
+    found = times.dt.as_unit("ms").astype("int64")
+    for row in (int(np.argmin(found)), int(np.argmax(found))):
+        try:
+            if not EARLIEST_MS <= found.iloc[row] <= LATEST_MS:
+                parse_moment(str(column.iloc[row]))  # says which unit it looks like
+                checked_moment(int(found.iloc[row]))
+        except DurationError as error:
+            raise SourceError(f"{name}: {column.name!r} in row {row}: {error}") from None
+    return found
+
+
+def _numbers(column: pd.Series, name: str) -> pd.Series:
+    import pandas as pd
+
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    wrong = ~np.isfinite(numbers) | (numbers < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        value = column.iloc[row]
+        shown = repr(value) if isinstance(value, str) else str(value)
+        raise SourceError(f"{name}: {column.name!r} in row {row} is {shown}; numbers of events are 0 or more")
+    return numbers
+
+
+def _step(times: Ints, step: str | int | None, name: str) -> int:
+    """How long a row is, milliseconds: as given, or the shortest distance of two."""
+    from slo.window import parse_duration
+
+    if step is not None:
+        return parse_duration(step) if isinstance(step, str) else step
+    distances = np.diff(np.unique(times))
+    if not len(distances):
+        raise SourceError(f"{name}: has rows of one time only, so their length is unknown; give `step`, such as 5m")
+    shortest = int(distances.min())
+    if shortest < MINUTE / 60:
+        raise SourceError(f"{name}: rows are {shortest} ms apart; give `step`, such as 1m")
+    return shortest

@@ -1,0 +1,225 @@
+"""A server that answers in any shape: a message that names the SLO and exit code 2, in bounded time, with nothing half written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from slo.cli import run
+from tests.cli.test_cli import GOOD
+from tests.source.hostile import Hostile, Request, success
+from tests.source.shapes import BESIDE, LABELS, NOW, NUMBERS, TIMES, body, documents, figures, numbers
+from tests.source.test_limits import ENDLESS, trickled
+
+MORE = """\
+  - name: latency
+    objective: 99
+    window: month
+    sli: {latency: {histogram: d_seconds, threshold: 300ms}}
+  - name: probe
+    objective: 99
+    sli: {probe: {metric: up}}
+  - name: by
+    objective: 99
+    by: [code]
+    sli: {ratio: {good: r_good, total: r_total}}
+"""
+END = str(NOW)
+
+
+@pytest.fixture(autouse=True)
+def quick_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLO_TIMEOUT", "300ms")
+    monkeypatch.delenv("SLO_SOURCE", raising=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "shop.yaml").write_text(GOOD + MORE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def commands(url: str) -> dict[str, list[str]]:
+    return {
+        "status": ["status", "shop.yaml", "-s", url, "--end", END, "--fail-on-exhausted"],
+        "report": ["report", "shop.yaml", "-s", url, "--end", END, "-o", "out", "--format", "json", "--format", "html"],
+        "record": ["record", "shop.yaml", "-s", url, "--end", END, "--start", "3d", "-o", "r.parquet"],
+        "backtest": [
+            "backtest",
+            "shop.yaml",
+            "-s",
+            url,
+            "--end",
+            END,
+            "--start",
+            "2h",
+            "-o",
+            "out",
+            "--incidents",
+            "found",
+        ],
+        "weekly": ["weekly", "weekly.yaml", "--now", END],
+    }
+
+
+def weekly(url: str) -> None:
+    Path("weekly.yaml").write_text(
+        f"definitions: [shop.yaml]\nsource: {url}\nretries: 0\nformats: [json, html]\ndeliver: {{folder: kept}}\nledger: ledger\n"
+    )
+
+
+SHAPES: dict[str, Any] = {
+    "vector": success("vector", [{"metric": {}, "value": [NOW, str(NOW)]}]),
+    "empty vector": success("vector", []),
+    "matrix": success("matrix", [{"metric": {}, "values": [[NOW, "1"]]}]),
+    "null": success("scalar", None),
+    "NaN": success("scalar", [NOW, "NaN"]),
+    "1e18": success("scalar", [NOW, "1e18"]),
+    "milliseconds": success("scalar", [NOW, f"{NOW}000"]),
+    "before Christ": success("scalar", [NOW, "-1e12"]),
+    "text": success("string", [NOW, "noon"]),
+    "two": success("vector", [{"metric": {}, "value": [NOW, "1"]}, {"metric": {"a": "b"}, "value": [NOW, "1"]}]),
+    "nothing": success("scalar", []),
+}
+
+
+@pytest.mark.parametrize("shape", [name for name in SHAPES if name != "vector"])
+def test_the_present_of_any_shape_is_a_failure(place: Path, shape: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Hostile([SHAPES[shape]]) as server:
+        for arguments in commands(server.url).values():
+            if "--end" in arguments:
+                at = arguments.index("--end")
+                assert run([*arguments[:at], *arguments[at + 2 :]], False) == 2
+                said = capsys.readouterr().err
+                assert server.url in said and "Traceback" not in said
+    assert sorted(path.name for path in place.iterdir()) == ["shop.yaml"]
+
+
+def test_a_present_as_a_vector_of_one_is_taken() -> None:
+    from tests.source.conftest import quick
+
+    with Hostile([SHAPES["vector"]]) as server:
+        assert quick(server.url).latest_ms() == NOW * 1000
+
+
+def check(server: Hostile, place: Path, capsys: pytest.CaptureFixture[str], names: list[str]) -> dict[str, str]:
+    """Runs commands; none may fail in a way of its own, hang, or leave something half written. What each says."""
+    said = {}
+    weekly(server.url)
+    for name in names:
+        begun = time.monotonic()
+        code = run(commands(server.url)[name], False)
+        out = capsys.readouterr()
+        assert time.monotonic() - begun < 30, name
+        assert code in ((0, 1) if name == "weekly" else (0, 1, 2) if name == "status" else (0, 2)), (name, out.err)
+        assert "Traceback" not in out.err and "Warning" not in out.err, out.err
+        if code == 2:
+            assert "shop/" in out.err, out.err  # the SLO that could not be read
+            assert not Path("out").exists() and not Path("r.parquet").exists()
+        said[name] = out.err
+        if name == "weekly":
+            [report] = Path("kept").glob("2026*/report.json")
+            content = json.loads(report.read_text())
+            assert bool(content["missing"]) == (code == 1)
+            assert "shop/errors" in [slo["slo"] for slo in content["slos"]]
+            assert (report.parent / "index.html").exists()
+        assert not list(place.rglob("*.slo-new"))
+        for path in ("out", "kept", "ledger"):
+            for file in sorted(Path(path).rglob("*"), reverse=True):
+                file.unlink() if file.is_file() else file.rmdir()
+            if Path(path).exists():
+                Path(path).rmdir()
+        Path("r.parquet").unlink(missing_ok=True)
+    return said
+
+
+ALL = ["status", "report", "record", "backtest", "weekly"]
+
+
+def each_shape() -> Iterator[tuple[str, Any]]:
+    for value in NUMBERS:
+        yield f"value {str(value)[:20]!r}", numbers(value)
+    for labels in LABELS:
+        yield f"labels {str(labels)[:20]}", numbers("1", labels)
+    for beside in BESIDE:
+        yield f"beside {str(beside)[:20]}", numbers("1", **beside)
+    for at in TIMES[1:]:
+        yield f"time {at}", [success("matrix", [{"metric": {}, "values": [[at, "1"]]}])]
+    twice = {"metric": {"job": "j"}, "values": [[NOW, "1"]]}
+    yield "twice", [success("matrix", [twice, twice])]
+    yield "result null", [success("matrix", None)]
+    yield "nothing", [success("matrix", [])]
+    yield "deep", [body(json.loads("[" * 900 + "]" * 900))]
+    yield "not UTF-8", [b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\xff\xfe\xfd"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "script"), list(each_shape()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_answers_of_any_shape_end_in_a_message(
+    place: Path, shape: str, script: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Hostile(script) as server:
+        check(server, place, capsys, ["status", "record", "weekly"])
+
+
+def test_counts_beyond_measure_are_refused_before_memory_is_taken(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from slo.errors import SourceError
+    from slo.promql.parse import parse_selector
+    from tests.source.conftest import quick
+
+    with Hostile(numbers("1e18")) as server:
+        with pytest.raises(SourceError, match=r"1e\+18 samples, more than the 200,000,000"):
+            quick(server.url).samples([parse_selector("up")], NOW * 1000 - 1000, NOW * 1000)
+        said = check(server, place, capsys, ["record"])
+    assert "shop/errors" in said["record"] and "more than the 200,000,000" in said["record"]
+
+
+@pytest.mark.parametrize("what", ["100 Continue", "header", "body of a redirect"])
+def test_what_never_ends_is_a_message_for_every_command(
+    place: Path, what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLO_TIMEOUT", "100ms")
+    with Hostile(trickled(*ENDLESS[what])) as server:
+        check(server, place, capsys, ALL)
+
+
+SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@SLOW
+@given(document=documents)
+def test_drawn_documents_end_in_a_message(place: Path, capsys: pytest.CaptureFixture[str], document: Any) -> None:
+    with Hostile([body(document)]) as server:
+        check(server, place, capsys, ["status", "record"])
+
+
+@SLOW
+@given(drawn=figures)
+def test_drawn_figures_end_in_a_report_or_a_message(
+    place: Path, capsys: pytest.CaptureFixture[str], drawn: tuple[Any, Any, dict[str, Any]]
+) -> None:
+    value, labels, beside = drawn
+    with Hostile(numbers(value, labels, **beside)) as server:
+        check(server, place, capsys, ["status"])
+
+
+def test_a_server_that_answers_well_once_and_then_never(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report job makes its report on missing data, whatever comes."""
+
+    def script(request: Request, number: int) -> bytes:
+        right: bytes = numbers("1")(request, number)
+        return right if number < 3 else success("matrix", [{"metric": {"a": 1}, "values": [[NOW, "1"]]}])
+
+    with Hostile(script) as server:
+        said = check(server, place, capsys, ["weekly"])
+    assert '"event": "source failed"' in said["weekly"]

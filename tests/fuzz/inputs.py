@@ -1,0 +1,96 @@
+"""Inputs near what is right: texts of ours with pieces lost, doubled, swapped, and replaced by what breaks readers."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+# What has broken a reader somewhere: numbers of any size, YAML's own marks, PromQL's, templates, odd characters.
+PIECES = [
+    "9" * 5000, "1e9999999", "-1", "0", "NaN", "Inf", "0x1p-1", "1_000", "²", "null", "~", "true", "off", "[]", "{}", "''", '""', "&a", "*a", "<<: *a",
+    "<<: {a: b}", "!!python/object:os.system", "!foo", "? ", "- ", ": ", "|", ">", "#", "---\n", "...\n", "\t", "\r", "\x00", "\x85", "\u2028", "\ufeff", "\ud7ff",
+    "é", "🔥", "‮", "{{ $labels.x }}", "{{", "}}", "{{ range $i, $v := query `up` }}", "$window", "[$window]", "[5m]", "[1d:1ms]", " offset 5m", " @ end()", " or ", " unless ",
+    "sum by (a) (", ")", "(", "\\", "`", "'", '"', "{", "}", "=~", "=", "!=", "!~", "+Inf", "1761955200000", "2026-11-20T12:00:00Z", "0001-01-01", "10000-01-01", "100y", "1ms", "90d",
+    "week", "Model", "x]", "[key]", "http://user:pa/ss@host", "../../etc/passwd", "/dev/null", "%", "100", "101", "99.999999999", "page", "ticket", "by: [le]", "by: [severity]",
+]  # fmt: skip
+
+
+def mutated(text: str, rng: random.Random) -> str:
+    """The text with one to four changes; small ones are the likely ones."""
+    for _ in range(rng.choice([1, 1, 1, 2, 2, 3, 4])):
+        lines = text.split("\n")
+        at = rng.randrange(len(text) + 1)
+        match rng.randrange(10):
+            case 0:
+                text = text[:at] + rng.choice(PIECES) + text[at:]
+            case 1:
+                end = at + rng.choice([1, 2, 5, 20, 100])
+                text = text[:at] + text[end:]
+            case 2:
+                line = rng.randrange(len(lines))
+                lines[line : line + 1] = []
+                text = "\n".join(lines)
+            case 3:
+                line = rng.randrange(len(lines))
+                lines.insert(rng.randrange(len(lines) + 1), lines[line])
+                text = "\n".join(lines)
+            case 4:
+                line = rng.randrange(len(lines))
+                lines[line] = " " * rng.randrange(8) + lines[line].lstrip()
+                text = "\n".join(lines)
+            case 5 | 6 | 7:  # a value
+                line = rng.randrange(len(lines))
+                key, colon, _ = lines[line].partition(": ")
+                lines[line] = f"{key}: {rng.choice(PIECES)}" if colon else lines[line] + rng.choice(PIECES)
+                text = "\n".join(lines)
+            case 8:
+                other = rng.randrange(len(text) + 1)
+                low, high = sorted((at, other))
+                text = text[:low] + text[low : min(high, low + 200)] * 2 + text[high:]
+            case _:
+                text = (
+                    text[:at]
+                    + chr(rng.choice([rng.randrange(32, 127), rng.randrange(0xD800), 0x10FFFF]))
+                    + text[at + 1 :]
+                )
+    return text
+
+
+DEFINITION = """\
+service: shop
+owner: team
+labels: {tier: gold}
+defaults: {window: 30d, scrape_interval: 30s}
+slos:
+  - name: errors
+    objective: 99.9
+    by: [code]
+    sli: {ratio: {errors: 'r_total{code=~"5.."}', total: r_total}}
+    annotations: {summary: 'x {{ $value }}'}
+  - name: latency
+    objective: 99
+    window: month
+    sli: {latency: {histogram: d_seconds, threshold: 300ms}}
+    alerting: {page: {for: 2m}, ticket: off}
+  - name: raw
+    objective: 95
+    sli: {raw: {errors: 'sum(increase(e_total[$window]))', total: 'sum(increase(t_total[$window]))'}}
+  - name: probe
+    objective: 99
+    sli: {probe: {metric: up}}
+  - name: level
+    objective: 99
+    sli: {threshold: {value: 'max(queue_length)', below: 100}}
+alerts:
+  - {name: Down, expr: up == 0, for: 5m, severity: page}
+"""
+DEFINITIONS = [DEFINITION, *(path.read_text() for path in sorted((ROOT / "definitions").glob("*.yaml")))]
+EVENTS = "events:\n  - {start: 2026-11-01T10:00:00Z, end: 2026-11-01T11:00:00Z, name: racks, slo: shop/*, kind: maintenance}\n  - {start: 1790000000, kind: deployment}\n"
+EVENTS_CSV = "start,end,name,slo,kind\n2026-11-01T10:00:00Z,2026-11-01T11:00:00Z,racks,shop/*,incident\n1790000000,,x,,deployment\n"
+WEEKLY = (ROOT / "reports" / "weekly.yaml").read_text().replace("  # ", "  ")
+SOURCE = "source:\n  bearer_token: abc\n  headers: {X-Scope-OrgID: team}\n  timeout: 2m\n  max_response: 1GiB\n"
+SCENARIO = "description: x\ntraffic: {per_second: 5, steady: true}\nsteady_errors: 10%\nincidents:\n  - {at: 2d, lasts: 1h, slo: shop/errors, error_ratio: 30%}\nevents:\n  - {kind: deployment, at: 1d, lasts: 5m, every: 1d}\n"
+POLICY = "policy: calm\nslos: [shop/*]\nobjective: 99.5\nwindow: 28d\nalerting:\n  page: {for: 5m}\n  windows:\n    - {severity: page, long: 2h, short: 10m, budget: 4%}\n"
+RULES = "groups:\n  - name: g\n    interval: 30s\n    rules:\n      - {record: a:b, expr: 'sum(rate(x_total[5m]))', labels: {a: b}}\n      - {alert: A, expr: a:b > 0.1, for: 5m, labels: {severity: page}, annotations: {s: '{{ $value }}'}}\n"
+EXPRESSIONS = (ROOT / "tests" / "promql" / "expressions.txt").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,166 @@
+"""Every reader on texts near what is right: an answer, or an error of ours, within five seconds and two gigabytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from slo.backtest import of_rules
+from slo.backtest.policy import of_file
+from slo.errors import SloError
+from slo.promql import Engine, Samples
+from slo.promql.parse import parse
+from slo.rules import compile_specs, to_yaml
+from slo.source.config import load as load_config
+from slo.source.recording import Header, Recording, write
+from slo.source.simulation.scenario import read_scenario
+from slo.spec.events import read_events
+from slo.spec.load import load
+from slo.weekly import read_config
+from tests.fuzz import inputs
+from tests.servers import promtool
+
+INPUTS = int(os.environ.get("SLO_FUZZ", "100"))  # of each kind
+SECONDS, MEMORY_KIB = 5, 2 << 20
+END = 1_790_000_000
+TIMES = np.arange((END - 3600) * 1000, END * 1000 + 1, 30_000)
+SAMPLES = Samples.from_series(
+    ({"__name__": name, "job": "j", "instance": str(n), "le": str(n)}, TIMES, np.arange(len(TIMES)) * (n + 1.0))
+    for name in ("up", "a", "x_total", "d_bucket") for n in range(2)
+)  # fmt: skip
+
+fuzzed = settings(
+    max_examples=INPUTS,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a mutation has no smaller one
+    suppress_health_check=list(HealthCheck),
+)
+seeds = st.integers(0, 2**64 - 1)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Five seconds; and what was raised is ours."""
+
+    def late(*_: object) -> None:
+        raise AssertionError(f"took longer than {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    except SloError as error:
+        assert str(error)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MEMORY_KIB
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+def specs(path: Path) -> None:
+    to_yaml(compile_specs(load([path]))[0])
+
+
+def scenario(path: Path) -> None:
+    (path.parent / "definition.yaml").write_text(inputs.DEFINITION)
+    read_scenario(path, load([path.parent / "definition.yaml"]))
+
+
+def policy(path: Path) -> None:
+    (path.parent / "definition.yaml").write_text(inputs.DEFINITION)
+    of_file(path, load([path.parent / "definition.yaml"]))
+
+
+KINDS: dict[str, tuple[list[str], str, Callable[[Path], object]]] = {
+    "definitions": (inputs.DEFINITIONS[:1], "f.yaml", specs),
+    "real definitions": (inputs.DEFINITIONS[1:3], "f.yaml", specs),
+    "events": ([inputs.EVENTS], "f.yaml", read_events),
+    "events as CSV": ([inputs.EVENTS_CSV], "f.csv", read_events),
+    "weekly": ([inputs.WEEKLY], "w.yaml", read_config),
+    "source": ([inputs.SOURCE], "s.yaml", lambda path: load_config(path, environ={})),
+    "scenario": ([inputs.SCENARIO], "c.yaml", scenario),
+    "policy": ([inputs.POLICY], "p.yaml", policy),
+    "rules": ([inputs.RULES], "r.yml", of_rules),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@fuzzed
+@given(seed=seeds)
+def test_files(place: Path, kind: str, seed: int) -> None:
+    rng = random.Random(seed)
+    texts, name, read = KINDS[kind]
+    path = place / name
+    path.write_bytes(inputs.mutated(rng.choice(texts), rng).encode("utf-8", errors="surrogatepass"))
+    with bounded():
+        read(path)
+
+
+@fuzzed
+@given(seed=seeds)
+def test_promql(seed: int) -> None:
+    rng = random.Random(seed)
+    text = inputs.mutated(rng.choice(inputs.EXPRESSIONS), rng)
+    with bounded():
+        node = parse(text)
+        assert parse(str(node)) == node or "NaN" in str(node)
+        Engine(SAMPLES).query(node, at=END)
+
+
+@pytest.fixture(scope="module")
+def recording(place: Path) -> bytes:
+    write(place / "whole", SAMPLES, Header(int(TIMES[0]), int(TIMES[-1]), "a test"))
+    return (place / "whole").read_bytes()
+
+
+@fuzzed
+@given(seed=seeds)
+def test_recordings(place: Path, recording: bytes, seed: int) -> None:
+    rng = random.Random(seed)
+    data = bytearray(recording)
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        at = rng.randrange(len(data))
+        match rng.randrange(4):
+            case 0:
+                data[at:] = b""
+            case 1:
+                data[at : at + rng.randrange(50)] = b""
+            case _:
+                data[at] ^= 1 << rng.randrange(8)
+        if not data:
+            break
+    path = place / "damaged"
+    path.unlink(missing_ok=True)  # another one may be mapped
+    path.write_bytes(data)
+    with bounded():
+        Recording.open(path).all()
+
+
+@pytest.mark.server
+@settings(fuzzed, max_examples=max(10, INPUTS // 10))
+@given(seed=seeds)
+def test_what_is_accepted_promtool_accepts(place: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    path = place / "d.yaml"
+    path.write_bytes(inputs.mutated(inputs.DEFINITION, rng).encode("utf-8", errors="surrogatepass"))
+    try:
+        text = to_yaml(compile_specs(load([path]))[0])
+    except SloError:
+        return
+    (place / "rules.yml").write_text(text)
+    done = promtool("check", "rules", place / "rules.yml")
+    assert done.returncode == 0, f"{path.read_text()}\n{done.stdout}{done.stderr}"
