@@ -77,7 +77,8 @@ def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[],
                 parts = parts_between(budget.slo, source, start_ms, end_ms)
                 budget = replace(budget, counts=replace(budget.counts, parts=parts))
             except SourceError as error:
-                note = Note("no-breakdown", f"which series had the bad events could not be asked for: {error}")
+                why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands beside the name
+                note = Note("no-breakdown", f"which series had the bad events could not be asked for: {why}")
                 budget = replace(budget, notes=(*budget.notes, note))
         found.append(budget)
         done()

@@ -48,7 +48,8 @@ def _with_past(budget: Budget, source: Source, since_ms: int, known: Known | Non
     try:
         found = measure(slo, source, older)
     except SourceError as error:
-        note = Note("no-past", f"the window before could not be read: {error}")
+        why = str(error).removeprefix(f"{slo.id}: ")  # a note stands beside the name
+        note = Note("no-past", f"the window before could not be read: {why}")
         return replace(budget, notes=(*budget.notes, note))
     return beside(budget, with_known(found, *known(slo.id, older)) if known else found, since_ms)
 

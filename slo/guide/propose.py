@@ -63,7 +63,7 @@ def _ratios(source: Source, at_ms: int) -> Iterator[Proposal]:
         for labels in _groups(source, f'count by (__name__, job) ({{__name__=~"{_REQUESTS}",{label}!=""}})', at_ms):
             metric, job = labels.get("__name__", ""), labels.get("job", "")
             values = _values(source, metric, job, label, at_ms)
-            if errors == "5.." and not any(re.fullmatch("[1-5][0-9x]{2}", value) for value in values):
+            if not values or (errors == "5.." and not any(re.fullmatch("[1-5][0-9x]{2}", value) for value in values)):
                 continue
             seen[job] = seen.get(job, 0) + 1
             if seen[job] > _MOST:
@@ -76,7 +76,7 @@ def _ratios(source: Source, at_ms: int) -> Iterator[Proposal]:
                 "ratio",
                 f"  - name: {_name(metric.removesuffix('_total').removesuffix('_count'))}\n"
                 f"    objective: 99.9                    # {label} has {', '.join(values[:8])}\n"
-                f"    sli:\n      ratio:\n        errors: '{metric}{{{bad}}}'\n        total: '{total}'\n",
+                f"    sli:\n      ratio:\n        errors: {_quoted(f'{metric}{{{bad}}}')}\n        total: {_quoted(total)}\n",
             )
 
 
@@ -102,7 +102,7 @@ def _latencies(source: Source, at_ms: int) -> Iterator[Proposal]:
             "latency",
             f"  - name: {_name(histogram)}\n"
             f"    objective: 99                      # percent of requests within the threshold\n"
-            f"    sli:\n      latency:\n        histogram: '{histogram}{selector}'\n"
+            f"    sli:\n      latency:\n        histogram: {_quoted(f'{histogram}{selector}')}\n"
             f"        threshold: {_duration(threshold * scale)}                 # a bucket bound; there are {shown}\n",
         )
 
@@ -116,7 +116,7 @@ def _probes(source: Source, at_ms: int) -> Iterator[Proposal]:
                 job,
                 "probe",
                 f"  - name: {_name(metric)}\n    objective: 99.5                    # percent of checks that succeed\n"
-                f"    sli:\n      probe: '{metric}{selector}'\n",
+                f"    sli:\n      probe: {_quoted(f'{metric}{selector}')}\n",
             )
 
 
@@ -176,3 +176,8 @@ def _numbered(texts: Sequence[str]) -> list[str]:
         used[name] = used.get(name, 0) + 1
         found.append(text if used[name] == 1 else text.replace(name, f"{name}-{used[name]}", 1))
     return found
+
+
+def _quoted(text: str) -> str:
+    """A YAML text in single quotes, in which a quote is written twice."""
+    return "'" + text.replace("'", "''") + "'"

@@ -223,3 +223,36 @@ def test_a_server_that_answers_well_once_and_then_never(place: Path, capsys: pyt
     with Hostile(script) as server:
         said = check(server, place, capsys, ["weekly"])
     assert '"event": "source failed"' in said["weekly"]
+
+
+PAGES_OF_A_METRIC: list[Any] = [None, 5, {}, [None], [{"type": []}]]
+PAGES: list[Any] = [
+    None, 5, "x", [], {}, {"groups": 5}, {"groups": [None, {"rules": 5}, {"rules": [None, {}, {"name": 5, "query": [], "labels": "x"}]}]},
+    *({"r_total": one} for one in PAGES_OF_A_METRIC),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "labels", "page"),
+    [("1", None, page) for page in PAGES]
+    + [(value, None, {}) for value in NUMBERS]
+    + [("1", labels, {}) for labels in LABELS],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_asked_beside_figures_may_have_any_shape(
+    place: Path, value: Any, labels: Any, page: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`slo check --source` and `slo init --source`: findings, a proposal or a message, never what should not happen."""
+    right = numbers(value, labels)
+
+    def script(request: Request, number: int) -> bytes:
+        if request.path.endswith(("/rules", "/metadata")):
+            return body({"status": "success", "data": page})
+        answer: bytes = right(request, number)
+        return answer
+
+    with Hostile(script) as server:
+        for arguments in (["check", "shop.yaml", "-s", server.url], ["init", "-s", server.url]):
+            assert run(arguments) in (0, 1, 2), capsys.readouterr().err
+            out = capsys.readouterr()
+            assert "Traceback" not in out.err

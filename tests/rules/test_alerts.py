@@ -167,6 +167,15 @@ def test_missing_data_is_as_fast_as_the_page_of_a_full_outage(tmp_path: Path, ph
 
 
 @pytest.mark.server
+def test_missing_data_stays_missing(tmp_path: Path) -> None:
+    """After two hours of data there is none for 22."""
+    series = counters([(7200, 0.0), (79200, None)], 60)
+    ask(
+        tmp_path, definition(), series, [(f"count({MISSING})", "3h", 1.0), (f"count({MISSING})", "23h", 1.0)], scrape=60
+    )
+
+
+@pytest.mark.server
 def test_a_value_of_by_that_goes_is_no_missing_data_and_all_of_them_are(tmp_path: Path) -> None:
     def route(name: str, text: str) -> dict[str, str]:
         return {f'requests_total{{job="shop",instance="a",code="200",route="{name}"}}': text}

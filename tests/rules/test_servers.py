@@ -87,6 +87,23 @@ def test_rules_pass_the_tests_that_are_made_for_them(tmp_path: Path, names: str)
         assert said.returncode == 0, said.stdout + said.stderr
 
 
+def test_an_slo_that_has_values_without_series_is_left_out_of_the_tests(tmp_path: Path) -> None:
+    """`or vector(0)` gives tiles whatever series there are: those of a test would be others at the same moments."""
+    text = (
+        "service: shop\nslos:\n"
+        "  - name: filled\n    objective: 99\n    sli:\n      raw:\n"
+        "        errors: sum(increase(bad_total[$window])) or vector(0)\n"
+        "        total: sum(increase(all_total[$window])) or vector(0)\n"
+        "  - {name: plain, objective: 99, sli: {probe: {metric: up}}}\n"
+    )
+    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(specs(text))[0]))
+    for interval, tests in rule_tests(specs(text), ["rules.yml"]).items():
+        assert 'slo="plain"' in tests.replace("\\", "") and 'slo="filled"' not in tests.replace("\\", "")
+        (tmp_path / f"test-{interval}.yml").write_text(tests)
+        said = promtool("test", "rules", tmp_path / f"test-{interval}.yml")
+        assert said.returncode == 0, said.stdout + said.stderr
+
+
 def test_a_rule_set_that_is_wrong_fails_the_tests(tmp_path: Path) -> None:
     found = load(DEFINITIONS / "hitl-api.yaml")
     groups, _ = compile_specs(found)
