@@ -28,7 +28,7 @@ SETTINGS = (*TEXTS, *FILES, "headers", "timeout", "max_response")
 SECTIONS = ("source",)
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|)")
+_SIZE = re.compile(r"(\d{1,15})\s*(B|KiB|MiB|GiB|)")
 _BYTES = {"B": 1, "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": GIB}
 
 

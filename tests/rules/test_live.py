@@ -15,7 +15,7 @@ from slo.sli.ratio import Ratio
 from tests.counting import errors_tile, total_tile
 from tests.rules.target import Service, Web
 from tests.rules.test_compile import one
-from tests.servers import Alertmanager, Prometheus, wait_until
+from tests.servers import Alertmanager, Prometheus, load_openmetrics, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -85,6 +85,18 @@ slo:current_burn_rate:ratio{service="shop",slo="b"} 0.08
 """
 
 
+def tiles_of_days(place: Path) -> Path:
+    """A server's data with the tiles of four days, without which no window would be known."""
+    now, lines = int(time.time()) // 300 * 300, []
+    for tile, seconds in (("1m", 60), ("5m", 300)):
+        lines.append(f"# TYPE slo:events:increase{tile} unknown")
+        for name in "ab":
+            series = f'slo:events:increase{tile}{{service="shop",slo="{name}",event="all"}}'
+            lines += [f"{series} 60 {at}" for at in range(now - 4 * 86_400, now - 60, seconds)]
+    (place / "tiles.txt").write_text("\n".join([*lines, "# EOF", ""]))
+    return load_openmetrics(place / "tiles.txt", place / "data")
+
+
 def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
     """The configuration of the docs: pages to one receiver, tickets to another, a page silences its own ticket."""
     from dataclasses import replace
@@ -118,7 +130,7 @@ def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
                 f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nscrape_configs: [{scrape}]\n"
                 f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{manager.address}']}}]}}]}}\n"
             )
-            with Prometheus(tmp_path, config=prometheus, rules=[rules]) as server:
+            with Prometheus(tmp_path, data=tiles_of_days(tmp_path), config=prometheus, rules=[rules]) as server:
                 wait_until(lambda: len({path for path, _ in got}) == 2, "both receivers")
                 assert "level=ERROR" not in server.log()
     by_path = {path: body["alerts"] for path, body in got}

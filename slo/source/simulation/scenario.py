@@ -207,7 +207,7 @@ def _fleet_events(one: _EventModel, at: YamlPath, file: str, report: Report) -> 
 
 
 def _replicas(text: str, at: YamlPath, report: Report) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_REPLICAS:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= _MOST_REPLICAS:
         report(at, f"{text!r} is not a number of instances; use 1 to {_MOST_REPLICAS}", "error")
         raise Fault
     return int(text)
