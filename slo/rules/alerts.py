@@ -18,7 +18,6 @@ from slo.promql.ast import (
     MatrixSelector,
     Node,
     Number,
-    Subquery,
     VectorMatching,
     VectorSelector,
 )
@@ -168,7 +167,7 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
     ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
     # By the clock, so that it is right however often the rules are evaluated. Holes of two hours are no start of it.
     step_ms = COARSE_MS if burn.long_ms >= 6 * COARSE_MS and burn.long_ms % COARSE_MS == 0 else tile_ms
-    history = without_event(Call("count_over_time", (Subquery(tiles.present, burn.long_ms + _HOLE_MS, step_ms),)))
+    history = without_event(Call("count_over_time", (tiles.looked_at(burn.long_ms + _HOLE_MS, step_ms),)))
     known = Call("clamp_max", (Binary("/", history, Number(burn.long_ms / step_ms)), Number(1.0)))
     long = Binary("*", ratio, known, matching=VectorMatching("one-to-one", (*names.labels, *slo.by), on=True))
     short = names.series(slo, n.error_ratio_name(burn.short_ms))
@@ -201,8 +200,8 @@ def _absent_alert(slo: Slo, names: Names, fine: Tiles) -> AlertRule:
 
 def _missing(slo: Slo, names: Names, fine: Tiles) -> Node:
     """Events of the last tile that there was, where there is none now. Without traffic there is a tile, of 0."""
-    data: Node = without_event(Call("last_over_time", (Subquery(fine.present, _HAD_DATA_MS, COARSE_MS),)))
-    now: Node = fine.present
+    data: Node = without_event(Call("last_over_time", (fine.looked_at(_HAD_DATA_MS, COARSE_MS),)))
+    now = fine.current
     if slo.by:
         # A value of a label that is no longer there is not missing: the SLO has data.
         data = Aggregate("sum", data, grouping=names.labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, String, Subquery, VectorMatching
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, String, VectorMatching
 from slo.rules import names as n
 from slo.rules.groups import Recording
 from slo.rules.names import Names
@@ -36,7 +36,7 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
     budget = Number(float(slo.objective.error_budget))
     # By the clock, so that it is right however often the tiles are evaluated: promtool does it in its own interval.
     every = min(tile_ms, COVERAGE_STEP_MS)
-    seen = Call("count_over_time", (Subquery(tiles.present, window, every),))
+    seen = Call("count_over_time", (tiles.looked_at(window, every),))
     share = Binary("/", without_event(seen), Number(window / every))
     return [
         *found,

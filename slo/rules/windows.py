@@ -12,6 +12,7 @@ from slo.promql.ast import (
     MatrixSelector,
     Node,
     Number,
+    Subquery,
     VectorMatching,
     VectorSelector,
 )
@@ -49,6 +50,27 @@ class Tiles:
     def present(self) -> VectorSelector:
         """One series, that has a value for each tile with data."""
         return self.series("all" if "all" in self.slo.sli.kept_events else "bad")
+
+    @property
+    def _rare_ms(self) -> int:
+        """How often there is a tile of an SLI that is judged less often than they are recorded; 0 for others."""
+        slice_ms = self.slo.sli.slice_ms or 0
+        return slice_ms if slice_ms > self.tile_ms else 0
+
+    @property
+    def current(self) -> Node:
+        """The last tile, where it is the newest that there can be."""
+        if not self._rare_ms:
+            return self.present
+        # Between two of them a server marks the series as gone.
+        return Call("last_over_time", (MatrixSelector(self.present, self._rare_ms + self.tile_ms),))
+
+    def looked_at(self, window_ms: int, step_ms: int) -> Subquery:
+        """Whether there were tiles, at every step of a window."""
+        seen: Node = self.present
+        if self._rare_ms:
+            seen = Call("last_over_time", (MatrixSelector(self.present, max(step_ms, self._rare_ms)),))
+        return Subquery(seen, window_ms, step_ms)
 
     def summed(self, window_ms: int, event: Event | None = None) -> Node:
         """Added up over a window: one series for each kind of event."""

@@ -355,7 +355,7 @@ def _check_number(token: Token) -> None:
         if (len(inner) == 1 and inner != "\\") or (escape and escape["quote"] != '"' and _is_character(escape)):
             return
         raise _Refused(token.start, f"{text} is not one character")
-    if found := _INTEGER.fullmatch(text):
+    if len(text) <= 80 and (found := _INTEGER.fullmatch(text)):
         value = int(found["digits"], 0)
         if value < 2**63 or (value < 2**64 and not found["sign"]):
             return
