@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from slo.check.model import Finding, Probed
 from slo.promql.ast import Aggregate
+from slo.sli.bounds import bound_of
 
 _NAMED = 3
 
@@ -20,7 +21,7 @@ def check_bounds(probed: Probed) -> Iterator[Finding]:
     labels = probed.slo.target_labels
     targets: dict[tuple[str, ...], set[Decimal]] = {}
     for found, _ in probed.ask(Aggregate("group", sli.buckets, grouping=(*labels, "le"))):
-        value = _number(found.get("le", ""))
+        value = bound_of(found.get("le", ""))
         if value is not None:
             targets.setdefault(tuple(found.get(label, "") for label in labels), set()).add(value)
     without = sorted(target for target, bounds in targets.items() if bound not in bounds)
@@ -41,14 +42,6 @@ def check_bounds(probed: Probed) -> Iterator[Finding]:
             f"give them the bucket, their bounds are {bounds}"
         )
         yield probed.finding("bound", "error", message)
-
-
-def _number(text: str) -> Decimal | None:
-    try:
-        value = Decimal(text.replace("Inf", "Infinity")) if text else None
-    except InvalidOperation:
-        return None
-    return None if value is None or value.is_nan() else value
 
 
 def _shown(value: Decimal) -> str:

@@ -10,8 +10,7 @@ from slo.check.model import Finding, page
 from slo.errors import DefinitionError, PromqlError
 from slo.promql.ast import Node, VectorSelector, transform
 from slo.promql.parse import parse
-from slo.rules import NAMES, Names, RuleGroup, compile_specs, to_yaml
-from slo.spec import yaml as strict_yaml
+from slo.rules import NAMES, Names, RuleGroup, compile_specs
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -80,15 +79,9 @@ def _expected(specs: Specs, names: Names) -> dict[Identity, _Expected]:
 
 
 def _rules_of(group: RuleGroup) -> Iterator[tuple[Identity, _Expected]]:
-    [written] = _read(to_yaml([group]))
     slo = f"{group.service}/{group.slo}" if group.slo else ""
-    for rule in written["rules"]:
-        yield _identity(rule.get("record") or rule["alert"], rule.get("labels") or {}), _Expected(slo, rule["expr"])
-
-
-def _read(text: str) -> list[dict[str, Any]]:
-    groups: list[dict[str, Any]] = strict_yaml.parse(text, "rules").documents[0].data["groups"]
-    return groups
+    for rule in group.rules:
+        yield _identity(rule.name, rule.labels), _Expected(slo, str(rule.expr))
 
 
 def _identity(name: str, labels: Mapping[str, str]) -> Identity:

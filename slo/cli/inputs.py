@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,14 +68,14 @@ def open_source(source: str, config: Path | None) -> Source:
     return open_named(source, config=None if config is None else str(config))
 
 
-def evaluate(specs: Specs, source: Source, end: str | None, only: Selection | None = None) -> list[Budget]:
-    """The budgets of all SLOs, of those with `by` the chosen values'."""
+def evaluate(specs: Specs, source: Source, end: str | None, only: Selection, states: Collection[State]) -> list[Budget]:
+    """The budgets of all SLOs that are in one of the states, of those with `by` the chosen values'."""
     from slo.budget.evaluate import evaluate_all
 
     end_ms = source.latest_ms() if end is None else read_time(end, "--end")
     with progress("evaluating", len(specs)) as advance:
         budgets = evaluate_all(specs.values(), source, end_ms, advance)
-    return budgets if only is None else [budget for budget in budgets if only.takes(budget.slo)]
+    return [budget for budget in budgets if only.takes(budget.slo) and budget.state in states]
 
 
 def verdict(budgets: Sequence[Budget], gate: bool) -> int:

@@ -81,8 +81,7 @@ def report(
     specs = load(paths, only)
     known = () if events is None else read_events(events)
     origin = open_source(source, config)
-    budgets = [budget for budget in evaluate(specs, origin, end, only) if budget.state in states]
-    budgets = with_events(budgets, known)
+    budgets = with_events(evaluate(specs, origin, end, only, states), known)
     with progress("comparing", 2 * len(budgets)) as advance:
         budgets = with_breakdown(with_past(budgets, origin, SINCE_MS, done=advance), origin, advance)
     head: dict[str, Any] = {"title": title, "generated": datetime.now(UTC), "warnings": specs.warnings}

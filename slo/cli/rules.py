@@ -133,8 +133,8 @@ def rules(
         put(output, whole)
     for place, text in _beside(specs, NAMES[names.value], written, tests, backfill, backfill_days):
         put(place, text)
-    told = f"{count(sums[0], 'rule')} in {count(sums[1], 'group')} for {count(len(specs), 'SLO')}"
-    say(f"{told}: {', '.join(map(str, written))}")
+    made = f"{count(sums[0], 'rule')} in {count(sums[1], 'group')} for {count(len(specs), 'SLO')}"
+    say(f"{made}: {', '.join(map(str, written))}")
     return FINE
 
 

@@ -62,7 +62,7 @@ def status(
     only, states = selection(service, slo, owner, label), read_states(state)
     every = read_specs(paths)
     specs = select(every, only)
-    budgets = [budget for budget in evaluate(specs, open_source(source, config), end, only) if budget.state in states]
+    budgets = evaluate(specs, open_source(source, config), end, only, states)
     if as_json:
         print_json({"version": SCHEMA_VERSION, "slos": [as_data(budget) for budget in budgets]})
     else:

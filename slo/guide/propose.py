@@ -168,7 +168,7 @@ def _name(text: str) -> str:
 
 
 def _numbered(texts: Sequence[str]) -> list[str]:
-    """The entries, those of the same name told apart by a number."""
+    """The entries, those of the same name with a number each."""
     used: dict[str, int] = {}
     found = []
     for text in texts:

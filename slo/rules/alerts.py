@@ -34,6 +34,7 @@ from slo.rules.annotate import (
 from slo.rules.groups import AlertRule, RuleGroup
 from slo.rules.names import Names
 from slo.rules.windows import Tiles, without_event
+from slo.sli.counts import LOOKBACK_MS
 from slo.spec.model import Alert, PlainAlert, Slo
 from slo.window import (
     CATALOGUE,
@@ -54,8 +55,8 @@ COARSE_MS = 5 * MINUTE
 BURN_ALERT, ABSENT_ALERT, BUDGET_ALERT = "ErrorBudgetBurn", "SLODataMissing", "BudgetConsumed"
 # How long a hole may last until its alert is no longer held; a short window of hours is held for two of them.
 _HELD_MS = 2 * HOUR
-# A hole of so long is no start of the history.
-_HOLE_MS = 2 * HOUR
+# A hole that tiles look back over is no start of the history.
+_HOLE_MS = LOOKBACK_MS
 # Data in here, and none now, is missing data. Of the fine tiles: an alert that read a later group's series would make the
 # engine go step by step. It is looked for every 5 m, which reads a fifth of them.
 _HAD_DATA_MS = DAY
@@ -257,9 +258,9 @@ def _consumed(slo: Slo, names: Names, mark: Decimal) -> Node:
 
 
 def check_alerts(slo: Slo) -> list[Problem]:
-    """Alerts that can never fire are errors; severities without any are warnings."""
+    """What leaves an SLO without figures and alerts that can never fire are errors; severities without any are warnings."""
     windows = alert_windows(slo)
-    found = []
+    found = [_problem(slo, text, "error") for text in slo.unusable]
     for burn in dead_windows(windows, slo.objective.error_budget):
         found.append(
             _problem(

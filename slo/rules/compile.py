@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from slo.errors import DefinitionError, Problem
-from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorSelector
+from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number
 from slo.rules import names as n
 from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows, check_alerts, fast_and_slow, plain_alerts
 from slo.rules.annotate import comment
@@ -43,21 +43,20 @@ _FINE_PERIOD_MS = 6 * HOUR
 
 def compile_specs(specs: Specs, names: Names = OWN) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
     """The groups of all SLOs, sorted by service and name, and warnings. Raises DefinitionError for dead alerts."""
-    problems: list[Problem] = []
-    groups: list[RuleGroup] = []
-    for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
-        problems += problems_of(slo)
-        groups += compile_slo(slo, names)
+    problems = checked(specs)
+    groups = [group for slo in specs.values() for group in compile_slo(slo, names)]
     groups += (plain_alerts(name, alerts) for name, alerts in alerts_by_service(specs).items())
     groups.sort(key=lambda group: (group.service, group.slo, group.interval_ms))
-    if any(problem.severity == "error" for problem in problems):
-        raise DefinitionError(problems)
     return tuple(groups), problems
 
 
-def problems_of(slo: Slo) -> list[Problem]:
-    """What keeps the rules of an SLO from doing their work: errors, and warnings."""
-    return [_problem(slo, text, "error") for text in slo.unusable] + check_alerts(slo)
+def checked(specs: Specs) -> list[Problem]:
+    """The warnings about all SLOs, sorted by service and name. Raises DefinitionError where rules could not do their work."""
+    ordered = sorted(specs.values(), key=lambda slo: (slo.service, slo.name))
+    problems = [problem for slo in ordered for problem in check_alerts(slo)]
+    if any(problem.severity == "error" for problem in problems):
+        raise DefinitionError(problems)
+    return problems
 
 
 def compile_slo(slo: Slo, names: Names = OWN) -> tuple[RuleGroup, ...]:
@@ -80,10 +79,6 @@ def lag_of(slo: Slo) -> int:
     return slo.scrape_interval_ms + slo.delay_ms
 
 
-def _problem(slo: Slo, message: str, severity: str) -> Problem:
-    return Problem(slo.file, slo.line, 1, f"slos.{slo.name}", message, severity)
-
-
 class _Compiler:
     """One SLO on its way: what all its rules share."""
 
@@ -93,7 +88,6 @@ class _Compiler:
         self.shown: Mapping[str, str] = names.shown(slo)
         self.tile_ms = tile_length(slo.scrape_interval_ms)
         self.windows = alert_windows(slo)
-        self.labels = (*names.labels, *slo.by)
         self.fine, self.coarse = (Tiles.of(names, slo, tile_ms) for tile_ms in (self.tile_ms, COARSE_MS))
 
     def groups(self) -> tuple[RuleGroup, ...]:
@@ -164,18 +158,15 @@ class _Compiler:
     def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:
         return Recording(name, expr, self.identity if labels is None else labels)
 
-    def _series(self, name: str) -> VectorSelector:
-        return self.names.series(self.slo, name)
-
     def _current(self, window_ms: int) -> Recording:
         """How fast the budget burns over the shortest window."""
-        burn = Binary("/", self._ratio_series(window_ms), _number(self.slo.objective.error_budget))
+        ratio = self.names.series(self.slo, n.error_ratio_name(window_ms))
+        burn = Binary("/", ratio, Number(float(self.slo.objective.error_budget)))
         return self._record(n.CURRENT_BURN_RATE, burn, self.shown)
 
     def _metadata(self) -> list[Rule]:
         slo = self.slo
-        info = {label: value for label, value in n.label_texts(slo).items() if label not in self.identity}
-        info |= {**self.identity, "objective": str(slo.objective), "window": str(slo.window)}
+        info = {**n.label_texts(slo), **self.identity, "objective": str(slo.objective), "window": str(slo.window)}
         if self.names is SLOTH:
             # Sloth's own page reads these, and the objective as a number.
             number = f"{(slo.objective.ratio * 100).normalize():f}"
@@ -196,13 +187,6 @@ class _Compiler:
             ]
         return [self._record(name, Call("vector", (Number(value),)), labels) for name, value, labels in constants]
 
-    def _ratio_series(self, window_ms: int) -> VectorSelector:
-        return self._series(n.error_ratio_name(window_ms))
-
 
 def _lengths(windows: Iterable[BurnWindow]) -> list[int]:
     return sorted({length for burn in windows for length in (burn.long_ms, burn.short_ms)})
-
-
-def _number(value: object) -> Number:
-    return Number(float(str(value)))

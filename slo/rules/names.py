@@ -65,7 +65,7 @@ class Names:
         own = self.identity(slo)
         if slo.labels_on != "series" and self is not SLOTH:
             return own
-        return {**{label: value for label, value in label_texts(slo).items() if label not in own}, **own}
+        return {**label_texts(slo), **own}
 
     @property
     def labels(self) -> tuple[str, ...]:

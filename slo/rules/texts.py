@@ -11,10 +11,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
-from slo.errors import DefinitionError, Problem
+from slo.errors import Problem
 from slo.promql.ast import Matcher, VectorSelector
 from slo.rules.alerts import plain_alerts
-from slo.rules.compile import alerts_by_service, compile_slo, problems_of
+from slo.rules.compile import alerts_by_service, checked, compile_slo
 from slo.rules.format import group_text, is_plain
 from slo.rules.groups import RuleGroup
 from slo.rules.names import OWN, Names
@@ -41,9 +41,7 @@ class Text:
 
 def rule_texts(specs: Specs, names: Names = OWN, pad: str = "  ") -> tuple[Iterator[Text], list[Problem]]:
     """The texts of all SLOs in the order of `compile_specs`, one at a time, and its warnings. Raises DefinitionError."""
-    problems = [problem for slo in specs.values() for problem in problems_of(slo)]
-    if any(problem.severity == "error" for problem in problems):
-        raise DefinitionError(problems)
+    problems = checked(specs)
     return _texts(specs, names, pad), problems
 
 

@@ -17,7 +17,7 @@ from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Path, Report
 from slo.sli.counts import TARGET_LABELS, Counts, Floats, Grid, Ints, Part
-from slo.sli.tile import Tile, side_by_side
+from slo.sli.tile import Tile, settled, side_by_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class Sli(ABC):
     by_expression: ClassVar[bool] = False  # whether only an expression over a window can count it
     takes_percentile: ClassVar[bool] = False  # whether its objective may be written as `p95 < 500ms`
     of_another: ClassVar[bool] = False  # whether it is made of another SLO's SLI, and so read after the others
+    counts_lean: ClassVar[bool] = False  # whether rules count it from counters, as `slo.sli.lean` does
     measured_by: ClassVar[Measuring] = ""  # what its metrics must be
     simulated: ClassVar[Simulated] = "not"
     not_simulated: ClassVar[str] = "nothing is known of how its series come about"
@@ -206,7 +207,12 @@ class Sli(ABC):
 
     def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
         """What the rules keep per tile, in order. `series` selects what was kept before: (what, range_ms)."""
-        return (Recorded("events", side_by_side(all=self.total_tile(tile), bad=self.errors_tile(tile))),)
+        made = settled(self.kept_tile, tile) if self.counts_lean else self.kept_tile(tile)
+        return (Recorded("events", made),)
+
+    def kept_tile(self, tile: Tile) -> Node:
+        """The events of a tile as PromQL: a series for each of `kept_events`, by the label `event`."""
+        return side_by_side(all=self.total_tile(tile), bad=self.errors_tile(tile))
 
     def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:
         """The events of (start, end] by series, added up where the samples are; None where that is not known. Raises

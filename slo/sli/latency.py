@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
@@ -15,15 +15,15 @@ from slo.fields import Duration, Model
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.reading import Fault, Path, Report, read_duration, read_selector
-from slo.sli.base import Event, Measured, Note, Reader, Recorded, Scraping, Simulated, Sli, Surroundings
+from slo.sli.base import Event, Measured, Note, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.bounds import INFINITY, bound_of, le_matcher
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of, union
 from slo.sli.native_latency import NativeLatency
 from slo.sli.stepwise import tile_of
-from slo.sli.tile import Tile, lean_of, matrix, settled, side_by_side
-from slo.sli.tiles import added, by_series, counted, counted_part, others, with_targets_of, worst_targets
+from slo.sli.tile import Tile, matrix, side_by_side
+from slo.sli.tiles import added, by_series, counted, counted_part, with_targets_of, worst_targets
 
 _ENDINGS = ("_bucket", "_count", "_sum")
 
@@ -58,6 +58,7 @@ class Latency(CountedSli):
     key: ClassVar[str] = "latency"
     model: ClassVar[type[Model]] = LatencyModel
     simulated: ClassVar[Simulated] = "histogram"
+    counts_lean: ClassVar[bool] = True
     takes_percentile: ClassVar[bool] = True
 
     histogram: VectorSelector
@@ -172,17 +173,17 @@ class Latency(CountedSli):
         return added(with_targets_of(counted(self.every, tile), has_bound, tile), tile.by)
 
     def errors_tile(self, tile: Tile) -> Node:
-        good = added(counted_part(self.good, self.every, tile, together=True), tile.by)
-        return others(self.total_tile(tile), good, tile)
+        return Binary("-", self.total_tile(tile), self._good_tile(tile))
+
+    def _good_tile(self, tile: Tile) -> Node:
+        return added(counted_part(self.good, self.every, tile, together=True), tile.by)
 
     @property
     def kept_events(self) -> tuple[Event, Event]:
         return "all", "good"
 
-    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
-        lean = lean_of(tile)
-        good = added(counted_part(self.good, self.every, lean, together=True), tile.by)
-        return (Recorded("events", settled(side_by_side(all=self.total_tile(lean), good=good), tile)),)
+    def kept_tile(self, tile: Tile) -> Node:
+        return side_by_side(all=self.total_tile(tile), good=self._good_tile(tile))
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         """A server whose histogram has no `_count` is asked by its last bucket."""

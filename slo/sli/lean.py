@@ -5,32 +5,33 @@ which falls are looked for divide tiles without a rest. A tile covers (s − len
 last value in the tile; K, its last value in the look-back before it; R, the same of the last 15 minutes; and F, the sum
 of the values from which it fell within the tile.
 - A series counts L − K + F, whatever lies between, of its target together at least 0.
-- A series without K is born with L. Its target lost V, the last values of what its newest scrape no longer has: where
-  what appeared is at least V, it goes on under other labels, and counts the difference.
-- Births count up to a bound: twice what the target had in the 15 minutes before; of a new target, what the busiest of
-  its job had. Where the births of all events are above it, those of bad ones count neither.
-It differs from `slo.sli.tiles`, which is for servers that are asked now and then, in what is rare: a process that
-restarts during a pause of more than 15 minutes, series that go back to their old labels, and sums that lose a part.
+- A series without R, that was not there at any quarter of an hour of the look-back either, is born with L. Its target lost
+  V, the last values of what its newest scrape no longer has: where what appeared is at least V, it goes on under other
+  labels, and counts the difference.
+- Births of a target count if all that appeared on it is no more than twice what the busiest target of its job had in the
+  15 minutes before; those of a part count where those of all events do.
+It differs from `slo.sli.tiles`, which is for servers that are asked now and then, in what is rare: series that go back to
+their old labels, renamed targets, which count from their next scrape on, and sums that lose a part.
 Subtraction comes before sums, as sums of large counters lose events.
 """
 
 from __future__ import annotations
 
-from slo.promql.ast import Aggregate, Binary, Call, Node, Number, String, Subquery, VectorMatching, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery, VectorMatching, VectorSelector
 from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
-from slo.sli.tile import INFINITE, ZERO, Tile, matrix, shifted
+from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
 from slo.window import SECOND
 
 # Series that were seen within it go on: the fall of one is seen over a pause as long.
 RECENT_MS = TRAFFIC_MS
+_BESIDE = "beside"
 
 
 class _Lean:
-    """The expressions of one counter at the end of a tile."""
+    """The expressions of one counter at the end of a tile; each value of a `label` has births and deaths of its own."""
 
     def __init__(self, selector: VectorSelector, tile: Tile, label: str = "") -> None:
         self.selector, self.tile = selector, tile
-        # What is told apart beside targets.
         self.groups = (*tile.targets, label) if label and label not in tile.targets else tile.targets
         self.on = VectorMatching("many-to-many", tile.targets, on=True)
         self.last = self._last(tile.length_ms, 0)
@@ -41,14 +42,14 @@ class _Lean:
         return Call("last_over_time", (matrix(self.selector, range_ms, ago_ms + self.tile.lag_ms),))
 
     def summed(self, node: Node) -> Node:
-        """By target, and by the label that is told apart."""
+        """By target, and by the counter's label if there is one."""
         return Aggregate("sum", node, grouping=self.groups)
 
     @property
     def grown(self) -> Node:
         """What each series gained, and apart from it the values that it fell from."""
         gained = Binary("<", Binary("-", self.last, self.known), INFINITE)
-        return Binary("or", gained, _marked(self.falls))
+        return Binary("or", gained, labelled(self.falls, _BESIDE))
 
     @property
     def falls(self) -> Node:
@@ -86,7 +87,7 @@ class _Lean:
     def births(self) -> Node:
         """What series that appeared had, by target: what they exceed those by that they go on for, or all of it."""
         born = Binary("unless", Binary("unless", Binary("<", self.last, INFINITE), self.recent), self.earlier)
-        lost = _marked(Binary("*", Number(-1.0), self.vanished))
+        lost = labelled(Binary("*", Number(-1.0), self.vanished), _BESIDE)
         return Binary(">=", self.summed(Binary("or", born, lost)), ZERO)
 
     @property
@@ -105,31 +106,24 @@ class _Lean:
         """All events in the tile, by target; 0 where it was scraped and nothing happened. The targets of `not_counted`
         count from their next scrape on."""
         gained = self.grown if not_counted is None else Binary("unless", self.grown, not_counted, matching=self.on)
-        return self.summed(Binary("or", Call("clamp_min", (self.summed(gained), ZERO)), _marked(births)))
+        return self.summed(Binary("or", Call("clamp_min", (self.summed(gained), ZERO)), labelled(births, _BESIDE)))
 
     @property
     def believed(self) -> Node:
         """The births that count: of targets on which no more appeared than its bound."""
-        return Binary("and", self.births, _Lean(self.selector, self.tile).few, matching=self.on)
-
-    @property
-    def few(self) -> Node:
-        """What appeared, by target, where it is within the bound."""
-        return self.within("<=", self.appeared)
+        every = _Lean(self.selector, self.tile)
+        return Binary("and", self.births, every.within("<=", every.appeared), matching=self.on)
 
     def seen_by_target(self) -> Node:
         """The targets that were seen in their last few scrapes before the tile."""
         return Aggregate("group", self._last(self.tile.recent_ms, self.tile.length_ms), grouping=self.tile.targets)
 
 
-def counted(counter: VectorSelector, tile: Tile) -> Node:
-    """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing."""
-    one = _Lean(counter, tile)
-    return one.total(one.believed)
+def counted(counter: VectorSelector, tile: Tile, label: str = "") -> Node:
+    """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing.
 
-
-def counted_by(counter: VectorSelector, label: str, tile: Tile) -> Node:
-    """The events of a counter in a tile, by target and by a label: births of a target count for all its values or none."""
+    With `label` by that label too; births of a target count for all its values or none.
+    """
     one = _Lean(counter, tile, label)
     return one.total(one.believed)
 
@@ -145,8 +139,3 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     if not together:
         return one.total(born)
     return one.total(born, Binary("unless", every.seen_by_target(), one.seen_by_target()))
-
-
-def _marked(node: Node) -> Node:
-    """With a label of its own, so that it can stand beside others of the same labels."""
-    return Call("label_replace", (node, String("beside"), String("1"), String(""), String("")))

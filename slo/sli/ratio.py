@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -13,14 +13,14 @@ from slo.fields import Model, Selector
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
-from slo.sli.base import Event, Measured, Recorded, Simulated, Surroundings
+from slo.sli import lean
+from slo.sli.base import Event, Measured, Simulated, Surroundings
 from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Grid, parts_of
-from slo.sli.lean import counted_by
-from slo.sli.tile import EVENT_LABEL, ZERO, Tile, lean_of, marked_as, settled, side_by_side
-from slo.sli.tiles import added, by_series, counted, counted_part, either, others, present, worst_targets
+from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, side_by_side
+from slo.sli.tiles import added, by_series, counted, counted_part, either, present, worst_targets
 
 
 class RatioModel(Model):
@@ -42,6 +42,7 @@ class Ratio(CountedSli):
     key: ClassVar[str] = "ratio"
     model: ClassVar[type[Model]] = RatioModel
     simulated: ClassVar[Simulated] = "counters"
+    counts_lean: ClassVar[bool] = True
 
     total: VectorSelector
     part: VectorSelector
@@ -74,12 +75,12 @@ class Ratio(CountedSli):
 
     @property
     def parameters(self) -> tuple[VectorSelector, ...]:
-        # What tells a part from the rest belongs to the form; of two metrics of one family nothing may be left out.
-        return (self.total,) if self._told_apart else ()
+        # What separates a part from the rest belongs to the form; of two metrics of one family nothing may be left out.
+        return (self.total,) if self._separator else ()
 
     def with_parameters(self, parameters: tuple[VectorSelector, ...]) -> Ratio:
         (total,) = parameters
-        apart = () if self._told_apart is None else (self._told_apart,)
+        apart = () if self._separator is None else (self._separator,)
         return replace(self, total=total, part=replace(total, matchers=(*total.matchers, *apart)))
 
     @property
@@ -105,13 +106,19 @@ class Ratio(CountedSli):
         return added(counted(self.total, tile), tile.by)
 
     def errors_tile(self, tile: Tile) -> Node:
-        part = added(counted_part(self.part, self.total, tile), tile.by)
-        part = either(part, Binary("*", ZERO, present(self.total, tile)), tile.by)
-        return part if self.part_is == "errors" else others(self.total_tile(tile), part, tile)
+        part = self._part_tile(tile)
+        return part if self.part_is == "errors" else Binary("-", self.total_tile(tile), part)
+
+    def _part_tile(self, tile: Tile) -> Node:
+        return either(added(counted_part(self.part, self.total, tile), tile.by), self._none(tile), tile.by)
+
+    def _none(self, tile: Tile) -> Node:
+        """0 where there are events."""
+        return Binary("*", ZERO, present(self.total, tile))
 
     @property
     def kept_events(self) -> tuple[Event, Event]:
-        if self._told_apart is not None:
+        if self._separator is not None:
             return "good", "bad"
         return "all", self._part_event
 
@@ -120,31 +127,28 @@ class Ratio(CountedSli):
         return "bad" if self.part_is == "errors" else "good"
 
     @property
-    def _told_apart(self) -> Matcher | None:
-        """The one matcher by which the part is told from the rest of the same metric, if it is one."""
+    def _separator(self) -> Matcher | None:
+        """The one matcher that separates the part from the rest of the same metric, if it is one."""
         further = [matcher for matcher in self.part.matchers if matcher not in self.total.matchers]
         alike = self.part.name == self.total.name and len(self.part.matchers) == len(self.total.matchers) + 1
         # A bucket counts what smaller ones count too.
         return further[0] if alike and len(further) == 1 and further[0].label != "le" else None
 
-    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
-        lean, matcher = lean_of(tile), self._told_apart
-        none = Binary("*", ZERO, present(self.total, lean))
+    def kept_tile(self, tile: Tile) -> Node:
+        matcher = self._separator
         if matcher is None:
-            part = either(added(counted_part(self.part, self.total, lean), tile.by), none, tile.by)
-            parts = {"all": self.total_tile(lean), self._part_event: part}
-            return (Recorded("events", settled(side_by_side(**parts), tile)),)
+            return side_by_side(**{"all": self.total_tile(tile), self._part_event: self._part_tile(tile)})
         matches = self._part_event if matcher.op in ("=", "=~") else _OTHER[self._part_event]
         pattern = matcher.value if matcher.op in ("=~", "!~") else _literal(matcher.value)
         events = Call(
             "label_replace",
             (
-                marked_as(_OTHER[matches], counted_by(self.total, matcher.label, lean)),
+                marked_as(_OTHER[matches], lean.counted(self.total, tile, matcher.label)),
                 *map(String, (EVENT_LABEL, matches, matcher.label, pattern)),
             ),
         )
         summed = Aggregate("sum", events, grouping=(*tile.by, EVENT_LABEL))
-        return (Recorded("events", settled(Binary("or", summed, marked_as("bad", none)), tile)),)
+        return Binary("or", summed, marked_as("bad", self._none(tile)))
 
     def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
         return (self.total,), {self.part: self.total}

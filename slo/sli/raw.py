@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -23,10 +22,10 @@ from slo.promql.ast import (
 )
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE, Fault, Path, Report, read_windowed
-from slo.sli.base import Measured, Reader, Recorded, Scraping, Simulated, Sli, Surroundings
+from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid
 from slo.sli.stepwise import measure_steps
-from slo.sli.tile import ZERO, Tile, lean_of, settled, side_by_side
+from slo.sli.tile import ZERO, Tile
 from slo.sli.tiles import by_series, counted, counted_part
 from slo.window import SECOND
 
@@ -53,6 +52,7 @@ class Raw(Sli):
     key: ClassVar[str] = "raw"
     model: ClassVar[type[Model]] = RawModel
     simulated: ClassVar[Simulated] = "expressions"
+    counts_lean: ClassVar[bool] = True
     by_expression: ClassVar[bool] = True
 
     errors: str
@@ -107,11 +107,6 @@ class Raw(Sli):
         """The counter of all events, where the total counts only one."""
         found = counters_in(_parsed(self.total))
         return found[0] if len(found) == 1 else None
-
-    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
-        lean = lean_of(tile)
-        events = side_by_side(all=self.total_tile(lean), bad=self.errors_tile(lean))
-        return (Recorded("events", settled(events, tile)),)
 
     @property
     def gap_words(self) -> tuple[str, str]:

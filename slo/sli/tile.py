@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from slo.errors import PromqlError
@@ -74,7 +75,7 @@ EVENT_LABEL = "event"
 
 
 def side_by_side(**events: Node) -> Node:
-    """Expressions as series of one, told apart by the label `event`."""
+    """Expressions as series of one, each with its own label `event`."""
     marked = [marked_as(event, node) for event, node in events.items()]
     found = marked[0]
     for other in marked[1:]:
@@ -84,29 +85,18 @@ def side_by_side(**events: Node) -> Node:
 
 def marked_as(event: str, node: Node) -> Node:
     """With the label `event`."""
-    return Call("label_replace", (node, String(EVENT_LABEL), String(event), String(""), String("")))
+    return labelled(node, EVENT_LABEL, event)
 
 
-def lean_of(tile: Tile) -> Tile:
-    """The tile as rules count it, before it is settled."""
-    return replace(tile, lag_ms=0, lean=True)
+def labelled(node: Node, label: str, value: str = "1") -> Node:
+    """With a label of its own, so that it can stand beside others of the same labels."""
+    return Call("label_replace", (node, String(label), String(value), String(""), String("")))
 
 
-def settled(node: Node, tile: Tile) -> Node:
-    """An expression at the last multiple of the tile's step, as late as the tile's lag."""
+def settled(make: Callable[[Tile], Node], tile: Tile) -> Node:
+    """What is made of the tile as rules count it, at the last multiple of its step, as late as its lag."""
+    node = make(replace(tile, lag_ms=0, lean=True))
     return Call("last_over_time", (Subquery(node, tile.step_ms, tile.step_ms, tile.lag_ms),))
-
-
-def same_family(part: VectorSelector, whole: VectorSelector) -> bool:
-    """Whether a process has its series of both at once: they are of one metric, or of one histogram."""
-
-    def family(name: str | None) -> str:
-        found = name or ""
-        for ending in ("_bucket", "_count"):
-            found = found.removesuffix(ending)
-        return found
-
-    return family(part.name) == family(whole.name)
 
 
 assert all(5 * MINUTE % (step * SECOND) == 0 for step in _STEPS_S)

@@ -24,14 +24,13 @@ from slo.promql.ast import (
     Call,
     Node,
     Number,
-    String,
     Subquery,
     VectorMatching,
     VectorSelector,
 )
 from slo.sli import lean
 from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
-from slo.sli.tile import INFINITE, ZERO, Tile, matrix, same_family, shifted
+from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
 from slo.window import SECOND
 
 _BIRTH, _BRIDGE = "birth", "bridge"
@@ -134,10 +133,9 @@ class _Counter:
         count nothing over pauses."""
         if self.tile.steady:
             return self.summed(self.grown)
-        marked = Call("label_replace", (births, String(_BIRTH), String("1"), String(""), String("")))
         bridged = self.bridged if not_bridged is None else Binary("unless", self.bridged, not_bridged, matching=self.on)
-        gaps = Call("label_replace", (bridged, String(_BRIDGE), String("1"), String(""), String("")))
-        return self.summed(Binary("or", Binary("or", self.grown, gaps), marked))
+        gained = Binary("or", self.grown, labelled(bridged, _BRIDGE))
+        return self.summed(Binary("or", gained, labelled(births, _BIRTH)))
 
 
 def counted(counter: VectorSelector, tile: Tile) -> Node:
@@ -166,7 +164,7 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
 def _believed_part(one: _Counter, whole: VectorSelector) -> Node:
     every = _Counter(whole, one.tile)
     # Of one metric or histogram its births are among those of all events.
-    bound = every.believed if same_family(one.selector, whole) else every.total(every.believed)
+    bound = every.believed if _same_family(one.selector, whole) else every.total(every.believed)
     return Binary("<=", one.births, bound, matching=VectorMatching("one-to-one", one.tile.targets, on=True))
 
 
@@ -216,12 +214,6 @@ def with_targets_of(node: Node, other: Node, tile: Tile) -> Node:
     return Binary("and", node, other, matching=VectorMatching("many-to-many", tile.targets, on=True))
 
 
-def others(total: Node, part: Node, tile: Tile) -> Node:
-    """What is not of the part; to rules that is never less than nothing."""
-    found = Binary("-", total, part)
-    return Call("clamp_min", (found, ZERO)) if tile.lean else found
-
-
 def added(node: Node, by: tuple[str, ...]) -> Node:
     """All targets together, one series for each value of `by`."""
     return Aggregate("sum", node, grouping=by)
@@ -265,3 +257,15 @@ def _bound(traffic: Node) -> Node:
 def _finite(node: Node) -> Node:
     """Without NaN and infinity: they are no values."""
     return Binary("<", node, INFINITE)
+
+
+def _same_family(part: VectorSelector, whole: VectorSelector) -> bool:
+    """Whether a process has its series of both at once: they are of one metric, or of one histogram."""
+
+    def family(name: str | None) -> str:
+        found = name or ""
+        for ending in ("_bucket", "_count"):
+            found = found.removesuffix(ending)
+        return found
+
+    return family(part.name) == family(whole.name)

@@ -324,7 +324,7 @@ def _check(header: Header, schema: Any) -> None:
     """That a recording's header and columns are what they should be. Raises ValueError, TypeError."""
     for at in (header.start_ms, header.end_ms):
         if type(at) is not int:
-            raise TypeError(f"{at!r} is no time in milliseconds")
+            raise TypeError(f"{at!r} is not a time in milliseconds")
         checked_moment(at)
     if not isinstance(header.origin, str) or not isinstance(header.truth, dict) or header.end_ms < header.start_ms:
         raise ValueError("")

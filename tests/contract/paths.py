@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,23 +66,37 @@ def count_by_engine(history: History) -> Counted:
 
 
 def count_by_rules(history: History, source: Source | None = None, shift_ms: int = 0) -> Counted:
-    """What the tiles that the rules record add up to, each minute evaluated as a server does it."""
+    """What the tiles that the rules record add up to, each evaluated as a server does it."""
     slo, grid = slo_of(history), history.grid
     asked = source or Server(history.samples, grid.end_ms)
-    tile = Tile(tile_length(slo.scrape_interval_ms), slo.scrape_interval_ms, scrape_ms=slo.scrape_interval_ms)
+    tiles = tiles_of(slo, asked, grid.start_ms + shift_ms, grid.end_ms + shift_ms)
+    errors, total = events_of(slo, tiles)
+    state = "counted" if {"all", "bad"} & tiles.keys() else "no data"
+    return Counted(_by_step(errors, grid), _by_step(total, grid), state, frozenset())
+
+
+def tiles_of(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[str, Floats]:
+    """The tiles that the rules record of (start, end], by the label `event`: float64 of shape (tiles,), NaN where none is."""
+    tile = Tile(
+        tile_length(slo.scrape_interval_ms),
+        slo.scrape_interval_ms,
+        target=slo.target_labels,
+        scrape_ms=slo.scrape_interval_ms,
+    )
     kept, *_ = slo.sli.recorded(tile, lambda what, range_ms: MatrixSelector(VectorSelector(f"no_{what}"), range_ms))
-    tiles = grid.steps * grid.step_ms // tile.length_ms
-    first = grid.start_ms + tile.length_ms + tile.lag_ms + shift_ms
-    answer = asked.query_range(kept.expr, first, first + (tiles - 1) * tile.length_ms, tile.length_ms)
-    found = {labels.get("event", ""): np.asarray(values) for labels, values in answer.series}
-    nothing = np.full(tiles, np.nan)
-    events = {event: _by_step(found.get(event, nothing), grid) for event in ("all", "good", "bad")}
-    total = events["all"] if slo.sli.kept_events[0] == "all" else events["good"] + events["bad"]
-    errors = events["bad"] if "bad" in slo.sli.kept_events else total - events["good"]
-    state = "counted" if "all" in found or "bad" in found else "no data"
-    return Counted(errors, total, state, frozenset())
+    first = start_ms + tile.length_ms + tile.lag_ms
+    answer = source.query_range(kept.expr, first, end_ms + tile.lag_ms, tile.length_ms)
+    return {labels.get("event", ""): np.asarray(values) for labels, values in answer.series}
+
+
+def events_of(slo: Slo, tiles: Mapping[str, Floats]) -> tuple[Floats, Floats]:
+    """(errors, total) of tiles by event, 0 where there is none."""
+    length = max((len(values) for values in tiles.values()), default=0)
+    events = {event: np.nan_to_num(tiles.get(event, np.zeros(length))) for event in ("all", "good", "bad")}
+    total = events["all"] if "all" in slo.sli.kept_events else events["good"] + events["bad"]
+    return events["bad"] if "bad" in slo.sli.kept_events else total - events["good"], total
 
 
 def _by_step(values: Floats, grid: FleetGrid) -> Floats:
-    found: Floats = np.nan_to_num(values).reshape(grid.steps, -1).sum(axis=1)
+    found: Floats = (values if len(values) else np.zeros(grid.steps)).reshape(grid.steps, -1).sum(axis=1)
     return found

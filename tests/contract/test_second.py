@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from slo.budget.measure import measure
-from slo.promql.ast import MatrixSelector, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli.base import Measured
 from slo.sli.counts import Grid
-from slo.sli.tile import Tile
 from slo.spec.load import loads
 from slo.window import MINUTE
 from tests.contract.fleet import DAY, END, HOUR, Floats
+from tests.contract.paths import events_of, tiles_of
 from tests.contract.second import COLD_MS, HOLE, Second, load, make
 from tests.memory import Memory
 
@@ -109,20 +108,17 @@ def test_evaluation_counts_the_first_values_of_new_pods(second: Second, measured
 def by_rules(second: Second) -> tuple[Floats, Floats]:
     """(errors, events) per hour that the rules' tiles count, each minute for itself."""
     (slo,) = loads(second.definition, "second.yaml", [])[0].slos
-    tile = Tile(MINUTE, slo.scrape_interval_ms, target=slo.target_labels, scrape_ms=slo.scrape_interval_ms)
-    (kept,) = slo.sli.recorded(tile, lambda what, range_ms: MatrixSelector(VectorSelector(what), range_ms))
-    assert slo.sli.kept_events == ("good", "bad")
-    counts: dict[str, list[Floats]] = {"good": [], "bad": []}
+    hours: list[tuple[Floats, Floats]] = []
     for start in range(second.grid.start_ms, END, 6 * HOUR):
         end = start + 6 * HOUR
         near = (one for one in second.samples.series if one.times[-1] > start - 3 * HOUR and one.times[0] <= end)
-        asked = Memory(Samples(list(near)), end + MINUTE)
-        answer = asked.query_range(kept.expr, start + MINUTE + tile.lag_ms, end + tile.lag_ms, MINUTE)
-        found = {labels["event"]: np.nan_to_num(values) for labels, values in answer.series}
-        for event, hours in counts.items():
-            hours.append(found.get(event, np.zeros(360)).reshape(6, 60).sum(axis=1))
-    good, bad = (np.concatenate(hours) for hours in counts.values())
-    return bad, good + bad
+        tiles = tiles_of(slo, Memory(Samples(list(near)), end + MINUTE), start, end)
+        hours.append(events_of(slo, tiles))
+    errors, events = (
+        np.concatenate([(found if len(found) else np.zeros(360)).reshape(6, 60).sum(axis=1) for found in counts])
+        for counts in zip(*hours, strict=True)
+    )
+    return errors, events
 
 
 @pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
