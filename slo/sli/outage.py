@@ -16,7 +16,7 @@ from slo.reading import Fault, Path, Report, parse_quantity, read_duration, read
 from slo.sli.base import Measured, Reader, Recorded, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Counts, Grid
 from slo.sli.slices import continued, stretches, too_long
-from slo.sli.tile import ZERO, Tile, side_by_side
+from slo.sli.tile import ZERO, Tile, settled, side_by_side
 from slo.suggest import suggest
 from slo.window import MINUTE, format_duration
 
@@ -130,7 +130,7 @@ class Outage(Sli):
         """Whether it was down is kept, so that a long outage is not judged anew from raw series each time."""
         errors = self._long_down(series("down", max(self.longest_ms, tile.length_ms)), tile.length_ms)
         return (
-            Recorded("down", self._down(tile)),
+            Recorded("down", settled(self._down, tile) if self.of.counts_lean else self._down(tile)),
             Recorded("events", side_by_side(all=Binary("+", Binary("*", ZERO, errors), _ONE), bad=errors)),
         )
 

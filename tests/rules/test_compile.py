@@ -120,6 +120,17 @@ def test_what_reads_raw_series_reads_two_hours_at_most() -> None:
                 assert selector.startswith("slo:") or parse_duration(length) <= 2 * HOUR
 
 
+def test_no_expression_is_longer_than_victoria_metrics_takes() -> None:
+    """16 KiB; an outage of a latency counts its histogram twice."""
+    found = specs(
+        "service: shop\nslos:\n"
+        '  - {name: lat, objective: 99, sli: {latency: {histogram: \'http_request_duration_seconds{job="checkout-service",namespace="production"}\', threshold: 300ms}}}\n'
+        "  - {name: down, objective: 99.9, sli: {outage: {of: lat, longer_than: 10m}}}\n"
+    )
+    longest = max(len(str(r.expr)) for group in compile_specs(found)[0] for r in group.rules)
+    assert longest < 12_000
+
+
 def test_burn_windows_of_the_workbook() -> None:
     [spec] = one(window="30d").values()
     alerts = [r for g in compile_specs(one(window="30d"))[0] for r in g.rules if isinstance(r, AlertRule)]

@@ -139,6 +139,31 @@ def test_an_outage_counts_once_it_is_too_long(tmp_path: Path) -> None:
     )
 
 
+def test_an_outage_of_counters_counts_as_their_own_rules_do(tmp_path: Path) -> None:
+    """Half of the requests fail for 20 minutes; a new error code on the way, and counters as they are in a fleet."""
+    found = specs(
+        "service: shop\nslos:\n"
+        "  - {name: a, objective: 99.9, window: 6h, sli: {outage: {of: r, longer_than: 15m, down_at: 50%}}}\n"
+        "  - {name: r, objective: 99, sli: {ratio: {errors: 'r_total{code=\"500\"}', total: r_total}}}\n"
+    )
+    check(
+        tmp_path,
+        found,
+        "30s",
+        {
+            'r_total{job="x",instance="y",code="200"}': "1000+100x59 6900x39 7000+100x100",
+            'r_total{job="x",instance="y",code="500"}': "_x59 100+100x39 4000x101",
+        },
+        [
+            ('max(slo:down:bool1m{slo="a"})', "29m", 0.0),
+            ('max(slo:down:bool1m{slo="a"})', "40m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad"})', "44m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad"})', "48m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad"})', "55m", 0.0),
+        ],
+    )
+
+
 def test_victoria_metrics_counts_the_same(tmp_path: Path) -> None:
     told = history.write(tmp_path / "history.txt", days=1.2, instances=2)
     found: list[float] = []
