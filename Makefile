@@ -33,7 +33,7 @@ quick: $(VENV)/.installed-test
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest -q -n 2 tests/test_layout.py tests/test_repository.py tests/test_docs.py tests/test_display.py \
 	  tests/test_window.py tests/spec tests/promql/test_engine.py tests/sli/test_bounds.py tests/budget/test_figures.py \
-	  -k "not readmes and not unfold and not gotemplate and not any_text"
+	  -k "not readmes and not unfold and not gotemplate and not any_text and not test_hostile"
 
 # The oldest versions that pyproject.toml accepts, in an environment of their own.
 lowest:

@@ -131,6 +131,13 @@ def test_no_expression_is_longer_than_victoria_metrics_takes() -> None:
     assert longest < 12_000
 
 
+def test_an_slo_of_30_days_has_19_rules_in_two_groups() -> None:
+    """As docs/rules.md says, missing data and the coverage of the window among them."""
+    groups, _ = compile_specs(one("ratio: {errors: 'r_total{code=\"500\"}', total: r_total}"))
+    assert [len(group.rules) for group in groups] == [9, 10]
+    assert "two rule groups of 19 rules" in (DEFINITIONS.parent / "docs" / "rules.md").read_text()
+
+
 def test_burn_windows_of_the_workbook() -> None:
     [spec] = one(window="30d").values()
     alerts = [r for g in compile_specs(one(window="30d"))[0] for r in g.rules if isinstance(r, AlertRule)]
