@@ -309,7 +309,8 @@ class _Collector(ast.NodeVisitor):
         if isinstance(value, bool):
             self._as(node, ast.Constant(not value))
         elif isinstance(value, int | float):
-            for other in (value + 1, value - 1):
+            # One more or less is no other number where a float is large.
+            for other in (value + 1, value - 1) if value + 1 != value else (value / 2, value / 4):
                 self._add(node, f"({other!r})" if other < 0 else repr(other))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
