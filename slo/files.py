@@ -9,7 +9,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,11 +52,12 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     _sync_folder(place.parent)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes UTF-8 text whole or not at all. Raises OSError."""
-    with replaced(path) as temporary:
-        # A lone surrogate, as of a file name that is no UTF-8, is no text: it is written as `?`.
-        temporary.write_bytes(text.encode("utf-8", errors="replace"))
+def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:
+    """Writes UTF-8 text, or the pieces of one as they are made, whole or not at all. Raises OSError."""
+    with replaced(path) as temporary, temporary.open("wb") as file:
+        for piece in (text,) if isinstance(text, str) else text:
+            # A lone surrogate, as of a file name that is no UTF-8, is no text: it is written as `?`.
+            file.write(piece.encode("utf-8", errors="replace"))
 
 
 def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> None:

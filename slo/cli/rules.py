@@ -105,20 +105,24 @@ def rules(
     written: list[Path] = []
     sums = [0, 0]
 
-    def put(place: Path, text: str) -> None:
+    def put(place: Path, text: str | Iterable[str]) -> None:
         if place not in named:
             keep_apart([*named, place], specs)
         written.append(place)
         write_text(place, text)
 
-    def text_of(chosen: Iterable[Text], files: Sequence[str], name: str) -> str:
-        from slo.rules.format import prometheus_rule, yaml_file
-        from slo.rules.texts import joined
+    def counted(chosen: Iterable[Text]) -> Iterator[str]:
+        for text in chosen:
+            sums[0] += text.rules
+            sums[1] += text.groups
+            yield text.text
 
-        text, rules, groups = joined(chosen)
-        sums[0] += rules
-        sums[1] += groups
-        return prometheus_rule(text, name, namespace, labels, files) if operator else yaml_file(text, files)
+    def text_of(chosen: Iterable[Text], files: Sequence[str], name: str) -> Iterator[str]:
+        """The file in pieces: ten thousand SLOs have 160 MB, which are never in memory at once."""
+        from slo.rules.format import prometheus_rule, yaml_file
+
+        texts = counted(chosen)
+        return prometheus_rule(texts, name, namespace, labels, files) if operator else yaml_file(texts, files)
 
     if parts:
         for name, own in groupby(texts, key=lambda text: text.service):
@@ -128,7 +132,7 @@ def rules(
         services = list(dict.fromkeys(inputs.values()))
         whole = text_of(texts, list(inputs), services[0] if len(services) == 1 else "slo-rules")
         if output is None:
-            sys.stdout.write(whole)
+            sys.stdout.write("".join(whole))  # whole or not at all
             return FINE
         put(output, whole)
     for place, text in _beside(specs, NAMES[names.value], written, tests, backfill, backfill_days):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePath
 
@@ -21,12 +21,13 @@ _LINE = re.compile("[\r\n\x85\u2028\u2029]+")
 
 def to_yaml(groups: Sequence[RuleGroup], inputs: Iterable[str] = ()) -> str:
     """A Prometheus rules file; Mimir, Thanos and vmalert read the same. `inputs` are named in its head, without folders."""
-    return yaml_file("".join(_groups(groups, "  ")), inputs)
+    return "".join(yaml_file(_groups(groups, "  "), inputs))
 
 
-def yaml_file(groups: str, inputs: Iterable[str] = ()) -> str:
-    """A rules file of the text of its groups, which are padded by two spaces."""
-    return "".join([header(inputs), "groups:\n" if groups else "groups: []\n", groups])
+def yaml_file(groups: Iterable[str], inputs: Iterable[str] = ()) -> Iterator[str]:
+    """A rules file in pieces, of the texts of its groups, which are padded by two spaces; they are taken one at a time."""
+    yield header(inputs)
+    yield from _list_of("groups", groups, "")
 
 
 def to_prometheus_rule(
@@ -37,25 +38,32 @@ def to_prometheus_rule(
     inputs: Iterable[str] = (),
 ) -> str:
     """The same as a PrometheusRule resource of the Prometheus operator, to be applied to a cluster."""
-    return prometheus_rule("".join(_groups(groups, "    ")), name, namespace, labels, inputs)
+    return "".join(prometheus_rule(_groups(groups, "    "), name, namespace, labels, inputs))
 
 
 def prometheus_rule(
-    groups: str,
+    groups: Iterable[str],
     name: str,
     namespace: str | None = None,
     labels: Mapping[str, str] | None = None,
     inputs: Iterable[str] = (),
-) -> str:
-    """A PrometheusRule of the text of its groups, which are padded by four spaces."""
+) -> Iterator[str]:
+    """A PrometheusRule in pieces, of the texts of its groups, which are padded by four spaces; they are taken one at a time."""
     lines = [header(inputs), "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n"]
     lines.append(f"  name: {scalar(name)}\n")
     if namespace is not None:
         lines.append(f"  namespace: {scalar(namespace)}\n")
     if labels:
         lines.append("  labels:\n" + _mapping(labels, "    "))
-    lines += ["spec:\n", "  groups:\n" if groups else "  groups: []\n", groups]
-    return "".join(lines)
+    yield "".join([*lines, "spec:\n"])
+    yield from _list_of("groups", groups, "  ")
+
+
+def _list_of(key: str, texts: Iterable[str], pad: str) -> Iterator[str]:
+    rest = iter(texts)
+    first = next(rest, None)
+    yield f"{pad}{key}: []\n" if first is None else f"{pad}{key}:\n{first}"
+    yield from rest
 
 
 def header(inputs: Iterable[str]) -> str:

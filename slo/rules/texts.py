@@ -7,7 +7,7 @@ break as if all selectors were of one length, so that a text is that of the SLO'
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
@@ -138,12 +138,3 @@ def _hashable(value: object) -> Hashable:
     except TypeError:
         return repr(value)
     return value
-
-
-def joined(texts: Iterable[Text]) -> tuple[str, int, int]:
-    """(text, number of rules, number of groups) of all."""
-    pieces, rules, groups = [], 0, 0
-    for text in texts:
-        pieces.append(text.text)
-        rules, groups = rules + text.rules, groups + text.groups
-    return "".join(pieces), rules, groups

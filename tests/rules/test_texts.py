@@ -10,7 +10,6 @@ import yaml
 from slo.rules import SLOTH, compile_specs, rule_texts, to_prometheus_rule, to_yaml
 from slo.rules.format import prometheus_rule, yaml_file
 from slo.rules.names import OWN, Names
-from slo.rules.texts import joined
 from slo.spec.load import load, loads
 from slo.spec.model import Specs
 from tests.rules.test_compile import ALL_KINDS, DEFINITIONS, specs
@@ -62,17 +61,22 @@ def test_texts_are_those_of_each_slos_own_rules(names: Names) -> None:
     for found in (forms(), specs(ALL_KINDS), load(DEFINITIONS)):
         groups, problems = compile_specs(found, names)
         texts, same = rule_texts(found, names)
-        text, rules, count = joined(texts)
-        assert yaml_file(text, ["x.yaml"]) == to_yaml(groups, ["x.yaml"])
-        assert (rules, count, same) == (sum(len(group.rules) for group in groups), len(groups), problems)
+        made = list(texts)
+        text = "".join(yaml_file((one.text for one in made), ["x.yaml"]))
+        assert text == to_yaml(groups, ["x.yaml"])
+        assert (sum(one.rules for one in made), sum(one.groups for one in made), same) == (
+            sum(len(group.rules) for group in groups),
+            len(groups),
+            problems,
+        )
         assert yaml.safe_load(text)
 
 
 def test_a_resource_of_the_operator_is_the_same_too() -> None:
     found = forms()
-    text, _, _ = joined(rule_texts(found, pad="    ")[0])
+    texts = (one.text for one in rule_texts(found, pad="    ")[0])
     labels = {"a": "b"}
-    assert prometheus_rule(text, "shop", "monitoring", labels) == to_prometheus_rule(
+    assert "".join(prometheus_rule(texts, "shop", "monitoring", labels)) == to_prometheus_rule(
         compile_specs(found)[0], "shop", "monitoring", labels
     )
 
