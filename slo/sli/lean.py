@@ -5,9 +5,8 @@ which falls are looked for divide tiles without a rest. A tile covers (s − len
 last value in the tile; K, its last value in the look-back before it; R, the same of the last 15 minutes; and F, the sum
 of the values from which it fell within the tile.
 - A series counts L − K + F, whatever lies between, of its target together at least 0.
-- A series without R, that was not there at any quarter of an hour of the look-back either, is born with L. Its target lost
-  V, the last values of what its newest scrape no longer has: where what appeared is at least V, it goes on under other
-  labels, and counts the difference.
+- A series without K is born with L. Its target lost V, the last values of what its newest scrape no longer has: where what
+  appeared, having no R, is at least V, it goes on under other labels, and counts the difference.
 - Births of a target count if all that appeared on it is no more than twice what the busiest target of its job had in the
   15 minutes before; those of a part count where those of all events do.
 It differs from `slo.sli.tiles`, which is for servers that are asked now and then, in what is rare: series that go back to
@@ -78,15 +77,9 @@ class _Lean:
         )
 
     @property
-    def earlier(self) -> Node:
-        """The series that were there at some quarter of an hour within the look-back."""
-        ago_ms = self.tile.length_ms + self.tile.lag_ms
-        return Call("present_over_time", (Subquery(self.selector, self.tile.lookback_ms, RECENT_MS, ago_ms),))
-
-    @property
     def births(self) -> Node:
         """What series that appeared had, by target: what they exceed those by that they go on for, or all of it."""
-        born = Binary("unless", Binary("unless", Binary("<", self.last, INFINITE), self.recent), self.earlier)
+        born = Binary("unless", Binary("<", self.last, INFINITE), self.known)
         lost = labelled(Binary("*", Number(-1.0), self.vanished), _BESIDE)
         return Binary(">=", self.summed(Binary("or", born, lost)), ZERO)
 

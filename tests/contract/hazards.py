@@ -132,6 +132,20 @@ def scrape_hole(made: Setting, choose: Chooser) -> None:
             _worse(target, made.kind, where, 0.2, made.fleet.random)
 
 
+@hazard(*COUNTERS)
+def short_visits(made: Setting, choose: Chooser) -> None:
+    """A target is scraped for some minutes now and then; its process goes on meanwhile, or ends with each."""
+    every = choose.integer(18, 40)
+    stays, first = choose.integer(2, every - 16), choose.integer(0, every)
+    target = choose.one(made.fleet.targets)
+    ends = choose.chance(50)
+    for minute in range(first, _length(made) + 1, every):
+        left, back = made.at(minute + stays), made.at(minute + every)
+        target.holes.append((left, back))
+        if ends:
+            _restart(target, left + 7 * SECOND)
+
+
 @hazard(*COUNTED)
 def series_away(made: Setting, choose: Chooser) -> None:
     """One or two series of a target are away for a while and come back: dropped and kept, or not exposed."""

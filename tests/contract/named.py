@@ -202,6 +202,13 @@ for _minutes in (14, 17, 20, 60, 150):
     _away(_minutes)
 
 
+@named("ratio", 6)
+def a_target_that_is_scraped_for_seven_minutes_in_thirty(made: Setting) -> None:
+    """It is never there at a full quarter of an hour, where one might look for it."""
+    steady(made, "a")
+    steady(made, "b", size=1e4, holes=[(made.at(30 * i + 8), made.at(30 * i + 31)) for i in range(-1, 14)])
+
+
 @named("ratio")
 def the_first_errors_of_a_process(made: Setting) -> None:
     """No 5xx series before minute 100; then a fifth of the requests fail."""
