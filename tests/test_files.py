@@ -206,7 +206,6 @@ def test_standard_output_is_written_to_by_its_names(tmp_path: Path) -> None:
         ("rules", "shop.yaml", "-o", "out", "--tests", "out"),
         ("rules", "shop.yaml", "-o", ".", "--split", "--tests", "shop.yml"),
         ("rules", "two.yml", "-o", ".", "--split"),
-        ("rules", "shop.yaml", "-o", "out", "--backfill-script", "out"),
         ("simulate", "shop.yaml", "--days", "1", "-o", "shop.yaml"),
         ("record", "shop.yaml", "-s", "r.parquet", "--start", "1h", "-o", "r.parquet"),
         ("rules", "shop.yaml", "-o", "folder"),

@@ -19,7 +19,7 @@ ORDER = [
     {"spec"},
     {"rules", "source"},
     {"budget"},
-    {"backtest"},
+    {"backfill", "backtest"},
     {"report"},
     {"api", "check", "guide", "weekly"},
     {"cli"},

@@ -14,9 +14,10 @@ from pydantic import Field
 from slo.backtest.judge import is_page
 from slo.errors import DefinitionError, Problem, PromqlError
 from slo.fields import Model
-from slo.promql.groups import Group, Rule, read_groups
+from slo.promql.groups import Group, read_groups
 from slo.reading import Fault
-from slo.rules import AlertRule, RuleGroup, compile_specs
+from slo.rules import AlertRule, compile_specs
+from slo.rules.groups import engine_group
 from slo.spec import yaml as strict_yaml
 from slo.spec.build_alerting import build_alerting
 from slo.spec.document import AlertingModel
@@ -57,7 +58,7 @@ def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
         for rule in group.rules
         if isinstance(rule, AlertRule) and rule.burns
     }
-    return Policy(name, tuple(_group(group) for group in groups), severities, tuple(map(str, problems)))
+    return Policy(name, tuple(engine_group(group) for group in groups), severities, tuple(map(str, problems)))
 
 
 def of_rules(path: str | os.PathLike[str], pages: Sequence[tuple[str, str]] = ()) -> Policy:
@@ -151,17 +152,6 @@ def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
     for service in specs.services:
         services.append(replace(service, slos=tuple(change(slo) for slo in service.slos)))
     return Specs(services)
-
-
-def _group(group: RuleGroup) -> Group:
-    rules = tuple(
-        Rule(rule.expr, alert=rule.name, labels=tuple(rule.labels.items()), for_ms=rule.for_ms,
-             keep_firing_for_ms=rule.keep_firing_ms)
-        if isinstance(rule, AlertRule)
-        else Rule(rule.expr, record=rule.name, labels=tuple(rule.labels.items()))
-        for rule in group.rules
-    )  # fmt: skip
-    return Group(group.name, rules, group.interval_ms)
 
 
 def distinct(policies: Sequence[Policy]) -> tuple[Policy, ...]:

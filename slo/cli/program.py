@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -67,6 +68,13 @@ def command(example: str, name: str | None = None) -> Callable[[Function], Funct
         return function
 
     return made
+
+
+class RulesNames(StrEnum):
+    """Whose names the recorded series have."""
+
+    OWN = "slo"
+    SLOTH = "sloth"
 
 
 Paths = Annotated[

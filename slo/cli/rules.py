@@ -14,13 +14,11 @@ import typer
 
 from slo.cli.inputs import keep_apart, load, read_pair
 from slo.cli.output import count, say
-from slo.cli.program import FINE, Paths, command
+from slo.cli.program import FINE, Paths, RulesNames, command
 from slo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from slo.rules import Names
     from slo.rules.texts import Text
-    from slo.spec.model import Specs
 
 
 class RulesFormat(StrEnum):
@@ -28,13 +26,6 @@ class RulesFormat(StrEnum):
 
     PROMETHEUS = "prometheus"
     OPERATOR = "operator"
-
-
-class RulesNames(StrEnum):
-    """Whose names the recorded series have."""
-
-    OWN = "slo"
-    SLOTH = "sloth"
 
 
 @command("slo rules definitions/ -o rules.yml --tests rules-test.yml")
@@ -70,24 +61,15 @@ def rules(
         Path | None,
         typer.Option("--tests", metavar="FILE", help="Also write `promtool test rules` files that prove each alert."),
     ] = None,
-    backfill: Annotated[
-        Path | None,
-        typer.Option(
-            "--backfill-script", metavar="FILE", help="Also write a script that fills the history of what is recorded."
-        ),
-    ] = None,
-    backfill_days: Annotated[
-        int, typer.Option("--backfill-days", metavar="DAYS", help="How many days the script fills.", min=1)
-    ] = 35,
 ) -> int:
     """Compile definitions into Prometheus recording and alert rules."""
     from slo.files import write_text
-    from slo.rules import NAMES, rule_texts
+    from slo.rules import NAMES, rule_tests, rule_texts
 
-    if (tests or backfill or split) and output is None:
-        raise ConfigError("--split, --tests and --backfill-script need --output")
-    if (tests or backfill) and form is RulesFormat.OPERATOR:
-        raise ConfigError("--tests and --backfill-script need a rules file; leave --format operator out")
+    if (tests or split) and output is None:
+        raise ConfigError("--split and --tests need --output")
+    if tests and form is RulesFormat.OPERATOR:
+        raise ConfigError("--tests needs a rules file; leave --format operator out")
     labels = dict(read_pair(text) for text in label or ())
     specs = load(paths)
     operator = form is RulesFormat.OPERATOR
@@ -100,7 +82,7 @@ def rules(
         if output is not None and split
         else {}
     )
-    named = [place for place in (*(parts.values() if split else [output]), tests, backfill) if place is not None]
+    named = [place for place in (*(parts.values() if split else [output]), tests) if place is not None]
     keep_apart(named, specs)
     written: list[Path] = []
     sums = [0, 0]
@@ -135,27 +117,10 @@ def rules(
             sys.stdout.write("".join(whole))  # whole or not at all
             return FINE
         put(output, whole)
-    for place, text in _beside(specs, NAMES[names.value], written, tests, backfill, backfill_days):
-        put(place, text)
+    if tests is not None:
+        seen_from = [os.path.relpath(path, tests.parent) for path in written]
+        for number, (interval, text) in enumerate(rule_tests(specs, seen_from, NAMES[names.value]).items()):
+            put(tests if number == 0 else tests.with_stem(f"{tests.stem}-{interval}"), text)
     made = f"{count(sums[0], 'rule')} in {count(sums[1], 'group')} for {count(len(specs), 'SLO')}"
     say(f"{made}: {', '.join(map(str, written))}")
     return FINE
-
-
-def _beside(
-    specs: Specs, names: Names, rules: Sequence[Path], tests: Path | None, backfill: Path | None, days: int
-) -> Iterator[tuple[Path, str]]:
-    """What is written beside rules files: their tests, and the script that fills history with its passes."""
-    from slo.rules import backfill_script, compile_specs, passes, rule_tests, to_yaml
-
-    if tests is not None:
-        seen_from = [os.path.relpath(path, tests.parent) for path in rules]
-        for number, (interval, text) in enumerate(rule_tests(specs, seen_from, names).items()):
-            yield tests if number == 0 else tests.with_stem(f"{tests.stem}-{interval}"), text
-    if backfill is not None:
-        files = []
-        for number, part in enumerate(passes(compile_specs(specs, names)[0]), 1):
-            place = backfill.with_name(f"{backfill.stem}-pass{number}.yml")
-            yield place, to_yaml(part, [service.file for service in specs.services])
-            files.append(place.name)
-        yield backfill, backfill_script(files, days)

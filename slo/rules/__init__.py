@@ -1,7 +1,6 @@
 """SLOs become Prometheus recording and alert rules."""
 
 from slo.rules.alerts import alert_windows
-from slo.rules.backfill import backfill_script, passes
 from slo.rules.compile import compile_slo, compile_specs
 from slo.rules.format import to_prometheus_rule, to_yaml
 from slo.rules.groups import AlertRule, Recording, RuleGroup
@@ -18,10 +17,8 @@ __all__ = [
     "Recording",
     "RuleGroup",
     "alert_windows",
-    "backfill_script",
     "compile_slo",
     "compile_specs",
-    "passes",
     "rule_tests",
     "rule_texts",
     "to_prometheus_rule",

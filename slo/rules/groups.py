@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from slo.promql import groups as engine
 from slo.promql.ast import Node
 from slo.window import BurnWindow
 
@@ -49,3 +50,20 @@ class RuleGroup:
     slo: str  # empty for a service's plain alerts
     comment: tuple[str, ...] = field(default=())
     limit: int = 0  # series that a rule may give: a label with more values fails loudly instead of flooding the server
+
+
+def engine_group(group: RuleGroup) -> engine.Group:
+    """The group as the embedded engine runs it; annotations are for people."""
+    rules = tuple(
+        engine.Rule(
+            rule.expr,
+            alert=rule.name,
+            labels=tuple(rule.labels.items()),
+            for_ms=rule.for_ms,
+            keep_firing_for_ms=rule.keep_firing_ms,
+        )
+        if isinstance(rule, AlertRule)
+        else engine.Rule(rule.expr, record=rule.name, labels=tuple(rule.labels.items()))
+        for rule in group.rules
+    )
+    return engine.Group(group.name, rules, group.interval_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,28 @@ def write_openmetrics(path: str | os.PathLike[str], samples: Samples) -> None:
             for series in members:
                 out.writelines(_lines(series))
         out.write(b"# EOF\n")
+
+
+def lines_by_block(series: Series, block_ms: int) -> Iterator[tuple[int, memoryview]]:
+    """The lines of a series by the blocks of time that its samples lie in: (start in ms, text as bytes)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    head, nothing = pa.scalar(_head(series) + " "), pa.scalar("")
+    held = ~is_stale(series.values)
+    times, values = series.times[held], series.values[held]
+    blocks = times // block_ms
+    edges = np.flatnonzero(np.diff(blocks, prepend=blocks[:1] - 1, append=blocks[-1:] + 1)).tolist()
+    for low in range(0, len(edges) - 1, _BLOCK // 1000):
+        ends = edges[low : low + _BLOCK // 1000 + 1]
+        first, last = ends[0], ends[-1]
+        text = pc.binary_join_element_wise(
+            head, _numbers(values[first:last]), " ", _stamps(times[first:last]), "\n", nothing
+        )
+        _, offsets, characters = text.buffers()
+        places, bytes_ = np.frombuffer(offsets, dtype=np.int32), memoryview(characters)
+        for start, end in pairwise(ends):
+            yield int(blocks[start]) * block_ms, bytes_[places[start - first] : places[end - first]]
 
 
 def _lines(series: Series) -> Iterator[Any]:

@@ -201,22 +201,6 @@ def test_sloths_names_on_request() -> None:
         assert name in text
 
 
-def test_the_backfill_script_names_its_passes_in_order(tmp_path: Path) -> None:
-    done = slo(
-        "rules",
-        ROOT / "definitions" / "hitl-api.yaml",
-        "-o",
-        tmp_path / "r.yml",
-        "--backfill-script",
-        tmp_path / "fill.sh",
-    )
-    assert done.returncode == 0, done.stderr
-    script = (tmp_path / "fill.sh").read_text()
-    passes = sorted(path.name for path in tmp_path.glob("fill-pass*.yml"))
-    assert [script.index(name) for name in passes] == sorted(script.index(name) for name in passes)
-    assert subprocess.run(["sh", "-n", str(tmp_path / "fill.sh")], check=False).returncode == 0
-
-
 def test_all_formats_of_the_report_hold_the_same_figures(folder: Path, tmp_path: Path) -> None:
     formats = [word for name in ("html", "markdown", "json", "csv") for word in ("--format", name)]
     slo("report", "shop.yaml", "--source", "r.parquet", "-o", tmp_path, *formats, cwd=folder)

@@ -1,4 +1,5 @@
-"""Rules over history: promtool evaluates what reads raw series, then what reads that, as the backfill script does."""
+"""Rules over history by promtool, which does not let a rule see what another one of the same run would have recorded:
+it evaluates what reads raw series, then what reads that, until nothing is left."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from slo.promql.ast import VectorSelector, walk
 from slo.rules import Recording, RuleGroup, to_yaml
-from slo.rules.backfill import passes
 from tests.servers import Prometheus, promtool
 
 
@@ -32,3 +33,41 @@ def recordings(groups: Sequence[RuleGroup], keep: Callable[[Recording], bool]) -
     """Only some recordings of the groups, and no alerts."""
     kept = [replace(g, rules=tuple(r for r in g.rules if isinstance(r, Recording) and keep(r))) for g in groups]
     return tuple(group for group in kept if group.rules)
+
+
+def passes(groups: Sequence[RuleGroup]) -> tuple[tuple[RuleGroup, ...], ...]:
+    """The recordings of the groups, in the order in which they can be filled; alerts are left out."""
+    of_slo: dict[tuple[str, str], list[Recording]] = {}
+    for group in groups:
+        own = of_slo.setdefault((group.service, group.slo), [])
+        own += (rule for rule in group.rules if isinstance(rule, Recording))
+    levels = {slo: _levels(rules) for slo, rules in of_slo.items()}
+    deepest = max((level for found in levels.values() for level in found.values()), default=-1)
+    found = []
+    for number in range(deepest + 1):
+        kept = (
+            replace(group, rules=tuple(_at_level(group, levels[group.service, group.slo], number))) for group in groups
+        )
+        found.append(tuple(group for group in kept if group.rules))
+    return tuple(found)
+
+
+def _at_level(group: RuleGroup, levels: dict[str, int], number: int) -> list[Recording]:
+    return [rule for rule in group.rules if isinstance(rule, Recording) and levels[rule.name] == number]
+
+
+def _levels(rules: Sequence[Recording]) -> dict[str, int]:
+    """How many passes must come before each recorded name of one SLO."""
+    recorded = {rule.name for rule in rules}
+    reads = {rule.name: _names(rule) & recorded for rule in rules}
+    found: dict[str, int] = {}
+    while len(found) < len(recorded):
+        ready = [name for name in recorded - found.keys() if reads[name] <= found.keys()]
+        if not ready:
+            raise ValueError("recorded series read each other in a circle")
+        found |= dict.fromkeys(ready, max(found.values(), default=-1) + 1)
+    return found
+
+
+def _names(rule: Recording) -> set[str]:
+    return {node.name for node in walk(rule.expr) if isinstance(node, VectorSelector) and node.name}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slo.rules import NAMES, backfill_script, compile_specs, passes, rule_tests, to_yaml
+from slo.rules import NAMES, compile_specs, rule_tests, to_yaml
 from slo.spec.load import load
 from tests.rules import history, scenario, tables
 from tests.rules.history import HOUR, START, History
@@ -112,32 +112,6 @@ def test_a_rule_set_that_is_wrong_fails_the_tests(tmp_path: Path) -> None:
     [text] = rule_tests(found, ["rules.yml"]).values()
     (tmp_path / "test.yml").write_text(text)
     assert promtool("test", "rules", tmp_path / "test.yml").returncode != 0
-
-
-def test_the_backfill_script_fills_every_series(tmp_path: Path, replayed: tuple[Prometheus, History]) -> None:
-    """With a promtool that only says what it was asked: the order of the passes, and that a failure ends it."""
-    groups, _ = compile_specs(specs(ALL_KINDS))
-    levels = passes(groups)
-    recorded = [{rule.name for group in level for rule in group.rules} for level in levels]
-    assert recorded[0] >= {"slo:events:increase1m", "slo:down:bool1m"}
-    assert any("slo:period_error_budget_remaining:ratio" in names for names in recorded[2:])
-    files = [f"pass {n}.yml" for n in range(len(levels))]
-    script = tmp_path / "backfill.sh"
-    script.write_text(backfill_script(files, 30))
-    fake = tmp_path / "promtool"
-    fake.write_text('#!/bin/sh\necho "$@" >> asked\n[ ! -e broken ]\n')
-    fake.chmod(0o755)
-    env = {"PATH": "/usr/bin:/bin", "PROMTOOL": str(fake), "DATA": "data dir", "WAIT_SECONDS": "0"}
-    done = subprocess.run(["sh", str(script)], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    asked = (tmp_path / "asked").read_text().splitlines()
-    assert [line.rsplit(" ", 2)[-2:] for line in asked] == [file.split(" ") for file in files]
-    (tmp_path / "broken").touch()
-    assert subprocess.run(["sh", str(script)], cwd=tmp_path, env=env, capture_output=True, check=False).returncode != 0
-    without = {k: v for k, v in env.items() if k != "DATA"}
-    assert (
-        subprocess.run(["sh", str(script)], cwd=tmp_path, env=without, capture_output=True, check=False).returncode != 0
-    )
 
 
 def test_cost_at_24_series(tmp_path: Path) -> None:

@@ -1,0 +1,176 @@
+"""The recorded series of one SLO over a span, by the embedded engine.
+
+What reads raw series goes in stretches of a day, so that memory holds one of them; what reads recorded series, windows
+of weeks among it, then reads those alone. Where a source has recorded series already, only what lies before, between and
+after them is made, at the moments at which its server evaluates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slo.promql.ast import VectorSelector, walk
+from slo.promql.dependencies import links, raw_selectors, reach_ms
+from slo.promql.groups import Group, Rule
+from slo.promql.rules import run_rules
+from slo.promql.samples import Samples, Series, is_stale
+from slo.promql.values import NAME
+from slo.rules.compile import compile_slo
+from slo.rules.groups import engine_group
+from slo.rules.names import OWN, Names
+from slo.source import Source
+from slo.spec.model import Slo
+from slo.window import DAY, MINUTE
+
+_LOOKBACK_MS = 5 * MINUTE
+_STRETCH_MS = DAY
+Ints = NDArray[np.int64]
+
+
+def filled(slo: Slo, source: Source, start_ms: int, end_ms: int, names: Names = OWN) -> Samples:
+    """The samples of (start_ms, end_ms] that the rules of an SLO would have recorded and that `source` does not hold.
+
+    A moment counts as held where a recorded one lies less than an interval of its group from it. Raises SourceError.
+    """
+    groups = [_without_alerts(engine_group(group)) for group in compile_slo(slo, names)]
+    first, later = _by_what_they_read(groups)
+    held = [_held(group, slo, source, names, start_ms, end_ms) for group in groups]
+    clocks = {group.name: _clock(moments, group.interval_ms) for group, moments in zip(groups, held, strict=True)}
+    made = _from_raw(first, source, start_ms, end_ms, clocks)
+    tiles = _merged((*_recorded_before(first, later, slo, source, names, start_ms, end_ms), *made))
+    made += _run(later, Samples(tiles), start_ms, end_ms, clocks)
+    known = {rule.record: place for place, group in enumerate(groups) for rule in group.rules}
+    new = []
+    for one in made:
+        place = known[one.labels[NAME]]
+        keep = ~is_stale(one.values) & _apart(one.times, held[place], groups[place].interval_ms)
+        if keep.any():
+            new.append(Series(one.labels, one.times[keep], one.values[keep]))
+    return Samples(new)
+
+
+def _without_alerts(group: Group) -> Group:
+    return replace(group, rules=tuple(rule for rule in group.rules if rule.record), limit=0)
+
+
+def _by_what_they_read(groups: Sequence[Group]) -> tuple[list[Group], list[Group]]:
+    """The groups with the rules that read raw series and what these read, and with all others."""
+    rules = [rule for group in groups for rule in group.rules]
+    raw, reads = set(raw_selectors(groups)), links(rules)
+    todo = [place for place, rule in enumerate(rules) if any(one in raw for one in _selectors(rule))]
+    found: set[int] = set()
+    while todo:
+        place = todo.pop()
+        if place not in found:
+            found.add(place)
+            todo.extend(reads[place])
+    names = {rules[place].record for place in found}
+
+    def part(inside: bool) -> list[Group]:
+        kept = (replace(one, rules=tuple(r for r in one.rules if (r.record in names) == inside)) for one in groups)
+        return [group for group in kept if group.rules]
+
+    return part(True), part(False)
+
+
+def _selectors(rule: Rule) -> Iterable[VectorSelector]:
+    return (replace(node, offset_ms=0, at=None) for node in walk(rule.expr) if isinstance(node, VectorSelector))
+
+
+def _held(group: Group, slo: Slo, source: Source, names: Names, start_ms: int, end_ms: int) -> Ints:
+    """The moments at which the source has what a group records: its tiles or, where these had no data, its constants."""
+    around = group.interval_ms
+    constant = (rule for rule in group.rules if not any(True for _ in _selectors(rule)))
+    asked = dict.fromkeys(names.series(slo, rule.record) for rule in (group.rules[0], *constant))
+    found = source.samples(tuple(asked), start_ms - around, end_ms + around)
+    times = [one.times[~is_stale(one.values)] for one in found.series]
+    return np.unique(np.concatenate(times)) if times else np.zeros(0, dtype=np.int64)
+
+
+def _clock(held: Ints, interval_ms: int) -> int:
+    """Which part of its interval a group is evaluated at: so that history meets what is recorded without a rest."""
+    return int(held[0]) % interval_ms if len(held) else 0
+
+
+def _from_raw(
+    groups: Sequence[Group], source: Source, start_ms: int, end_ms: int, clocks: dict[str, int]
+) -> list[Series]:
+    if not groups:
+        return []
+    selectors = raw_selectors(groups)
+    reach = reach_ms(groups, _LOOKBACK_MS)
+    # Rules that read what they recorded have to begin as early as they look back.
+    alone = not any(links([rule for group in groups for rule in group.rules]))
+    parts: list[Series] = []
+    for low in range(start_ms, end_ms, _STRETCH_MS):
+        high = min(low + _STRETCH_MS, end_ms)
+        begin = low if alone else low - reach
+        samples = source.samples(selectors, begin - reach, high)
+        parts += _run(groups, samples, begin, high, clocks, low)
+    return _merged(parts)
+
+
+def _run(
+    groups: Sequence[Group], samples: Samples, start_ms: int, end_ms: int, clocks: dict[str, int], after_ms: int = 0
+) -> list[Series]:
+    """What groups record at their moments in (start_ms, end_ms], after `after_ms`."""
+    found: list[Series] = []
+    offsets = {clocks[group.name] for group in groups}
+    if len(offsets) > 1:  # groups that are evaluated at other moments read each other's series all the same
+        for group in groups:
+            made = _run([group], Samples(_merged((*samples.series, *found))), start_ms, end_ms, clocks)
+            found += made
+    elif groups:
+        result = run_rules(groups, samples, (start_ms + 1) / 1000, end_ms / 1000, offset=offsets.pop() / 1000)
+        found = list(result.recorded.series)
+    kept = []
+    for one in found:
+        late = one.times > max(after_ms, start_ms)
+        if late.any():
+            kept.append(Series(one.labels, one.times[late], one.values[late]))
+    return kept
+
+
+def _recorded_before(
+    first: Sequence[Group],
+    later: Sequence[Group],
+    slo: Slo,
+    source: Source,
+    names: Names,
+    start_ms: int,
+    end_ms: int,
+) -> tuple[Series, ...]:
+    """What the source has of the series that later rules read: windows look back before the span."""
+    selectors = [names.series(slo, rule.record) for group in first for rule in group.rules]
+    reach = reach_ms(later, _LOOKBACK_MS)
+    return source.samples(selectors, start_ms - reach, end_ms).series if selectors else ()
+
+
+def _merged(parts: Iterable[Series]) -> list[Series]:
+    """Each series once, in the order of time; of two samples at one moment the first."""
+    rows: dict[tuple[tuple[str, str], ...], list[Series]] = {}
+    for one in parts:
+        rows.setdefault(tuple(sorted(one.labels.items())), []).append(one)
+    found = []
+    for held in rows.values():
+        times = np.concatenate([one.times for one in held])
+        values = np.concatenate([one.values for one in held])
+        times, places = np.unique(times, return_index=True)
+        found.append(Series(held[0].labels, times, values[places]))
+    return found
+
+
+def _apart(times: Ints, held: Ints, interval_ms: int) -> NDArray[np.bool_]:
+    """Which times lie an interval or more from all that is held."""
+    if not len(held):
+        return np.ones(len(times), dtype=bool)
+    place = np.searchsorted(held, times)
+    after = held[np.minimum(place, len(held) - 1)] - times
+    before = times - held[np.maximum(place - 1, 0)]
+    near_after = (place < len(held)) & (after < interval_ms)
+    near_before = (place > 0) & (before < interval_ms)
+    return ~(near_after | near_before)

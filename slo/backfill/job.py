@@ -1,0 +1,151 @@
+"""Many SLOs, one after the other, into files of two hours each; a run that was stopped goes on where it was.
+
+`promtool tsdb create-blocks-from openmetrics` reads a file once for each two hours that it spans: so each has two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from slo.backfill.compute import filled
+from slo.errors import ConfigError, named
+from slo.files import write_text
+from slo.promql.samples import Samples
+from slo.rules.compile import checked, compile_slo
+from slo.rules.format import to_yaml
+from slo.rules.names import OWN, Names
+from slo.source import Source
+from slo.source.openmetrics import lines_by_block
+from slo.spec.model import Specs
+from slo.window import HOUR, SECOND
+
+BLOCK_MS = 2 * HOUR
+_UNDONE = ".unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What was written: files in the order of time, how many series and samples, and SLOs of which there was nothing."""
+
+    files: tuple[Path, ...]
+    series: int
+    samples: int
+    empty: tuple[str, ...]
+
+
+def backfill(
+    specs: Specs,
+    source: Source,
+    folder: str | os.PathLike[str],
+    start_ms: int,
+    end_ms: int,
+    names: Names = OWN,
+    done: Callable[[], None] = lambda: None,
+) -> Backfilled:
+    """Writes what the rules would have recorded in (start_ms, end_ms] and the source does not hold, as OpenMetrics files.
+
+    Each SLO's samples are in memory by themselves. Until all are written the files lie in a folder of their own, from
+    where the same call goes on after a stop. `done` is called after each SLO. Raises SourceError, DefinitionError,
+    ConfigError and OSError.
+    """
+    checked(specs)
+    place = Path(folder)
+    if start_ms >= end_ms:
+        raise ConfigError("the start is not before the end")
+    if any(place.glob("*.om")):
+        raise ConfigError(
+            f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
+        )
+    job = _Job(place / _UNDONE, _key(specs, source, start_ms, end_ms, names))
+    for slo in specs.values():
+        if slo.id not in job.written:
+            with named(slo.id):
+                made = filled(slo, source, start_ms, end_ms, names)
+            job.add(slo.id, made)
+        done()
+    return job.finish(place)
+
+
+def _key(specs: Specs, source: Source, start_ms: int, end_ms: int, names: Names) -> str:
+    """What a run is about: the same rules, source and span."""
+    text = hashlib.sha256()
+    for slo in specs.values():
+        text.update(to_yaml(compile_slo(slo, names)).encode())
+    text.update(json.dumps([source.name, start_ms, end_ms]).encode())
+    return text.hexdigest()
+
+
+class _Job:
+    """Files that grow by an SLO at a time, and a journal of how long they were after each."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.journal = folder, folder / "journal"
+        self.written: dict[str, tuple[int, int]] = {}  # how many series and samples each SLO has
+        self.sizes: dict[str, int] = {}
+        self._go_on(key)
+        if not self.written:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            write_text(self.journal, json.dumps(key) + "\n")
+        for file in folder.glob("*.om"):
+            # What came after the journal's last line is of an SLO that was not finished.
+            os.truncate(file, self.sizes.get(file.name, 0))
+
+    def _go_on(self, key: str) -> None:
+        """Reads the journal of the same run; a line that was cut off ends it."""
+        try:
+            first, *lines = self.journal.read_text(encoding="utf-8").split("\n")
+            if json.loads(first) != key:
+                return
+            for line in lines[:-1]:
+                slo, series, samples, sizes = json.loads(line)
+                self.written[slo] = (series, samples)
+                self.sizes |= sizes
+        except (OSError, ValueError):
+            return
+
+    def add(self, slo: str, made: Samples) -> None:
+        """Appends the samples of an SLO to the files of their two hours."""
+        sizes: dict[str, int] = {}
+        texts: dict[int, list[memoryview]] = {}
+        for series in made.series:
+            for block, lines in lines_by_block(series, BLOCK_MS):
+                texts.setdefault(block, []).append(lines)
+        for block, pieces in sorted(texts.items()):
+            name = datetime.fromtimestamp(block / SECOND, UTC).strftime("%Y-%m-%dT%H.om")
+            with (self.folder / name).open("ab") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+                sizes[name] = file.tell()
+        self.sizes |= sizes
+        self.written[slo] = (len(made.series), sum(len(one.times) for one in made.series))
+        with self.journal.open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps([slo, *self.written[slo], sizes]) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def finish(self, place: Path) -> Backfilled:
+        """Ends the files, and moves them to where they were asked for."""
+        files = []
+        for file in sorted(self.folder.glob("*.om")):
+            with file.open("ab") as out:
+                out.write(b"# EOF\n")
+            files.append(place / file.name)
+        for file in files:
+            (self.folder / file.name).replace(file)
+        shutil.rmtree(self.folder)
+        counts = self.written.values()
+        return Backfilled(
+            tuple(files),
+            sum(series for series, _ in counts),
+            sum(samples for _, samples in counts),
+            tuple(slo for slo, (_, samples) in self.written.items() if not samples),
+        )
