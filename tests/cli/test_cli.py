@@ -14,6 +14,7 @@ import yaml
 
 from slo.display import show_percent
 from tests.servers import promtool
+from tests.shell import run as slo
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = """\
@@ -23,14 +24,6 @@ slos:
     objective: 99
     sli: {ratio: {errors: 'r_total{code=~"5.."}', total: r_total}}
 """
-
-
-def slo(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLO_")}
-    return subprocess.run(
-        [sys.executable, "-m", "slo", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=environment | {"PYTHONPATH": str(ROOT)}, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
