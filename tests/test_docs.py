@@ -13,7 +13,8 @@ from slo.source.simulation import simulate
 from slo.spec.load import load, loads
 from slo.spec.short import SHORT, expand
 from slo.window import DAY
-from tests.cli.test_cli import COMMANDS, slo
+from tests.cli.test_cli import COMMANDS
+from tests.shell import run as slo
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,6 +14,7 @@ import yaml
 
 from slo.display import show_percent
 from tests.servers import promtool
+from tests.shell import run as slo
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = """\
@@ -23,14 +24,6 @@ slos:
     objective: 99
     sli: {ratio: {errors: 'r_total{code=~"5.."}', total: r_total}}
 """
-
-
-def slo(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLO_")}
-    return subprocess.run(
-        [sys.executable, "-m", "slo", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=environment | {"PYTHONPATH": str(ROOT)}, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -150,15 +143,12 @@ def test_promtool_finds_no_fault_with_the_rules_of_all_definitions(tmp_path: Pat
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-# promtool takes up to half a minute for a definition; `make slow` runs them all.
-QUICK = ("prometheus.yaml", "hitl-api.yaml")
-
 
 @pytest.mark.server
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "definitions").glob("*.yaml")))
 def test_the_rules_of_a_definition_pass_their_own_tests(tmp_path: Path, name: str) -> None:
-    if name not in QUICK and not os.environ.get("SLO_SLOW"):
-        pytest.skip("slow; make slow runs it")
+    if not os.environ.get("SLO_SLOW"):
+        pytest.skip("slow: promtool takes up to half a minute for a definition; make slow runs it")
     done = slo(
         "rules", ROOT / "definitions" / name, "-o", tmp_path / "rules.yml", "--tests", tmp_path / "t" / "test.yml"
     )

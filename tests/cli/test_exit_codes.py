@@ -20,7 +20,8 @@ from slo.cli import main, program, run
 from slo.errors import DefinitionError, DurationError
 from slo.spec.events import read_events
 from slo.window import EARLIEST_MS, LATEST_MS, Calendar, moment_ms, parse_moment
-from tests.cli.test_cli import GOOD, ROOT, slo
+from tests.cli.test_cli import GOOD, ROOT
+from tests.shell import run as slo
 
 
 @pytest.fixture(scope="module")

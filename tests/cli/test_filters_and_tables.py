@@ -19,7 +19,8 @@ from slo.source.recording import Recording
 from slo.spec.load import load, loads
 from slo.spec.model import Specs
 from slo.spec.select import Selection, select
-from tests.cli.test_cli import COMMANDS, ROOT, slo
+from tests.cli.test_cli import COMMANDS, ROOT
+from tests.shell import run as slo
 
 TEXT = """\
 service: {service}

@@ -20,8 +20,9 @@ from slo.sli.kinds import KINDS
 from slo.source.prometheus import PrometheusSource
 from slo.source.recording import Recording
 from slo.spec.load import load, loads
-from tests.cli.test_cli import GOOD, ROOT, slo
+from tests.cli.test_cli import GOOD, ROOT
 from tests.servers import Prometheus, wait_until
+from tests.shell import run as slo
 
 
 def test_every_kind_has_a_definition_to_start_from_without_a_fault() -> None:

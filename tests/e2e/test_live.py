@@ -17,8 +17,8 @@ from slo.rules import compile_specs, to_yaml
 from slo.source import open as open_source
 from slo.spec.load import load
 from slo.spec.model import Specs
-from tests.cli.test_cli import slo
 from tests.servers import Prometheus, promtool, wait_until
+from tests.shell import run as slo
 
 DEFINITION = Path(__file__).parent.parent.parent / "definitions" / "prometheus.yaml"
 CONFIG = """\

@@ -31,8 +31,8 @@ from slo.weekly import Ledger, job, read_config, run
 from slo.weekly.archive import index_page
 from slo.weekly.ledger import Entry
 from slo.weekly.period import Period
-from tests.cli.test_cli import slo
 from tests.rules.target import Web
+from tests.shell import run as slo
 
 DEFINITION = """\
 service: shop
