@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from slo.errors import PromqlError
-from slo.promql.ast import Matcher, MatrixSelector, VectorSelector
+from slo.errors import PromqlError, SourceError, named
+from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli import stepwise
 from slo.sli.base import Measured, Scraping
@@ -16,7 +17,7 @@ from slo.sli.counts import Gap, Grid
 from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
-from slo.sli.stepwise import _summed, part_tile, too_many
+from slo.sli.stepwise import _summed, added_up, part_tile, too_many
 from slo.sli.tile import Tile, matrix
 from slo.source import Matrix, MatrixSeries
 from slo.window import DAY, HOUR, MINUTE
@@ -34,6 +35,14 @@ def counter(each: float, scrapes: int, end_ms: int = END, name: str = "t_total",
     times = end_ms - 5_000 - SCRAPE * np.arange(scrapes - 1, -1, -1, dtype=np.int64)
     row = {"__name__": name, "job": "j", "instance": "a", **labels}
     return row, times, 1000 + each * np.arange(scrapes, dtype=np.float64)
+
+
+class Boundless(Server):
+    """It answers 1e308, whatever it is asked."""
+
+    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+        times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
+        return Matrix(times, (MatrixSeries({}, np.full(len(times), 1e308)),))
 
 
 def server(*rows: Row) -> Server:
@@ -290,6 +299,36 @@ def test_all_series_of_an_answer_are_added_up() -> None:
     )
     assert _summed(answer, 3).tolist() == pytest.approx([6, 2, nan], nan_ok=True)
     assert _summed(Matrix(times, ()), 3).tolist() == pytest.approx([nan] * 3, nan_ok=True)
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize("rises", [("200", "201"), ("500", "501")])
+def test_a_servers_sums_beyond_measure_are_named(rises: tuple[str, str]) -> None:
+    """Two counters gain 1e308 each in one step: what the server makes of them would be a gap, or no errors at all."""
+    rows = [counter(1, 400, code=code) for code in ("200", "201", "500", "501")]
+    for labels, _, values in rows:
+        values[-15:] += 1e308 * (labels["code"] in rises)
+    bad = replace(RATIO, part=VectorSelector("t_total", (Matcher("code", "=~", "5.."),)))
+    [note] = [note for note in measured(server(*rows), sli=bad).notes if note.code == "not-finite"]
+    assert note.text == "in 1 of 12 steps the server's sums are infinite; they were left out"
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_answers_beyond_measure_are_refused_not_left_out() -> None:
+    with pytest.raises(SourceError, match=r"^shop/errors: the values of its series are too large to be added up$"), named("shop/errors"):  # fmt: skip
+        measured(Boundless(Samples.from_series([]), END))
+
+
+def test_steps_add_up_to_a_number_or_to_none() -> None:
+    assert added_up(np.array([1.0, np.nan, 2.0])) == 3.0
+    with pytest.raises(ArithmeticError):
+        added_up(np.array([1e308, 1e308]))
+    with pytest.raises(ArithmeticError):
+        _summed(Matrix(np.array([END]), tuple(MatrixSeries({"a": a}, np.array([1e308])) for a in "12")), 1)
+
+
+def test_a_number_of_samples_beyond_measure_is_too_many() -> None:
+    assert too_many(RATIO, Boundless(Samples.from_series([]), END), Grid(END, MINUTE, 60), Scraping())
 
 
 def test_a_server_without_any_series_is_asked_in_the_shortest_tiles() -> None:
