@@ -76,13 +76,14 @@ EQUIVALENT = {
     ("slo/sli/counts.py", "one[:1].tolist() == other[:1]", "1  →  2"),
     ("slo/sli/counts.py", "one[:1].tolist() == other[:1]", "1  →  0"),
     # So many are remembered, which saves work.
-    ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  129"),
-    ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  127"),
+    ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  256"),
+    ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  64"),
     # One digit more than what binary numbers lose.
     ("slo/budget/policy.py", "round(budget.remaining, 12)", "12  →  13"),
     ("slo/budget/policy.py", "round(budget.remaining, 12)", "12  →  11"),
     # In parts, which saves memory.
-    ("slo/sli/glitches.py", "for part in range(0, len(low), 10_000)", "10_000  →  9999"),
+    ("slo/sli/glitches.py", "_AT_ONCE = 10_000", "10_000  →  20000"),
+    ("slo/sli/glitches.py", "_AT_ONCE = 10_000", "10_000  →  5000"),
     # Rather too many candidates, which the exact rule behind it looks at.
     ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "0.25  →  (-0.75)"),
     ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "_PAUSE - 0.25  →  _PAUSE + 0.25"),
@@ -97,11 +98,18 @@ EQUIVALENT = {
     ("slo/window.py", "if long >= 12 * HOUR", "long >= 12 * HOUR  →  long > 12 * HOUR"),
     # What many at once are not sure of is looked at one by one.
     ("slo/sli/counters.py", "return np.asarray(few | (", "few | (events <= bound)  →  few & (events <= bound)"),
+    # So many intervals tell what is usual.
+    ("slo/sli/counts.py", "np.diff(times[:1000])", "1000  →  2000"),
+    ("slo/sli/counts.py", "np.diff(times[:1000])", "1000  →  500"),
+    ("slo/sli/counters.py", "np.median(np.diff(self.times[:1000]))", "1000  →  2000"),
+    ("slo/sli/counters.py", "np.median(np.diff(self.times[:1000]))", "1000  →  500"),
+    ("slo/sli/glitches.py", "np.median(np.diff(times[:1000]))", "1000  →  2000"),
+    ("slo/sli/glitches.py", "np.median(np.diff(times[:1000]))", "1000  →  500"),
     # So many moments are looked at.
-    ("slo/budget/groups.py", "_LOOKS = 300", "300  →  299"),
-    ("slo/budget/groups.py", "_LOOKS = 300", "300  →  301"),
-    ("slo/sli/counted.py", "_LOOKS = 300", "300  →  299"),
-    ("slo/sli/counted.py", "_LOOKS = 300", "300  →  301"),
+    ("slo/budget/groups.py", "_LOOKS = 300", "300  →  600"),
+    ("slo/budget/groups.py", "_LOOKS = 300", "300  →  150"),
+    ("slo/sli/counted.py", "_LOOKS = 300", "300  →  600"),
+    ("slo/sli/counted.py", "_LOOKS = 300", "300  →  150"),
     # Nothing is left to be taken away.
     ("slo/sli/counts.py", "break", "break  →  pass"),
     # Sums of many events never differ by a tolerance to the last bit.
@@ -309,8 +317,7 @@ class _Collector(ast.NodeVisitor):
         if isinstance(value, bool):
             self._as(node, ast.Constant(not value))
         elif isinstance(value, int | float):
-            # One more or less is no other number where a float is large.
-            for other in (value + 1, value - 1) if value + 1 != value else (value / 2, value / 4):
+            for other in _others(value):
                 self._add(node, f"({other!r})" if other < 0 else repr(other))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
@@ -338,6 +345,16 @@ class _Collector(ast.NodeVisitor):
         for keyword in node.keywords:
             if keyword.arg not in _SILENT_KEYWORDS:
                 self.visit(keyword)
+
+
+def _others(value: float) -> tuple[float, float]:
+    """Two numbers that a number could wrongly be. Of hundreds, such as of a limit on what is read at once, one more or less
+    is no fault, and of a large float no other number; half as many is."""
+    if value + 1 == value:
+        return value / 2, value / 4
+    if value < 100:
+        return value + 1, value - 1
+    return (2 * value, value // 2) if isinstance(value, int) else (2 * value, value / 2)
 
 
 def collect(root: Path = ROOT, patterns: Sequence[str] = SOURCES) -> list[Mutant]:

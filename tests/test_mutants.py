@@ -27,6 +27,8 @@ def changes(tmp_path: Path, source: str) -> list[str]:
         ("x = a and not b", ["a and (not b)  →  a or not b", "not b  →  b"]),
         ("x = a", []),
         ("x = 3", ["3  →  4", "3  →  2"]),
+        ("x = 128", ["128  →  256", "128  →  64"]),
+        ("x = 2.5e2", ["2.5e2  →  500.0", "2.5e2  →  125.0"]),
         ("x = 1e300", ["1e300  →  5e+299", "1e300  →  2.5e+299"]),
         ("return a", ["return a  →  return None"]),
         ("return None", []),

@@ -34,6 +34,8 @@ _PAUSE = 1.75
 _OFTEN = 3
 # Above this share of the samples something else is wrong than a few of them.
 _MOST = 0.1
+# So many are looked at at once, which bounds memory.
+_AT_ONCE = 10_000
 
 
 def falls_of(values: Floats) -> Ints:
@@ -178,8 +180,8 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Boo
     """The most that a series gained per millisecond in an interval near samples [low, high), which are left out, as are
     the intervals of `others`."""
     most = np.empty(len(low))
-    for part in range(0, len(low), 10_000):
-        chosen = slice(part, part + 10_000)
+    for part in range(0, len(low), _AT_ONCE):
+        chosen = slice(part, part + _AT_ONCE)
         # Interval i lies between samples i and i + 1.
         first = np.concatenate([low[chosen] - 1 - _NEARBY, high[chosen]])
         intervals = first[:, None] + np.arange(_NEARBY)

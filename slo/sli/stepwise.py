@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ def measure_steps(
     grid: Grid,
     scraping: Scraping,
     counters: Sequence[VectorSelector] = (),
-    parts: Mapping[VectorSelector, VectorSelector] | None = None,
+    parts: Mapping[VectorSelector, VectorSelector] = MappingProxyType({}),
     steady: bool = False,
 ) -> Measured:
     """Each step added up where the samples are.
@@ -90,10 +91,10 @@ def measure_steps(
     """
     steps = _Steps(reader, grid)
     tile = _paced(tile_of(grid, scraping), counters, reader, grid)
-    both = (*counters, *(parts or {}))
+    both = (*counters, *parts)
     changed = np.zeros(grid.steps, dtype=bool)
     for one in both:
-        changed |= steps.ask(appearing(one, tile)) > 0
+        changed |= np.isfinite(steps.ask(appearing(one, tile)))
     errors = total = np.full(grid.steps, np.nan)
     if steady:
         calm = replace(tile, steady=True)
@@ -109,20 +110,17 @@ def measure_steps(
     def sum_of(nodes: Iterable[Node]) -> float:
         return sum(added_up(steps.ask(node, changed)) for node in nodes)
 
-    unseen = max(
-        (gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms),
-        default=0,
-    )
+    pauses = [gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms]
     seen = Seen(
         series=int(seen_steps.any()),
         dropped=int(added_up(steps.ask(broken(sli.selectors(), tile)))),
         several_writers=_writers(both, reader, grid),
         gaps=gaps,
         doubt_events=sum_of(in_doubt(one, tile) for one in counters),
-        doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in (parts or {}).items()),
+        doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in parts.items()),
         continued=int(sum_of(continued(one, tile) for one in counters)),
         born=int(sum_of(born(one, tile) for one in counters)),
-        longest_unseen_ms=unseen if unseen > LOOKBACK_MS else 0,
+        longest_unseen_ms=max((pause for pause in pauses if pause > LOOKBACK_MS), default=0),
     )
     return Measured(
         # Without a single error many expressions have no answer; with a total that means none.
