@@ -384,12 +384,14 @@ def collect(root: Path = ROOT, patterns: Sequence[str] = SOURCES) -> list[Mutant
 
 @dataclass
 class Case:
-    """A test: how long it took, whether it passed, and which lines of the sources it reached."""
+    """A test: how long it took (seconds of the processor's, so that a busy machine chooses the same tests, and by the
+    clock), whether it passed, and which lines of the sources it reached."""
 
     name: str
     seconds: float = 0.0
     passed: bool = False
     reached: Lines = field(default_factory=dict)
+    clock: float = 0.0
 
 
 class _Watch:
@@ -400,6 +402,7 @@ class _Watch:
         self.tests: dict[str, Case] = {}
         self.setups: dict[str, Lines] = {}
         self.lines: Lines = {}
+        self.since = 0.0
 
     def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
         file = self.files.get(frame.f_code.co_filename)
@@ -415,11 +418,15 @@ class _Watch:
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()
         self.lines = {}
+        self.since = time.process_time()
         sys.settrace(self._trace)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         test = self.tests.setdefault(report.nodeid, Case(report.nodeid))
-        test.seconds += report.duration
+        test.clock += report.duration
+        now = time.process_time()
+        test.seconds += now - self.since
+        self.since = now
         _add(test.reached, self.lines)
         if report.when == "setup":
             # A fixture of a module is set up for its first test, and meant for all.
@@ -562,8 +569,7 @@ def _tests(root: Path, work: Path, names: Sequence[str]) -> list[Case]:
     run(root, [*there, *SKIPPED], work / "first.txt", 3600, work / "tests.json")
     rows = json.loads((work / "tests.json").read_text())
     tests = [
-        Case(row["name"], row["seconds"], row["passed"], {file: set(lines) for file, lines in row["reached"].items()})
-        for row in rows
+        Case(**{**row, "reached": {file: set(lines) for file, lines in row["reached"].items()}}) for row in rows
     ]
     failed = [test.name for test in tests if not test.passed]
     print(f"{len(tests)} tests, {sum(test.seconds for test in tests):.0f} s; not used: {failed or 'none'}", flush=True)
@@ -585,7 +591,7 @@ def check(mutants: Sequence[Mutant], names: Sequence[str], seconds: float, work:
         # Compiled files are told apart by time and size.
         os.utime(path, ns=(stamp, stamp + (2 * number + 1) * 2_000_000_000))
         try:
-            limit = 15 + 4 * sum(test.seconds for test in against)
+            limit = 15 + 4 * sum(test.clock for test in against)
             code = run(root, ["-x", *(test.name for test in against)], work / "last.txt", limit) if against else 0
         finally:
             path.write_bytes(source)

@@ -145,8 +145,9 @@ def budget_of(
     gaps = gaps_within(counts.seen.gaps, grid, start_ms)
     covered = 0.0
     if measured.has_data:
-        before = max(0, begun - start_ms) / (grid.end_ms - start_ms) if begun is not None else 0.0
-        covered = max(0.0, coverage(replace(counts.seen, gaps=gaps), start_ms, grid.end_ms) - before)
+        since = start_ms if begun is None else max(start_ms, begun)
+        known = (grid.end_ms - since) / (grid.end_ms - start_ms)
+        covered = known * coverage(replace(counts.seen, gaps=gaps), since, grid.end_ms)
     quantiles: dict[str, float | None] = {}
     if measured.bucket_counts.size:
         summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)

@@ -160,7 +160,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     evident = shaped & (jump > FEW_EVENTS)
     chosen = np.flatnonzero(evident)
     if len(chosen):
-        ends = np.minimum(high[chosen], size - 1)
+        ends = high[chosen]
         # A glitch nearby is no measure of what is usual.
         within = np.zeros(size + 1, np.int64)
         np.add.at(within, low[chosen] - 1, 1)

@@ -418,6 +418,14 @@ def test_a_budget_for_each_value_that_is_there(kind: type[Memory]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Memory, Server])
+def test_each_slo_is_done_once(kind: type[Memory]) -> None:
+    """However many values it has."""
+    done: list[int] = []
+    found = evaluate_all([by_route(), ratio_slo("99", "1h")], routes(kind), END, lambda: done.append(len(done)))
+    assert (len(found), done) == (3, [0, 1])
+
+
+@pytest.mark.parametrize("kind", [Memory, Server])
 def test_values_of_the_period_alone(kind: type[Memory]) -> None:
     """One route was last seen an hour before a window of a day, another one has just come."""
     times = END - MINUTE * np.arange(30 * 60, -1, -1)
@@ -642,6 +650,7 @@ def test_what_cannot_be_believed_by_definition_is_not_asked_for() -> None:
     slo = replace(by_route(), by=(), unusable=("two buckets are one",))
     one = evaluate(slo, source, END)
     assert one.state is State.INVALID and source.asked == []
+    assert not one.has_data and one.data_start is None
     assert [(note.code, note.text) for note in one.invalid] == [("definition", "two buckets are one")]
 
 

@@ -484,7 +484,7 @@ def test_a_step_ends_with_its_last_moment(at: int, step: int) -> None:
 
 
 def test_edges_belong_to_the_step_before() -> None:
-    cursor = Cursor(Grid(END, MINUTE, 2))
+    cursor = Cursor(Grid(END, MINUTE, 2), 0)
     times = np.array([END - 2 * MINUTE, END - MINUTE, END - MINUTE + 1, END], dtype=np.int64)
     assert cursor.counts(times).tolist() == [1, 2, 4]
     # Of other times, though as many.
@@ -494,7 +494,7 @@ def test_edges_belong_to_the_step_before() -> None:
 
 def test_edges_are_right_for_any_number_of_targets_in_turns() -> None:
     """More than are remembered; arrays of the same times, and ones that are made anew where others were."""
-    cursor = Cursor(Grid(END, MINUTE, 2))
+    cursor = Cursor(Grid(END, MINUTE, 2), 0)
     held = [END - MINUTE * np.arange(many, -1, -1, dtype=np.int64) for many in range(300)]
     for times in (*held, *held, *(times.copy() for times in held)):
         assert cursor.counts(times).tolist() == [np.count_nonzero(times <= END - ago * MINUTE) for ago in (2, 1, 0)]
