@@ -179,7 +179,7 @@ class _Scraped:
 
     @cached_property
     def _sums(self) -> Floats:
-        """What was counted up to each scrape."""
+        """What was counted before the first scrape, which is nothing, and up to each."""
         amounts = np.zeros(len(self.scrapes))
         for line in self.lines:
             if len(line.times) > 1:
@@ -195,20 +195,20 @@ class _Scraped:
                     at += run.stop - run.start
         for place, amount in self._added:
             amounts[place] += amount
-        return np.cumsum(amounts)
+        return np.concatenate([[0.0], np.cumsum(amounts)])
 
     def believe(self, at_ms: Ints, amounts: Floats) -> None:
         """Falls that turned out to be restarts: their values count too."""
         if "_sums" in self.__dict__:
             more = np.bincount(np.searchsorted(self.scrapes, at_ms), amounts, len(self.scrapes))
-            self._sums += np.cumsum(more)
+            self._sums[1:] += np.cumsum(more)
         self.__dict__.pop("busiest", None)
 
     def add(self, at_ms: int, amount: float) -> None:
         """Events that a birth brought."""
         place = int(np.searchsorted(self.scrapes, at_ms))
         if "_sums" in self.__dict__:
-            self._sums[place:] += amount
+            self._sums[place + 1 :] += amount
         else:
             self._added.append((place, amount))
         self._falls |= amount < 0
@@ -218,16 +218,15 @@ class _Scraped:
         """The events with after_ms < time <= up_to_ms."""
         # Whole milliseconds: for others each search would copy all times.
         low, high = np.searchsorted(self.scrapes, [math.floor(after_ms), math.floor(up_to_ms)], side="right")
-        return float((self._sums[high - 1] if high else 0.0) - (self._sums[low - 1] if low else 0.0))
+        return float(self._sums[high] - self._sums[low])
 
     def up_to(self, at_ms: Ints) -> Floats:
         """What was counted up to each of many moments."""
-        place = np.searchsorted(self.scrapes, at_ms, side="right")
-        return np.where(place > 0, self._sums[place - 1], 0.0)
+        return np.asarray(self._sums[np.searchsorted(self.scrapes, at_ms, side="right")])
 
     def lately_at(self, up_to_ms: Ints) -> Floats:
         """`lately` at many moments."""
-        now, third = self._sums if up_to_ms is self.scrapes else self.up_to(up_to_ms), TRAFFIC_MS // 3
+        now, third = self._sums[1:] if up_to_ms is self.scrapes else self.up_to(up_to_ms), TRAFFIC_MS // 3
         return np.maximum(now - self.up_to(up_to_ms - TRAFFIC_MS), 3 * (now - self.up_to(up_to_ms - third)))
 
     @cached_property
@@ -781,8 +780,7 @@ def _paired(values: Sequence[float], vanished: Sequence[float], total: float) ->
         grown[order] = np.sort(values) - np.sort(np.array(vanished))
         if (grown >= 0).all():
             return [float(one) for one in grown]
-    whole = sum(values)
-    return [total * value / whole if whole else 0.0 for value in values]
+    return [total * value / sum(values) for value in values]
 
 
 def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
