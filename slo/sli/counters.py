@@ -182,17 +182,16 @@ class _Scraped:
         """What was counted before the first scrape, which is nothing, and up to each."""
         amounts = np.zeros(len(self.scrapes))
         for line in self.lines:
-            if len(line.times) > 1:
-                grown = np.diff(line.values)
-                grown[line.falls - 1] = line.believed
-                runs = slices_of(line.times[1:], self.scrapes)
-                if runs is None:
-                    amounts[np.searchsorted(self.scrapes, line.times[1:])] += grown
-                    continue
-                at = 0
-                for run in runs:
-                    amounts[run] += grown[at : at + run.stop - run.start]
-                    at += run.stop - run.start
+            grown = np.diff(line.values)
+            grown[line.falls - 1] = line.believed
+            runs = slices_of(line.times[1:], self.scrapes)
+            if runs is None:
+                amounts[np.searchsorted(self.scrapes, line.times[1:])] += grown
+                continue
+            at = 0
+            for run in runs:
+                amounts[run] += grown[at : at + run.stop - run.start]
+                at += run.stop - run.start
         for place, amount in self._added:
             amounts[place] += amount
         return np.concatenate([[0.0], np.cumsum(amounts)])

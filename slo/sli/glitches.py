@@ -117,8 +117,6 @@ def falls_of_sums(lines: Sequence[tuple[Ints, Floats, Ints]]) -> Ints:
 
 def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:
     """Of each fall whether what is left is too much for a process that has just begun."""
-    if not len(falls):
-        return np.zeros(0, bool)
     most = _most_nearby(times, values, falls, falls)
     high = values[falls] > _RESTARTED * most * (times[falls] - times[falls - 1]) + FEW_EVENTS
     if np.count_nonzero(high) >= max(_OFTEN, len(falls) / 2):
@@ -129,8 +127,6 @@ def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:
 def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     low, high = falls.copy(), falls.copy()
     shaped = np.zeros(len(falls), bool)
-    if not len(falls):
-        return _Glitches(low, high, shaped, shaped)
     size = len(values)
     before, after = values[falls - 1], values[falls]
     lengths = np.arange(1, _LONGEST + 1)

@@ -444,6 +444,13 @@ def test_gaps_are_what_no_series_covers() -> None:
     assert find_gaps([one, other], start, END)[0] == (Gap(start + 11 * MINUTE, start + 15 * MINUTE),)
 
 
+def test_two_scrapes_tell_the_interval() -> None:
+    """Of one nothing is known, and a minute is usual."""
+    for values, every_ms, usual in (([1, 2], 30_000, 30_000), ([1], 30_000, 60_000), ([1, 2, 3], 20_000, 20_000)):
+        _, interval = find_gaps([series(values, every_ms=every_ms)], END - HOUR, END)
+        assert interval == usual
+
+
 def test_a_target_is_scraped_while_any_of_its_series_is() -> None:
     start = END - 20 * MINUTE
     old, new = series([0] * 10, END - 11 * MINUTE, version="1"), series([0] * 11, version="2")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from slo.sli.counters import _alike, _Line, _line, _paired, _read, _Run, _Together
+from slo.sli.counters import _alike, _Line, _line, _paired, _read, _Run, _runs, _Together
 from slo.window import MINUTE
 
 
@@ -108,3 +108,50 @@ def test_when_two_were_first_there_together() -> None:
     assert together.since(2, 0) == np.inf
     assert together.since(1, 2) == 5 and together.since(2, 1) == 9
     assert together.since(0, 1) == 0  # asked again
+
+
+def cut(minutes: Sequence[float], scraped: Sequence[float] = range(400)) -> list[tuple[int, int]]:
+    """The runs of a series with samples at these minutes, whose target was scraped at those."""
+    times = (MINUTE * np.array(minutes)).astype(np.int64)
+    line = _line({}, times, np.zeros(len(times)))
+    found = _runs(7, line, (MINUTE * np.array(scraped)).astype(np.int64))
+    assert all(run.line == 7 for run in found)
+    return [(run.low, run.high) for run in found]
+
+
+def test_a_series_is_cut_where_it_paused_while_its_target_was_scraped() -> None:
+    assert cut([0, 1, 2, 3]) == [(0, 4)]
+    assert cut([0, 1, 2, 5, 6]) == [(0, 3), (3, 5)]
+    assert cut([0, 1, 2, 5, 6], [0, 1, 2, 5, 6, 7]) == [(0, 5)]  # the target paused too
+    assert cut([0, 1, 2, 5, 6], [0, 1, 2, 3, 5, 6]) == [(0, 3), (3, 5)]
+    assert cut([0, 1, 2, 5, 6, 9, 10, 11]) == [(0, 3), (3, 5), (5, 8)]
+    assert cut([5]) == [(0, 1)]
+    assert cut([5, 9]) == [(0, 2)]  # nothing says that it is scraped more often
+    assert cut([], []) == [(0, 0)]
+
+
+def test_a_pause_is_one_and_a_half_of_its_intervals_and_more() -> None:
+    often = [minute / 10 for minute in range(200)]
+    assert cut([0, 1, 2, 3.5, 4.5], often) == [(0, 5)]
+    assert cut([0, 1, 2, 3.6, 4.6], often) == [(0, 3), (3, 5)]
+
+
+def test_a_sample_within_three_quarters_of_an_interval_is_of_the_same_scrape() -> None:
+    """Between the third and the fourth sample the target was scraped once."""
+    for at, cuts in ((2.7, 1), (2.75, 1), (2.8, 2), (4.2, 2), (4.25, 1), (4.3, 1)):
+        assert len(cut([0, 1, 2, 5, 6], [0, 1, 2, at, 5, 6])) == cuts, at
+
+
+def test_what_is_scraped_more_slowly_for_a_while_has_not_paused() -> None:
+    """Every minute for an hour, then every three minutes for an hour; it is away for 20 minutes in each."""
+    quick = [minute for minute in range(60) if not 30 < minute < 50]
+    slow = [60 + 3 * place for place in range(20) if not 8 < place < 15]
+    assert cut([*range(60), *range(60, 120, 3)]) == [(0, 80)]
+    runs = cut([*quick, *slow])
+    assert runs == [(0, 31), (31, 50), (50, 55)]
+    # Nine pauses and no more are pauses.
+    for pauses in (9, 10):
+        minutes = [10 * part + minute for part in range(pauses + 1) for minute in range(7)]
+        assert len(cut(minutes)) == pauses + 1
+    assert len(cut([*range(40), *range(40, 40 + 3 * 9, 3)])) == 9
+    assert len(cut([*range(40), *range(40, 40 + 3 * 11, 3)])) == 1

@@ -398,6 +398,8 @@ def test_the_last_few_scrapes_are_those_of_the_slowest_targets_too() -> None:
     assert Tile(MINUTE).step_ms == 15_000
     assert Tile(MINUTE, scrape_ms=60_000).recent_ms == 150_000
     assert Tile(MINUTE, slowest_ms=330_000).recent_ms == 330_000
+    assert Tile(MINUTE, slowest_ms=60_000).recent_ms == 75_000
+    assert [Tile(MINUTE, fastest_ms=fastest).quickest_ms for fastest in (0, 5_000, 60_000)] == [30_000, 5_000, 30_000]
 
 
 def test_the_labels_of_targets_and_jobs() -> None:
