@@ -584,9 +584,7 @@ def _tests(root: Path, work: Path, names: Sequence[str]) -> list[Case]:
     there = [name for name in names if (root / name).exists()]
     run(root, [*there, *SKIPPED], work / "first.txt", 3600, work / "tests.json")
     rows = json.loads((work / "tests.json").read_text())
-    tests = [
-        Case(**{**row, "reached": {file: set(lines) for file, lines in row["reached"].items()}}) for row in rows
-    ]
+    tests = [Case(**{**row, "reached": {file: set(lines) for file, lines in row["reached"].items()}}) for row in rows]
     failed = [test.name for test in tests if not test.passed]
     print(f"{len(tests)} tests, {sum(test.seconds for test in tests):.0f} s; not used: {failed or 'none'}", flush=True)
     return tests

@@ -441,7 +441,7 @@ def test_a_gap_in_scraping_is_seen(source: Memory, name: str) -> None:
 def test_errors_that_appear_in_numbers_that_cannot_be_are_in_doubt(source: Memory, first: float, doubt: float) -> None:
     """A target without an error has one more series ten minutes before the end; it had 150 events a step."""
     rows = [(one.labels, one.times, one.values) for one in source.samples([GOOD], 0, END).series]
-    labels, times, values = rows[0]
+    labels, times, _ = rows[0]
     rows.append(({**labels, "code": "500"}, times[-20:], first + np.zeros(20)))
     for sli in (RATIO, Ratio(TOTAL, GOOD, "good")):
         found = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, STEPS), Scraping()).counts

@@ -252,7 +252,9 @@ def test_of_a_short_series_one_sample_may_be_left_out(minutes: list[int], left_o
     assert dropped(values, times=TIMES[:12]) == [left_out]
 
 
-@pytest.mark.parametrize(("idle", "shows", "glitch"), [(100, 11, True), (100, 10, False), (11, 11, False), (12, 11, False)])
+@pytest.mark.parametrize(
+    ("idle", "shows", "glitch"), [(100, 11, True), (100, 10, False), (11, 11, False), (12, 11, False)]
+)
 def test_an_idle_counter_of_few_events_may_have_restarted(idle: float, shows: float, glitch: bool) -> None:
     """Ten events are what any run may have; nothing happens nearby."""
     values = np.full(SIZE, float(idle))
