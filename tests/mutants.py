@@ -108,6 +108,12 @@ EQUIVALENT = {
     ("slo/sli/counters.py", "np.median(np.diff(self.times[:1000]))", "1000  →  500"),
     ("slo/sli/glitches.py", "np.median(np.diff(times[:1000]))", "1000  →  2000"),
     ("slo/sli/glitches.py", "np.median(np.diff(times[:1000]))", "1000  →  500"),
+    # So much of a series is looked at for several writers.
+    ("slo/sli/counters.py", "_LOOKED_AT = 4_000", "4_000  →  8000"),
+    ("slo/sli/counters.py", "_LOOKED_AT = 4_000", "4_000  →  2000"),
+    # All falls are looked at closely where any could be a glitch; these only look more often.
+    ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1  →  falls[:, None] + 1"),
+    ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1 - lengths  →  falls[:, None] - 1 + lengths"),
     # Which of two ways finds the busiest quarter of an hour; they find the same.
     *(
         ("slo/sli/counters.py", "if len(self.scrapes) * third < 4 *", change)
@@ -160,8 +166,8 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
 }
 _SWAPPED = {"max": "min", "min": "max", "any": "all", "all": "any", "maximum": "minimum", "minimum": "maximum"}
-# They say what a type is or guard against what cannot be.
-_SILENT_KEYWORDS = {"strict", "dtype", "kw_only"}
+# They say what a type is or guard against what cannot be; and few values are sorted by insertion, whatever the `kind`.
+_SILENT_KEYWORDS = {"strict", "dtype", "kw_only", "kind"}
 # What is made here is text for people, or a model's description.
 _TEXTS = {"Note", "Field", "ConfigDict", "report", "TypeVar"}
 

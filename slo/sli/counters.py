@@ -246,7 +246,7 @@ class _Scraped:
 
     @cached_property
     def longest_pause_ms(self) -> int:
-        return int(np.diff(self.scrapes).max()) if len(self.scrapes) > 1 else 0
+        return int(np.diff(self.scrapes).max(initial=0))
 
     def lately(self, up_to_ms: float) -> float:
         """The events of the 15 minutes before; three times those of the last five where traffic has just begun."""

@@ -158,7 +158,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     if len(chosen):
         ends = high[chosen]
         # A glitch nearby is no measure of what is usual.
-        within = np.zeros(size + 1, np.int64)
+        within = np.zeros(size, np.int64)
         np.add.at(within, low[chosen] - 1, 1)
         np.add.at(within, ends, -1)
         most = _most_nearby(times, values, low[chosen], ends, np.cumsum(within)[: size - 1] > 0)

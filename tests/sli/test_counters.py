@@ -535,3 +535,63 @@ def test_stale_markers_are_no_samples_and_nan_is_one_that_is_no_number() -> None
     one = Series({}, times, np.array([1.0, STALE, float("nan"), float("-inf"), 5.0]))
     left_times, values, dropped = finite(one)
     assert (left_times.tolist(), values.tolist(), dropped) == ([0, 4], [1.0, 5.0], 2)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(10.0, True), (11.0, False)])
+def test_of_a_new_target_of_an_idle_job_ten_events_are_believed(first: float, counts: bool) -> None:
+    found = tally(series([70.0] * 30), series([first], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.doubt) == (([first], 0) if counts else ([0], first))
+
+
+@pytest.mark.parametrize(("minutes_ago", "joins"), [(119, True), (120, True), (121, False)])
+def test_a_job_is_known_for_two_hours(minutes_ago: int, joins: bool) -> None:
+    """Its only target ended so long before another one begins with five events."""
+    old = series([70.0] * 30, end_ms=END - minutes_ago * MINUTE)
+    found = tally(old, series([5.0], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.doubt, found.without_baseline) == (([5], 0, 0) if joins else ([0], 5, 1))
+
+
+def test_an_idle_instance_that_is_relabelled_goes_on_with_nothing() -> None:
+    """It stands at exactly what it stood at, or a little above or below."""
+    for value, events, goes_on in ((1000.0, 0, 1), (1004.0, 4, 1), (999.0, 0, 0)):
+        old, new = series([1000.0] * 30, end_ms=END - MINUTE), series([value], instance="b")
+        found = tally(old, new, minutes=1)
+        assert (found.sums.tolist(), found.continued) == ([events], goes_on)
+        assert found.doubt == (0 if goes_on else value)
+
+
+def test_what_was_scraped_once_on_a_quickly_scraped_target_may_have_vanished() -> None:
+    """Scraped every 15 s; version 1 was seen once, a scrape before version 2."""
+    steady = series([10.0 * n for n in range(40)], every_ms=15_000)
+    once = series([50.0], end_ms=END - 30_000, every_ms=15_000, version="1")
+    found = tally(steady, once, series([52.0, 53.0], every_ms=15_000, version="2"), minutes=1)
+    assert found.sums.tolist() == [40 + 50 + 2 + 1]
+    assert found.continued == 1
+
+
+def test_a_slow_series_goes_on_at_its_next_scrape() -> None:
+    """It comes every five minutes beside one of each minute; at its next scrape it has another label."""
+    quick = series([10.0 * n for n in range(61)], code="200")
+    slow = series([70.0 + n for n in range(12)], end_ms=END - 5 * MINUTE, every_ms=5 * MINUTE, code="500", version="1")
+    found = tally(quick, slow, series([85.0], code="500", version="2"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([10 + 4], 1)
+
+
+def test_what_cannot_be_a_restart_of_all_events_is_none_of_the_errors() -> None:
+    """A sum over processes loses one of them: of all events a tenth is gone, of the errors nearly three quarters."""
+    every = [5_000 + 10.0 * n for n in range(30)] + [4_700.0, 4_710.0]
+    errors = [50.0] * 30 + [20.0, 21.0]
+    found = tally(series(errors, code="500"), minutes=2, whole=[series(every)])
+    assert (found.sums.tolist(), found.doubt) == ([0, 1], 20)
+    # Were it the errors alone that fell, they would have restarted.
+    steady = [5_000 + 10.0 * n for n in range(32)]
+    found = tally(series(errors, code="500"), minutes=2, whole=[series(steady)])
+    assert (found.sums.tolist(), found.doubt) == ([20, 1], 0)
+
+
+@pytest.mark.parametrize(("writers", "named"), [(2, True), (3, True), (4, True)])
+def test_up_to_four_writers_are_told_from_restarts(writers: int, named: bool) -> None:
+    """They take turns, each higher than the next."""
+    values = [1000.0 * (writers - n % writers) + n for n in range(60)]
+    found = tally(series(values), minutes=1)
+    assert bool(found.several_writers) is named
