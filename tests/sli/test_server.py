@@ -448,3 +448,43 @@ def test_a_restart_at_any_place_of_a_step(at: int) -> None:
     values[at:] = 4 + 9 * np.arange(-at)
     found = measured(server((labels, times, values)), steps=12).counts
     assert found.total.sum() == 12 * 90 - 9 + 4
+
+
+def without_bucket(rows: list[Row], since: int, until: int) -> list[Row]:
+    """Without the bucket of half a second for some minutes before the end."""
+    made = []
+    for labels, times, values in rows:
+        gone = (times > END - since * MINUTE) & (times <= END - until * MINUTE) & (labels.get("le") == "0.5")
+        made.append((labels, times[~gone], values[~gone]))
+    return made
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize(("since", "until", "steps"), [(25, 15, 2), (25, 10, 3), (59, 0, 11), (2, 1, 0)])
+def test_steps_in_which_a_target_had_no_bucket_are_told(since: int, until: int, steps: int) -> None:
+    """Of an hour; in steps that have one sample of it a target has it."""
+    found = measured(server(*without_bucket(histogram(8, 10), since, until)), sli=LATENCY)
+    texts = [note.text for note in found.notes if note.code == "bound-missing"]
+    assert texts == (
+        [f"in {steps} steps a target had no bucket bound 0.5; it was not counted in them"] if steps else []
+    )
+    assert found.counts.seen.without_bound == ()
+    assert np.count_nonzero(found.counts.total) == 12 - steps
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_target_that_has_no_bucket_for_hours_is_named_at_the_end() -> None:
+    """Its other buckets are there; then how many steps it lacked is not said."""
+    rows = histogram(8, 10) + without_bucket(histogram(8, 10, instance="b"), 130, 0)
+    found = measured(server(*rows), sli=LATENCY)
+    assert found.counts.seen.without_bound == ("job=j, instance=b",)
+    [note] = [note for note in found.notes if note.code == "bound-missing"]
+    assert note.text.startswith("not counted: job=j, instance=b, whose h has no bucket bound 0.5")
+    assert found.counts.seen.bounds == (Decimal("0.5"), Decimal("1"))
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_server_without_any_bucket_has_no_bounds() -> None:
+    found = measured(server(counter(10, 400, name="h_count")), steps=2, sli=LATENCY)
+    assert not found.has_data and found.bounds.size == 0 and found.bucket_counts.size == 0
+    assert found.counts.seen.bounds == ()
