@@ -1,7 +1,7 @@
 """Does a test fail when a line is wrong? Changes one place of the sources at a time and runs the tests that reach it.
 
     python -m tests.mutants                         # 200 of all mutants, drawn by seed 0
-    python -m tests.mutants --sample 60 --seed 7 'slo/budget/*'
+    python -m tests.mutants --sample 60 --seed 7 8 --jobs 4 'slo/budget/*'
 
 It works in a copy of the tree. First all tests run once, to see which lines each of them reaches. A mutant is then held
 against the tests that reach its statement, each way through the file first, up to some seconds of them. It dies where
@@ -19,6 +19,7 @@ import contextlib
 import fnmatch
 import importlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -26,7 +27,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -596,59 +598,97 @@ def _tests(root: Path, work: Path, names: Sequence[str]) -> list[Case]:
     return tests
 
 
-def check(mutants: Sequence[Mutant], names: Sequence[str], seconds: float, work: Path) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant, and how it died; "" where it survives."""
-    root = work / "tree"
-    _copy(root)
-    _preload()
-    tests = _tests(root, work, names)
-    stamp = time.time_ns()
-    for number, mutant in enumerate(mutants):
-        path = root / mutant.file
+class _Worker:
+    """A copy of the tree, in which one mutant after the other is held against its tests."""
+
+    def __init__(self, tree: Path, work: Path, tests: Sequence[Case], seconds: float) -> None:
+        self.work = Path(tempfile.mkdtemp(prefix="worker-", dir=work))
+        self.root = self.work / "tree"
+        shutil.copytree(tree, self.root)
+        self.tests, self.seconds = tests, seconds
+        self.stamp = time.time_ns()
+
+    def dies(self, mutant: Mutant) -> str:
+        """How a mutant dies; "" where it survives."""
+        path = self.root / mutant.file
         source = path.read_bytes()
-        against = chosen(mutant, tests, seconds)
-        path.write_bytes(mutant.apply(source))
-        # Compiled files are told apart by time and size.
-        os.utime(path, ns=(stamp, stamp + (2 * number + 1) * 2_000_000_000))
+        against = chosen(mutant, self.tests, self.seconds)
+        self._write(path, mutant.apply(source))
         try:
             limit = 15 + 4 * sum(test.clock for test in against)
-            code = run(root, ["-x", *(test.name for test in against)], work / "last.txt", limit) if against else 0
+            names = ["-x", *(test.name for test in against)]
+            code = run(self.root, names, self.work / "last.txt", limit) if against else 0
         finally:
-            path.write_bytes(source)
-            os.utime(path, ns=(stamp, stamp + (2 * number + 2) * 2_000_000_000))
-        yield mutant, "too slow" if code is None else "" if code in (0, 5) else f"exit code {code}"
+            self._write(path, source)
+        return "too slow" if code is None else "" if code in (0, 5) else f"exit code {code}"
+
+    def _write(self, path: Path, source: bytes) -> None:
+        """Compiled files are told apart by time and size."""
+        path.write_bytes(source)
+        self.stamp += 2_000_000_000
+        os.utime(path, ns=(self.stamp, self.stamp))
+
+
+_worker: _Worker
+
+
+def _start(*given: Any) -> None:
+    global _worker
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    _worker = _Worker(*given)
+
+
+def _dies(mutant: Mutant) -> str:
+    return _worker.dies(mutant)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="*", default=["*"], help="only sources that match, such as 'slo/budget/*'")
     parser.add_argument("--sample", type=int, default=200, help="how many mutants are drawn")
-    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="which ones; a sample for each seed")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of tests for one mutant")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="files and directories of tests, if not all of them")
     parser.add_argument("--line", type=int, help="only the mutants of one line")
+    parser.add_argument("--jobs", type=int, default=1, help="how many mutants are tried at a time")
     given = parser.parse_args()
     every = [one for one in collect(patterns=given.patterns) if given.line in (None, one.line)]
-    mutants = random.Random(given.seed).sample(every, min(given.sample, len(every)))
-    print(f"{len(mutants)} of {len(every)} mutants, seed {given.seed}", flush=True)
     os.nice(10)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    survived, died = [], 0
-    with tempfile.TemporaryDirectory(prefix="mutants-") as work:
-        for number, (mutant, how) in enumerate(check(mutants, given.tests, given.seconds, Path(work)), 1):
-            if how:
-                died += 1
-            else:
-                survived.append(mutant)
-                print(f"{number}/{len(mutants)} survives  {mutant}", flush=True)
-            if number % 20 == 0:
-                print(f"{number}/{len(mutants)}: {died} died", flush=True)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as temporary:
+        work = Path(temporary)
+        tree = work / "tree"
+        _copy(tree)
+        _preload()
+        tests = _tests(tree, work, given.tests)
+        pool = ProcessPoolExecutor(
+            given.jobs, multiprocessing.get_context("fork"), _start, (tree, work, tests, given.seconds)
+        )
+        try:
+            scores = [_sample(seed, every, given.sample, pool) for seed in given.seed]
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return 0 if min(scores) >= SHARE else 1
+
+
+def _sample(seed: int, every: Sequence[Mutant], many: int, pool: ProcessPoolExecutor) -> float:
+    """The share of a sample's mutants that die."""
+    mutants = random.Random(seed).sample(every, min(many, len(every)))
+    print(f"{len(mutants)} of {len(every)} mutants, seed {seed}", flush=True)
+    survived: list[Mutant] = []
+    for number, (mutant, how) in enumerate(zip(mutants, pool.map(_dies, mutants), strict=True), 1):
+        if not how:
+            survived.append(mutant)
+            print(f"{number}/{len(mutants)} survives  {mutant}", flush=True)
+        if number % 20 == 0:
+            print(f"{number}/{len(mutants)}: {number - len(survived)} died", flush=True)
     print(f"\n{len(survived)} survive:")
     for mutant in sorted(survived, key=str):
         print(f"  {mutant}")
+    died = len(mutants) - len(survived)
     score = died / len(mutants) if mutants else 1.0
-    print(f"{died} of {len(mutants)} mutants died: {score:.1%} (at least {SHARE:.0%} must)")
-    return 0 if score >= SHARE else 1
+    print(f"{died} of {len(mutants)} mutants of seed {seed} died: {score:.1%} (at least {SHARE:.0%} must)", flush=True)
+    return score
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,7 +27,7 @@ def test_where_some_lie_among_others(some: np.ndarray, every: np.ndarray) -> Non
         places = [place for one in found for place in range(one.start, one.stop)]
         assert every[places].tolist() == some.tolist()
         # Runs are as long as they can be.
-        assert all(one.stop < other.start for one, other in zip(found, found[1:], strict=False))
+        assert all(one.stop < other.start for one, other in itertools.pairwise(found))
     else:
         assert found is None
 
@@ -80,9 +82,7 @@ def test_gaps_are_where_no_series_has_a_sample_for_two_and_a_half_intervals(
     found, usual = find_gaps(made, start, end)
     scrapes = sorted({moment for one in series for moment in one.tolist() if start < moment <= end})
     edges = [start, *scrapes, end]
-    expected = [
-        Gap(low, high) for low, high in zip(edges, edges[1:], strict=False) if high - low > 2.5 * usual and high > low
-    ]
+    expected = [Gap(low, high) for low, high in itertools.pairwise(edges) if high - low > 2.5 * usual and high > low]
     if end - start <= 2.5 * usual:
         expected = []
     assert list(found) == (expected if any(len(one) for one in series) else [Gap(start, end)])
