@@ -101,8 +101,6 @@ EQUIVALENT = {
     ("slo/sli/counters.py", "pauses = np.minimum(np.maximum(job.pauses", "start - job.ends  →  start + job.ends"),
     # Twelve hours and one are whole in tiles of either length.
     ("slo/window.py", "if long >= 12 * HOUR", "long >= 12 * HOUR  →  long > 12 * HOUR"),
-    # What many at once are not sure of is looked at one by one.
-    ("slo/sli/counters.py", "return np.asarray(few | (", "few | (events <= bound)  →  few & (events <= bound)"),
     # So many intervals tell what is usual.
     ("slo/sli/counts.py", "np.diff(times[:1000])", "1000  →  2000"),
     ("slo/sli/counts.py", "np.diff(times[:1000])", "1000  →  500"),

@@ -411,44 +411,38 @@ class Counters:
         if not len(places):
             return places
         events, at_ms, since_ms = falls.events[places], falls.at_ms[places], falls.since_ms[places]
-        sure = self._surely_believed(target, events, at_ms, since_ms)
-        for place in np.flatnonzero(~sure).tolist():
-            sure[place] = self._believes(
-                float(events[place]), target, int(at_ms[place]), int(since_ms[place]), others=True
+        believed = self._all_believed(target, events, at_ms, since_ms)
+        for place in np.flatnonzero(~believed).tolist():
+            believed[place] = self._others_believe(
+                float(events[place]), target, int(at_ms[place]), int(since_ms[place])
             )
-        return places[sure]
+        return places[believed]
 
     def _knowing(self, target: Target) -> Counters:
         """The counters that know what a target can have had: those of all events."""
         return self if self._whole is None or target not in self._whole.targets else self._whole
 
-    def _surely_believed(self, target: Target, events: Floats, at_ms: Ints, since_ms: Ints) -> NDArray[np.bool_]:
-        """Which of many falls are within what the target itself makes possible."""
+    def _all_believed(self, target: Target, events: Floats, at_ms: Ints, since_ms: Ints) -> NDArray[np.bool_]:
+        """`_believes` for many falls."""
         known = self._knowing(target).targets.get(target)
         few = np.asarray(events <= FEW_EVENTS)
         if known is None or few.all():
             return few
         longer = np.maximum(1.0, (at_ms - since_ms) / TRAFFIC_MS)
-        bound = TRAFFIC_FACTOR * (known.lately_at(since_ms) * longer + known.up_to(at_ms) - known.up_to(since_ms))
+        bound = TRAFFIC_FACTOR * (known.lately_at(since_ms) * longer + (known.up_to(at_ms) - known.up_to(since_ms)))
         return np.asarray(few | (events <= bound))
 
-    def _believes(self, events: float, target: Target, at_ms: int, since_ms: int, others: bool = False) -> bool:
-        """Whether a target can have had so many events since its last scrape; with `others`, as the busiest of its job."""
-        if events <= FEW_EVENTS:
-            return True
-        longer = max(1.0, (at_ms - since_ms) / TRAFFIC_MS)
+    def _believes(self, events: float, target: Target, at_ms: int, since_ms: int) -> bool:
+        """Whether a target can have had so many events since its last scrape."""
+        known = self._knowing(target).targets.get(target)
+        return events <= FEW_EVENTS or (known is not None and events <= _possible(known, at_ms, since_ms))
 
-        def bound(of: _Scraped) -> float:
-            return TRAFFIC_FACTOR * (of.lately(since_ms) * longer + of.between(since_ms, at_ms))
-
-        knowing = self._knowing(target)
-        if target in knowing.targets and events <= bound(knowing.targets[target]):
-            return True
-        if not others:
-            return False
+    def _others_believe(self, events: float, target: Target, at_ms: int, since_ms: int) -> bool:
+        """Whether another target of its job could have had so many events since a moment."""
         stretches = math.ceil((at_ms - since_ms) / TRAFFIC_MS)
-        enough = events / TRAFFIC_FACTOR / (longer + stretches)
-        return any(events <= bound(other) for other in knowing._others(target, since_ms, busy=enough))
+        enough = events / TRAFFIC_FACTOR / (_longer(at_ms, since_ms) + stretches)
+        others = self._knowing(target)._others(target, since_ms, busy=enough)
+        return any(events <= _possible(other, at_ms, since_ms) for other in others)
 
     def _job_of(self, target: Target) -> _Job | None:
         """The targets of a job that has several."""
@@ -671,6 +665,16 @@ class Counters:
             births += added
         found.without_baseline += doubtful_start
         return births
+
+
+def _longer(at_ms: int, since_ms: int) -> float:
+    """How much longer than 15 minutes a pause is; 1 for a shorter one."""
+    return max(1.0, (at_ms - since_ms) / TRAFFIC_MS)
+
+
+def _possible(target: _Scraped, at_ms: int, since_ms: int) -> float:
+    """The most events that are believed of a target since a moment."""
+    return TRAFFIC_FACTOR * (target.lately(since_ms) * _longer(at_ms, since_ms) + target.between(since_ms, at_ms))
 
 
 class _Together:

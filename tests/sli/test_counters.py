@@ -595,3 +595,29 @@ def test_up_to_four_writers_are_told_from_restarts(writers: int, named: bool) ->
     values = [1000.0 * (writers - n % writers) + n for n in range(60)]
     found = tally(series(values), minutes=1)
     assert bool(found.several_writers) is named
+
+
+@pytest.mark.parametrize(("gained", "goes_on"), [(40.0, True), (41.0, False)])
+def test_a_relabelled_instance_may_be_three_times_as_fast_for_a_scrape(gained: float, goes_on: bool) -> None:
+    """It had 10 a minute: 30 in this one, and ten more."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - MINUTE)
+    found = tally(old, series([1290 + gained], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == (([gained], 1) if goes_on else ([0], 0))
+
+
+@pytest.mark.parametrize(("first", "events", "goes_on"), [(41.0, 26, 1), (40.0, 40, 0)])
+def test_an_instance_that_could_be_new_has_not_gone_on(first: float, events: float, goes_on: bool) -> None:
+    """The one that ended stood at 15; a process with 40 after a minute is possible where 10 a minute are usual."""
+    old = series([1000 + 10.0 * n for n in range(28)] + [5.0, 15.0], end_ms=END - MINUTE)
+    found = tally(old, series([first], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([events], goes_on)
+
+
+@pytest.mark.parametrize("fall", [10.0, 11.0, 300.0, 301.0])
+def test_a_fall_is_believed_alike_alone_and_among_many(fall: float) -> None:
+    """Up to twice of the 150 events in 15 minutes before; and again after a while."""
+    once = [1000 + 10.0 * n for n in range(30)] + [fall + 10.0 * n for n in range(40)]
+    twice = [*once, fall, fall + 10]
+    found = tally(series(twice), minutes=72)
+    assert found.doubt == (0 if fall <= 300 else 2 * fall)
+    assert found.sums.sum() == 29 * 10 + 39 * 10 + 10 + (2 * fall if fall <= 300 else 0)
