@@ -762,7 +762,7 @@ def test_the_pace_is_that_of_a_tenth_of_the_window_up_to_now() -> None:
     errors, total = np.zeros(100), np.full(100, 100.0)
     errors[-11], errors[-10], errors[-1] = 50.0, 20.0, 5.0
     found = budget(errors.tolist(), total.tolist()).forecast
-    assert found is not None and (found.pace_ms, found.pace) == (10 * STEP, pytest.approx(25 / 1000 / 0.1))
+    assert found is not None and found.pace_ms == 10 * STEP and found.pace == pytest.approx(25 / 1000 / 0.1)
     for age, pace in ((3, 5 / 300 / 0.1), (10, 25 / 1000 / 0.1), (50, 25 / 1000 / 0.1)):
         began = Seen(series=1, gaps=(Gap(END - 100 * STEP, END - age * STEP),))
         total[: 100 - age] = 0

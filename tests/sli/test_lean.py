@@ -231,7 +231,7 @@ def test_a_tile_ends_so_much_before_it_is_asked_for_as_its_lag(lag_ms: int) -> N
 @pytest.mark.parametrize("lag_ms", [0, 10 * MINUTE])
 def test_births_are_believed_and_series_go_on_as_of_the_end_of_the_tile(lag_ms: int) -> None:
     """The target had 270 in the 15 minutes before the tile, and nothing since."""
-    later = [1000 + 9 * 99] * (lag_ms // SCRAPE)
+    later = [1891.0] * (lag_ms // SCRAPE)
     busy = row(grows(9, 100) + later, code="200")
     for value, events in ((530, 530), (560, 0)):
         new = row([value] + [value] * len(later), code="500")
@@ -308,7 +308,7 @@ def test_falls_are_looked_for_at_each_step_of_a_tile_and_at_no_other() -> None:
     """A subquery's range is a millisecond short, as Prometheus 2 counts its start in."""
     [falls] = {node for node in walk(lean.counted(X, TILE)) if isinstance(node, Subquery) and node.step_ms == 15_000}
     assert (falls.range_ms, falls.offset_ms) == (59_999, 0)
-    steps = range(END - 2 * falls.step_ms * 4, END + 1, falls.step_ms)
+    steps = range(END - 8 * TILE.step_ms, END + 1, TILE.step_ms)
     assert [at for at in steps if at >= END - falls.range_ms] == [*steps][-4:]
 
 

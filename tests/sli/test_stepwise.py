@@ -146,7 +146,7 @@ def test_of_a_long_period_two_dozen_moments_tell_the_pace_and_the_writers() -> N
 
 def taking_turns(since: int, until: int, name: str = "t_total", **labels: str) -> Row:
     """A counter that two processes write by turns for some minutes."""
-    given, times, values = row(24 * 60, name=name, **labels)
+    given, times, values = row(24 * 60, name=name, **labels)  # type: ignore[arg-type]
     during = (times > END - since * MINUTE) & (times <= END - until * MINUTE)
     return given, times, values + 50_000 * (during & (np.arange(len(times)) % 2 == 0))
 
@@ -235,7 +235,7 @@ def test_where_no_series_appears_the_cheap_form_is_asked_for_and_the_dear_one_no
 def test_where_a_series_appears_the_dear_form_is_asked_for_there_alone() -> None:
     """Errors are there for an hour: of two metrics only these appear."""
     for sli, new in ((RATIO, {"code": "500"}), (TWO, {"name": "e_total"})):
-        server = Asked(row(300, each=9, code="200"), row(32, each=0, **new))
+        server = Asked(row(300, each=9, code="200"), row(32, each=0, **new))  # type: ignore[arg-type]
         found = measured_of(server, sli)
         dear = [(start, end) for text, start, end, _ in server.questions if "birth" in text]
         assert dear and set(dear) == {(END - 30 * MINUTE, END - 30 * MINUTE)}
