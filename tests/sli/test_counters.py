@@ -621,3 +621,11 @@ def test_a_fall_is_believed_alike_alone_and_among_many(fall: float) -> None:
     found = tally(series(twice), minutes=72)
     assert found.doubt == (0 if fall <= 300 else 2 * fall)
     assert found.sums.sum() == 29 * 10 + 39 * 10 + 10 + (2 * fall if fall <= 300 else 0)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(300.0, True), (301.0, False)])
+def test_an_earlier_pause_of_its_job_makes_no_more_possible_now(first: float, counts: bool) -> None:
+    """The busiest was away for an hour, and has had 10 a minute since; its last scrape was at the new one's first."""
+    other = series([10.0 * n if n < 30 or n > 90 else NONE for n in range(130)])
+    found = tally(other, series([first], instance="b"), minutes=1)
+    assert found.sums.tolist() == [10 + (first if counts else 0)]
