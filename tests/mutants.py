@@ -4,7 +4,7 @@
     python -m tests.mutants --sample 60 --seed 7 8 --jobs 4 'slo/budget/*'
 
 It works in a copy of the tree. First all tests run once, to see which lines each of them reaches. A mutant is then held
-against the tests that reach its statement, each way through the file first, up to some seconds of them. It dies where
+against the tests that reach its statement, quick ones first, up to some seconds of them. It dies where
 one fails, cannot be collected or takes far too long. What survives is printed with its place; so is the score.
 
 Not changed are: annotations, decorators, docstrings, texts and messages, asserts, what only type checkers read, and the places in
@@ -56,6 +56,7 @@ TESTS = (
 SKIPPED = ("-m", "not server", "-k", "not promtool")
 SHARE = 0.9  # so many must die
 SECONDS = 20.0
+QUICK = 0.05  # a test below that is always tried
 HISTORIES = "240"  # of the contract test's drawn ones
 
 # Changes that cannot be seen in any result: (file, a part of the line, the change).
@@ -178,7 +179,8 @@ Lines = dict[str, set[int]]  # by file
 class Mutant:
     """A change: bytes [low, high) of a file become `text`.
 
-    `reach` are the first and the last line of what runs with it; None where that is when the file is imported.
+    `reach` are the lines of what runs with it: of a constant those that name it, of anything else its statement; None where
+    nothing but the import of the file does.
     """
 
     file: str
@@ -187,7 +189,7 @@ class Mutant:
     high: int
     text: str
     change: str
-    reach: tuple[int, int] | None
+    reach: frozenset[int] | None
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.change}"
@@ -206,14 +208,26 @@ class _Collector(ast.NodeVisitor):
             self.lines.append(self.lines[-1] + len(line))
         self.found: list[Mutant] = []
         self.inside = False
-        self.reach: tuple[int, int] | None = None
+        self.reach: frozenset[int] | None = None
+        self.named: dict[str, set[int]] = {}  # the lines of functions by what they name
+        for function in ast.walk(ast.parse(source)):
+            if isinstance(function, ast.FunctionDef):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+                        name = node.id if isinstance(node, ast.Name) else node.attr
+                        self.named.setdefault(name, set()).add(node.lineno)
 
     def visit(self, node: ast.AST) -> None:
         if self.inside and isinstance(node, ast.stmt):
             # Of a statement with a body it is the head that is changed here.
             body = getattr(node, "body", None)
             last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
-            self.reach = (node.lineno, max(node.lineno, last))
+            self.reach = frozenset(range(node.lineno, max(node.lineno, last) + 1))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names = [one.id for one in (getattr(node, "targets", None) or [node.target]) if isinstance(one, ast.Name)]  # type: ignore[union-attr]
+            self.reach = frozenset(line for name in names for line in self.named.get(name, ())) or None
+        elif isinstance(node, ast.stmt):
+            self.reach = None
         super().visit(node)
 
     def _at(self, line: int, column: int) -> int:
@@ -551,12 +565,12 @@ def run(root: Path, arguments: Sequence[str], output: Path, seconds: float, watc
 
 
 def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
-    """The tests that could kill a mutant, up to so many seconds of them: first, of each test function, one for each way
-    that it takes through the file; quick ones first."""
-    low, high = mutant.reach or (0, sys.maxsize)
+    """The tests that could kill a mutant, up to so many seconds of them: first those that cost next to nothing, then of
+    each test function one for each way that it takes through the file; quick ones first."""
 
     def reaches(test: Case) -> bool:
-        return any(low <= line <= high for line in test.reached.get(mutant.file, ()))
+        lines = test.reached.get(mutant.file, set())
+        return bool(lines if mutant.reach is None else lines & mutant.reach)
 
     reached = [test for test in tests if test.passed and reaches(test)]
     if mutant.reach is None:
@@ -568,7 +582,7 @@ def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
     ordered = []
     for test in reached:
         way = test.name.split("[")[0], frozenset(test.reached.get(mutant.file, ()))
-        turn[way] = turn.get(way, 0) + 1
+        turn[way] = turn.get(way, 0) + (test.seconds > QUICK)
         ordered.append((turn[way], test))
     ordered.sort(key=lambda one: one[0])
     found: list[Case] = []

@@ -175,7 +175,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
 def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Bools | None = None) -> Floats:
     """The most that a series gained per millisecond in an interval near samples [low, high), which are left out, as are
     the intervals of `others`."""
-    most = np.empty(len(low))
+    found = [np.empty(0)]
     for part in range(0, len(low), _AT_ONCE):
         chosen = slice(part, part + _AT_ONCE)
         # Interval i lies between samples i and i + 1.
@@ -186,5 +186,5 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Boo
         if others is not None:
             there &= ~others[at]
         gained = np.maximum(values[at + 1] - values[at], 0.0) / np.maximum(times[at + 1] - times[at], 1)
-        most[chosen] = np.where(there, gained, 0.0).max(axis=1).reshape(2, -1).max(axis=0)
-    return most
+        found.append(np.where(there, gained, 0.0).max(axis=1).reshape(2, -1).max(axis=0))
+    return np.concatenate(found)

@@ -212,7 +212,7 @@ def source_notes(*answers: Answer) -> tuple[Note, ...]:
 def part_tile(selector: VectorSelector, reader: Reader, start_ms: int, end_ms: int) -> tuple[int, int] | None:
     """(tile_ms, the first tile's end) in which a server is asked for the events of each series; None: too many of them."""
     counted = reader.query(Aggregate("count", Call("last_over_time", (MatrixSelector(selector, HOUR),))), end_ms)
-    series = sum(added_up(values) for _, values in counted.series) or 1.0
+    series = sum(added_up(values) for _, values in counted.series)
     tile = next((tile for tile in _PART_TILES if series * (end_ms - start_ms) / tile <= _MOST_PARTS), None)
     if tile is None:
         return None

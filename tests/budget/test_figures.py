@@ -793,3 +793,10 @@ def test_coverage_is_the_share_of_the_window_in_which_data_came(gaps: list[tuple
     if gaps == [(0, 5)]:
         assert found.data_start == AT - 5 * timedelta(minutes=5)
     assert budget([0.0] * 15, [0.0] * 15, before=5, seen=seen, has_data=False).coverage == 0.0
+
+
+def test_a_window_shorter_than_a_step_is_that_step() -> None:
+    found = budget([0, 5, 2], [100, 100, 100])
+    assert [found.steps_in(length) for length in (MINUTE, STEP, 2 * STEP, 2 * STEP + MINUTE)] == [1, 1, 2, 2]
+    assert found.burn_rate("1m") == found.burn_rate("5m") == pytest.approx(0.2)
+    assert found.burn_rate("10m") == pytest.approx(0.35)

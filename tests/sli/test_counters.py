@@ -629,3 +629,20 @@ def test_an_earlier_pause_of_its_job_makes_no_more_possible_now(first: float, co
     other = series([10.0 * n if n < 30 or n > 90 else NONE for n in range(130)])
     found = tally(other, series([first], instance="b"), minutes=1)
     assert found.sums.tolist() == [10 + (first if counts else 0)]
+
+
+@pytest.mark.parametrize(("first", "counts"), [(600.0, True), (601.0, False)])
+def test_a_new_target_is_held_against_all_that_was_scraped_before_it(first: float, counts: bool) -> None:
+    """100 events in the last scrape before it: three times as many in a quarter of an hour, and twice that."""
+    other = series([0.0] * 20 + [100.0, 100.0])
+    found = tally(other, series([first], instance="b"), minutes=1)
+    assert found.sums.tolist() == [first if counts else 0]
+
+
+def test_what_a_relabelled_instance_gained_makes_its_next_births_possible() -> None:
+    """26 events in its first scrape, and ten in the next two: up to 2 × (3 × 36 + 10) errors may appear."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - 3 * MINUTE, code="200")
+    new = series([1316.0, 1326.0, 1336.0], instance="b", code="200")
+    for errors, counts in ((236.0, True), (237.0, False)):
+        found = tally(old, new, series([errors], instance="b", code="500"), minutes=3)
+        assert found.sums.tolist() == [26, 10, 10 + (errors if counts else 0)]
