@@ -58,8 +58,8 @@ def test_a_change_is_where_it_says_and_leaves_the_rest(tmp_path: Path) -> None:
     found = {mutant.change: mutant for mutant in collect(tmp_path)}
     one = found["x * 2  →  x / 2"]
     assert one.apply(source.encode()).decode() == source.replace("x * 2", "(x / 2)")
-    assert (one.line, one.reach) == (6, {6})
-    assert found["x > 1  →  x >= 1"].reach == {3, 4, 5}  # the whole head of the `if`
+    assert (one.line, one.reach) == (6, frozenset({6}))
+    assert found["x > 1  →  x >= 1"].reach == frozenset({3, 4, 5})  # the whole head of the `if`
 
 
 def test_types_are_not_changed(tmp_path: Path) -> None:
