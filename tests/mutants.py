@@ -82,6 +82,12 @@ EQUIVALENT = {
     ("slo/sli/counts.py", "one[:1].tolist() == other[:1]", "1  →  2"),
     ("slo/sli/counts.py", "one[:1].tolist() == other[:1]", "1  →  0"),
     # So many are remembered, which saves work.
+    (
+        "slo/sli/counts.py",
+        "if len(self._known) == _MOST_REMEMBERED",
+        "len(self._known) == _MOST_REMEMBERED  →  len(self._known) != _MOST_REMEMBERED",
+    ),
+    ("slo/sli/counts.py", "self._known.clear()", "self._known.clear()  →  pass"),
     ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  256"),
     ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  64"),
     # One digit more than what binary numbers lose.
@@ -133,6 +139,8 @@ EQUIVALENT = {
     ("slo/budget/groups.py", "_LOOKS = 300", "300  →  150"),
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  600"),
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  150"),
+    # Both sides have the labels of targets and no others.
+    ("slo/sli/lean.py", 'born = Binary("unless", every.within(', "Binary(…) without matching="),
     # Nothing is left to be taken away.
     ("slo/sli/counts.py", "break", "break  →  pass"),
     # Sums of many events never differ by a tolerance to the last bit.

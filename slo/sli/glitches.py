@@ -185,6 +185,6 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Boo
         at = np.where(there, intervals, 0)
         if others is not None:
             there &= ~others[at]
-        gained = np.maximum(values[at + 1] - values[at], 0.0) / np.maximum(times[at + 1] - times[at], 1)
-        found.append(np.where(there, gained, 0.0).max(axis=1).reshape(2, -1).max(axis=0))
+        gained = (values[at + 1] - values[at]) / (times[at + 1] - times[at])
+        found.append(np.where(there, gained, 0.0).max(axis=1, initial=0.0).reshape(2, -1).max(axis=0))
     return np.concatenate(found)

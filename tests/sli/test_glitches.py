@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
+from slo.sli.glitches import _most_nearby, falls_of, falls_of_sums, without_glitches
 from slo.window import MINUTE
 
 SIZE, AT = 80, 40
@@ -318,3 +318,17 @@ def test_a_sum_loses_much_but_keeps_too_much_at_half_of_its_falls(others: int, s
         at = 50 + 6 * fall
         values[at:] = 10.0 * np.arange(SIZE - at)
     assert len(fallen(values)) == sums
+
+
+def test_the_most_that_happens_nearby_is_a_rate_and_none_where_it_only_falls() -> None:
+    """Gains of 10 and 40 in a minute, and of 60 in two; falls are none; the places themselves do not count."""
+    minutes = np.array([0, 1, 2, 4, 5, 6])
+    values = np.array([0.0, 10, 50, 110, 5, 15])
+    rates = _most_nearby(MINUTE * minutes, values, np.array([4]), np.array([4]))
+    assert rates.tolist() == [40 / MINUTE]
+    rates = _most_nearby(MINUTE * minutes, values, np.array([2, 4]), np.array([2, 4]))
+    assert rates.tolist() == [30 / MINUTE, 40 / MINUTE]
+    others = np.array([False, True, True, False, False])
+    assert _most_nearby(MINUTE * minutes, values, np.array([4]), np.array([4]), others).tolist() == [10 / MINUTE]
+    falling = np.array([9.0, 8, 7, 6, 5, 4])
+    assert _most_nearby(MINUTE * minutes, falling, np.array([3]), np.array([3])).tolist() == [0]

@@ -272,3 +272,29 @@ def test_series_are_there_where_one_step_has_some() -> None:
     found = measured_of(Server(Samples.from_series([row(60)]), END)).counts.seen
     assert found.series == 1
     assert measured_of(Server(Samples.from_series([]), END)).counts.seen.series == 0
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "named"),
+    [(130, 110, []), (180, 121, ["unmatched"]), (20, 0, []), (61, 59, [])],
+)
+def test_what_is_there_at_any_time_of_the_period_is_matched(
+    since: int, until: int, named: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors that were there for some minutes; two hours are asked for."""
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", -1)
+    server = Asked(row(400, each=9, code="200"), row(since, until, code="500"))
+    found = RATIO.measure(server, Grid(END, MINUTE, 120), Scraping())
+    assert [note.code for note in found.notes if note.code == "unmatched"] == named
+
+
+def test_whether_anything_is_there_is_asked_at_a_few_hundred_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", -1)
+    server = Asked(row(60, each=9, code="200"))
+    RATIO.measure(server, Grid(END, MINUTE, 1200), Scraping())
+    [(start_ms, end_ms, moments)] = [
+        (start, end, many)
+        for text, start, end, many in server.questions
+        if text.startswith('count(last_over_time(t_total{code="500"}[4m]')
+    ]
+    assert (start_ms, end_ms, moments) == (END - 1196 * MINUTE, END, 300)
