@@ -91,6 +91,8 @@ EQUIVALENT = {
     ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  256"),
     ("slo/sli/counts.py", "_MOST_REMEMBERED = 128", "128  →  64"),
     # One digit more than what binary numbers lose.
+    ("slo/budget/breakdown.py", "-round(one.skew, 9)", "9  →  10"),
+    ("slo/budget/breakdown.py", "-round(one.skew, 9)", "9  →  8"),
     ("slo/budget/policy.py", "round(budget.remaining, 12)", "12  →  13"),
     ("slo/budget/policy.py", "round(budget.remaining, 12)", "12  →  11"),
     # In parts, which saves memory.
@@ -100,6 +102,11 @@ EQUIVALENT = {
     ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "0.25  →  (-0.75)"),
     ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "_PAUSE - 0.25  →  _PAUSE + 0.25"),
     ("slo/sli/counters.py", "possible = TRAFFIC_FACTOR * job.busiest", "1.0  →  2.0"),
+    (
+        "slo/sli/counters.py",
+        "(possible * (1 + 1e-9) >= events)",
+        "possible * (1 + 1e-09) >= events  →  possible * (1 + 1e-09) > events",
+    ),
     (
         "slo/sli/counters.py",
         "stretches = math.ceil((at_ms",

@@ -502,7 +502,7 @@ class Counters:
                 old = job.names[place]
                 if old not in lasts:
                     lasts[old] = _lasts(job.held[place], self._by)
-                if lasts[old] and all(values.get(key, -1.0) >= value for key, value in lasts[old].items()):
+                if lasts[old] and all(key in values and values[key] >= value for key, value in lasts[old].items()):
                     found[name] = old
                     job.taken[place] = True
                     break

@@ -646,3 +646,13 @@ def test_what_a_relabelled_instance_gained_makes_its_next_births_possible() -> N
     for errors, counts in ((236.0, True), (237.0, False)):
         found = tally(old, new, series([errors], instance="b", code="500"), minutes=3)
         assert found.sums.tolist() == [26, 10, 10 + (errors if counts else 0)]
+
+
+@pytest.mark.parametrize(("born", "counts"), [(320.0, True), (321.0, False)])
+def test_what_one_target_of_a_job_counted_anew_makes_more_possible_for_another(born: float, counts: bool) -> None:
+    """10 a minute and 320 that appear make 900 errors of a new target possible, which 150 in 15 minutes do not."""
+    first = series([20.0 + n for n in range(11)], instance="c")  # which is new too, and looked at first
+    busy = series([10.0 * n for n in range(60)], code="200")
+    anew = series([born] * 5, code="500")
+    found = tally(first, busy, anew, series([900.0], instance="b"), minutes=1)
+    assert found.sums.tolist() == [1 + 10 + (900 if counts else 0)]
