@@ -81,6 +81,7 @@ EQUIVALENT = {
     ),
     ("slo/sli/counts.py", "one[:1].tolist() == other[:1]", "1  →  2"),
     ("slo/sli/counts.py", "one[:1].tolist() == other[:1]", "1  →  0"),
+    ("slo/sli/counts.py", "same_times(times, self._last[0])", "0  →  (-1)"),
     # So many are remembered, which saves work.
     (
         "slo/sli/counts.py",

@@ -681,12 +681,12 @@ class _Together:
     """When two lines of a target were first there at the same time: from runs, by line and ascending in each."""
 
     def __init__(self, of_line: Ints, starts: Ints, last_seen: Ints) -> None:
-        self._edges = np.searchsorted(of_line, np.arange(int(of_line[-1]) + 2))
+        self._of_line = of_line
         self._starts, self._last = starts, last_seen
         self._known: dict[tuple[int, int], float] = {}
 
     def _runs(self, line: int) -> tuple[Ints, Ints]:
-        low, high = self._edges[line], self._edges[line + 1]
+        low, high = np.searchsorted(self._of_line, [line, line + 1])
         starts, last = self._starts[low:high], self._last[low:high]
         lasting = last > starts
         return starts[lasting], last[lasting]

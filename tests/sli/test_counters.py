@@ -569,10 +569,12 @@ def test_what_was_scraped_once_on_a_quickly_scraped_target_may_have_vanished() -
     assert found.continued == 1
 
 
-def test_a_slow_series_goes_on_at_its_next_scrape() -> None:
+@pytest.mark.parametrize("scrapes", [2, 3, 12])
+def test_a_slow_series_goes_on_at_its_next_scrape(scrapes: int) -> None:
     """It comes every five minutes beside one of each minute; at its next scrape it has another label."""
     quick = series([10.0 * n for n in range(61)], code="200")
-    slow = series([70.0 + n for n in range(12)], end_ms=END - 5 * MINUTE, every_ms=5 * MINUTE, code="500", version="1")
+    values = [70.0 + n for n in range(12)][-scrapes:]
+    slow = series(values, end_ms=END - 5 * MINUTE, every_ms=5 * MINUTE, code="500", version="1")
     found = tally(quick, slow, series([85.0], code="500", version="2"), minutes=1)
     assert (found.sums.tolist(), found.continued) == ([10 + 4], 1)
 
@@ -656,3 +658,11 @@ def test_what_one_target_of_a_job_counted_anew_makes_more_possible_for_another(b
     anew = series([born] * 5, code="500")
     found = tally(first, busy, anew, series([900.0], instance="b"), minutes=1)
     assert found.sums.tolist() == [1 + 10 + (900 if counts else 0)]
+
+
+@pytest.mark.parametrize(("scrapes", "counts"), [(1, False), (2, True)])
+def test_in_the_first_minute_a_series_seen_once_is_a_baseline(scrapes: int, counts: bool) -> None:
+    """Its target is scraped every 15 s and a minute old; of one scrape nobody knows how often it comes."""
+    steady = series([40.0 * n for n in range(4 + scrapes)], every_ms=15_000)
+    found = tally(steady, series([100.0] * scrapes, every_ms=15_000, code="500"), minutes=2)
+    assert found.sums.sum() == 40 * (3 + scrapes) + (100 if counts else 0)

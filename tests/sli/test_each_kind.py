@@ -457,3 +457,18 @@ def test_an_outage_is_as_old_as_a_quarter_of_an_hour_without_traffic_allows(away
     recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, np.ones(3))]), END)
     found = {labels["event"]: float(values[0]) for labels, values in recorded.query(kept[1].expr, END).series}
     assert found == {"all": 1.0, "bad": bad}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_two_of_a_form_differ_by_their_parameters_alone(name: str) -> None:
+    """Those of the other one make the other one of it."""
+    sli = EXPECTED[name][0]
+    if not sli.parameters:
+        with pytest.raises(NotImplementedError):
+            sli.with_parameters(())
+        return
+    assert sli.with_parameters(sli.parameters) == sli
+    other = sli.with_parameters((VectorSelector("other"),))
+    assert type(other) is type(sli) and other.parameters == (VectorSelector("other"),)
+    assert all((one.name or "").startswith("other") for one in (*other.selectors(), *other.printed))
+    assert other.with_parameters(sli.parameters) == sli
