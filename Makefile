@@ -70,7 +70,7 @@ fuzz: $(VENV)/.installed-test
 # Whether a test fails where a line is wrong: SAMPLE places of what counts are changed, one at a time. Some minutes.
 SAMPLE ?= 200
 mutants: $(VENV)/.installed-test
-	$(BIN)/python -m tests.mutants --sample $(SAMPLE) --seed $(SEED)
+	$(BIN)/python -m tests.mutants --sample $(SAMPLE) --seed $(SEED) --jobs 2
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/bench -n 0 --benchmark-enable --benchmark-only --benchmark-columns=min,median,rounds

@@ -85,4 +85,4 @@ def named(slo: str) -> Iterator[None]:
         raise SourceError(f"{slo}: {error}") from error
     except ArithmeticError as error:
         # Sums of values such as 1e308 are infinite, which no number of events is.
-        raise SourceError(f"{slo}: the values of its series are too large to be added up ({error})") from error
+        raise SourceError(f"{slo}: the values of its series are too large to be added up") from error

@@ -47,8 +47,9 @@ def parse_duration(text: str) -> int:
 
 # Every moment that is read lies between these: the windows before it and the calendar around it are then moments that
 # Python, pandas (1677 to 2262) and servers can all write down.
-EARLIEST_MS = round(datetime(1900, 1, 1, tzinfo=UTC).timestamp()) * SECOND
-LATEST_MS = round(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * SECOND
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST_MS = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+LATEST_MS = (datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 # What other programs count in, by how many of it make a second.
 _FINER = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
@@ -91,7 +92,6 @@ def moment_ms(at: datetime | int) -> int:
     return checked_moment((at - _EPOCH) // timedelta(milliseconds=1), at.isoformat())
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ACCEPTED_MOMENTS = "accepted are times from 1900 to 2199, such as 2026-11-20T12:00:00Z or 1795176000 (Unix seconds)"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -24,11 +24,15 @@ from slo.window import (
     Rolling,
     burn_factor,
     burn_windows,
+    checked_moment,
     dead_windows,
     format_duration,
+    midnight,
+    moment_ms,
     parse_duration,
     parse_moment,
     parse_window,
+    shorten,
     tile_length,
 )
 
@@ -290,3 +294,115 @@ def test_a_threshold_is_exact() -> None:
 def test_tiles_hold_a_scrape() -> None:
     assert [tile_length(s * 1000) for s in (1, 30, 60, 61, 300)] == [MINUTE, MINUTE, MINUTE, 5 * MINUTE, 5 * MINUTE]
     assert HOUR % tile_length(300_000) == WEEK % tile_length(1) == 0
+
+
+FIRST, LAST = "1900-01-01T00:00:00Z", "2200-01-01T00:00:00Z"
+OUT_OF_RANGE = "out of range; accepted are times from 1900 to 2199, such as 2026-11-20T12:00:00Z or 1795176000"
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        (FIRST, "1899-12-31T23:59:59.999Z"),
+        (LAST, "2200-01-01T00:00:00.001Z"),
+        ("-2208988800", "-2208988800.001"),  # the same as Unix seconds
+        ("7258118400", "7258118400.001"),
+    ],
+)
+def test_the_edges_of_moments(inside: str, outside: str) -> None:
+    assert parse_moment(inside) in (ms("1900-01-01T00:00"), ms("2200-01-01T00:00"))
+    with pytest.raises(DurationError, match=OUT_OF_RANGE):
+        parse_moment(outside)
+
+
+def test_moments_given_as_such_have_the_same_edges() -> None:
+    for at_ms, later in ((ms("1900-01-01T00:00"), -1), (ms("2200-01-01T00:00"), 1)):
+        assert moment_ms(at_ms) == checked_moment(at_ms) == at_ms
+        assert moment_ms(datetime.fromtimestamp(at_ms / 1000, UTC)) == at_ms
+        with pytest.raises(DurationError, match=rf"^'{at_ms + later} ms' is {OUT_OF_RANGE}"):
+            moment_ms(at_ms + later)
+        with pytest.raises(DurationError, match=rf"^'so' is {OUT_OF_RANGE}"):
+            checked_moment(at_ms + later, "so")
+    berlin = datetime(2026, 11, 20, 13, 0, 0, 250_000, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert moment_ms(berlin) == ms("2026-11-20T12:00:00.250")
+    with pytest.raises(DurationError, match="a time needs its time zone"):
+        moment_ms(datetime(2026, 11, 20))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1798761600000", ": it looks like milliseconds; write 1798761600;"),
+        ("1798761600123456", ": it looks like microseconds; write 1798761600;"),
+        ("1798761600123456789", ": it looks like nanoseconds; write 1798761600;"),
+        (f"{10**11}", ": it looks like milliseconds; write 100000000;"),
+        (f"{10**11 - 1}", "out of range;"),
+        (f"{5 * 10**12}", ": it looks like milliseconds; write 5000000000;"),
+        (f"{5 * 10**12 + 1}", "out of range;"),
+        (f"{10**14}", ": it looks like microseconds; write 100000000;"),
+        (f"{5 * 10**18}", ": it looks like nanoseconds; write 5000000000;"),
+        (f"{5 * 10**18 + 1}", "out of range;"),
+        ("1e99", "out of range;"),
+        (f"-{10**12}", "out of range;"),
+    ],
+)
+def test_seconds_of_a_finer_unit_are_named(text: str, words: str) -> None:
+    with pytest.raises(DurationError) as caught:
+        parse_moment(text)
+    assert words in str(caught.value) and "accepted are times from 1900 to 2199" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "out"),
+    [
+        ("2200-02-30", True),
+        ("1899-02-30", True),
+        ("1900-02-30", False),
+        ("2199-02-30", False),
+        ("+2026-11-20", True),
+        ("12026-11-20", True),
+        (f"{2**63}-11-20", True),
+        ("2026-11", False),
+        ("2026-1x-20", False),
+    ],
+)
+def test_a_date_of_another_age_is_out_of_range_and_one_that_there_is_not_is_no_time(text: str, out: bool) -> None:
+    with pytest.raises(DurationError, match="is out of range" if out else "is no time"):
+        parse_moment(text)
+
+
+def test_what_is_read_has_a_length() -> None:
+    """A duration up to 60 characters, a number of seconds up to 40; messages quote 60."""
+    assert parse_duration("0" * 58 + "1s") == 1000
+    with pytest.raises(DurationError, match=rf"^'{'0' * 59}1…' is no duration"):
+        parse_duration("0" * 59 + "1s")
+    assert parse_moment("1." + "0" * 38) == 1000
+    with pytest.raises(DurationError, match="out of range"):
+        parse_moment("1." + "0" * 39)
+    assert shorten("x" * 60) == "x" * 60 and shorten("x" * 61) == "x" * 60 + "…"
+    assert shorten("xyz", 2) == "xy…"
+
+
+def test_the_first_moment_of_a_day() -> None:
+    """In Beirut clocks skip the midnight of 29 March 2026: its first moment is one o'clock."""
+    assert midnight(date(2026, 11, 20), "UTC") == ms("2026-11-20T00:00")
+    assert midnight(date(2026, 11, 20), "Europe/Berlin") == ms("2026-11-19T23:00")
+    assert midnight(date(2026, 3, 29), "Asia/Beirut") == ms("2026-03-28T22:00")
+
+
+@pytest.mark.parametrize("text", ["3d", "5d", "6d", "7d", "8d"])
+def test_windows_of_twelve_hours_and_more_are_whole_tiles_of_five_minutes(text: str) -> None:
+    for burn in burn_windows(parse_window(text), Decimal("0.001"), 30_000):
+        assert burn.long_ms % (5 * MINUTE if burn.long_ms >= 12 * HOUR else MINUTE) == 0
+        assert burn.short_ms % (5 * MINUTE if burn.long_ms >= 12 * HOUR else MINUTE) == 0
+        # The short window is a twelfth of the long one, rounded up.
+        assert 0 <= burn.short_ms - burn.long_ms / 12 < (5 * MINUTE if burn.long_ms >= 12 * HOUR else MINUTE)
+
+
+def test_a_window_over_which_little_is_left_to_exceed_is_widened_and_no_further() -> None:
+    """A threshold is an error ratio of four fifths at most, as far as tiles allow."""
+    for budget in ("0.05", "0.1", "0.2", "0.3"):
+        found = burn_windows(Rolling(30 * DAY), Decimal(budget), 30_000)
+        for burn in found:
+            assert burn.threshold(Decimal(budget)) <= Decimal("0.8")
+        assert found[0].threshold(Decimal(budget)) >= Decimal("0.72")

@@ -35,7 +35,7 @@ CODES: dict[str, Code] = {
     ),
     "not-finite": Code(
         "Samples that cannot be true (NaN, infinite, negative, or a value that was gone again within 3 scrapes) were left "
-        "out.",
+        "out, or so were sums of a server that are infinite.",
         "If there are many, look at the exporter.",
         False,
     ),

@@ -145,8 +145,9 @@ def budget_of(
     gaps = gaps_within(counts.seen.gaps, grid, start_ms)
     covered = 0.0
     if measured.has_data:
-        before = max(0, begun - start_ms) / (grid.end_ms - start_ms) if begun is not None else 0.0
-        covered = max(0.0, coverage(replace(counts.seen, gaps=gaps), start_ms, grid.end_ms) - before)
+        since = start_ms if begun is None else max(start_ms, begun)
+        known = (grid.end_ms - since) / (grid.end_ms - start_ms)
+        covered = known * coverage(replace(counts.seen, gaps=gaps), since, grid.end_ms)
     quantiles: dict[str, float | None] = {}
     if measured.bucket_counts.size:
         summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
@@ -215,11 +216,11 @@ def _hidden(budget: Budget) -> tuple[Note, ...]:
     impossible too or above the factor."""
     if budget.state not in (State.HEALTHY, State.AT_RISK):
         return ()
-    grid, counts = budget.counts.grid, budget.counts
+    counts = budget.counts
     for burn in budget.burns:
         wrong = []
         for length, rate in ((burn.window.long_ms, burn.long), (burn.window.short_ms, burn.short)):
-            steps = max(1, round(length / grid.step_ms))
+            steps = budget.steps_in(length)
             errors, total = float(np.sum(counts.errors[-steps:])), float(np.sum(counts.total[-steps:]))
             text = impossible(errors, total, f"in the last {format_duration(length)}")
             if text is not None:
@@ -259,7 +260,7 @@ def _forecast(budget: Budget) -> Forecast | None:
     """From the last steps of the counts; None where nothing is left to be spent, or nothing known."""
     grid, period = budget.counts.grid, budget.slo.window.nominal_ms
     pace_ms = pace_length(period, grid.step_ms)
-    steps = max(1, round(pace_ms / grid.step_ms))
+    steps = budget.steps_in(pace_ms)
     if budget.data_start is not None:  # what was before is unknown, and no traffic to take a pace from
         age = (budget.end - budget.data_start) / timedelta(milliseconds=grid.step_ms)
         steps = min(steps, max(1, round(age)))

@@ -66,7 +66,7 @@ def find_incidents(
     busy = np.flatnonzero(total)
     quiet = _Quiet(
         bound,
-        everything * min(1.0, QUIET_MS / (step_ms * float(busy[-1] - busy[0] + 1))),
+        everything * QUIET_MS / (step_ms * float(busy[-1] - busy[0] + 1)),
         min(_QUIET_ERRORS, _QUIET_SHARE * allowed_errors),
     )
     found = []

@@ -268,10 +268,14 @@ class Budget:
     def burn_rates(self, window: str | int) -> Floats:
         """The burn rate over a window up to the end of each step of the counts, NaN where it is not known."""
         length = parse_duration(window) if isinstance(window, str) else window
-        width = max(1, round(length / self.counts.grid.step_ms))
+        width = self.steps_in(length)
         errors, total = _trailing(self.counts.errors, width), _trailing(self.counts.total, width)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where((total > 0) & possible(errors, total), errors / total / self.error_budget, np.nan)
+
+    def steps_in(self, length_ms: int) -> int:
+        """The number of steps in a length of time, at least one."""
+        return max(1, round(length_ms / self.counts.grid.step_ms))
 
     @property
     def _period(self) -> slice:

@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.sli.base import Measured, Note, Reader, Scraping, Sli
 from slo.sli.counters import Tally
 from slo.sli.counts import LOOKBACK_MS, Grid, Part, Seen, find_gaps, parts_of
 from slo.sli.notes import several_writers
-from slo.sli.stepwise import measure_steps, part_tile, stepwise_note, tile_of, too_many
+from slo.sli.stepwise import added_up, measure_steps, part_tile, stepwise_note, tile_of, too_many
 from slo.sli.tile import Tile
 from slo.sli.unmatched import unmatched
 
@@ -107,7 +105,7 @@ class CountedSli(Sli):
 
         def amounts(expr: Node) -> list[tuple[Mapping[str, str], float]]:
             answer = reader.query_range(expr, first_ms, end_ms, tile_ms)
-            return [(labels, float(np.nansum(values))) for labels, values in answer.series]
+            return [(labels, added_up(values)) for labels, values in answer.series]
 
         by_series = self.labelled(replace(tile_of(grid, scraping), length_ms=tile_ms))
         return parts_of(amounts(by_series.whole), amounts(by_series.part), by_series.part_is)

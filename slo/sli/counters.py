@@ -179,36 +179,35 @@ class _Scraped:
 
     @cached_property
     def _sums(self) -> Floats:
-        """What was counted up to each scrape."""
+        """What was counted before the first scrape, which is nothing, and up to each."""
         amounts = np.zeros(len(self.scrapes))
         for line in self.lines:
-            if len(line.times) > 1:
-                grown = np.diff(line.values)
-                grown[line.falls - 1] = line.believed
-                runs = slices_of(line.times[1:], self.scrapes)
-                if runs is None:
-                    amounts[np.searchsorted(self.scrapes, line.times[1:])] += grown
-                    continue
-                at = 0
-                for run in runs:
-                    amounts[run] += grown[at : at + run.stop - run.start]
-                    at += run.stop - run.start
+            grown = np.diff(line.values)
+            grown[line.falls - 1] = line.believed
+            runs = slices_of(line.times[1:], self.scrapes)
+            if runs is None:
+                amounts[np.searchsorted(self.scrapes, line.times[1:])] += grown
+                continue
+            at = 0
+            for run in runs:
+                amounts[run] += grown[at : at + run.stop - run.start]
+                at += run.stop - run.start
         for place, amount in self._added:
             amounts[place] += amount
-        return np.cumsum(amounts)
+        return np.concatenate([[0.0], np.cumsum(amounts)])
 
     def believe(self, at_ms: Ints, amounts: Floats) -> None:
         """Falls that turned out to be restarts: their values count too."""
         if "_sums" in self.__dict__:
             more = np.bincount(np.searchsorted(self.scrapes, at_ms), amounts, len(self.scrapes))
-            self._sums += np.cumsum(more)
+            self._sums[1:] += np.cumsum(more)
         self.__dict__.pop("busiest", None)
 
     def add(self, at_ms: int, amount: float) -> None:
         """Events that a birth brought."""
         place = int(np.searchsorted(self.scrapes, at_ms))
         if "_sums" in self.__dict__:
-            self._sums[place:] += amount
+            self._sums[place + 1 :] += amount
         else:
             self._added.append((place, amount))
         self._falls |= amount < 0
@@ -218,16 +217,15 @@ class _Scraped:
         """The events with after_ms < time <= up_to_ms."""
         # Whole milliseconds: for others each search would copy all times.
         low, high = np.searchsorted(self.scrapes, [math.floor(after_ms), math.floor(up_to_ms)], side="right")
-        return float((self._sums[high - 1] if high else 0.0) - (self._sums[low - 1] if low else 0.0))
+        return float(self._sums[high] - self._sums[low])
 
     def up_to(self, at_ms: Ints) -> Floats:
         """What was counted up to each of many moments."""
-        place = np.searchsorted(self.scrapes, at_ms, side="right")
-        return np.where(place > 0, self._sums[place - 1], 0.0)
+        return np.asarray(self._sums[np.searchsorted(self.scrapes, at_ms, side="right")])
 
     def lately_at(self, up_to_ms: Ints) -> Floats:
         """`lately` at many moments."""
-        now, third = self._sums if up_to_ms is self.scrapes else self.up_to(up_to_ms), TRAFFIC_MS // 3
+        now, third = self._sums[1:] if up_to_ms is self.scrapes else self.up_to(up_to_ms), TRAFFIC_MS // 3
         return np.maximum(now - self.up_to(up_to_ms - TRAFFIC_MS), 3 * (now - self.up_to(up_to_ms - third)))
 
     @cached_property
@@ -248,7 +246,7 @@ class _Scraped:
 
     @cached_property
     def longest_pause_ms(self) -> int:
-        return int(np.diff(self.scrapes).max()) if len(self.scrapes) > 1 else 0
+        return int(np.diff(self.scrapes).max(initial=0))
 
     def lately(self, up_to_ms: float) -> float:
         """The events of the 15 minutes before; three times those of the last five where traffic has just begun."""
@@ -413,44 +411,38 @@ class Counters:
         if not len(places):
             return places
         events, at_ms, since_ms = falls.events[places], falls.at_ms[places], falls.since_ms[places]
-        sure = self._surely_believed(target, events, at_ms, since_ms)
-        for place in np.flatnonzero(~sure).tolist():
-            sure[place] = self._believes(
-                float(events[place]), target, int(at_ms[place]), int(since_ms[place]), others=True
+        believed = self._all_believed(target, events, at_ms, since_ms)
+        for place in np.flatnonzero(~believed).tolist():
+            believed[place] = self._others_believe(
+                float(events[place]), target, int(at_ms[place]), int(since_ms[place])
             )
-        return places[sure]
+        return places[believed]
 
     def _knowing(self, target: Target) -> Counters:
         """The counters that know what a target can have had: those of all events."""
         return self if self._whole is None or target not in self._whole.targets else self._whole
 
-    def _surely_believed(self, target: Target, events: Floats, at_ms: Ints, since_ms: Ints) -> NDArray[np.bool_]:
-        """Which of many falls are within what the target itself makes possible."""
+    def _all_believed(self, target: Target, events: Floats, at_ms: Ints, since_ms: Ints) -> NDArray[np.bool_]:
+        """`_believes` for many falls."""
         known = self._knowing(target).targets.get(target)
         few = np.asarray(events <= FEW_EVENTS)
         if known is None or few.all():
             return few
         longer = np.maximum(1.0, (at_ms - since_ms) / TRAFFIC_MS)
-        bound = TRAFFIC_FACTOR * (known.lately_at(since_ms) * longer + known.up_to(at_ms) - known.up_to(since_ms))
+        bound = TRAFFIC_FACTOR * (known.lately_at(since_ms) * longer + (known.up_to(at_ms) - known.up_to(since_ms)))
         return np.asarray(few | (events <= bound))
 
-    def _believes(self, events: float, target: Target, at_ms: int, since_ms: int, others: bool = False) -> bool:
-        """Whether a target can have had so many events since its last scrape; with `others`, as the busiest of its job."""
-        if events <= FEW_EVENTS:
-            return True
-        longer = max(1.0, (at_ms - since_ms) / TRAFFIC_MS)
+    def _believes(self, events: float, target: Target, at_ms: int, since_ms: int) -> bool:
+        """Whether a target can have had so many events since its last scrape."""
+        known = self._knowing(target).targets.get(target)
+        return events <= FEW_EVENTS or (known is not None and events <= _possible(known, at_ms, since_ms))
 
-        def bound(of: _Scraped) -> float:
-            return TRAFFIC_FACTOR * (of.lately(since_ms) * longer + of.between(since_ms, at_ms))
-
-        knowing = self._knowing(target)
-        if target in knowing.targets and events <= bound(knowing.targets[target]):
-            return True
-        if not others:
-            return False
+    def _others_believe(self, events: float, target: Target, at_ms: int, since_ms: int) -> bool:
+        """Whether another target of its job could have had so many events since a moment."""
         stretches = math.ceil((at_ms - since_ms) / TRAFFIC_MS)
-        enough = events / TRAFFIC_FACTOR / (longer + stretches)
-        return any(events <= bound(other) for other in knowing._others(target, since_ms, busy=enough))
+        enough = events / TRAFFIC_FACTOR / (_longer(at_ms, since_ms) + stretches)
+        others = self._knowing(target)._others(target, since_ms, busy=enough)
+        return any(events <= _possible(other, at_ms, since_ms) for other in others)
 
     def _job_of(self, target: Target) -> _Job | None:
         """The targets of a job that has several."""
@@ -510,7 +502,7 @@ class Counters:
                 old = job.names[place]
                 if old not in lasts:
                     lasts[old] = _lasts(job.held[place], self._by)
-                if lasts[old] and all(values.get(key, -1.0) >= value for key, value in lasts[old].items()):
+                if lasts[old] and all(key in values and values[key] >= value for key, value in lasts[old].items()):
                     found[name] = old
                     job.taken[place] = True
                     break
@@ -675,16 +667,26 @@ class Counters:
         return births
 
 
+def _longer(at_ms: int, since_ms: int) -> float:
+    """How much longer than 15 minutes a pause is; 1 for a shorter one."""
+    return max(1.0, (at_ms - since_ms) / TRAFFIC_MS)
+
+
+def _possible(target: _Scraped, at_ms: int, since_ms: int) -> float:
+    """The most events that are believed of a target since a moment."""
+    return TRAFFIC_FACTOR * (target.lately(since_ms) * _longer(at_ms, since_ms) + target.between(since_ms, at_ms))
+
+
 class _Together:
     """When two lines of a target were first there at the same time: from runs, by line and ascending in each."""
 
     def __init__(self, of_line: Ints, starts: Ints, last_seen: Ints) -> None:
-        self._edges = np.searchsorted(of_line, np.arange(int(of_line[-1]) + 2))
+        self._of_line = of_line
         self._starts, self._last = starts, last_seen
         self._known: dict[tuple[int, int], float] = {}
 
     def _runs(self, line: int) -> tuple[Ints, Ints]:
-        low, high = self._edges[line], self._edges[line + 1]
+        low, high = np.searchsorted(self._of_line, [line, line + 1])
         starts, last = self._starts[low:high], self._last[low:high]
         lasting = last > starts
         return starts[lasting], last[lasting]
@@ -781,8 +783,7 @@ def _paired(values: Sequence[float], vanished: Sequence[float], total: float) ->
         grown[order] = np.sort(values) - np.sort(np.array(vanished))
         if (grown >= 0).all():
             return [float(one) for one in grown]
-    whole = sum(values)
-    return [total * value / whole if whole else 0.0 for value in values]
+    return [total * value / sum(values) for value in values]
 
 
 def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:

@@ -147,7 +147,7 @@ def target_of(labels: Mapping[str, str], by: Sequence[str] = TARGET_LABELS) -> T
 class Cursor:
     """Where a grid's edges fall among the times of a series; remembered for other series of the same target."""
 
-    def __init__(self, grid: Grid, first: int = 0) -> None:
+    def __init__(self, grid: Grid, first: int) -> None:
         self.grid, self.first = grid, first
         self._edges = np.concatenate([[grid.start_ms], grid.ends])
         # By the identity of the times, which are held so that no others can take it.

@@ -34,6 +34,8 @@ _PAUSE = 1.75
 _OFTEN = 3
 # Above this share of the samples something else is wrong than a few of them.
 _MOST = 0.1
+# So many are looked at at once, which bounds memory.
+_AT_ONCE = 10_000
 
 
 def falls_of(values: Floats) -> Ints:
@@ -115,8 +117,6 @@ def falls_of_sums(lines: Sequence[tuple[Ints, Floats, Ints]]) -> Ints:
 
 def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:
     """Of each fall whether what is left is too much for a process that has just begun."""
-    if not len(falls):
-        return np.zeros(0, bool)
     most = _most_nearby(times, values, falls, falls)
     high = values[falls] > _RESTARTED * most * (times[falls] - times[falls - 1]) + FEW_EVENTS
     if np.count_nonzero(high) >= max(_OFTEN, len(falls) / 2):
@@ -127,8 +127,6 @@ def _no_restarts(times: Ints, values: Floats, falls: Ints) -> Bools:
 def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     low, high = falls.copy(), falls.copy()
     shaped = np.zeros(len(falls), bool)
-    if not len(falls):
-        return _Glitches(low, high, shaped, shaped)
     size = len(values)
     before, after = values[falls - 1], values[falls]
     lengths = np.arange(1, _LONGEST + 1)
@@ -158,9 +156,9 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     evident = shaped & (jump > FEW_EVENTS)
     chosen = np.flatnonzero(evident)
     if len(chosen):
-        ends = np.minimum(high[chosen], size - 1)
+        ends = high[chosen]
         # A glitch nearby is no measure of what is usual.
-        within = np.zeros(size + 1, np.int64)
+        within = np.zeros(size, np.int64)
         np.add.at(within, low[chosen] - 1, 1)
         np.add.at(within, ends, -1)
         most = _most_nearby(times, values, low[chosen], ends, np.cumsum(within)[: size - 1] > 0)
@@ -177,9 +175,9 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
 def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Bools | None = None) -> Floats:
     """The most that a series gained per millisecond in an interval near samples [low, high), which are left out, as are
     the intervals of `others`."""
-    most = np.empty(len(low))
-    for part in range(0, len(low), 10_000):
-        chosen = slice(part, part + 10_000)
+    found = [np.empty(0)]
+    for part in range(0, len(low), _AT_ONCE):
+        chosen = slice(part, part + _AT_ONCE)
         # Interval i lies between samples i and i + 1.
         first = np.concatenate([low[chosen] - 1 - _NEARBY, high[chosen]])
         intervals = first[:, None] + np.arange(_NEARBY)
@@ -187,6 +185,6 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Boo
         at = np.where(there, intervals, 0)
         if others is not None:
             there &= ~others[at]
-        gained = np.maximum(values[at + 1] - values[at], 0.0) / np.maximum(times[at + 1] - times[at], 1)
-        most[chosen] = np.where(there, gained, 0.0).max(axis=1).reshape(2, -1).max(axis=0)
-    return most
+        gained = (values[at + 1] - values[at]) / (times[at + 1] - times[at])
+        found.append(np.where(there, gained, 0.0).max(axis=1, initial=0.0).reshape(2, -1).max(axis=0))
+    return np.concatenate(found)

@@ -164,7 +164,8 @@ class Ratio(CountedSli):
         if self.part_is == "errors":
             return Aggregate("topk", Binary(">", part, ZERO), Number(5.0))
         whole = Call("increase", (MatrixSelector(self.total, range_ms),))
-        return worst_targets(whole, part, target)
+        # Where nothing is good all is bad.
+        return worst_targets(whole, Binary("or", part, Binary("*", ZERO, whole)), target)
 
     def describe(self) -> str:
         if self.part_is == "errors":

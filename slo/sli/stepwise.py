@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,8 @@ def _raw_samples(sli: Sli, reader: Reader, grid: Grid, scraping: Scraping) -> fl
         answer = reader.query_range(
             Aggregate("count", selector), grid.end_ms - length // every * every, grid.end_ms, every
         )
-        found += sum(float(np.nansum(values)) for _, values in answer.series)
+        with np.errstate(over="ignore"):  # what is infinite is too many
+            found += sum(float(np.nansum(values)) for _, values in answer.series)
     return found * every / scraping.interval_ms
 
 
@@ -78,7 +80,7 @@ def measure_steps(
     grid: Grid,
     scraping: Scraping,
     counters: Sequence[VectorSelector] = (),
-    parts: Mapping[VectorSelector, VectorSelector] | None = None,
+    parts: Mapping[VectorSelector, VectorSelector] = MappingProxyType({}),
     steady: bool = False,
 ) -> Measured:
     """Each step added up where the samples are.
@@ -89,10 +91,10 @@ def measure_steps(
     """
     steps = _Steps(reader, grid)
     tile = _paced(tile_of(grid, scraping), counters, reader, grid)
-    both = (*counters, *(parts or {}))
+    both = (*counters, *parts)
     changed = np.zeros(grid.steps, dtype=bool)
     for one in both:
-        changed |= steps.ask(appearing(one, tile)) > 0
+        changed |= np.isfinite(steps.ask(appearing(one, tile)))
     errors = total = np.full(grid.steps, np.nan)
     if steady:
         calm = replace(tile, steady=True)
@@ -106,22 +108,19 @@ def measure_steps(
     )
 
     def sum_of(nodes: Iterable[Node]) -> float:
-        return sum(float(np.nansum(steps.ask(node, changed))) for node in nodes)
+        return sum(added_up(steps.ask(node, changed)) for node in nodes)
 
-    unseen = max(
-        (gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms),
-        default=0,
-    )
+    pauses = [gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms]
     seen = Seen(
         series=int(seen_steps.any()),
-        dropped=int(np.nansum(steps.ask(broken(sli.selectors(), tile)))),
+        dropped=int(added_up(steps.ask(broken(sli.selectors(), tile)))),
         several_writers=_writers(both, reader, grid),
         gaps=gaps,
         doubt_events=sum_of(in_doubt(one, tile) for one in counters),
-        doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in (parts or {}).items()),
+        doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in parts.items()),
         continued=int(sum_of(continued(one, tile) for one in counters)),
         born=int(sum_of(born(one, tile) for one in counters)),
-        longest_unseen_ms=unseen if unseen > LOOKBACK_MS else 0,
+        longest_unseen_ms=max((pause for pause in pauses if pause > LOOKBACK_MS), default=0),
     )
     return Measured(
         # Without a single error many expressions have no answer; with a total that means none.
@@ -138,11 +137,22 @@ class _Steps:
     def __init__(self, reader: Reader, grid: Grid) -> None:
         self._reader, self._grid = reader, grid
         self._said: dict[str, None] = {}
+        self._infinite = np.zeros(grid.steps, dtype=bool)
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What the source said beside its answers."""
-        return tuple(Note("source", text) for text in self._said)
+        """What the source said beside its answers, and what of them is left out."""
+        said = tuple(Note("source", text) for text in self._said)
+        many = np.count_nonzero(self._infinite)
+        if not many:
+            return said
+        return (
+            *said,
+            Note(
+                "not-finite",
+                f"in {many} of {len(self._infinite)} steps the server's sums are infinite; they were left out",
+            ),
+        )
 
     def ask(self, expr: Node, where: NDArray[np.bool_] | None = None, other: Floats | None = None) -> Floats:
         """All series of an expression added up, NaN where there is none; with `where` at these steps alone, else `other`."""
@@ -152,6 +162,8 @@ class _Steps:
             first = int(grid.ends[low])
             answer = self._reader.query_range(expr, first, first + (high - low - 1) * grid.step_ms, grid.step_ms)
             self._said |= dict.fromkeys(answer.notes)
+            for _, values in answer.series:
+                self._infinite[low:high] |= np.isinf(values)
             found[low:high] = _summed(answer, high - low)
         return found
 
@@ -200,7 +212,7 @@ def source_notes(*answers: Answer) -> tuple[Note, ...]:
 def part_tile(selector: VectorSelector, reader: Reader, start_ms: int, end_ms: int) -> tuple[int, int] | None:
     """(tile_ms, the first tile's end) in which a server is asked for the events of each series; None: too many of them."""
     counted = reader.query(Aggregate("count", Call("last_over_time", (MatrixSelector(selector, HOUR),))), end_ms)
-    series = sum(float(np.nansum(values)) for _, values in counted.series) or 1.0
+    series = sum(added_up(values) for _, values in counted.series)
     tile = next((tile for tile in _PART_TILES if series * (end_ms - start_ms) / tile <= _MOST_PARTS), None)
     if tile is None:
         return None
@@ -208,9 +220,18 @@ def part_tile(selector: VectorSelector, reader: Reader, start_ms: int, end_ms: i
     return tile, end_ms - max(0, (end_ms - start_ms) // tile - 1) * tile
 
 
+def added_up(values: Floats) -> float:
+    """The sum of the values that there are. Raises ArithmeticError where numbers add up to none, as 1e308 and 1e308 do."""
+    with np.errstate(over="raise"):
+        return float(np.nansum(values))
+
+
 def _summed(answer: Answer, steps: int) -> Floats:
+    """All series added up by step; what is infinite is no value, but a sum that becomes it is an ArithmeticError: left out,
+    it would be a gap, or no errors."""
     if not answer.series:
         return np.full(steps, np.nan)
     rows = np.vstack([values for _, values in answer.series])
     known = np.isfinite(rows)
-    return np.where(known.any(axis=0), np.where(known, rows, 0.0).sum(axis=0), np.nan)
+    with np.errstate(over="raise"):
+        return np.where(known.any(axis=0), np.where(known, rows, 0.0).sum(axis=0), np.nan)

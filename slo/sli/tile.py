@@ -43,9 +43,14 @@ class Tile:
         return max(5 * self.scrape_ms // 2, self.slowest_ms)
 
     @property
+    def quickest_ms(self) -> int:
+        """The interval of the targets that are scraped most often."""
+        return min(self.scrape_ms, self.fastest_ms or self.scrape_ms)
+
+    @property
     def step_ms(self) -> int:
         """The step in which falls are looked for: each scrape is seen by itself."""
-        shortest = min(self.scrape_ms, self.fastest_ms or self.scrape_ms, self.length_ms) / 2
+        shortest = min(self.quickest_ms, self.length_ms) / 2
         return max(step for step in _STEPS_S if step == 1 or step * SECOND <= shortest) * SECOND
 
     @property

@@ -228,9 +228,10 @@ def present(selector: VectorSelector, tile: Tile) -> Node:
 
 def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
     """About how many samples of a tile are no numbers: what is NaN or infinite does not differ from itself by 0."""
-    every = min(tile.scrape_ms, tile.fastest_ms or tile.scrape_ms)
     found = [
-        Call("count_over_time", (Subquery(Binary("!=", Binary("-", one, one), ZERO), tile.length_ms, every),))
+        Call(
+            "count_over_time", (Subquery(Binary("!=", Binary("-", one, one), ZERO), tile.length_ms, tile.quickest_ms),)
+        )
         for one in selectors
     ]
     whole: Node = Aggregate("sum", found[0])

@@ -228,9 +228,11 @@ class PrometheusSource:
             counts = np.nan_to_num(counted.series[0].values, posinf=np.inf) if counted.series else np.zeros(days)
             if (counts < 0).any():
                 raise SourceError(f"{self.name}: it counts {counts.min():g} samples of {selector} in a day")
-            if counts.sum() > MOST_SAMPLES:
+            with np.errstate(over="ignore"):
+                many = float(counts.sum())
+            if many > MOST_SAMPLES:
                 raise SourceError(
-                    f"{self.name}: {selector} has {counts.sum():.3g} samples, more than the {MOST_SAMPLES:,} that are read "
+                    f"{self.name}: {selector} has {many:.3g} samples, more than the {MOST_SAMPLES:,} that are read "
                     "at once; narrow the matchers or the period"
                 )
         return list(_spans(selector, after_ms, first_ms, counts))

@@ -418,6 +418,14 @@ def test_a_budget_for_each_value_that_is_there(kind: type[Memory]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Memory, Server])
+def test_each_slo_is_done_once(kind: type[Memory]) -> None:
+    """However many values it has."""
+    done: list[int] = []
+    found = evaluate_all([by_route(), ratio_slo("99", "1h")], routes(kind), END, lambda: done.append(len(done)))
+    assert (len(found), done) == (3, [0, 1])
+
+
+@pytest.mark.parametrize("kind", [Memory, Server])
 def test_values_of_the_period_alone(kind: type[Memory]) -> None:
     """One route was last seen an hour before a window of a day, another one has just come."""
     times = END - MINUTE * np.arange(30 * 60, -1, -1)
@@ -642,6 +650,7 @@ def test_what_cannot_be_believed_by_definition_is_not_asked_for() -> None:
     slo = replace(by_route(), by=(), unusable=("two buckets are one",))
     one = evaluate(slo, source, END)
     assert one.state is State.INVALID and source.asked == []
+    assert not one.has_data and one.data_start is None
     assert [(note.code, note.text) for note in one.invalid] == [("definition", "two buckets are one")]
 
 
@@ -712,3 +721,82 @@ def test_probes_have_no_kinds_of_errors() -> None:
             "others": {"values": 0, "errors": 0, "total": 0},
         }
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("window", "since", "step"),
+    [
+        ("30d", 33 * DAY, STEP),  # three days before the window for its burn rates
+        ("1h", 3 * DAY + HOUR, MINUTE),
+        ("2d", 5 * DAY, STEP),
+        ("47h", 3 * DAY + 47 * HOUR, MINUTE),
+    ],
+)
+def test_as_much_is_asked_for_as_burn_rates_at_the_windows_start_need(window: str, since: int, step: int) -> None:
+    """And two hours before that for baselines."""
+    source = routes(Memory)
+    found = evaluate(replace(by_route(window), by=()), source, END)
+    assert source.asked == [(END - since - 2 * HOUR, END)]
+    assert (found.counts.grid.step_ms, found.counts.grid.steps) == (step, since // step)
+    assert found.start == AT - timedelta(milliseconds=parse_window(window).nominal_ms) and found.end == AT
+
+
+def test_an_alerts_own_window_is_asked_for_too() -> None:
+    source = routes(Memory)
+    slo = replace(by_route("30d"), by=())
+    long = replace(PAGE, long_ms=5 * DAY)
+    evaluate(replace(slo, alerting=replace(slo.alerting, windows=(long,))), source, END)
+    assert source.asked == [(END - 35 * DAY - 2 * HOUR, END)]
+
+
+@pytest.mark.parametrize(("errors", "there"), [(9.0, True), (10.0, False), (15.0, False), (25.0, False)])
+def test_what_is_spent_has_no_end_to_come(errors: float, there: bool) -> None:
+    """Ten errors of a hundred are allowed."""
+    found = budget([errors, 0.0], [50.0, 50.0])
+    assert (found.forecast is not None) is there
+    assert budget([0.0, 0.0], [0.0, 0.0]).forecast is None
+
+
+def test_the_pace_is_that_of_a_tenth_of_the_window_up_to_now() -> None:
+    """Of 100 steps the last ten; fewer where the data has just begun."""
+    errors, total = np.zeros(100), np.full(100, 100.0)
+    errors[-11], errors[-10], errors[-1] = 50.0, 20.0, 5.0
+    found = budget(errors.tolist(), total.tolist()).forecast
+    assert found is not None and found.pace_ms == 10 * STEP and found.pace == pytest.approx(25 / 1000 / 0.1)
+    for age, pace in ((3, 5 / 300 / 0.1), (10, 25 / 1000 / 0.1), (50, 25 / 1000 / 0.1)):
+        began = Seen(series=1, gaps=(Gap(END - 100 * STEP, END - age * STEP),))
+        total[: 100 - age] = 0
+        young = budget((errors * (total > 0)).tolist(), total.tolist(), seen=began).forecast
+        total[:] = 100.0
+        assert young is not None and young.pace == pytest.approx(pace)
+        assert young.pace_ms == min(10, age) * STEP
+
+
+@pytest.mark.parametrize(
+    ("gaps", "covered"),
+    [
+        ([], 1.0),
+        ([(2, 4)], 0.8),
+        ([(0, 5)], 0.5),  # before the data began
+        ([(0, 5), (6, 8)], 0.3),
+        ([(8, 10)], 0.8),
+        ([(0, 10)], 0.0),
+    ],
+)
+def test_coverage_is_the_share_of_the_window_in_which_data_came(gaps: list[tuple[int, int]], covered: float) -> None:
+    """Of ten steps, and five before them that do not count."""
+    start = END - 10 * STEP
+    made = [(start + low * STEP - 5 * STEP * (not low), start + high * STEP) for low, high in gaps]
+    seen = Seen(series=1, gaps=tuple(Gap(*one) for one in made))
+    found = budget([0.0] * 15, [10.0] * 15, before=5, seen=seen)
+    assert found.coverage == pytest.approx(covered)
+    if gaps == [(0, 5)]:
+        assert found.data_start == AT - 5 * timedelta(minutes=5)
+    assert budget([0.0] * 15, [0.0] * 15, before=5, seen=seen, has_data=False).coverage == 0.0
+
+
+def test_a_window_shorter_than_a_step_is_that_step() -> None:
+    found = budget([0, 5, 2], [100, 100, 100])
+    assert [found.steps_in(length) for length in (MINUTE, STEP, 2 * STEP, 2 * STEP + MINUTE)] == [1, 1, 2, 2]
+    assert found.burn_rate("1m") == found.burn_rate("5m") == pytest.approx(0.2)
+    assert found.burn_rate("10m") == pytest.approx(0.35)

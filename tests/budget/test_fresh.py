@@ -22,7 +22,7 @@ from slo.promql.ast import VectorSelector
 from slo.report import render, to_markdown
 from slo.report.heatmap import cells
 from slo.report.plots import plot_budget
-from slo.sli.base import Measured, Sli
+from slo.sli.base import Measured, Note, Sli
 from slo.sli.counts import Counts, Gap, Grid, Seen
 from slo.sli.outage import Outage
 from slo.sli.probe import Probe
@@ -252,8 +252,6 @@ def test_many_that_began_together_are_told_once() -> None:
 
 def test_other_notes_stay_with_their_slo_until_many_have_them() -> None:
     gone = [replace(fresh(HOUR), slo=replace(ratio_slo("99"), name=name), notes=()) for name in "abcd"]
-    from slo.sli.base import Note
-
     note = Note("no-data", "no data")
     two = [replace(one, notes=(note,)) for one in gone[:2]]
     assert list(map(str, said_once(two))) == ["s/a: no data", "s/b: no data"]
@@ -277,3 +275,15 @@ def test_a_month_that_the_source_began_in_is_told_in_its_own_window() -> None:
     one = evaluate(ratio_slo("99", parse_window("month")), steps(good, good * 0, STEP), END)
     # 100 minutes of the 19 days that have passed.
     assert str(one.notes[0]) == "data begins 19 Nov 22:20 UTC (0.36% of the window)"
+
+
+def test_data_that_began_for_one_slo_alone_is_said_in_its_place() -> None:
+    quiet, young = (
+        replace(one, slo=replace(ratio_slo("99"), name=name)) for name, one in (("a", budget(())), ("b", fresh(HOUR)))
+    )
+    quiet = replace(quiet, notes=(Note("no-traffic", "no traffic"),))
+    young = replace(young, notes=tuple(note for note in young.notes if note.code == "fresh"))
+    assert [one.slos for one in said_once([quiet, young])] == [("s/a",), ("s/b",)]
+    assert [one.slos for one in said_once([young, quiet])] == [("s/b",), ("s/a",)]
+    other = replace(young, slo=replace(young.slo, name="c"))
+    assert [one.slos for one in said_once([quiet, young, other])] == [("s/b", "s/c"), ("s/a",)]

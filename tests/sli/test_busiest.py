@@ -52,3 +52,38 @@ def test_the_busiest_quarter_of_an_hour(seed: int) -> None:
     assert target.busiest == max(target.lately(float(at)) for at in times.tolist())
     target.add(int(times[many // 3]), -500.0)
     assert target.busiest == max(target.lately(float(at)) for at in times.tolist())
+
+
+def test_what_is_taken_back_was_there_before() -> None:
+    """In a busy history 1,000 events come and are taken back within two minutes: up to then they were lately."""
+    times = 1_700_000_000_000 + 15 * SECOND * np.arange(2_000)
+    [target] = Counters(
+        [Series({"job": "a", "instance": "b"}, times, np.arange(2_000, dtype=np.float64))]
+    ).targets.values()
+    assert target.busiest == 60.0
+    target.add(int(times[1_001]), 1000.0)
+    target.add(int(times[1_005]), -1000.0)
+    assert target.busiest == 3 * 1020.0
+
+
+def test_before_its_first_scrape_a_target_has_counted_nothing() -> None:
+    times = 1_700_000_000_000 + MINUTE * np.arange(4)
+    [target] = Counters([Series({"job": "a", "instance": "b"}, times, np.array([5.0, 6, 8, 11]))]).targets.values()
+    moments = times[0] + MINUTE * np.array([-1, 0, 1, 2, 3, 4])
+    assert target.up_to(moments).tolist() == [0, 0, 1, 3, 6, 6]
+    assert [target.between(float(at), float(at + MINUTE)) for at in moments] == [0, 1, 2, 3, 0, 0]
+    assert target.between(float(times[0]) - 0.5, float(times[1]) - 0.5) == 0
+
+
+def test_what_a_job_counted_is_that_of_its_target_or_of_all() -> None:
+    times = 1_700_000_000_000 + MINUTE * np.arange(4)
+    counters = Counters(
+        [
+            Series({"job": "a", "instance": name}, times, each * np.arange(4.0))
+            for name, each in (("b", 1.0), ("c", 10.0))
+        ]
+    )
+    during = float(times[0]), float(times[2])
+    assert counters.counted(("a", "b"), *during) == 2
+    assert counters.counted(("a", "c"), *during) == 20
+    assert counters.counted(("a", "d"), *during) == 22

@@ -444,6 +444,13 @@ def test_gaps_are_what_no_series_covers() -> None:
     assert find_gaps([one, other], start, END)[0] == (Gap(start + 11 * MINUTE, start + 15 * MINUTE),)
 
 
+def test_two_scrapes_tell_the_interval() -> None:
+    """Of one nothing is known, and a minute is usual."""
+    for values, every_ms, usual in (([1, 2], 30_000, 30_000), ([1], 30_000, 60_000), ([1, 2, 3], 20_000, 20_000)):
+        _, interval = find_gaps([series(values, every_ms=every_ms)], END - HOUR, END)
+        assert interval == usual
+
+
 def test_a_target_is_scraped_while_any_of_its_series_is() -> None:
     start = END - 20 * MINUTE
     old, new = series([0] * 10, END - 11 * MINUTE, version="1"), series([0] * 11, version="2")
@@ -484,7 +491,7 @@ def test_a_step_ends_with_its_last_moment(at: int, step: int) -> None:
 
 
 def test_edges_belong_to_the_step_before() -> None:
-    cursor = Cursor(Grid(END, MINUTE, 2))
+    cursor = Cursor(Grid(END, MINUTE, 2), 0)
     times = np.array([END - 2 * MINUTE, END - MINUTE, END - MINUTE + 1, END], dtype=np.int64)
     assert cursor.counts(times).tolist() == [1, 2, 4]
     # Of other times, though as many.
@@ -494,7 +501,7 @@ def test_edges_belong_to_the_step_before() -> None:
 
 def test_edges_are_right_for_any_number_of_targets_in_turns() -> None:
     """More than are remembered; arrays of the same times, and ones that are made anew where others were."""
-    cursor = Cursor(Grid(END, MINUTE, 2))
+    cursor = Cursor(Grid(END, MINUTE, 2), 0)
     held = [END - MINUTE * np.arange(many, -1, -1, dtype=np.int64) for many in range(300)]
     for times in (*held, *held, *(times.copy() for times in held)):
         assert cursor.counts(times).tolist() == [np.count_nonzero(times <= END - ago * MINUTE) for ago in (2, 1, 0)]
@@ -528,3 +535,134 @@ def test_stale_markers_are_no_samples_and_nan_is_one_that_is_no_number() -> None
     one = Series({}, times, np.array([1.0, STALE, float("nan"), float("-inf"), 5.0]))
     left_times, values, dropped = finite(one)
     assert (left_times.tolist(), values.tolist(), dropped) == ([0, 4], [1.0, 5.0], 2)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(10.0, True), (11.0, False)])
+def test_of_a_new_target_of_an_idle_job_ten_events_are_believed(first: float, counts: bool) -> None:
+    found = tally(series([70.0] * 30), series([first], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.doubt) == (([first], 0) if counts else ([0], first))
+
+
+@pytest.mark.parametrize(("minutes_ago", "joins"), [(119, True), (120, True), (121, False)])
+def test_a_job_is_known_for_two_hours(minutes_ago: int, joins: bool) -> None:
+    """Its only target ended so long before another one begins with five events."""
+    old = series([70.0] * 30, end_ms=END - minutes_ago * MINUTE)
+    found = tally(old, series([5.0], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.doubt, found.without_baseline) == (([5], 0, 0) if joins else ([0], 5, 1))
+
+
+def test_an_idle_instance_that_is_relabelled_goes_on_with_nothing() -> None:
+    """It stands at exactly what it stood at, or a little above or below."""
+    for value, events, goes_on in ((1000.0, 0, 1), (1004.0, 4, 1), (999.0, 0, 0)):
+        old, new = series([1000.0] * 30, end_ms=END - MINUTE), series([value], instance="b")
+        found = tally(old, new, minutes=1)
+        assert (found.sums.tolist(), found.continued) == ([events], goes_on)
+        assert found.doubt == (0 if goes_on else value)
+
+
+def test_what_was_scraped_once_on_a_quickly_scraped_target_may_have_vanished() -> None:
+    """Scraped every 15 s; version 1 was seen once, a scrape before version 2."""
+    steady = series([10.0 * n for n in range(40)], every_ms=15_000)
+    once = series([50.0], end_ms=END - 30_000, every_ms=15_000, version="1")
+    found = tally(steady, once, series([52.0, 53.0], every_ms=15_000, version="2"), minutes=1)
+    assert found.sums.tolist() == [40 + 50 + 2 + 1]
+    assert found.continued == 1
+
+
+@pytest.mark.parametrize("scrapes", [2, 3, 12])
+def test_a_slow_series_goes_on_at_its_next_scrape(scrapes: int) -> None:
+    """It comes every five minutes beside one of each minute; at its next scrape it has another label."""
+    quick = series([10.0 * n for n in range(61)], code="200")
+    values = [70.0 + n for n in range(12)][-scrapes:]
+    slow = series(values, end_ms=END - 5 * MINUTE, every_ms=5 * MINUTE, code="500", version="1")
+    found = tally(quick, slow, series([85.0], code="500", version="2"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([10 + 4], 1)
+
+
+def test_what_cannot_be_a_restart_of_all_events_is_none_of_the_errors() -> None:
+    """A sum over processes loses one of them: of all events a tenth is gone, of the errors nearly three quarters."""
+    every = [5_000 + 10.0 * n for n in range(30)] + [4_700.0, 4_710.0]
+    errors = [50.0] * 30 + [20.0, 21.0]
+    found = tally(series(errors, code="500"), minutes=2, whole=[series(every)])
+    assert (found.sums.tolist(), found.doubt) == ([0, 1], 20)
+    # Were it the errors alone that fell, they would have restarted.
+    steady = [5_000 + 10.0 * n for n in range(32)]
+    found = tally(series(errors, code="500"), minutes=2, whole=[series(steady)])
+    assert (found.sums.tolist(), found.doubt) == ([20, 1], 0)
+
+
+@pytest.mark.parametrize(("writers", "named"), [(2, True), (3, True), (4, True)])
+def test_up_to_four_writers_are_told_from_restarts(writers: int, named: bool) -> None:
+    """They take turns, each higher than the next."""
+    values = [1000.0 * (writers - n % writers) + n for n in range(60)]
+    found = tally(series(values), minutes=1)
+    assert bool(found.several_writers) is named
+
+
+@pytest.mark.parametrize(("gained", "goes_on"), [(40.0, True), (41.0, False)])
+def test_a_relabelled_instance_may_be_three_times_as_fast_for_a_scrape(gained: float, goes_on: bool) -> None:
+    """It had 10 a minute: 30 in this one, and ten more."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - MINUTE)
+    found = tally(old, series([1290 + gained], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == (([gained], 1) if goes_on else ([0], 0))
+
+
+@pytest.mark.parametrize(("first", "events", "goes_on"), [(41.0, 26, 1), (40.0, 40, 0)])
+def test_an_instance_that_could_be_new_has_not_gone_on(first: float, events: float, goes_on: bool) -> None:
+    """The one that ended stood at 15; a process with 40 after a minute is possible where 10 a minute are usual."""
+    old = series([1000 + 10.0 * n for n in range(28)] + [5.0, 15.0], end_ms=END - MINUTE)
+    found = tally(old, series([first], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([events], goes_on)
+
+
+@pytest.mark.parametrize("fall", [10.0, 11.0, 300.0, 301.0])
+def test_a_fall_is_believed_alike_alone_and_among_many(fall: float) -> None:
+    """Up to twice of the 150 events in 15 minutes before; and again after a while."""
+    once = [1000 + 10.0 * n for n in range(30)] + [fall + 10.0 * n for n in range(40)]
+    twice = [*once, fall, fall + 10]
+    found = tally(series(twice), minutes=72)
+    assert found.doubt == (0 if fall <= 300 else 2 * fall)
+    assert found.sums.sum() == 29 * 10 + 39 * 10 + 10 + (2 * fall if fall <= 300 else 0)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(300.0, True), (301.0, False)])
+def test_an_earlier_pause_of_its_job_makes_no_more_possible_now(first: float, counts: bool) -> None:
+    """The busiest was away for an hour, and has had 10 a minute since; its last scrape was at the new one's first."""
+    other = series([10.0 * n if n < 30 or n > 90 else NONE for n in range(130)])
+    found = tally(other, series([first], instance="b"), minutes=1)
+    assert found.sums.tolist() == [10 + (first if counts else 0)]
+
+
+@pytest.mark.parametrize(("first", "counts"), [(600.0, True), (601.0, False)])
+def test_a_new_target_is_held_against_all_that_was_scraped_before_it(first: float, counts: bool) -> None:
+    """100 events in the last scrape before it: three times as many in a quarter of an hour, and twice that."""
+    other = series([0.0] * 20 + [100.0, 100.0])
+    found = tally(other, series([first], instance="b"), minutes=1)
+    assert found.sums.tolist() == [first if counts else 0]
+
+
+def test_what_a_relabelled_instance_gained_makes_its_next_births_possible() -> None:
+    """26 events in its first scrape, and ten in the next two: up to 2 × (3 × 36 + 10) errors may appear."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - 3 * MINUTE, code="200")
+    new = series([1316.0, 1326.0, 1336.0], instance="b", code="200")
+    for errors, counts in ((236.0, True), (237.0, False)):
+        found = tally(old, new, series([errors], instance="b", code="500"), minutes=3)
+        assert found.sums.tolist() == [26, 10, 10 + (errors if counts else 0)]
+
+
+@pytest.mark.parametrize(("born", "counts"), [(320.0, True), (321.0, False)])
+def test_what_one_target_of_a_job_counted_anew_makes_more_possible_for_another(born: float, counts: bool) -> None:
+    """10 a minute and 320 that appear make 900 errors of a new target possible, which 150 in 15 minutes do not."""
+    first = series([20.0 + n for n in range(11)], instance="c")  # which is new too, and looked at first
+    busy = series([10.0 * n for n in range(60)], code="200")
+    anew = series([born] * 5, code="500")
+    found = tally(first, busy, anew, series([900.0], instance="b"), minutes=1)
+    assert found.sums.tolist() == [1 + 10 + (900 if counts else 0)]
+
+
+@pytest.mark.parametrize(("scrapes", "counts"), [(1, False), (2, True)])
+def test_in_the_first_minute_a_series_seen_once_is_a_baseline(scrapes: int, counts: bool) -> None:
+    """Its target is scraped every 15 s and a minute old; of one scrape nobody knows how often it comes."""
+    steady = series([40.0 * n for n in range(4 + scrapes)], every_ms=15_000)
+    found = tally(steady, series([100.0] * scrapes, every_ms=15_000, code="500"), minutes=2)
+    assert found.sums.sum() == 40 * (3 + scrapes) + (100 if counts else 0)

@@ -366,3 +366,109 @@ def test_by_gives_a_count_for_each_value(source: Memory, make: Made) -> None:
     whole = source.query_range(make(Tile(STEP)), END, END, STEP).series
     assert sorted(dict(labels)["instance"] for labels, _ in rows) == ["a", "b"]
     assert sum(float(values[0]) for _, values in rows) == float(whole[0][1][0])
+
+
+WORST = [
+    ("ratio", {"a500": 80, "b500": 80}),
+    ("ratio of good", {"a": 80, "b": 80}),
+    ("latency", {"a": 160}),
+    ("probe", {"a": 0.2}),
+]
+
+
+@pytest.mark.parametrize(("name", "worst"), WORST)
+def test_who_had_most_of_the_bad_events(source: Memory, name: str, worst: dict[str, float]) -> None:
+    """Of 40 minutes, as `increase` counts; who had none is left out."""
+    node = EXPECTED[name][0].breakdown(40 * MINUTE, TARGET_LABELS)
+    assert node is not None
+    found = {
+        labels["instance"] + labels.get("code", ""): float(values[0])
+        for labels, values in source.query(node, END).series
+    }
+    assert found == pytest.approx(worst, rel=0.03)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in WORST])
+def test_of_many_with_bad_events_five_are_named(source: Memory, name: str) -> None:
+    """Seven targets that all have some."""
+    sli = EXPECTED[name][0]
+    rows = [
+        ({**one.labels, "instance": str(number)}, one.times, one.values)
+        for one in source.samples(sli.selectors(), 0, END).series
+        if one.labels["instance"] == "a"
+        for number in range(7)
+    ]
+    node = sli.breakdown(40 * MINUTE, TARGET_LABELS)
+    assert node is not None
+    assert len(Memory(Samples.from_series(rows), END).query(node, END).series) == 5
+
+
+@pytest.mark.parametrize("name", ["threshold", "freshness", "outage", "raw"])
+def test_who_had_most_is_not_known_of_what_is_judged_as_a_whole(name: str) -> None:
+    assert EXPECTED[name][0].breakdown(40 * MINUTE, TARGET_LABELS) is None
+
+
+def test_a_target_without_any_good_event_is_among_the_worst(source: Memory) -> None:
+    """Of two targets one has bad events alone, 80 of them, as many as the other one has beside its good ones."""
+    rows = [
+        (one.labels, one.times, one.values)
+        for one in source.samples([TOTAL], 0, END).series
+        if (one.labels["instance"], one.labels["code"]) != ("b", "200")
+    ]
+    node = EXPECTED["ratio of good"][0].breakdown(40 * MINUTE, TARGET_LABELS)
+    assert node is not None
+    found = Memory(Samples.from_series(rows), END).query(node, END).series
+    assert {labels["instance"]: float(values[0]) for labels, values in found} == pytest.approx(
+        {"a": 80, "b": 80}, rel=0.03
+    )
+
+
+@pytest.mark.parametrize("name", ["ratio", "latency", "probe"])
+def test_a_gap_in_scraping_is_seen(source: Memory, name: str) -> None:
+    """Nothing came for ten minutes; scrapes are half a minute apart."""
+    sli = EXPECTED[name][0]
+    rows = []
+    for one in source.samples(sli.selectors(), 0, END).series:
+        there = (one.times <= END - 20 * MINUTE) | (one.times > END - 10 * MINUTE)
+        rows.append((one.labels, one.times[there], one.values[there]))
+    seen = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, STEPS), Scraping()).counts.seen
+    [gap] = seen.gaps
+    assert (gap.start_ms, gap.end_ms) == (END - 20 * MINUTE - 5_000, END - 10 * MINUTE + 25_000)
+    assert seen.interval_ms == SCRAPE
+
+
+@pytest.mark.parametrize(("first", "doubt"), [(30.0, 0.0), (5000.0, 5000.0)])
+def test_errors_that_appear_in_numbers_that_cannot_be_are_in_doubt(source: Memory, first: float, doubt: float) -> None:
+    """A target without an error has one more series ten minutes before the end; it had 150 events a step."""
+    rows = [(one.labels, one.times, one.values) for one in source.samples([GOOD], 0, END).series]
+    labels, times, _ = rows[0]
+    rows.append(({**labels, "code": "500"}, times[-20:], first + np.zeros(20)))
+    for sli in (RATIO, Ratio(TOTAL, GOOD, "good")):
+        found = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, STEPS), Scraping()).counts
+        assert found.errors.sum() == pytest.approx(0 if doubt else first)
+        assert (found.seen.doubt_events, found.seen.doubt_errors) == (doubt, doubt if sli is RATIO else 0)
+
+
+@pytest.mark.parametrize(("away", "bad"), [(14.5, 1.0), (15, 0.0)])
+def test_an_outage_is_as_old_as_a_quarter_of_an_hour_without_traffic_allows(away: float, bad: float) -> None:
+    """Its rules kept that it was down for the last two minutes, and once before a pause; three minutes are too long."""
+    kept = DOWN.recorded(Tile(MINUTE), lambda what, range_ms: MatrixSelector(VectorSelector(f"kept_{what}"), range_ms))
+    times = END - np.array([2 * MINUTE + round(away * MINUTE), MINUTE, 0])
+    recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, np.ones(3))]), END)
+    found = {labels["event"]: float(values[0]) for labels, values in recorded.query(kept[1].expr, END).series}
+    assert found == {"all": 1.0, "bad": bad}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_two_of_a_form_differ_by_their_parameters_alone(name: str) -> None:
+    """Those of the other one make the other one of it."""
+    sli = EXPECTED[name][0]
+    if not sli.parameters:
+        with pytest.raises(NotImplementedError):
+            sli.with_parameters(())
+        return
+    assert sli.with_parameters(sli.parameters) == sli
+    other = sli.with_parameters((VectorSelector("other"),))
+    assert type(other) is type(sli) and other.parameters == (VectorSelector("other"),)
+    assert all((one.name or "").startswith("other") for one in (*other.selectors(), *other.printed))
+    assert other.with_parameters(sli.parameters) == sli

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
+from slo.sli.glitches import _most_nearby, falls_of, falls_of_sums, without_glitches
 from slo.window import MINUTE
 
 SIZE, AT = 80, 40
@@ -189,3 +189,146 @@ def test_falls() -> None:
 @pytest.mark.parametrize("apart", [2, 5, 10, 25])
 def test_a_glitch_beside_another_one_is_no_measure_of_it(apart: int) -> None:
     assert dropped(shown({AT: 0.0, AT + apart: 0.0})) == [[AT, AT + apart]]
+
+
+def fallen(*lines: np.ndarray) -> list[int]:
+    """The minutes of falls that cannot be restarts."""
+    found = falls_of_sums([(TIMES, values, falls_of(values)) for values in lines])
+    return [int(at) // MINUTE for at in found]
+
+
+def falls_to(before: float, left: float) -> np.ndarray:
+    """A counter that stands at `before` a minute before AT, and at `left` then; ten events a minute."""
+    values = steady(start=before - 10 * (AT - 1))
+    values[AT:] = left + 10.0 * np.arange(SIZE - AT)
+    return values
+
+
+@pytest.mark.parametrize(("other", "refused"), [(1000, False), (999, True)])
+def test_more_than_half_of_what_fell_decides(other: float, refused: bool) -> None:
+    """The one still has nine tenths, the other, which is as large or a little smaller, two fifths: it may be a process."""
+    assert fallen(falls_to(1000, 900), falls_to(other, 400)) == ([AT] if refused else [])
+
+
+@pytest.mark.parametrize(
+    ("was", "left", "refused"),
+    [(500, 50, False), (500, 51, True), (11, 1, False), (10, 1, True), (500, 0, False)],
+)
+def test_one_that_is_nearly_gone_was_restarted_and_the_others_with_it(was: float, left: float, refused: bool) -> None:
+    """A tenth of it or less is left; of ten events and fewer that says nothing."""
+    small = np.concatenate([np.full(AT, float(was)), np.full(SIZE - AT, float(left))])
+    assert fallen(falls_to(1000, 900), small) == ([AT] if refused else [])
+
+
+def test_without_falls_there_is_none_that_cannot_be_one() -> None:
+    assert fallen(steady()) == []
+    assert fallen(steady(), falls_to(1000, 900)) == [AT]
+    assert dropped(steady()) == [[]] and dropped(np.array([5.0]), times=TIMES[:1]) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("minute", "nearby"),
+    [(AT - 30, True), (AT - 31, False), (AT + 30, True), (AT + 31, False), (AT + 1, True), (AT - 1, True)],
+)
+def test_nearby_are_thirty_intervals_before_and_after(minute: int, nearby: bool) -> None:
+    """A burst of 1,000 in one of them: a process with 4,000 events after a minute is possible then."""
+    values = np.full(SIZE, 6_000.0)
+    values[AT:] = 3_500.0
+    values[minute:] += 1_000.0 * (minute > AT)
+    if minute < AT:
+        values[:minute] -= 1_000.0
+    assert fallen(values) == ([] if nearby else [AT])
+
+
+@pytest.mark.parametrize(("many", "left_out"), [(8, 8), (9, 0)])
+def test_of_more_than_a_tenth_of_the_samples_none_is_left_out(many: int, left_out: int) -> None:
+    minutes = [5 + 8 * place for place in range(many)]
+    assert [len(minutes) for minutes in dropped(shown(dict.fromkeys(minutes, 0.0)))] == [left_out]
+
+
+@pytest.mark.parametrize(("minutes", "left_out"), [([5], [5]), ([3, 8], [])])
+def test_of_a_short_series_one_sample_may_be_left_out(minutes: list[int], left_out: list[int]) -> None:
+    values = shown(dict.fromkeys(minutes, 0.0))[:12]
+    assert dropped(values, times=TIMES[:12]) == [left_out]
+
+
+@pytest.mark.parametrize(
+    ("idle", "shows", "glitch"), [(100, 11, True), (100, 10, False), (11, 11, False), (12, 11, False)]
+)
+def test_an_idle_counter_of_few_events_may_have_restarted(idle: float, shows: float, glitch: bool) -> None:
+    """Ten events are what any run may have; nothing happens nearby."""
+    values = np.full(SIZE, float(idle))
+    values[AT] = shows
+    assert dropped(values) == [[AT] if glitch else []]
+
+
+@pytest.mark.parametrize(("back_at", "glitch"), [(25, True), (24, False)])
+def test_what_it_comes_back_by_is_more_than_happens_nearby(back_at: float, glitch: bool) -> None:
+    """One event a minute: two in the two minutes and ten more, twice."""
+    values = back_at - 6 + np.arange(float(SIZE))
+    values[5] = 0.0
+    assert values[6] == back_at
+    assert dropped(values) == [[5] if glitch else []]
+
+
+@pytest.mark.parametrize(("more", "glitch"), [(30, True), (31, False)])
+def test_it_goes_on_from_about_where_it_was(more: float, glitch: bool) -> None:
+    """Of ten events a minute twice as many in two minutes, and ten more: 50 instead of 20."""
+    values = shown({AT: 0.0})
+    values[AT + 1 :] += more
+    assert dropped(values) == [[AT] if glitch else []]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_at_the_ends_of_a_series(length: int) -> None:
+    """What it shows in its last scrapes may be a restart; in the first ones after its first it comes back."""
+    last = dict.fromkeys(range(SIZE - length, SIZE), 0.0)
+    assert dropped(shown(last)) == [[]]
+    first = range(1, 1 + length)
+    assert dropped(shown(dict.fromkeys(first, 0.0))) == [[*first]]
+    before_last = range(SIZE - 1 - length, SIZE - 1)
+    assert dropped(shown(dict.fromkeys(before_last, 0.0))) == [[*before_last]]
+    assert dropped(shown(dict.fromkeys(before_last, 1e9))) == [[*before_last]]
+    assert dropped(shown(dict.fromkeys(range(SIZE - length, SIZE), 1e9))) == [[]]
+
+
+def test_the_falls_of_most_events_say_whether_it_was_a_glitch() -> None:
+    """Beside a glitch a small series shows a little less for a moment, which a restart could leave; together they are
+    one scrape's."""
+    small = np.full(SIZE, 12.0)
+    small[AT] = 5.0
+    assert dropped(shown({AT: 0.0}), small) == [[AT], [AT]]
+    # Idle ones show 5, which a restart could leave, and 20, which none could: the larger fall decides.
+    for idle, left_out in ((1_986.0, []), (985.0, []), (984.0, [AT])):
+        possible = np.full(SIZE, idle)
+        possible[AT] = 5.0
+        evident = np.full(SIZE, 1_000.0)
+        evident[AT] = 20.0
+        assert dropped(possible, evident) == [left_out, left_out]
+
+
+@pytest.mark.parametrize(("others", "sums"), [(0, 3), (3, 3), (4, 0)])
+def test_a_sum_loses_much_but_keeps_too_much_at_half_of_its_falls(others: int, sums: int) -> None:
+    """It falls thrice to four tenths, and now and then to nothing."""
+    values = steady(start=10_000)
+    for fall in range(3):
+        at = 20 + 8 * fall
+        values[at:] = 0.4 * values[at - 1] + 10.0 * np.arange(SIZE - at)
+    for fall in range(others):
+        at = 50 + 6 * fall
+        values[at:] = 10.0 * np.arange(SIZE - at)
+    assert len(fallen(values)) == sums
+
+
+def test_the_most_that_happens_nearby_is_a_rate_and_none_where_it_only_falls() -> None:
+    """Gains of 10 and 40 in a minute, and of 60 in two; falls are none; the places themselves do not count."""
+    minutes = np.array([0, 1, 2, 4, 5, 6])
+    values = np.array([0.0, 10, 50, 110, 5, 15])
+    rates = _most_nearby(MINUTE * minutes, values, np.array([4]), np.array([4]))
+    assert rates.tolist() == [40 / MINUTE]
+    rates = _most_nearby(MINUTE * minutes, values, np.array([2, 4]), np.array([2, 4]))
+    assert rates.tolist() == [30 / MINUTE, 40 / MINUTE]
+    others = np.array([False, True, True, False, False])
+    assert _most_nearby(MINUTE * minutes, values, np.array([4]), np.array([4]), others).tolist() == [10 / MINUTE]
+    falling = np.array([9.0, 8, 7, 6, 5, 4])
+    assert _most_nearby(MINUTE * minutes, falling, np.array([3]), np.array([3])).tolist() == [0]

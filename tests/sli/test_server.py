@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from slo.errors import PromqlError
-from slo.promql.ast import Matcher, MatrixSelector, VectorSelector
+from slo.errors import PromqlError, SourceError, named
+from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli import stepwise
 from slo.sli.base import Measured, Scraping
@@ -16,7 +17,7 @@ from slo.sli.counts import Gap, Grid
 from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
-from slo.sli.stepwise import _summed, part_tile, too_many
+from slo.sli.stepwise import _summed, added_up, part_tile, too_many
 from slo.sli.tile import Tile, matrix
 from slo.source import Matrix, MatrixSeries
 from slo.window import DAY, HOUR, MINUTE
@@ -34,6 +35,14 @@ def counter(each: float, scrapes: int, end_ms: int = END, name: str = "t_total",
     times = end_ms - 5_000 - SCRAPE * np.arange(scrapes - 1, -1, -1, dtype=np.int64)
     row = {"__name__": name, "job": "j", "instance": "a", **labels}
     return row, times, 1000 + each * np.arange(scrapes, dtype=np.float64)
+
+
+class Boundless(Server):
+    """It answers 1e308, whatever it is asked."""
+
+    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+        times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
+        return Matrix(times, (MatrixSeries({}, np.full(len(times), 1e308)),))
 
 
 def server(*rows: Row) -> Server:
@@ -292,6 +301,36 @@ def test_all_series_of_an_answer_are_added_up() -> None:
     assert _summed(Matrix(times, ()), 3).tolist() == pytest.approx([nan] * 3, nan_ok=True)
 
 
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize("rises", [("200", "201"), ("500", "501")])
+def test_a_servers_sums_beyond_measure_are_named(rises: tuple[str, str]) -> None:
+    """Two counters gain 1e308 each in one step: what the server makes of them would be a gap, or no errors at all."""
+    rows = [counter(1, 400, code=code) for code in ("200", "201", "500", "501")]
+    for labels, _, values in rows:
+        values[-15:] += 1e308 * (labels["code"] in rises)
+    bad = replace(RATIO, part=VectorSelector("t_total", (Matcher("code", "=~", "5.."),)))
+    [note] = [note for note in measured(server(*rows), sli=bad).notes if note.code == "not-finite"]
+    assert note.text == "in 1 of 12 steps the server's sums are infinite; they were left out"
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_answers_beyond_measure_are_refused_not_left_out() -> None:
+    with pytest.raises(SourceError, match=r"^shop/errors: the values of its series are too large to be added up$"), named("shop/errors"):  # fmt: skip
+        measured(Boundless(Samples.from_series([]), END))
+
+
+def test_steps_add_up_to_a_number_or_to_none() -> None:
+    assert added_up(np.array([1.0, np.nan, 2.0])) == 3.0
+    with pytest.raises(ArithmeticError):
+        added_up(np.array([1e308, 1e308]))
+    with pytest.raises(ArithmeticError):
+        _summed(Matrix(np.array([END]), tuple(MatrixSeries({"a": a}, np.array([1e308])) for a in "12")), 1)
+
+
+def test_a_number_of_samples_beyond_measure_is_too_many() -> None:
+    assert too_many(RATIO, Boundless(Samples.from_series([]), END), Grid(END, MINUTE, 60), Scraping())
+
+
 def test_a_server_without_any_series_is_asked_in_the_shortest_tiles() -> None:
     assert part_tile(TOTAL, server(), END - DAY, END) == (HOUR, END - DAY + HOUR)
 
@@ -359,6 +398,8 @@ def test_the_last_few_scrapes_are_those_of_the_slowest_targets_too() -> None:
     assert Tile(MINUTE).step_ms == 15_000
     assert Tile(MINUTE, scrape_ms=60_000).recent_ms == 150_000
     assert Tile(MINUTE, slowest_ms=330_000).recent_ms == 330_000
+    assert Tile(MINUTE, slowest_ms=60_000).recent_ms == 75_000
+    assert [Tile(MINUTE, fastest_ms=fastest).quickest_ms for fastest in (0, 5_000, 60_000)] == [30_000, 5_000, 30_000]
 
 
 def test_the_labels_of_targets_and_jobs() -> None:
@@ -407,3 +448,43 @@ def test_a_restart_at_any_place_of_a_step(at: int) -> None:
     values[at:] = 4 + 9 * np.arange(-at)
     found = measured(server((labels, times, values)), steps=12).counts
     assert found.total.sum() == 12 * 90 - 9 + 4
+
+
+def without_bucket(rows: list[Row], since: int, until: int) -> list[Row]:
+    """Without the bucket of half a second for some minutes before the end."""
+    made = []
+    for labels, times, values in rows:
+        gone = (times > END - since * MINUTE) & (times <= END - until * MINUTE) & (labels.get("le") == "0.5")
+        made.append((labels, times[~gone], values[~gone]))
+    return made
+
+
+@pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize(("since", "until", "steps"), [(25, 15, 2), (25, 10, 3), (59, 0, 11), (2, 1, 0)])
+def test_steps_in_which_a_target_had_no_bucket_are_told(since: int, until: int, steps: int) -> None:
+    """Of an hour; in steps that have one sample of it a target has it."""
+    found = measured(server(*without_bucket(histogram(8, 10), since, until)), sli=LATENCY)
+    texts = [note.text for note in found.notes if note.code == "bound-missing"]
+    assert texts == (
+        [f"in {steps} steps a target had no bucket bound 0.5; it was not counted in them"] if steps else []
+    )
+    assert found.counts.seen.without_bound == ()
+    assert np.count_nonzero(found.counts.total) == 12 - steps
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_target_that_has_no_bucket_for_hours_is_named_at_the_end() -> None:
+    """Its other buckets are there; then how many steps it lacked is not said."""
+    rows = histogram(8, 10) + without_bucket(histogram(8, 10, instance="b"), 130, 0)
+    found = measured(server(*rows), sli=LATENCY)
+    assert found.counts.seen.without_bound == ("job=j, instance=b",)
+    [note] = [note for note in found.notes if note.code == "bound-missing"]
+    assert note.text.startswith("not counted: job=j, instance=b, whose h has no bucket bound 0.5")
+    assert found.counts.seen.bounds == (Decimal("0.5"), Decimal("1"))
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_a_server_without_any_bucket_has_no_bounds() -> None:
+    found = measured(server(counter(10, 400, name="h_count")), steps=2, sli=LATENCY)
+    assert not found.has_data and found.bounds.size == 0 and found.bucket_counts.size == 0
+    assert found.counts.seen.bounds == ()

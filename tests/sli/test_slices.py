@@ -247,3 +247,11 @@ def test_before_anything_is_known_nothing_is_judged() -> None:
     """Three minutes of data in a step of five."""
     found = outage(1).measure(gauge({"a": [0, 0, 0]}), Grid(END, 5 * MINUTE, 1), Scraping())
     assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([3], [3])
+
+
+def test_as_promql_an_outage_is_as_old_as_its_history() -> None:
+    """Down from its first scrape on, five minutes before the end; three minutes are too long."""
+    source = gauge({"a": [0.0] * 6})
+    found = source.query_range(outage(3).errors_tile(Tile(MINUTE)), END - 4 * MINUTE, END, MINUTE).series
+    [(_, errors)] = found
+    assert errors.tolist() == [0, 1, 1, 1, 1]
