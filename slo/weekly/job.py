@@ -34,7 +34,7 @@ from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
 from slo.weekly.config import Format, WeeklyConfig
-from slo.weekly.deliver import post_webhook, send_email
+from slo.weekly.deliver import DeliveryError, post_webhook, send_email
 from slo.weekly.ledger import STEP_MS, Entry, Ledger, fingerprint
 from slo.weekly.message import chat_text, mail_text
 from slo.weekly.nothing import Nothing
@@ -62,6 +62,7 @@ class _Run:
     reports: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     pending: int = 0
+    late: set[str] = field(default_factory=set)  # where a delivery took too long: nothing more goes there in this run
 
 
 def run(
@@ -169,6 +170,8 @@ def _period(
         if name in already:
             continue
         try:
+            if name in found.late:
+                raise DeliveryError("not tried: the delivery before took too long; the next run tries again")
             if name == "email":
                 assert config.email is not None
                 subject = f"{config.title}: {period.name}"
@@ -179,6 +182,8 @@ def _period(
                 post_webhook(config.webhook, *chat_text(text, link), environment)
         except SloError as error:
             found.failed[name] = found.failed.get(name, 0) + 1
+            if isinstance(error, DeliveryError) and error.late:
+                found.late.add(name)
             log("delivery failed", {"period": period.name, "to": name, "error": str(error)})
         else:
             already.append(name)
