@@ -53,6 +53,8 @@ Log = Callable[[str, Mapping[str, Any]], None]
 RETRY_S = 10.0
 # After so many objectives in a row that it did not answer a source is taken to be down.
 _DOWN_AFTER = 3
+# By how much this machine's clock may differ from a server's, and by how much a period's end may lie in that one's future.
+_CLOCKS_MS, _FUTURE_MS = 3_600_000, 60_000
 
 
 @dataclass
@@ -71,8 +73,10 @@ def run(
     log: Log,
     environment: Mapping[str, str] = os.environ,
     wait: Callable[[float], None] = time.sleep,
+    by_clock: bool = False,
 ) -> int:
-    """Makes and delivers the reports of all whole periods that are due at `now_ms`.
+    """Makes and delivers the reports of all whole periods that are due at `now_ms`; `by_clock` says that it is this machine's
+    present, and no moment that somebody chose: it is compared with a server's.
 
     Returns 0 where everything is done, 1 where something is left for the next run (a source that failed, a delivery).
     `log` gets an event's name and fields. Raises DefinitionError, ConfigError, OSError.
@@ -86,7 +90,9 @@ def run(
         state = State.read(place)
         for period in due(config, state, now_ms):
             done = state.periods.setdefault(period.name, Done())
-            _period(config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms)
+            _period(
+                config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms, by_clock
+            )
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
         for name in ordered:
             if not is_readable(config.folder, name):
@@ -148,11 +154,13 @@ def _period(
     wait: Callable[[float], None],
     save: Callable[[], None],
     now_ms: int,
+    by_clock: bool,
 ) -> None:
     folder = config.folder / period.name
     if not done.whole or not (folder / NAMES["markdown"]).exists():
         ledger = None if config.ledger is None else Ledger(config.ledger)
-        budgets, problem = _evaluated(config, specs, period, ledger, log, wait)
+        clock_ms = now_ms if by_clock and config.is_server else None
+        budgets, problem = _evaluated(config, specs, period, ledger, log, wait, clock_ms)
         budgets = with_events(budgets, () if config.events is None else read_events(config.events))
         texts = _texts(config, _with_changes(config, specs, budgets, ledger), period, budgets, now_ms, problem)
         write_pages(folder, texts)
@@ -198,6 +206,7 @@ def _evaluated(
     ledger: Ledger | None,
     log: Log,
     wait: Callable[[float], None],
+    clock_ms: int | None,
 ) -> tuple[list[Budget], str | None]:
     """The budgets at the period's end; what the source does not answer has no data, and the problem is told."""
     problem = ""
@@ -207,6 +216,8 @@ def _evaluated(
             wait(RETRY_S * 2 ** (attempt - 1))
         try:
             source = open_source(config.source, config=config.source_config)
+            if clock_ms is not None:
+                _check_clock(source, period, clock_ms)
             if ledger is not None:
                 entries, slis = _entries(specs.values(), source, period)
                 ledger.write(period, entries, slis)
@@ -215,6 +226,23 @@ def _evaluated(
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
     return _one_by_one(config, specs, source, period, ledger, problem, log)
+
+
+def _check_clock(source: Source, period: Period, clock_ms: int) -> None:
+    """Raises ConfigError where this machine's clock cannot be right, by the server's; SourceError where that does not answer.
+
+    Of a clock that is ahead a period is taken to be over that is not, and kept as one without data; of one that is
+    behind a report of long ago is delivered.
+    """
+    present_ms = source.latest_ms()
+    if abs(clock_ms - present_ms) > _CLOCKS_MS or period.end_ms > present_ms + _FUTURE_MS:
+        here, there = (
+            datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for ms in (clock_ms, present_ms)
+        )
+        raise ConfigError(
+            f"this machine's clock says {here}, that of {source.name} {there}: one of them is wrong, and no report was made; "
+            "set it, or name the moment with --now"
+        )
 
 
 def _budgets(slos: Iterable[Slo], source: Source, period: Period, ledger: Ledger | None) -> list[Budget]:
