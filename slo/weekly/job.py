@@ -162,7 +162,8 @@ def _period(
         clock_ms = now_ms if by_clock and config.is_server else None
         budgets, problem = _evaluated(config, specs, period, ledger, log, wait, clock_ms)
         budgets = with_events(budgets, () if config.events is None else read_events(config.events))
-        texts = _texts(config, _with_changes(config, specs, budgets, ledger), period, budgets, now_ms, problem)
+        changed = _with_changes(config, specs, period, budgets, ledger)
+        texts = _texts(config, changed, period, budgets, now_ms, problem)
         write_pages(folder, texts)
         found.reports += 1
         done.whole = problem is None
@@ -292,8 +293,7 @@ def _one_by_one(
         ledger.write(period, entries, slis)
     if len(failed) == len(specs):
         return budgets, problem
-    named = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-    return budgets, f"{len(failed)} of {len(specs)} objectives ({named}): {problem}" if failed else problem
+    return budgets, f"{len(failed)} of {len(specs)} objectives ({_several(failed)}): {problem}" if failed else problem
 
 
 def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -313,15 +313,73 @@ def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[
     return found, slis
 
 
-def _with_changes(config: WeeklyConfig, specs: Specs, budgets: Sequence[Budget], ledger: Ledger | None) -> Specs:
-    """The definitions with warnings of what the ledger has of others: of an SLI that was changed, of SLOs that are gone."""
+def _with_changes(
+    config: WeeklyConfig, specs: Specs, period: Period, budgets: Sequence[Budget], ledger: Ledger | None
+) -> Specs:
+    """The definitions with warnings of what the ledger has of others: of SLIs that were changed, of SLOs renamed and gone."""
     if ledger is None:
         return specs
-    warnings = list(specs.warnings)
-    for name, periods in sorted(ledger.changed.items()):
-        text = f"{name}: its SLI was another one in {', '.join(periods)}; what was counted then is left out"
-        warnings.append(Problem(str(config.ledger), 0, 0, "", text, "warning"))
-    return Specs(specs.services, warnings)
+    texts = [
+        f"{name}: its SLI was another one in {', '.join(periods)}; what was counted then is left out"
+        for name, periods in sorted(ledger.changed.items())
+    ]
+    texts += _renamed(specs, period, budgets, ledger)
+    warnings = [Problem(str(config.ledger), 0, 0, "", text, "warning") for text in texts]
+    return Specs(specs.services, [*specs.warnings, *warnings])
+
+
+def _renamed(specs: Specs, period: Period, budgets: Sequence[Budget], ledger: Ledger) -> Iterator[str]:
+    """What is to be said of names that the ledger has and that are defined no more.
+
+    Of each SLO whose window reaches back to where its very SLI was counted under such a name; and, once, of the others
+    that were counted in the period before.
+    """
+    base = _base_names(specs.values())
+    successors: set[str] = set()
+    for slo in specs.values():
+        starts = [budget.start for budget in budgets if base(budget.slo.id) == slo.id]
+        if not starts:
+            continue
+        others = ledger.counted(round(min(starts).timestamp() * 1000), period.start_ms)
+        before: dict[str, list[str]] = {}
+        for then, names in others.items():
+            if then == period.name or any(base(name) == slo.id for name in names):
+                continue
+            same = [name for name, sli in names.items() if not base(name) and sli == fingerprint(slo.sli)]
+            for name in same:
+                before.setdefault(name, []).append(then)
+        successors |= set(before)
+        if before:
+            periods = sorted({one for found in before.values() for one in found})
+            yield (
+                f"{slo.id}: its SLI was counted as {_several(sorted(before))} in {', '.join(periods)}, a name that is defined no more; under a new "
+                "name an error budget begins anew. To go on with the old one, give it the old name"
+            )
+    length_ms = period.end_ms - period.start_ms
+    gone = {
+        name
+        for names in ledger.counted(period.start_ms - length_ms, period.start_ms).values()
+        for name in names
+        if not base(name)
+    }
+    if gone - successors:
+        yield f"no longer defined, and not on this report: {_several(sorted(gone - successors))}"
+
+
+def _several(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _base_names(slos: Iterable[Slo]) -> Callable[[str], str]:
+    """Which SLO a name belongs to: of one with `by` there is one for each value, `service/name.value`; "" for none."""
+    defined = {slo.id for slo in slos}
+
+    def base(name: str) -> str:
+        while name not in defined and "." in name:
+            name = name.rpartition(".")[0]
+        return name if name in defined else ""
+
+    return base
 
 
 def _known(ledger: Ledger | None, slos: Iterable[Slo]) -> Callable[[str, Grid], tuple[Any, Any]] | None:
@@ -329,12 +387,10 @@ def _known(ledger: Ledger | None, slos: Iterable[Slo]) -> Callable[[str, Grid], 
         return None
 
     slis = {slo.id: fingerprint(slo.sli) for slo in slos}
+    base = _base_names(slos)
 
     def sli_of(name: str) -> str:
-        # Of an SLO with `by` there is one for each value: `service/name.value`.
-        while name not in slis and "." in name:
-            name = name.rpartition(".")[0]
-        return slis.get(name, "")
+        return slis.get(base(name), "")
 
     def known(slo: str, grid: Grid) -> tuple[Any, Any]:
         errors, total = np.full(grid.steps, np.nan), np.full(grid.steps, np.nan)
