@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test quick lowest slow check contract fuzz mutants bench docs format servers clean
+.PHONY: report test quick lowest slow check contract fuzz mutants bench docs format servers audit clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -83,6 +83,19 @@ docs: $(VENV)/.installed-test
 	$(BIN)/python -m tests.notebooks
 	$(BIN)/python -m tests.systems.tutorials
 
+# Known vulnerabilities of what a user installs, and a bill of materials of it (CycloneDX): build/sbom.json.
+audit:
+	$(PYTHON) -m venv --clear --upgrade-deps $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PYTHON) -m venv $(VENV)-audit-tools
+	$(VENV)-audit-tools/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7' 'cyclonedx-bom>=5'
+	@mkdir -p build
+	$(VENV)-audit-tools/bin/cyclonedx-py environment $(VENV)-audit/bin/python --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --of JSON -o build/sbom.json
+	$(VENV)-audit-tools/bin/python -m tests.sbom build/sbom.json
+	$(VENV)-audit-tools/bin/pip-audit --progress-spinner off --skip-editable \
+	  --path $$($(VENV)-audit/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -92,4 +105,4 @@ servers:
 	tests/servers/fetch
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-audit $(VENV)-audit-tools $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
