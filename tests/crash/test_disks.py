@@ -166,6 +166,7 @@ def test_a_report_into_a_folder_that_is_not_for_us(place: Path) -> None:
         assert code == 2 and said.startswith(f"error: {place}/closed/") and said.endswith(": Permission denied\n"), said
 
 
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 def test_files_that_cannot_be_read_are_named(place: Path) -> None:
     for name in ("weekly.yaml", "shop.yaml", "out/state.json", "ledger/2026-W38.parquet", "r.parquet"):
         (place / "job" / name).chmod(0)

@@ -146,6 +146,7 @@ def test_two_runs_at_once_end_where_one_does(place: Path) -> None:
     copied(place / "before", job)
 
 
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 def test_two_reports_at_once_are_one_report(place: Path) -> None:
     arguments = report(place, MONDAY, "at_once")
     both = [child(command, arguments, str(place / f"said{number}")) for number in range(2)]
