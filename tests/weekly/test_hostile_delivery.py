@@ -31,6 +31,12 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time enough for what ends, on a busy machine too."""
+    monkeypatch.setattr(deliver, "TOTAL_S", 20.0)
+
+
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time-out of a single wait is what ends it, not the deadline."""
     monkeypatch.setattr(deliver, "TOTAL_S", 20.0)
@@ -126,7 +132,7 @@ def failure(port: int, security: str = "none", content: bytes = b"<html>") -> st
     except DeliveryError as error:
         return str(error).removeprefix(f"127.0.0.1:{port} ")
     finally:
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 25
 
 
 SLOW = f"took longer than {TOTAL_S} s in all"
@@ -181,19 +187,19 @@ def test_tls_that_is_never_agreed_on_is_given_up(security: str) -> None:
 
 
 @pytest.mark.parametrize("then", [silent, endless(b"2"), lambda connection: None], ids=["silent", "slow", "gone"])
-def test_a_bad_farewell_is_no_failure(then: Callable[[socket.socket], None]) -> None:
+def test_a_bad_farewell_is_no_failure(then: Callable[[socket.socket], None], patient: None) -> None:
     """The message is taken: it would be sent again."""
     got: list[str] = []
     with mail_server(talk_until("QUIT", then, got)) as port:
         assert failure(port) == "" and len(got) == 1
 
 
-def test_a_server_without_starttls_is_said_to_have_none() -> None:
+def test_a_server_without_starttls_is_said_to_have_none(patient: None) -> None:
     with mail_server(talk_until("", silent)) as port:
         assert "STARTTLS extension not supported" in failure(port, "starttls")
 
 
-def test_one_that_hangs_up_is_said_to() -> None:
+def test_one_that_hangs_up_is_said_to(patient: None) -> None:
     with mail_server(talk_until("RCPT", lambda connection: None)) as port:
         assert failure(port) == "hung up before it took the message"
 
@@ -209,7 +215,7 @@ def post(url: str) -> str:
         assert error.__suppress_context__ or error.__context__ is None  # which names the address
         return str(error).removeprefix("the webhook of HOOK ")
     finally:
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 25
 
 
 # What comes behind the status line and headers is not read: the status says whether it was taken.
@@ -217,7 +223,9 @@ READ = [name for name in ENDLESS if name in ("status line", "header", "headers")
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_a_webhook_that_never_ends_is_given_up(what: str) -> None:
+def test_a_webhook_that_never_ends_is_given_up(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if what not in READ:
+        monkeypatch.setattr(deliver, "TOTAL_S", 20.0)  # the status comes at once, and is enough
     with Hostile(trickled(*ENDLESS[what])) as server:
         said = post(server.url)
     if what in READ:
