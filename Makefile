@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test quick lowest slow check contract fuzz mutants bench docs format servers clean
+.PHONY: report test quick lowest slow check contract fuzz mutants bench docs format servers audit clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -44,14 +44,18 @@ lowest:
 	$(VENV)-lowest/bin/python -m pytest -q tests/cli tests/spec tests/source/test_recording.py tests/budget tests/report \
 	  -m "not server" -p no:cacheprovider -o addopts=
 
+# `make slow KILLS=100` kills as often as that.
+KILLS ?= 30
 # What takes minutes: rules of every interval on a live server under load, the five systems end to end, the pages in a
-# real browser, the notebooks on a server, and the rules' own tests of all definitions.
+# real browser, the notebooks on a server, the rules' own tests of all definitions, runs that are
+# killed, and answers of gigabytes for each command.
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
 	  tests/systems tests/rules/test_live_vmalert.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
-	  -k "own_tests or live or systems or browser or on_a_server or the_rules"
+	  -k "own_tests or live or systems or browser or on_a_server or the_rules or gigabytes or any_shape"
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
 	  -k "drawn or prometheus or promtool or checked"
+	SLO_SLOW=1 SLO_KILLS=$(KILLS) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist loadscope tests/crash
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -80,6 +84,19 @@ docs: $(VENV)/.installed-test
 	$(BIN)/python -m tests.notebooks
 	$(BIN)/python -m tests.systems.tutorials
 
+# Known vulnerabilities of what a user installs, and a bill of materials of it (CycloneDX): build/sbom.json.
+audit:
+	$(PYTHON) -m venv --clear --upgrade-deps $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PYTHON) -m venv $(VENV)-audit-tools
+	$(VENV)-audit-tools/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7' 'cyclonedx-bom>=5'
+	@mkdir -p build
+	$(VENV)-audit-tools/bin/cyclonedx-py environment $(VENV)-audit/bin/python --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --of JSON -o build/sbom.json
+	$(VENV)-audit-tools/bin/python -m tests.sbom build/sbom.json
+	$(VENV)-audit-tools/bin/pip-audit --progress-spinner off --skip-editable \
+	  --path $$($(VENV)-audit/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -89,4 +106,4 @@ servers:
 	tests/servers/fetch
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-audit $(VENV)-audit-tools $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

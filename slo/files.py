@@ -36,20 +36,22 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     if place.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     place.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(place)
-    handle, temporary = _new_beside(place)
-    try:
-        yield temporary
-        temporary.chmod(_mode_of(place))
-        # What was written may have come by another descriptor of the same file.
-        os.fsync(handle)
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(handle)
-    _sync_folder(place.parent)
+    with _named(path):
+        _remove_leftovers(place)
+        handle, temporary = _new_beside(place)
+        try:
+            yield temporary
+            temporary.chmod(_mode_of(place))
+            # What was written may have come by another descriptor of the same file.
+            os.fsync(handle)
+            temporary.replace(place)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(handle)
+        _sync_folder(place.parent)
 
 
 def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:
@@ -73,6 +75,18 @@ def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> Non
             page.unlink()
     with suppress(OSError):
         (place / "slos").rmdir()  # where nothing is left in it
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it, a failure to write names the file that was to be written: a full disk names none, pyarrow only what it did,
+    and the temporary file is nobody's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or not (error.filename is None or str(error.filename).endswith(_SUFFIX)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def _resolved(path: Path) -> Path | int:

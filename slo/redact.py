@@ -7,7 +7,13 @@ from collections.abc import Mapping
 
 HIDDEN = "…"
 # From the slashes of an address to the last `@` before a space: a password may hold `/`, `?`, `#`, quotes and further `@`.
-_USERINFO = re.compile(r"(:/+|//+)[^\s/][^\s]*@")
+# (In two steps: as one expression it would take hours for a long text of slashes.)
+_SLASHES = re.compile(r"(?::/+|//+)(?=[^/])")
+# A parameter of an address that is named like a secret.
+_PARAMETER = re.compile(
+    r"([?&;#][\w.-]{0,40}(?:token|passw|passphrase|secret|credential|api_?key|auth|signature|sig)[\w.-]{0,40}=)([^\s&;#]+)",
+    re.IGNORECASE,
+)
 # Names of environment variables whose values are secrets, or addresses that are, as a webhook's is; not where they are.
 _SECRET_NAME = re.compile(
     r"(TOKEN|PASSW|PASSPHRASE|SECRET|CREDENTIAL|WEBHOOK|HEADERS|API_?KEY|PRIVATE_?KEY)(?!.*_(FILE|PATH|DIR)$)",
@@ -17,12 +23,30 @@ _LEAST_SECRET = 6  # characters; a shorter value is a word that messages need
 
 
 def hide_userinfo(text: str) -> str:
-    """Free text with `…` in the place of what stands between the slashes of an address and its `@`.
+    """Free text with `…` in the place of what stands between the slashes of an address and its `@`, and of the values of its
+    parameters that are named like secrets.
 
     >>> hide_userinfo("cannot open postgres://user:pa/ss@db:5432: refused")
     'cannot open postgres://…@db:5432: refused'
+    >>> hide_userinfo("http://host/?a=b&access_token=xyz: no such file")
+    'http://host/?a=b&access_token=…: no such file'
     """
-    return _USERINFO.sub(rf"\1{HIDDEN}@", text) if "@" in text else text
+    if "@" in text:
+        text = "".join(map(_without_user, re.split(r"(\s+)", text)))
+    return _PARAMETER.sub(_without_value, text) if "=" in text else text
+
+
+def _without_user(word: str) -> str:
+    before, at, host = word.rpartition("@")
+    found = _SLASHES.search(before)
+    return word if not at or found is None else f"{before[: found.end()]}{HIDDEN}@{host}"
+
+
+def _without_value(found: re.Match[str]) -> str:
+    """The name of a parameter, and what a sentence has behind its value."""
+    value = found[2]
+    behind = value[len(value.rstrip(""":,.'")]""")) :]
+    return f"{found[1]}{HIDDEN}{behind}"
 
 
 def without_userinfo(address: str) -> str:

@@ -84,8 +84,19 @@ def test_what_stands_before_the_at_is_hidden_in_any_text(
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["token", "access_token", "X-Auth-Token", "password", "apikey", "api_key", "client_secret", "sig", "PASSWORD"],
+)
+@pytest.mark.parametrize("mark", ["?", "?a=b&", "#", "?a=b;"])
+def test_a_parameter_that_is_named_like_a_secret_is_hidden(name: str, mark: str) -> None:
+    """Where an address stands in the place of something else, as a definition's path."""
+    text = f"http://host:9090/{mark}{name}={SECRET}&c=d: error: does not exist"
+    assert hide_userinfo(text) == f"http://host:9090/{mark}{name}=…&c=d: error: does not exist"
+
+
+@pytest.mark.parametrize(
     "text",
-    ["rate(up[5m] @ 100)", "http://host:9090/path is down", "mail to ops@shop.example", "a: b @ c", "1:2", "up{a=\"b://c\"} offset 5m", ""],
+    ["http://host/?query=up&step=5m", 'sum(x{token="a"})', "use key=value", "rate(up[5m] @ 100)", "http://host:9090/path is down", "mail to ops@shop.example", "a: b @ c", "1:2", "up{a=\"b://c\"} offset 5m", ""],
 )  # fmt: skip
 def test_other_texts_stay(text: str) -> None:
     assert hide_userinfo(text) == text

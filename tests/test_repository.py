@@ -9,12 +9,14 @@ import tarfile
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import slo
 from tests.lowest import lowest
+from tests.sbom import completed
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -93,6 +95,27 @@ def test_hooks_run_what_make_check_runs() -> None:
 def test_each_dependency_has_a_lower_bound_that_make_lowest_tries() -> None:
     assert all("==" in one for one in lowest() if one != "tzdata")
     assert len(lowest()) == len(PROJECT["dependencies"])
+
+
+def test_a_bill_of_materials_has_all_dependencies_and_the_version() -> None:
+    names = [one.partition("==")[0] for one in lowest()]
+    document: dict[str, Any] = {
+        "metadata": {"component": {"name": "slo"}},
+        "components": [{"name": name.upper().replace("-", "_"), "version": "1"} for name in names],
+    }
+    assert completed(document, "1.2.3")["metadata"]["component"] == {"name": "slo", "version": "1.2.3"}
+    first = document["components"].pop(0)
+    with pytest.raises(ValueError, match=f"lacks {names[0]}"):
+        completed(document, "1.2.3")
+    document["components"].append({**first, "version": ""})
+    with pytest.raises(ValueError, match="has no version of"):
+        completed(document, "1.2.3")
+
+
+def test_the_workflow_audits_and_keeps_the_bill() -> None:
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["audit"]["steps"]
+    assert any(step.get("run") == "make audit" for step in steps)
+    assert any(step.get("with", {}).get("path") == "build/sbom.json" for step in steps)
 
 
 RULES_ONLY = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 import warnings
@@ -30,6 +31,10 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str], debug: bool = False) -> int:
     """The exit code of one command, its errors said on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that is no UTF-8, or `…` where the terminal has ASCII, is escaped and not a failure.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
         sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code

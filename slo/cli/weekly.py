@@ -31,4 +31,4 @@ def weekly(
         say(json.dumps({"time": at, "event": event, **fields}, ensure_ascii=False))
 
     now_ms = round(datetime.now(UTC).timestamp() * 1000) if now is None else read_time(now, "--now")
-    return run(read_config(path), now_ms, log)
+    return run(read_config(path), now_ms, log, by_clock=now is None)

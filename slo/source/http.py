@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import base64
 import email.utils
-import http.client
-import io
 import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,15 +21,13 @@ from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlun
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from slo.errors import ConfigError, SloError
 from slo.redact import without_userinfo
 from slo.source import failure
 from slo.source.answer import Answer, parse
+from slo.source.bounded import BoundedAdapter, Call, LateError, TooLargeError, reading
 from slo.source.config import SourceConfig
 
 LONGEST_URL = 2000  # bytes of query string; longer queries go as a form in the body of a POST
@@ -40,8 +35,6 @@ READ_BYTES = 1 << 18
 # A page that servers may lack is worth few seconds, and is small. So is the page of an error.
 PEEK_S, PEEK_BYTES = 5.0, 1 << 20
 ERROR_BYTES = 1 << 20
-# What headers may take beside an answer's body: of a hundred lines of 64 KiB, the most that Python reads, a few.
-HEADER_BYTES = 1 << 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AGAIN = frozenset({429, 502, 503, 504})
 
@@ -100,106 +93,6 @@ class Credentials(AuthBase):
         return "a client certificate" if config.client_cert else "no credential"
 
 
-class _LateError(Exception):
-    """The deadline of a call has passed."""
-
-
-class _TooLargeError(Exception):
-    """A call has brought more than its limit."""
-
-
-class _Call:
-    """One call, with all its attempts and redirects: until when it may take, and how many bytes it may still bring."""
-
-    def __init__(self, deadline: float, limit: int) -> None:
-        self.deadline = deadline
-        self.limit = limit  # of the body, unpacked
-        self._wire_left = limit + HEADER_BYTES
-
-    def check(self) -> None:
-        """Raises _LateError past the deadline."""
-        if time.monotonic() > self.deadline:
-            raise _LateError
-
-    def took(self, count: int) -> None:
-        """Counts bytes that came from the network, of whatever kind. Raises _TooLargeError."""
-        self._wire_left -= count
-        if self._wire_left < 0:
-            raise _TooLargeError
-
-
-_calls = threading.local()
-
-
-class _Bounded(io.RawIOBase):
-    """A socket's stream that knows the call that it is read for.
-
-    Everything that a server sends comes through here: status lines, any number of 1xx answers, headers, the sizes of
-    chunks, bodies of redirects. Time-outs of single reads bound none of them.
-    """
-
-    def __init__(self, stream: Any, sock: Any, call: _Call) -> None:
-        self._stream, self._sock, self._call = stream, sock, call
-        self._timeout = sock.gettimeout()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._call.deadline - time.monotonic()
-        if left <= 0:
-            raise _LateError
-        self._sock.settimeout(left if self._timeout is None else min(self._timeout, left))
-        try:
-            count: int = self._stream.readinto(buffer) or 0
-        except TimeoutError:
-            self._call.check()
-            raise
-        self._call.took(count)
-        return count
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-
-class _BoundedAnswer(http.client.HTTPResponse):
-    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        call = getattr(_calls, "now", None)
-        if call is not None:
-            self.fp: Any = io.BufferedReader(_Bounded(self.fp.detach(), sock, call))
-
-
-class _PlainConnection(HTTPConnection):
-    response_class = _BoundedAnswer
-
-
-class _TlsConnection(HTTPSConnection):
-    response_class = _BoundedAnswer
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _BoundedAdapter(HTTPAdapter):
-    """An adapter whose connections read no further than the call at hand allows, through a proxy too."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-        return manager
-
-
 class Session(requests.Session):
     """A session whose every request is bounded in time and size, retried where that helps, and parsed once.
 
@@ -214,7 +107,7 @@ class Session(requests.Session):
         self.auth = self._credentials
         own = {"User-Agent": "slo", "Accept": "application/json", "Accept-Encoding": "gzip"}
         self.headers.update({**own, **dict(config.headers)})
-        self._bounded = _BoundedAdapter()
+        self._bounded = BoundedAdapter()
         self.max_redirects = 5
         self.verify = str(config.ca_cert) if config.ca_cert else True
         if config.client_cert:
@@ -233,7 +126,7 @@ class Session(requests.Session):
         kwargs |= {"params": params} if len(urlencode(params)) <= LONGEST_URL else {"data": params}
         method = "POST" if "data" in kwargs else "GET"
         deadline = time.monotonic() + self._budget_s
-        call = _Call(deadline, self._config.max_response_bytes)
+        call = Call(deadline, self._config.max_response_bytes)
         for attempt in range(1, self._patience.attempts + 1):
             outcome = self._attempt(method, str(url), call, params.get("query", ""), kwargs)
             if not isinstance(outcome, failure.Failure):
@@ -256,10 +149,10 @@ class Session(requests.Session):
         """
         connect_s = self._patience.connect_s
         read_s = min(most_s, self._config.timeout_s)
-        call = _Call(time.monotonic() + read_s, most_bytes)
+        call = Call(time.monotonic() + read_s, most_bytes)
         try:
             with (
-                _reading(call),
+                reading(call),
                 super().request("GET", url, stream=True, timeout=(min(connect_s, read_s), read_s)) as response,
             ):
                 return bytes(_body(response, call, most_bytes)) if response.status_code == 200 else b""
@@ -274,7 +167,7 @@ class Session(requests.Session):
             kwargs["cert"] = None
         return super().send(request, **kwargs)
 
-    def get_adapter(self, url: str | bytes) -> _BoundedAdapter:
+    def get_adapter(self, url: str | bytes) -> BoundedAdapter:
         """The one whose reading is bounded; prometheus-api-client mounts another one for its server."""
         if str(url).lower().startswith(("http://", "https://")):
             return self._bounded
@@ -305,10 +198,10 @@ class Session(requests.Session):
         return same or (home.scheme == "http" and there.scheme == "https" and _port(home) == 80 and _port(there) == 443)
 
     def _attempt(
-        self, method: str, url: str, call: _Call, query: str, kwargs: Mapping[str, Any]
+        self, method: str, url: str, call: Call, query: str, kwargs: Mapping[str, Any]
     ) -> Answer | failure.Failure:
         try:
-            with _reading(call), super().request(method, url, stream=True, **kwargs) as response:
+            with reading(call), super().request(method, url, stream=True, **kwargs) as response:
                 good = response.status_code == 200
                 body = _body(response, call, call.limit if good else ERROR_BYTES, cut=not good)
                 moved = response.url if response.history else None
@@ -326,9 +219,9 @@ class Session(requests.Session):
                 )
         except SloError:
             raise
-        except _LateError:
+        except LateError:
             return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_MEND}")
-        except _TooLargeError:
+        except TooLargeError:
             return failure.Failure(
                 f"the answer is larger than {call.limit / (1 << 20):,.0f} MiB; narrow the matchers or the period, or raise "
                 "SLO_MAX_RESPONSE"
@@ -348,18 +241,8 @@ class Session(requests.Session):
         return text
 
 
-@contextmanager
-def _reading(call: _Call) -> Iterator[None]:
-    """Within it, what this thread's connections read is counted for a call."""
-    _calls.now = call
-    try:
-        yield
-    finally:
-        _calls.now = None
-
-
-def _body(response: requests.Response, call: _Call, limit: int, cut: bool = False) -> bytearray:
-    """The body, unpacked as it comes, never more than `limit` bytes of it at once; beyond, it is cut or _TooLargeError raised."""
+def _body(response: requests.Response, call: Call, limit: int, cut: bool = False) -> bytearray:
+    """The body, unpacked as it comes, never more than `limit` bytes of it at once; beyond, it is cut or TooLargeError raised."""
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
         raise urllib3.exceptions.DecodeError(f"the encoding {encoding!r} was not asked for")
@@ -373,7 +256,7 @@ def _body(response: requests.Response, call: _Call, limit: int, cut: bool = Fals
             if len(body) > limit:
                 if cut:
                     return body[:limit]
-                raise _TooLargeError
+                raise TooLargeError
             call.check()
     if unpack is not None and body and not unpack.whole and not cut:
         raise urllib3.exceptions.ProtocolError("the compressed answer ends early")

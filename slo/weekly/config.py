@@ -95,6 +95,11 @@ class WeeklyConfig:
     port: int = 0
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def is_server(self) -> bool:
+        """Whether the source is a server, and no file."""
+        return _is_url(self.source)
+
 
 def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
     """Reads and checks a configuration. Raises DefinitionError with every fault, its line and the mend."""
@@ -129,10 +134,9 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
         report(("source",), "holds a credential; put it into the environment or into source_config", "error")
     if problems:
         raise DefinitionError(problems)
-    is_url = model.source.lower().startswith(("http://", "https://"))
     return WeeklyConfig(
         definitions=tuple(base / name for name in model.definitions),
-        source=model.source if is_url else str(base / model.source),
+        source=model.source if _is_url(model.source) else str(base / model.source),
         source_config=None if model.source_config is None else str(base / model.source_config),
         unit=model.period,
         zone=zone,
@@ -148,6 +152,10 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
         webhook=model.deliver.webhook,
         port=port,
     )
+
+
+def _is_url(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
 
 
 def secret(name: str, environment: Mapping[str, str]) -> str:

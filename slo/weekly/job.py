@@ -34,7 +34,7 @@ from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
 from slo.weekly.config import Format, WeeklyConfig
-from slo.weekly.deliver import post_webhook, send_email
+from slo.weekly.deliver import DeliveryError, post_webhook, send_email
 from slo.weekly.ledger import STEP_MS, Entry, Ledger, fingerprint
 from slo.weekly.message import chat_text, mail_text
 from slo.weekly.nothing import Nothing
@@ -53,6 +53,8 @@ Log = Callable[[str, Mapping[str, Any]], None]
 RETRY_S = 10.0
 # After so many objectives in a row that it did not answer a source is taken to be down.
 _DOWN_AFTER = 3
+# By how much this machine's clock may differ from a server's, and by how much a period's end may lie in that one's future.
+_CLOCKS_MS, _FUTURE_MS = 3_600_000, 60_000
 
 
 @dataclass
@@ -62,6 +64,7 @@ class _Run:
     reports: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     pending: int = 0
+    late: set[str] = field(default_factory=set)  # where a delivery took too long: nothing more goes there in this run
 
 
 def run(
@@ -70,8 +73,10 @@ def run(
     log: Log,
     environment: Mapping[str, str] = os.environ,
     wait: Callable[[float], None] = time.sleep,
+    by_clock: bool = False,
 ) -> int:
-    """Makes and delivers the reports of all whole periods that are due at `now_ms`.
+    """Makes and delivers the reports of all whole periods that are due at `now_ms`; `by_clock` says that it is this machine's
+    present, and no moment that somebody chose: it is compared with a server's.
 
     Returns 0 where everything is done, 1 where something is left for the next run (a source that failed, a delivery).
     `log` gets an event's name and fields. Raises DefinitionError, ConfigError, OSError.
@@ -85,7 +90,9 @@ def run(
         state = State.read(place)
         for period in due(config, state, now_ms):
             done = state.periods.setdefault(period.name, Done())
-            _period(config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms)
+            _period(
+                config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms, by_clock
+            )
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
         for name in ordered:
             if not is_readable(config.folder, name):
@@ -147,13 +154,16 @@ def _period(
     wait: Callable[[float], None],
     save: Callable[[], None],
     now_ms: int,
+    by_clock: bool,
 ) -> None:
     folder = config.folder / period.name
     if not done.whole or not (folder / NAMES["markdown"]).exists():
         ledger = None if config.ledger is None else Ledger(config.ledger)
-        budgets, problem = _evaluated(config, specs, period, ledger, log, wait)
+        clock_ms = now_ms if by_clock and config.is_server else None
+        budgets, problem = _evaluated(config, specs, period, ledger, log, wait, clock_ms)
         budgets = with_events(budgets, () if config.events is None else read_events(config.events))
-        texts = _texts(config, _with_changes(config, specs, budgets, ledger), period, budgets, now_ms, problem)
+        changed = _with_changes(config, specs, period, budgets, ledger)
+        texts = _texts(config, changed, period, budgets, now_ms, problem)
         write_pages(folder, texts)
         found.reports += 1
         done.whole = problem is None
@@ -169,6 +179,8 @@ def _period(
         if name in already:
             continue
         try:
+            if name in found.late:
+                raise DeliveryError("not tried: the delivery before took too long; the next run tries again")
             if name == "email":
                 assert config.email is not None
                 subject = f"{config.title}: {period.name}"
@@ -179,6 +191,8 @@ def _period(
                 post_webhook(config.webhook, *chat_text(text, link), environment)
         except SloError as error:
             found.failed[name] = found.failed.get(name, 0) + 1
+            if isinstance(error, DeliveryError) and error.late:
+                found.late.add(name)
             log("delivery failed", {"period": period.name, "to": name, "error": str(error)})
         else:
             already.append(name)
@@ -193,6 +207,7 @@ def _evaluated(
     ledger: Ledger | None,
     log: Log,
     wait: Callable[[float], None],
+    clock_ms: int | None,
 ) -> tuple[list[Budget], str | None]:
     """The budgets at the period's end; what the source does not answer has no data, and the problem is told."""
     problem = ""
@@ -202,6 +217,8 @@ def _evaluated(
             wait(RETRY_S * 2 ** (attempt - 1))
         try:
             source = open_source(config.source, config=config.source_config)
+            if clock_ms is not None:
+                _check_clock(source, period, clock_ms)
             if ledger is not None:
                 entries, slis = _entries(specs.values(), source, period)
                 ledger.write(period, entries, slis)
@@ -210,6 +227,23 @@ def _evaluated(
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
     return _one_by_one(config, specs, source, period, ledger, problem, log)
+
+
+def _check_clock(source: Source, period: Period, clock_ms: int) -> None:
+    """Raises ConfigError where this machine's clock cannot be right, by the server's; SourceError where that does not answer.
+
+    Of a clock that is ahead a period is taken to be over that is not, and kept as one without data; of one that is
+    behind a report of long ago is delivered.
+    """
+    present_ms = source.latest_ms()
+    if abs(clock_ms - present_ms) > _CLOCKS_MS or period.end_ms > present_ms + _FUTURE_MS:
+        here, there = (
+            datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for ms in (clock_ms, present_ms)
+        )
+        raise ConfigError(
+            f"this machine's clock says {here}, that of {source.name} {there}: one of them is wrong, and no report was made; "
+            "set it, or name the moment with --now"
+        )
 
 
 def _budgets(slos: Iterable[Slo], source: Source, period: Period, ledger: Ledger | None) -> list[Budget]:
@@ -259,8 +293,7 @@ def _one_by_one(
         ledger.write(period, entries, slis)
     if len(failed) == len(specs):
         return budgets, problem
-    named = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-    return budgets, f"{len(failed)} of {len(specs)} objectives ({named}): {problem}" if failed else problem
+    return budgets, f"{len(failed)} of {len(specs)} objectives ({_several(failed)}): {problem}" if failed else problem
 
 
 def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -280,15 +313,73 @@ def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[
     return found, slis
 
 
-def _with_changes(config: WeeklyConfig, specs: Specs, budgets: Sequence[Budget], ledger: Ledger | None) -> Specs:
-    """The definitions with warnings of what the ledger has of others: of an SLI that was changed, of SLOs that are gone."""
+def _with_changes(
+    config: WeeklyConfig, specs: Specs, period: Period, budgets: Sequence[Budget], ledger: Ledger | None
+) -> Specs:
+    """The definitions with warnings of what the ledger has of others: of SLIs that were changed, of SLOs renamed and gone."""
     if ledger is None:
         return specs
-    warnings = list(specs.warnings)
-    for name, periods in sorted(ledger.changed.items()):
-        text = f"{name}: its SLI was another one in {', '.join(periods)}; what was counted then is left out"
-        warnings.append(Problem(str(config.ledger), 0, 0, "", text, "warning"))
-    return Specs(specs.services, warnings)
+    texts = [
+        f"{name}: its SLI was another one in {', '.join(periods)}; what was counted then is left out"
+        for name, periods in sorted(ledger.changed.items())
+    ]
+    texts += _renamed(specs, period, budgets, ledger)
+    warnings = [Problem(str(config.ledger), 0, 0, "", text, "warning") for text in texts]
+    return Specs(specs.services, [*specs.warnings, *warnings])
+
+
+def _renamed(specs: Specs, period: Period, budgets: Sequence[Budget], ledger: Ledger) -> Iterator[str]:
+    """What is to be said of names that the ledger has and that are defined no more.
+
+    Of each SLO whose window reaches back to where its very SLI was counted under such a name; and, once, of the others
+    that were counted in the period before.
+    """
+    base = _base_names(specs.values())
+    successors: set[str] = set()
+    for slo in specs.values():
+        starts = [budget.start for budget in budgets if base(budget.slo.id) == slo.id]
+        if not starts:
+            continue
+        others = ledger.counted(round(min(starts).timestamp() * 1000), period.start_ms)
+        before: dict[str, list[str]] = {}
+        for then, names in others.items():
+            if then == period.name or any(base(name) == slo.id for name in names):
+                continue
+            same = [name for name, sli in names.items() if not base(name) and sli == fingerprint(slo.sli)]
+            for name in same:
+                before.setdefault(name, []).append(then)
+        successors |= set(before)
+        if before:
+            periods = sorted({one for found in before.values() for one in found})
+            yield (
+                f"{slo.id}: its SLI was counted as {_several(sorted(before))} in {', '.join(periods)}, a name that is defined no more; under a new "
+                "name an error budget begins anew. To go on with the old one, give it the old name"
+            )
+    length_ms = period.end_ms - period.start_ms
+    gone = {
+        name
+        for names in ledger.counted(period.start_ms - length_ms, period.start_ms).values()
+        for name in names
+        if not base(name)
+    }
+    if gone - successors:
+        yield f"no longer defined, and not on this report: {_several(sorted(gone - successors))}"
+
+
+def _several(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _base_names(slos: Iterable[Slo]) -> Callable[[str], str]:
+    """Which SLO a name belongs to: of one with `by` there is one for each value, `service/name.value`; "" for none."""
+    defined = {slo.id for slo in slos}
+
+    def base(name: str) -> str:
+        while name not in defined and "." in name:
+            name = name.rpartition(".")[0]
+        return name if name in defined else ""
+
+    return base
 
 
 def _known(ledger: Ledger | None, slos: Iterable[Slo]) -> Callable[[str, Grid], tuple[Any, Any]] | None:
@@ -296,12 +387,10 @@ def _known(ledger: Ledger | None, slos: Iterable[Slo]) -> Callable[[str, Grid], 
         return None
 
     slis = {slo.id: fingerprint(slo.sli) for slo in slos}
+    base = _base_names(slos)
 
     def sli_of(name: str) -> str:
-        # Of an SLO with `by` there is one for each value: `service/name.value`.
-        while name not in slis and "." in name:
-            name = name.rpartition(".")[0]
-        return slis.get(name, "")
+        return slis.get(base(name), "")
 
     def known(slo: str, grid: Grid) -> tuple[Any, Any]:
         errors, total = np.full(grid.steps, np.nan), np.full(grid.steps, np.nan)

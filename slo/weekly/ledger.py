@@ -110,6 +110,20 @@ class Ledger:
         total = np.concatenate([part.total for part in found])[order]
         return Entry(ends[inside], errors[inside], total[inside])
 
+    def counted(self, start_ms: int, end_ms: int) -> dict[str, dict[str, str]]:
+        """By period: the SLOs of which there are steps that end in (start_ms, end_ms], each with its SLI's fingerprint ("" where
+        none was kept). Raises ConfigError for a damaged file."""
+        found = {}
+        for path in sorted(self.folder.glob("*.parquet")):
+            inside = {
+                name: self._slis[path].get(name, "")
+                for name, part in self._file(path).items()
+                if ((part.ends > start_ms) & (part.ends <= end_ms)).any()
+            }
+            if inside:
+                found[path.stem] = inside
+        return found
+
     def _file(self, path: Path) -> dict[str, Entry]:
         if path not in self._read:
             self._read[path], self._slis[path] = _read(path)

@@ -143,7 +143,6 @@ def test_promtool_finds_no_fault_with_the_rules_of_all_definitions(tmp_path: Pat
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-
 @pytest.mark.server
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "definitions").glob("*.yaml")))
 def test_the_rules_of_a_definition_pass_their_own_tests(tmp_path: Path, name: str) -> None:

@@ -80,6 +80,17 @@ def test_a_full_disk_under_standard_output_is_an_error(folder: Path) -> None:
     assert (done.returncode, "No space left" in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize(("encoding", "name"), [("utf-8:strict", b"d\xff"), ("ascii:strict", "dé".encode())])
+def test_a_name_that_cannot_be_printed_is_escaped(folder: Path, encoding: str, name: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "slo", "report", "shop.yaml", "-s", "r.parquet", "--format", "csv", "-o", name], capture_output=True, cwd=folder, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding, "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip() in (b"d\\udcff/report.csv", b"d\\xe9/report.csv"), done.stdout
+    assert (folder / os.fsdecode(name)).exists()
+
+
 def test_the_docs_have_every_code() -> None:
     for page in ("commands.md", "weekly.md"):
         rows = re.findall(r"^\| (\d) \| (.*) \|$", (ROOT / "docs" / page).read_text(), re.MULTILINE)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import os
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 
 from slo.cli import run
 from tests.cli.test_cli import GOOD
-from tests.source.hostile import Hostile, Request, success
+from tests.crash import child
+from tests.source.hostile import Hostile, Request, reply, success
 from tests.source.shapes import BESIDE, LABELS, NOW, NUMBERS, TIMES, body, documents, figures, numbers
 from tests.source.test_limits import ENDLESS, trickled
 
@@ -166,8 +172,11 @@ def each_shape() -> Iterator[tuple[str, Any]]:
 def test_answers_of_any_shape_end_in_a_message(
     place: Path, shape: str, script: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    names = ["status", "record", "weekly"]
+    if shape.startswith("labels") or "SLO_SLOW" in os.environ:  # the job's report is made by what `slo report` calls
+        names.append("report")
     with Hostile(script) as server:
-        check(server, place, capsys, ["status", "record", "weekly"])
+        check(server, place, capsys, names)
 
 
 def test_counts_beyond_measure_are_refused_before_memory_is_taken(
@@ -184,13 +193,63 @@ def test_counts_beyond_measure_are_refused_before_memory_is_taken(
     assert "shop/errors" in said["record"] and "more than the 200,000,000" in said["record"]
 
 
-@pytest.mark.parametrize("what", ["100 Continue", "header", "body of a redirect"])
+@pytest.mark.parametrize("what", ENDLESS)
 def test_what_never_ends_is_a_message_for_every_command(
     place: Path, what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLO_TIMEOUT", "100ms")
+    monkeypatch.setenv("SLO_TIMEOUT", "30ms")
     with Hostile(trickled(*ENDLESS[what])) as server:
         check(server, place, capsys, ALL)
+
+
+REFUSALS = {
+    "silent": None,
+    "hangs up": b"",
+    "no HTTP": b"\x16\x03\x01no HTTP at all\r\n\r\n",
+    "503": reply(503, "busy"),
+    "429, wait an hour": reply(429, "slow down", Retry_After="3600"),
+    "429, wait ²": b"HTTP/1.1 429 Slow\r\nRetry-After: \xc2\xb2\r\nContent-Length: 0\r\n\r\n",
+    "401": reply(401, "who are you?"),
+    "a login page": reply(200, "<html><title>Sign in</title></html>", Content_Type="text/html"),
+    **{
+        f"to {location!r}": b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        for location in (b"http://[", b"http://user:T0KEN@[/", b"ftp://x/", b"http://127.0.0.1:99999/", b"/")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_refusals_and_bad_redirects_are_a_message_for_every_command(
+    place: Path, what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLO_TIMEOUT", "30ms")
+    with Hostile([REFUSALS[what]]) as server:
+        for said in check(server, place, capsys, ALL).values():
+            assert said and "T0KEN" not in said
+
+
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
+@pytest.mark.parametrize("status", ["200", "302", "500"])
+def test_gigabytes_in_few_bytes_take_no_memory_in_any_command(place: Path, status: str) -> None:
+    bomb = gzip.compress(bytes(64 << 20)) * 24
+    headers = {"Content_Encoding": "gzip"} | ({"Location": "/"} if status == "302" else {})
+    with Hostile([reply(int(status), bomb, **headers)]) as server:
+        weekly(server.url)
+        for name in ("status", "report", "record", "weekly") if status == "200" else ("weekly",):
+            process = child(bounded, [name, *commands(server.url)[name][1:]], str(place))
+            process.join(300)
+            assert process.exitcode == (1 if name == "weekly" else 2), (name, process.exitcode)
+
+
+def bounded(arguments: list[str], place: str) -> None:
+    """Ends with the command's exit code, or with 99 where it took more than 150 MiB."""
+    os.chdir(place)
+    os.environ |= {"SLO_MAX_RESPONSE": "16MiB", "SLO_TIMEOUT": "1s"}
+    sys.stderr = io.StringIO()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    code = run(arguments)
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    os._exit(99 if taken > 150 << 10 else code)
 
 
 SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -94,3 +94,18 @@ SCENARIO = "description: x\ntraffic: {per_second: 5, steady: true}\nsteady_error
 POLICY = "policy: calm\nslos: [shop/*]\nobjective: 99.5\nwindow: 28d\nalerting:\n  page: {for: 5m}\n  windows:\n    - {severity: page, long: 2h, short: 10m, budget: 4%}\n"
 RULES = "groups:\n  - name: g\n    interval: 30s\n    rules:\n      - {record: a:b, expr: 'sum(rate(x_total[5m]))', labels: {a: b}}\n      - {alert: A, expr: a:b > 0.1, for: 5m, labels: {severity: page}, annotations: {s: '{{ $value }}'}}\n"
 EXPRESSIONS = (ROOT / "tests" / "promql" / "expressions.txt").read_text(encoding="utf-8").splitlines()
+
+# What people, and scripts with an empty variable, put behind an option.
+VALUES = [
+    "", " ", ".", "..", "/", "-", "--", "~", "*", "0", "-1", "1", "30", "1e400", "nan", "inf", "1_000", "99999999999999999999", "30d", "1h30m", "-5m", "0d", "1000y", "now",
+    "yesterday", "2026-09-21", "2026-09-31", "21.09.2026", "2026-09-21T00:00:00", "2026-09-21T00:00:00+99:00", "1789948800000", "shop.yaml", "r.parquet", "missing.yaml", "weekly.yaml",
+    "events.yaml", "rules.yml", "folder", "/dev/null", "/proc/self/mem", "localhost:9", "localhost:99999", "127.0.0.1:9", "http://", "https://127.0.0.1:9", "http://u:T0KEN@127.0.0.1:9/",
+    "postgres://u:T0KEN@127.0.0.1/", "http://127.0.0.1:9/?token=T0KEN", "HTTP://127.0.0.1:9", "s3://bucket/x", "a=b", "=", "a=", "=b", "severity=page", "shop", "shop/errors", "shop/*", "[", "(", "exhausted",
+    "at risk", "html", "json", "found", "planted", "ratio", "latency", "prometheus", "sloth", "operator", "\\n", "\n", "é", "\udcff", "x" * 5000, "%s", "{0}", "$(id)", "\x1b[31m",
+]  # fmt: skip
+# Each command, with what it needs; what is to be written goes below the folder in which it runs.
+COMMANDS = [
+    ["init"], ["init", "latency", "-o", "new.yaml"], ["explain"], ["explain", "shop.yaml"], ["check", "shop.yaml"], ["rules", "shop.yaml"], ["rules", "shop.yaml", "-o", "rules.yml"],
+    ["status", "shop.yaml", "-s", "r.parquet"], ["report", "shop.yaml", "-s", "r.parquet", "-o", "out"], ["record", "shop.yaml", "-s", "r.parquet", "-o", "again.parquet"],
+    ["simulate", "shop.yaml", "--days", "0.05", "-o", "s.parquet"], ["backtest", "shop.yaml", "-s", "r.parquet", "-o", "out"], ["weekly", "weekly.yaml", "--now", "2026-09-21T06:00:00Z"], ["schema"],
+]  # fmt: skip

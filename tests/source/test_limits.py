@@ -69,7 +69,8 @@ def test_what_never_ends_is_given_up_in_time(what: str) -> None:
         took = time.monotonic() - begun
     assert took < 4 * SHORT + 2, what
     # A list of headers is also too long at some time; a redirect leads to the same again, and is followed five times.
-    assert "longer than 0.6 s in all" in said or "broke" in said or "loop" in said, said
+    # On a busy machine a piece comes later than a single wait lasts.
+    assert any(text in said for text in ("longer than 0.6 s in all", "broke", "loop", "no answer for 0.15 s")), said
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])

@@ -157,6 +157,57 @@ def test_what_another_sli_counted_is_left_out_and_said(place: Path) -> None:
     assert [text for text in again["warnings"] if "its SLI was another one" in text] == [said]
 
 
+def warnings_after(place: Path, definition: str, week: int = 1) -> list[str]:
+    """What the report on a later week warns of, after the definitions have become others."""
+    (place / "shop.yaml").write_text(definition)
+    go(configure(place, ledger="ledger"), MONDAY + week * WEEK + 1)
+    report = json.loads((place / "out" / f"2026-W{38 + week}" / "report.json").read_text())
+    return [text for text in report["warnings"] if "ledger" in text]
+
+
+ONE = DEFINITION.partition("  - name: quarterly")[0]
+
+
+def test_a_new_name_is_said_for_as_long_as_the_old_one_would_count(place: Path) -> None:
+    (place / "shop.yaml").write_text(ONE)
+    go(configure(place, ledger="ledger"), MONDAY + 1)
+    renamed = ONE.replace("name: errors", "name: requests").replace("window: 28d", "window: 10d")
+    [text] = warnings_after(place, renamed)
+    assert "shop/requests: its SLI was counted as shop/errors in 2026-W38" in text and "give it the old name" in text
+    assert warnings_after(place, renamed, week=2) == []  # ten days reach back to 2026-W39 alone
+    # The service's name is part of it.
+    [text] = warnings_after(place, renamed.replace("service: shop", "service: store"), week=3)
+    assert "store/requests: its SLI was counted as shop/requests in 2026-W40, a name" in text
+
+
+def test_an_slo_that_is_gone_is_named_once(place: Path) -> None:
+    (place / "shop.yaml").write_text(DEFINITION.replace('code="500"', 'code="404"', 1))
+    go(configure(place, ledger="ledger"), MONDAY + 1)
+    [text] = warnings_after(
+        place, DEFINITION.replace('code="500"', 'code="404"', 1).partition("  - name: quarterly")[0]
+    )
+    assert text.endswith("no longer defined, and not on this report: shop/quarterly")
+    assert warnings_after(place, (place / "shop.yaml").read_text(), week=2) == []
+
+
+def test_what_has_kept_its_name_or_shares_an_sli_is_no_renamed_one(place: Path) -> None:
+    """Both SLOs of the definition count the same: a third one with that SLI is new, and so is one of another SLI."""
+    go(configure(place, ledger="ledger"), MONDAY + 1)
+    more = """  - {name: third, objective: 99, sli: {ratio: {errors: 'r_total{code="500"}', total: r_total}}}
+  - {name: other, objective: 99, sli: {ratio: {errors: 'r_total{code="501"}', total: r_total}}}
+"""
+    assert warnings_after(place, DEFINITION + more) == []
+
+
+def test_an_slo_with_by_is_renamed_as_a_whole(place: Path) -> None:
+    by = ONE.replace("    window: 28d\n", "    window: 28d\n    by: [instance]\n")
+    (place / "shop.yaml").write_text(by)
+    go(configure(place, ledger="ledger"), MONDAY + 1)
+    [text] = warnings_after(place, by.replace("name: errors", "name: requests"))
+    assert "shop/requests: its SLI was counted as shop/errors.i in 2026-W38" in text
+    assert warnings_after(place, by.replace("name: errors", "name: requests"), week=2)[0] == text
+
+
 def test_fingerprints_tell_definitions_apart(place: Path) -> None:
     def sli(text: str) -> str:
         (place / "one.yaml").write_text(f"service: a\nslos:\n  - {{name: x, objective: 99, sli: {text}}}\n")
