@@ -18,10 +18,10 @@ from slo.promql.notation import parse_series, values_of
 from slo.promql.samples import Samples
 from slo.spec.load import loads
 from slo.window import DAY, MINUTE, SECOND
-from tests.cli.test_cli import slo
 from tests.contract.named import NAMED as HISTORIES
 from tests.contract.paths import count_by_rules
 from tests.memory import Memory
+from tests.shell import run as slo
 
 PAGE = Path(__file__).parent.parent / "docs" / "counting.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo.files import replaced, write_text
-from tests.cli.test_cli import GOOD, ROOT, slo
+from tests.cli.test_cli import GOOD, ROOT
+from tests.shell import run as slo
 
 
 def names(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from slo.backtest import run
 from slo.display import show_percent
 from slo.report.backtests import render_backtest, score_row
 from tests.backtest.history import START, definition, record
-from tests.cli.test_cli import slo
+from tests.shell import run as slo
 
 GENERATED = datetime(2026, 11, 21, tzinfo=UTC)
 OUTAGES = [(30.0, 30.0, 0.15), (60.0, 20.0, 1.0)]

@@ -18,8 +18,9 @@ from slo.rules import compile_specs, to_yaml
 from slo.source.prometheus import PrometheusSource
 from slo.spec.load import loads
 from slo.spec.model import Specs
-from tests.cli.test_cli import GOOD, slo
+from tests.cli.test_cli import GOOD
 from tests.servers import Prometheus, wait_until
+from tests.shell import run as slo
 
 BORN = time.time()
 

@@ -20,7 +20,7 @@ from slo.source import open as open_source
 from slo.source.counted import CountSource
 from slo.spec.load import loads
 from slo.spec.model import Specs
-from tests.cli.test_cli import slo as run
+from tests.shell import run
 
 END = pd.Timestamp("2026-11-20T00:00:00Z")
 TEXT = """\

@@ -35,9 +35,9 @@ from slo.source.simulation.scenario import read_scenario
 from slo.spec.load import load
 from slo.spec.model import Specs
 from slo.window import DAY, HOUR, MINUTE, format_duration
-from tests.cli.test_cli import slo
 from tests.servers import Prometheus, load_openmetrics, promtool
 from tests.servers.replay import CONFIG, FLAGS, States, alerts, replay
+from tests.shell import run as slo
 from tests.systems.expected import SYSTEMS
 
 HERE = Path(__file__).parent

@@ -34,8 +34,8 @@ from slo.source.recording import Recording
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.window import format_duration
-from tests.cli.test_cli import slo
 from tests.servers import promtool
+from tests.shell import run as slo
 
 ROOT = Path(__file__).parent.parent.parent
 END = "2026-10-22T00:00:00Z"
