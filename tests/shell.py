@@ -10,12 +10,12 @@ import atexit
 import importlib
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,12 @@ def run(
     if env is None:
         env = {key: value for key, value in os.environ.items() if not key.startswith("SLO_")}
     words = ["slo", *map(str, arguments)]
-    with tempfile.TemporaryDirectory(prefix="slo-shell-") as folder:
-        asked = {"words": words, "cwd": str(cwd or Path.cwd()), "env": dict(env), "folder": folder, "timeout": timeout}
-        server = _started()
-        assert server.stdin is not None and server.stdout is not None
-        server.stdin.write(json.dumps(asked) + "\n")
-        server.stdin.flush()
-        code = json.loads(server.stdout.readline())
-        out, err = (Path(folder, name).read_text(encoding="utf-8", errors="replace") for name in ("out", "err"))
+    asked = {"words": words, "cwd": str(cwd or Path.cwd()), "env": dict(env), "timeout": timeout}
+    server = _started()
+    assert server.stdin is not None and server.stdout is not None
+    server.stdin.write(json.dumps(asked) + "\n")
+    server.stdin.flush()
+    code, out, err = json.loads(server.stdout.readline())
     if code is None:
         raise subprocess.TimeoutExpired(words, timeout, out, err)
     return subprocess.CompletedProcess(words, code, out, err)
@@ -77,21 +75,49 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
+        pipes = [os.pipe(), os.pipe()]
         child = os.fork()
         if child == 0:
-            _become(asked)
-        answers.write(json.dumps(_code(child, asked["timeout"])) + "\n")
+            _become(asked, [write for _, write in pipes])
+        for _, write in pipes:
+            os.close(write)
+        texts = _read([read for read, _ in pipes], child, asked["timeout"])
+        code = None if texts is None else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        answers.write(json.dumps([code, *(text.decode(errors="replace") for text in texts or (b"", b""))]) + "\n")
         answers.flush()
 
 
-def _become(asked: Mapping[str, Any]) -> None:
+def _read(pipes: Sequence[int], child: int, timeout: float) -> list[bytes] | None:
+    """What a child writes to its pipes until it ends; None for one that took too long, which is killed."""
+    end = time.monotonic() + timeout
+    texts = {pipe: bytearray() for pipe in pipes}
+    with selectors.DefaultSelector() as selector:
+        for pipe in pipes:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(end - time.monotonic())
+            if not ready:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                break
+            for key, _ in ready:
+                piece = os.read(key.fd, 1 << 16)
+                texts[key.fd] += piece
+                if not piece:
+                    selector.unregister(key.fd)
+        late = bool(selector.get_map())
+    for pipe in pipes:
+        os.close(pipe)
+    return None if late else [bytes(text) for text in texts.values()]
+
+
+def _become(asked: Mapping[str, Any], pipes: Sequence[int]) -> None:
     """Runs one command in this process, and ends it."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    for number, name in ((1, "out"), (2, "err")):
-        file = os.open(Path(asked["folder"], name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(file, number)
+    for number, pipe in zip((1, 2), pipes, strict=True):
+        os.dup2(pipe, number)
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
@@ -115,22 +141,6 @@ def _become(asked: Mapping[str, Any]) -> None:
             except OSError:
                 code = 120
         os._exit(code if isinstance(code, int) else 1)
-
-
-def _code(child: int, timeout: float) -> int | None:
-    """The exit code of a child, negative for a signal; None for one that took too long."""
-    end = time.monotonic() + timeout
-    pause = 0.002
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return None
-        time.sleep(pause)
-        pause = min(0.05, pause * 1.2)
 
 
 if __name__ == "__main__":
