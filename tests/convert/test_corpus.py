@@ -1,0 +1,73 @@
+"""Public files of other tools: what became of each, by its hash. The files are not part of this project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from slo.cli import run
+from slo.convert.model import Imported, Options
+from slo.convert.read import convert
+from slo.convert.write import file_text
+from tests.servers import promtool
+
+CORPUS = os.environ.get("SLO_CORPUS", "")
+PINNED: dict[str, list[str]] = json.loads((Path(__file__).parent / "outcomes.json").read_text(encoding="utf-8"))
+LEAST = [("a Pyrra file", 0.95)]
+pytestmark = pytest.mark.skipif(not CORPUS, reason="SLO_CORPUS names no folder of public definitions")
+
+
+def files() -> dict[str, str]:
+    """Their texts by hash, in the order of their paths."""
+    paths = sorted(path for path in Path(CORPUS).rglob("*") if path.is_file() and path.name != "MANIFEST.md")
+    return {
+        hashlib.sha256(path.read_bytes()).hexdigest()[:16] + path.suffix: path.read_text(encoding="utf-8")
+        for path in paths
+    }
+
+
+def outcome(result: Imported) -> list[str]:
+    """A line for each SLO: its grade, kind and name; or that it was refused, and the beginning of why."""
+    drafts = [f"{draft.grade} {draft.kind} {draft.entry['name']}" for draft in result.drafts]
+    return drafts + [f"refused {refusal.reason[:60]}" for refusal in result.refusals]
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Imported]:
+    pytest.importorskip("hcl2", reason="python-hcl2 is not installed")
+    return {file: convert({file: text}, Options())[0] for file, text in files().items()}
+
+
+def test_each_file_becomes_what_it_became(results: dict[str, Imported]) -> None:
+    found = {file: outcome(result) for file, result in results.items() if file in PINNED}
+    assert found == {file: lines for file, lines in PINNED.items() if file in found}
+    assert len(found) >= 60
+
+
+def test_every_file_has_an_outcome(results: dict[str, Imported]) -> None:
+    assert all(outcome(result) for result in results.values())
+
+
+def test_what_is_written_passes_slo_check_and_promtool(results: dict[str, Imported], tmp_path: Path) -> None:
+    for number, result in enumerate(results.values()):
+        if result.services:
+            (tmp_path / f"{number}").mkdir()
+            (tmp_path / f"{number}" / "d.yaml").write_text(file_text(result), encoding="utf-8")
+            assert run(["rules", str(tmp_path / f"{number}"), "-o", str(tmp_path / f"{number}.rules")]) == 0
+    done = promtool("check", "rules", *map(str, sorted(tmp_path.glob("*.rules"))))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("tool", "least"), LEAST)
+def test_most_slos_are_exact_without_raw(results: dict[str, Imported], tool: str, least: float) -> None:
+    found: Counter[bool] = Counter()
+    for result in results.values():
+        if result.tool == tool:
+            found.update(draft.grade == "exact" and draft.kind != "raw" for draft in result.drafts)
+            found[False] += len(result.refusals)
+    assert found[True] / found.total() >= least, found
