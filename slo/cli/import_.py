@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slo.cli.inputs import open_source
 from slo.cli.output import print_json, say
-from slo.cli.program import FINE, NOT_AS_ASSUMED, AsJson, command
+from slo.cli.program import FINE, NOT_AS_ASSUMED, AsJson, Config, command
 from slo.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slo.convert.model import Imported
+    from slo.convert.verify import Comparison
 
 _SUFFIXES = (".yaml", ".yml", ".tf")
 
@@ -45,6 +47,15 @@ def import_(
             "--invert", help="Turn round latencies whose error query selects the fast bucket, instead of refusing them."
         ),
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--verify",
+            metavar="URL|FILE",
+            help="A server or recording: print both error ratios of each SLO, the original expression's and ours, and why they differ.",
+        ),
+    ] = None,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> int:
     """Make definitions of other tools' SLOs; says what is exact, what changed, and what was refused and why."""
@@ -60,20 +71,31 @@ def import_(
     except DurationError as error:
         raise ConfigError(f"--window: {error}") from None
     results = convert(_texts(paths), Options(window, invert))
+    compared = _compared(results, source, config)
     written = _names(results, output) if output is not None else {}
     if output is not None:
         _write(written, results)
-    elif not as_json:
+    elif not as_json and source is None:
         sys.stdout.write("---\n".join(file_text(result) for result in results if result.services))
     if as_json:
-        print_json(data(results))
+        print_json({"slos": data(results), "verified": [one.data() for one in compared]} if source else data(results))
     else:
+        for comparison in compared:
+            print("\n".join(comparison.lines()))
         for line in lines(results):
             say(line)
         say(sentence(results) + (f"; written to {output}" if written else ""))
     if tally(results)["refused"] or (strict and is_changed(results)):
         return NOT_AS_ASSUMED
     return FINE
+
+
+def _compared(results: Sequence[Imported], source: str | None, config: Path | None) -> list[Comparison]:
+    if source is None:
+        return []
+    from slo.convert.verify import verify
+
+    return list(verify(results, open_source(source, config)))
 
 
 def _texts(paths: Sequence[Path]) -> dict[str, str]:

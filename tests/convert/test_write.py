@@ -11,7 +11,7 @@ from slo.convert.model import Draft, Note
 from slo.convert.write import document_text, scalar
 from slo.spec import yaml as strict_yaml
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 LABELS = st.dictionaries(TEXT.filter(bool), TEXT, max_size=3)
 
 
