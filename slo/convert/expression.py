@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
 from slo.convert.model import Notes, Refused
@@ -28,6 +28,7 @@ from slo.promql.ast import (
 )
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
+from slo.sli.bounds import bound_in, bound_of, le_matcher
 from slo.spec.yaml import Path
 from slo.window import format_duration
 
@@ -259,6 +260,10 @@ def _success(node: Node, at: Path, notes: Notes) -> Sli:
             return _good(left, right, at, notes)
         case Binary("-", Number(1.0), errors):
             return _ratio(errors, at, notes, False)
+        case Call("avg_over_time", (inner,)) | Aggregate("avg", Call("avg_over_time", (inner,)), None, (), False) if (
+            found := _compared(inner)
+        ):
+            return found
         case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)):
             selector, by = _averaged(node, at, notes)
             return probe(selector, by, at, notes)
@@ -329,14 +334,19 @@ def _missing(part: VectorSelector, total: VectorSelector) -> str:
 
 
 def _bound(selector: VectorSelector) -> Decimal | None:
-    """The one upper bound that a bucket's selector names."""
+    """The one upper bound that a bucket's selector names, in one spelling or in several."""
     for matcher in selector.matchers:
-        if matcher.label == "le" and matcher.op == "=":
-            try:
-                return Decimal("Infinity") if matcher.value.lower() in ("+inf", "inf") else Decimal(matcher.value)
-            except InvalidOperation:
-                return None
+        if matcher.label == "le" and matcher.op in ("=", "=~"):
+            bound = bound_in(matcher)
+            if bound is not None and (matcher == le_matcher(bound) or _spellings(matcher) == {bound}):
+                return bound
     return None
+
+
+def _spellings(matcher: Matcher) -> set[Decimal | None]:
+    """The numbers that the alternatives of a matcher on `le` are."""
+    texts = [matcher.value] if matcher.op == "=" else matcher.value.replace("[.]", ".").replace("\\.", ".").split("|")
+    return {bound_of(text) for text in texts}
 
 
 def _histogram_of(selector: VectorSelector) -> str | None:
@@ -418,6 +428,21 @@ def _averaged(node: Node, at: Path, notes: Notes) -> tuple[VectorSelector, tuple
     else:
         notes.same(at, "series weigh by their samples here, and each the same there: alike where all are scraped alike")
     return selector, by
+
+
+_BOUNDS = {">=": "at_least", "<=": "at_most", ">": "above", "<": "below"}
+
+
+def _compared(node: Node) -> Sli | None:
+    """`(value >= bool bound)[window:slice]`: checks of a value, good where it keeps to its bound."""
+    match node:
+        case Subquery(Binary(op, value, Number(bound), True), range_ms, step_ms, 0, None) if (
+            op in _BOUNDS and range_ms == MARK_MS and step_ms is not None
+        ):
+            return Sli(
+                "threshold", {"value": str(value), _BOUNDS[op]: str(Number(bound)), "slice": format_duration(step_ms)}
+            )
+    return None
 
 
 def _counted_minus_summed(left: Node, right: Node, total: Node) -> tuple[VectorSelector, tuple[str, ...]] | None:

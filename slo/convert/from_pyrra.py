@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from slo.convert.common import annotations_of, by_of, check_draft, own_labels, unknown_keys
+from slo.convert.common import annotations_of, by_of, check_draft, own_labels, take_owner, unknown_keys
 from slo.convert.expression import Sli, of_selectors, probe, selector_of
 from slo.convert.model import (
     Draft,
@@ -64,7 +64,6 @@ def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, str, str]:
     labels = mapping(metadata, "labels", "metadata.")
     own = {key.removeprefix(PREFIX): value for key, value in labels.items() if key.startswith(PREFIX)}
     service = text_of(own.pop("service", "") or optional(metadata, "namespace") or "default")
-    owner = text_of(own.get("team", "") or "")
     if others := [key for key in labels if not key.startswith(PREFIX)]:
         notes.same(
             (),
@@ -79,6 +78,7 @@ def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, str, str]:
     if description := optional(spec, "description"):
         found["description"] = description
     kept = own_labels(own, ("labels",), notes)
+    owner = take_owner(kept)
     if kept:
         found["labels"] = kept
     annotations = {
