@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from slo.convert.model import Imported
     from slo.convert.verify import Comparison
 
-_SUFFIXES = (".yaml", ".yml", ".tf")
+_SUFFIXES = (".yaml", ".yml", ".tf", ".tpl")
 
 
-@command("slo import sloth/ -o definitions/; helm template CHART | slo import - --strict", name="import")
+@command("slo import sloth/ -o definitions/; slo import pyrra.yaml --verify localhost:9090", name="import")
 def import_(
     paths: Annotated[
         list[Path],
@@ -47,6 +47,14 @@ def import_(
             "--invert", help="Turn round latencies whose error query selects the fast bucket, instead of refusing them."
         ),
     ] = False,
+    values: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--values",
+            metavar="FILE",
+            help="The values of a Helm chart, for files that are its templates; may be repeated.",
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +78,7 @@ def import_(
         parse_window(window)
     except DurationError as error:
         raise ConfigError(f"--window: {error}") from None
-    results = convert(_texts(paths), Options(window, invert))
+    results = convert(_texts(paths), Options(window, invert, _values(values or [])))
     compared = _compared(results, source, config)
     written = _names(results, output) if output is not None else {}
     if output is not None:
@@ -96,6 +104,32 @@ def _compared(results: Sequence[Imported], source: str | None, config: Path | No
     from slo.convert.verify import verify
 
     return list(verify(results, open_source(source, config)))
+
+
+def _values(paths: Sequence[Path]) -> dict[str, Any]:
+    """A chart's values; what a later file says holds over an earlier one. Raises DefinitionError."""
+    from slo.errors import DefinitionError
+    from slo.spec.single import read_text
+    from slo.spec.yaml import parse
+
+    found: dict[str, Any] = {}
+    for path in paths:
+        parsed = parse(read_text(path), str(path))
+        if parsed.problems:
+            raise DefinitionError(parsed.problems)
+        for document in parsed.documents:
+            if not isinstance(document.data, dict):
+                raise ConfigError(f"{path}: the values of a chart are a mapping")
+            found = _merged(found, document.data)
+    return found
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _texts(paths: Sequence[Path]) -> dict[str, str]:

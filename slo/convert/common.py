@@ -47,13 +47,12 @@ def alert_labels(given: Mapping[str, Any], by: Iterable[str], at: Path, notes: N
         text = text_of(value)
         if isinstance(value, dict | list) or value is None:
             notes.changed(at, f"alert label `{name}` has no text there, and was dropped")
-        elif name in by:
-            if _names_label(text) == name:
-                notes.same(at, f"alert label `{name}` is left out: alerts carry it, as it is in `by`")
-            else:
-                notes.changed(
-                    at, f"alert label `{name}: {text}` was dropped: alerts carry the metric's own, as it is in `by`"
-                )
+        elif name in by and _names_label(text) == name:
+            notes.same(at, f"alert label `{name}` is left out: alerts carry it, as it is in `by`")
+        elif name in by and "{{" not in text:
+            notes.changed(
+                at, f"alert label `{name}: {text}` was dropped: alerts carry the metric's own, as it is in `by`"
+            )
         elif not is_label(name) or name in RESERVED or name.startswith("__"):
             why = "the rules set it" if is_label(name) else "Prometheus takes no such name"
             notes.changed(at, f"alert label `{name}: {text}` was dropped: {why}")

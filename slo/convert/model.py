@@ -113,10 +113,12 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a person wants it: the window where a file has none, and whether inverted latencies are turned round."""
+    """How a person wants it: the window where a file has none, whether inverted latencies are turned round, and the `values`
+    that Helm templates are rendered with."""
 
     window: str = "30d"
     invert: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from slo.convert import from_openslo, from_pyrra, from_slo_generator, from_sloth, from_terraform
-from slo.convert.model import Draft, Imported, Options, Refusal, ServiceDraft
-from slo.convert.template import HELM_REASON, is_helm
+from slo.convert.helm import REASON, is_helm, render, templates_in
+from slo.convert.model import Draft, Imported, Options, Refusal, Refused, ServiceDraft
 from slo.errors import Problem
 from slo.spec import yaml as strict_yaml
 from slo.spec.foreign import NOBL9, OPENSLO, PYRRA, SLO_GENERATOR, SLOTH, WITH_SLOS, recognise
@@ -26,11 +26,18 @@ class _Parsed:
     documents: list[Document]
     problems: list[Problem]
     text: str
+    refused: str = ""  # why it is no document yet
 
 
 def convert(files: Mapping[str, str], options: Options) -> list[Imported]:
-    """What each file becomes, by name and text; what one file refers to may stand in another."""
-    parsed = [_parse(file, text) for file, text in files.items()]
+    """What each file becomes, by name and text; what one file refers to may stand in another.
+
+    Files that end in .tpl hold named templates for the others.
+    """
+    templates = {
+        name: body for file, text in files.items() if file.endswith(".tpl") for name, body in templates_in(text).items()
+    }
+    parsed = [_parse(file, text, options, templates) for file, text in files.items() if not file.endswith(".tpl")]
     everything = [document.data for one in parsed for document in one.documents]
     windows = [data for data in everything if recognise(data) == SLOTH and from_sloth.is_windows(data)]
     known = from_openslo.index(data for data in everything if recognise(data) == OPENSLO)
@@ -41,11 +48,18 @@ def convert(files: Mapping[str, str], options: Options) -> list[Imported]:
     return results
 
 
-def _parse(file: str, text: str) -> _Parsed:
-    if file.endswith(".tf") or is_helm(text):
-        return _Parsed(file, [], [], text)
+def _parse(file: str, text: str, options: Options, templates: Mapping[str, str]) -> _Parsed:
+    refused = ""
+    if is_helm(text) and not file.endswith(".tf"):
+        try:
+            text = render(text, options.values, templates)
+        except Refused as error:
+            refused = str(error)
+    if refused or file.endswith(".tf"):
+        return _Parsed(file, [], [], text, refused)
     parsed = strict_yaml.parse(text, file)
-    return _Parsed(file, list(_flattened(parsed.documents)), parsed.problems, text)
+    refused = REASON if parsed.problems and "{{" in text else ""
+    return _Parsed(file, list(_flattened(parsed.documents)), parsed.problems, text, refused)
 
 
 def _flattened(documents: Sequence[Document]) -> Iterator[Document]:
@@ -67,13 +81,13 @@ def _convert(
     if one.file.endswith(".tf"):
         read = list(from_terraform.read(one.text, one.file))
         return _collected(one.file, _TERRAFORM, read or [Refusal("the file", 1, f"holds {_TERRAFORM} without SLOs")])
-    if is_helm(one.text) or (one.problems and "{{" in one.text):
+    if one.refused:
         tools = [
             tool
             for sign, tool in (("sloth.slok.dev", SLOTH), ("pyrra.dev", PYRRA), ("openslo", OPENSLO))
             if sign in one.text
         ]
-        return Imported(one.file, tools[0] if tools else _UNKNOWN, refusals=[Refusal("the file", 1, HELM_REASON)])
+        return Imported(one.file, tools[0] if tools else _UNKNOWN, refusals=[Refusal("the file", 1, one.refused)])
     found: list[ServiceDraft | Refusal] = [
         Refusal("the file", problem.line, problem.message) for problem in one.problems
     ]

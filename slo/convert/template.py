@@ -5,15 +5,6 @@ from __future__ import annotations
 from slo.convert.model import Refused
 from slo.reading import WINDOW_VARIABLE
 
-# What only Helm writes: its own objects, includes, and text in back-ticks.
-_HELM = (".Values.", ".Release.", ".Chart.", "{{ include ", "{{- include ", "{{`", "{{include ")
-HELM_REASON = "is a Helm template, not a document yet; render it first: helm template CHART | slo import -"
-
-
-def is_helm(text: str) -> bool:
-    """Whether a file is meant for Helm, and becomes a document by it."""
-    return any(sign in text for sign in _HELM)
-
 
 def windowed(text: str) -> str:
     """A query with `$window` where Sloth's placeholder stood. Raises Refused for any other action."""

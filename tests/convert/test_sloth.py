@@ -77,13 +77,20 @@ def test_a_template_of_a_label_that_is_in_by_is_left_out_as_alerts_carry_it() ->
 """
     text = sloth(BAD.replace("sum(", f"sum {by} ("), ALL.replace("sum(", f"sum {by} ("), more=alerting)
     draft = draft_of(text)
-    assert draft.entry["alerting"]["labels"] == {"team": "t-{{ $labels.zone }}"}
-    said = {
-        note.text.partition("`")[2].partition("`")[0]: note.changed
-        for note in draft.notes
-        if "alert label" in note.text
-    }
-    assert said == {"cluster": False, "zone: {{ $labels.cluster }}": True}
+    assert draft.entry["alerting"]["labels"] == {"zone": "{{ $labels.cluster }}", "team": "t-{{ $labels.zone }}"}
+    assert draft.grade == "exact"
+
+
+def test_a_plain_label_of_alerts_that_is_in_by_is_dropped_with_a_note() -> None:
+    by = "by (cluster)"
+    text = sloth(
+        BAD.replace("sum(", f"sum {by} ("),
+        ALL.replace("sum(", f"sum {by} ("),
+        more="    alerting: {name: A, labels: {cluster: c}}\n",
+    )
+    draft = draft_of(text)
+    assert "labels" not in draft.entry["alerting"]
+    assert draft.grade == "changed"
 
 
 def test_a_template_that_servers_refuse_is_dropped_with_a_note() -> None:
