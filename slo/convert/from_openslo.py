@@ -50,6 +50,7 @@ _BOUNDS = {"lt": "below", "lte": "at_most", "gt": "above", "gte": "at_least"}
 _CALENDAR = {"d": "", "w": "week", "M": "month", "Q": "quarter", "Y": "year"}
 _ROLLING = {"m": "m", "h": "h", "d": "d", "w": "w"}
 _UNITS = {"minute": "m", "hour": "h", "day": "d", "week": "w", "month": "M", "quarter": "Q", "year": "Y"}
+_MOST_DIGITS = 9  # of a number of days and the like
 _PAGES = ("page", "critical", "high", "fatal", "urgent")
 
 
@@ -177,11 +178,11 @@ def _length(window: Mapping[str, Any]) -> tuple[int, str]:
     if window.get("unit") is not None:
         unit = _UNITS.get(text_of(window["unit"]).lower())
         count = text_of(window.get("count", "1"))
-        if unit is None or not count.isdecimal():
+        if unit is None or not count.isdecimal() or len(count) > _MOST_DIGITS:
             raise Refused(f"a time window of {count} {text_of(window['unit'])} is not known")
         return int(count), unit
     text = required(window, "duration", "spec.timeWindow[].")
-    if not text[:-1].isdecimal() or text[-1] not in (*_ROLLING, "M", "Q", "Y"):
+    if not text[:-1].isdecimal() or len(text) > _MOST_DIGITS or text[-1] not in (*_ROLLING, "M", "Q", "Y"):
         raise Refused(
             f"the duration {text!r} is not known; it is a number and one of m (minutes), h, d, w, M (months), Q, Y"
         )
@@ -355,7 +356,7 @@ def _threshold(
     if slices:
         body["slice"] = required(objective, "timeSliceWindow", "spec.objectives[].")
         share = optional(objective, "timeSliceTarget")
-        if share and Decimal(share) != 1:
+        if share and share.rstrip("0").rstrip(".") != "1":
             notes.changed(
                 ("sli",),
                 f"a slice is good there where {share} of its values are; here one value decides for each slice",

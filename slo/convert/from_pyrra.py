@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -24,6 +23,7 @@ from slo.convert.model import (
     text_of,
 )
 from slo.errors import DurationError
+from slo.spec.read import parse_objective
 from slo.spec.yaml import Document, Path
 from slo.window import DAY, MINUTE, format_duration, parse_duration
 
@@ -173,8 +173,8 @@ def _is(data: Mapping[str, Any], key: str, default: bool) -> bool:
 def _windows(window_ms: int, target: str, severities: Mapping[str, str], notes: Notes) -> list[dict[str, Any]]:
     """Pyrra's four pairs for an SLO's window, rounded to minutes as it does."""
     try:
-        budget = 1 - Decimal(target) / 100
-    except InvalidOperation:
+        budget = 1 - parse_objective(target).ratio
+    except ValueError:
         return []  # the objective's own fault is reported
     pairs: list[dict[str, Any]] = []
     for key, level, hold, long, short, factor in PAIRS:

@@ -97,7 +97,8 @@ def percent_of(ratio: str) -> str:
         percent = Decimal(ratio) * 100
     except InvalidOperation:
         raise Refused(f"the goal {ratio!r} is no number") from None
-    return f"{percent.normalize():f}" if percent.is_finite() else str(ratio)
+    # What is far from a percentage is shown as it is written when it is refused.
+    return f"{percent.normalize():f}" if percent.is_finite() and abs(percent.adjusted()) < 20 else str(ratio)
 
 
 def _sli(method: str, given: Mapping[str, Any], notes: Notes) -> tuple[Sli, dict[str, str]]:

@@ -39,8 +39,9 @@ def read(text: str, file: str) -> Iterator[ServiceDraft | Refusal]:
             "the file", 1, f"is not HCL that python-hcl2 reads: {first[0] if first else type(error).__name__}"
         )
         return
-    for resources in data.get("resource", []):
-        for kind, named in resources.items():
+    blocks = data.get("resource")
+    for resources in blocks if isinstance(blocks, list) else []:
+        for kind, named in resources.items() if isinstance(resources, dict) else ():
             for name, body in named.items() if isinstance(named, dict) else ():
                 kind_text, name_text = _plain(kind), _plain(name)
                 line = _line(text, kind_text, name_text)
@@ -59,6 +60,8 @@ def _line(text: str, kind: str, name: str) -> int:
 
 def _resource(body: Any, name: str, line: int, file: str) -> ServiceDraft | Refusal:
     try:
+        if not isinstance(body, dict):
+            raise Refused("is not one block")
         draft, head = _slo(body, name, line)
         check_draft(head, draft, file)
     except Refused as error:
