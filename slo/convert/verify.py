@@ -12,7 +12,7 @@ from slo.convert.model import Draft, Imported
 from slo.convert.write import document_text
 from slo.display import show_count, show_ratio_up
 from slo.errors import PromqlError
-from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery
+from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery, VectorSelector, walk
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
 from slo.sli.raw import unit_of
@@ -91,12 +91,37 @@ def _compare(slo: Slo, draft: Draft, source: Source, end_ms: int, averages: bool
         errors, total = (_events(source, original, role, length_ms, end_ms) for role in ("errors", "total"))
     except PromqlError as error:
         return Comparison(slo.id, None, None, ours, (f"the original expression cannot be evaluated: {error}",))
+    if slo.sli.slice_ms is not None and theirs is not None and ours is not None and _differ(theirs, ours):
+        sliced = (
+            f"slices: here each {format_duration(slo.sli.slice_ms)} is good or bad as a whole, and there each event",
+        )
+        return Comparison(slo.id, theirs, averaged, ours, sliced)
     counted = (
         None if budget.errors is None else float(budget.errors),
         None if budget.total is None else float(budget.total),
     )
     why = tuple(_why(theirs, averaged, ours, (errors, total), counted))
+    if theirs is None and ours is not None and (bounds := _whole_bounds(original)):
+        named = ", ".join(bounds)
+        why = (
+            f'the original names {named}, which is spelt {bounds[0][:-1]}.0" where Prometheus 3 scrapes; here a bound is a number',
+        )
+    if not why and theirs is not None and ours is not None and _differ(theirs, ours):
+        why = (
+            "edges: `rate` and `increase` extend what they saw, and do not see a new series' first value nor what a gap hid",
+        )
     return Comparison(slo.id, theirs, averaged, ours, why)
+
+
+def _whole_bounds(original: Mapping[str, str]) -> list[str]:
+    """Matchers that name a bucket by a whole number in one spelling: another server spells it otherwise."""
+    found: dict[str, None] = {}
+    for text in original.values():
+        for part in walk(_over(text, MINUTE)):
+            for matcher in part.matchers if isinstance(part, VectorSelector) else ():
+                if matcher.label == "le" and matcher.op == "=" and matcher.value.isdecimal():
+                    found[str(matcher)] = None
+    return list(found)
 
 
 def _ratio(original: Mapping[str, str], length_ms: int) -> Node:

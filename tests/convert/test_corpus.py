@@ -12,7 +12,13 @@ import pytest
 from slo.cli import run
 from slo.convert.model import Imported, Options
 from slo.convert.read import convert
+from slo.convert.verify import verify
 from slo.convert.write import file_text
+from slo.errors import SloError
+from slo.source.recording import Recording, write
+from slo.source.simulation import simulate
+from slo.spec.load import loads
+from slo.spec.model import Specs
 from tests.servers import promtool
 
 CORPUS = os.environ.get("SLO_CORPUS", "")
@@ -98,3 +104,29 @@ def test_most_slos_of_sloth_are_exact_without_raw(results: dict[str, Imported]) 
     )
     assert hopeless == 5
     assert exact >= 0.7 * (of - hopeless), (exact, of)
+
+
+def test_on_simulated_traffic_both_figures_are_alike_or_it_is_said_why(
+    results: dict[str, Imported], tmp_path: Path
+) -> None:
+    """For all SLOs whose original is PromQL: the error ratio of its expression, and ours, over a day with incidents and restarts."""
+    alike = 0
+    for file, result in results.items():
+        if not result.services:
+            continue
+        try:
+            samples, header = simulate(
+                Specs(loads(file_text(result), file, [])), days=1, seed=1, end_ms=1_790_000_000_000
+            )
+        except SloError as error:
+            assert "cannot simulate" in str(error)
+            continue
+        write(tmp_path / "r.parquet", samples, header)
+        for found in verify([result], Recording.open(tmp_path / "r.parquet")):
+            if found.theirs is None or found.ours is None:
+                assert found.why or found.theirs == found.ours, found
+            elif abs(found.theirs - found.ours) <= 0.002 * found.ours:
+                alike += 1
+            else:
+                assert found.why, found
+    assert alike >= 15

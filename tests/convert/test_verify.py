@@ -16,6 +16,7 @@ from slo.source.recording import Header, Recording, write
 from slo.window import DAY, HOUR, MINUTE
 from tests.convert import imported, pyrra, sloth
 from tests.convert.test_expression import ALL, BAD, COUNT, FAST
+from tests.convert.test_openslo import openslo
 from tests.convert.test_pyrra import RATIO
 
 END = 1_790_000_000_000 // DAY * DAY
@@ -114,6 +115,35 @@ def test_extrapolation_is_named(tmp_path: Path) -> None:
     )
     found = compared(sloth(BAD, ALL), source, window="1h")
     assert any(reason.startswith("extrapolation") for reason in found.why)
+
+
+def test_a_bound_that_the_server_spells_otherwise_is_named(tmp_path: Path) -> None:
+    source = recording(
+        tmp_path,
+        series("d_seconds_count", HOURS * 100),
+        series("d_seconds_bucket", HOURS * 90, le="5.0"),
+        series("d_seconds_bucket", HOURS * 100, le="+Inf"),
+    )
+    found = compared(sloth(f"{COUNT} - {FAST.replace('0.3', '5')}", COUNT), source, window="1d")
+    assert found.theirs is None
+    assert found.ours == pytest.approx(0.1)
+    assert found.why == (
+        'the original names le="5", which is spelt le="5.0" where Prometheus 3 scrapes; here a bound is a number',
+    )
+
+
+def test_slices_are_not_compared_as_events(tmp_path: Path) -> None:
+    """One request in ten fails all the time: no slice keeps to 95 %."""
+    source = recording(
+        tmp_path, series("x_total", HOURS * 9_000, code="200"), series("x_total", HOURS * 1_000, code="500")
+    )
+    objective = "target: 0.99, timeSliceTarget: 0.95, timeSliceWindow: 5m"
+    found = compared(
+        openslo(window="{duration: 1d, isRolling: true}", objective=objective, method="Timeslices"), source
+    )
+    assert found.theirs == pytest.approx(0.1, rel=0.01)
+    assert found.ours == 1
+    assert found.why == ("slices: here each 5m is good or bad as a whole, and there each event",)
 
 
 def test_an_original_without_series_is_said(steady: Recording) -> None:
