@@ -14,7 +14,7 @@ import typer
 
 # Importing a command's file adds it; --help lists them in this order.
 from slo.cli import init, import_, explain, check, rules, backfill, status, report, record  # noqa: F401  # isort: skip
-from slo.cli import simulate, backtest, weekly, export, schema  # noqa: F401  # isort: skip
+from slo.cli import simulate, backtest, weekly, dashboard, export, schema  # noqa: F401  # isort: skip
 from slo.cli.output import complain, discard_output, say
 from slo.cli.program import BAD_INPUT, FINE, UNEXPECTED, app
 from slo.errors import SloError
