@@ -426,7 +426,10 @@ def _averaged(node: Node, at: Path, notes: Notes) -> tuple[VectorSelector, tuple
             at, "gives a ratio for each series there; here all series have one budget together, unless `by` is added"
         )
     else:
-        notes.same(at, "series weigh by their samples here, and each the same there: alike where all are scraped alike")
+        notes.changed(
+            at,
+            "a mean of the series' means there; here each sample counts, which is alike where all series last as long",
+        )
     return selector, by
 
 
@@ -482,7 +485,9 @@ def _samples_of(errors: Node, total: Node) -> tuple[VectorSelector, tuple[str, .
 def _threshold(selector: VectorSelector, by: tuple[str, ...], at: Path, notes: Notes) -> Sli:
     if by:
         raise Refused(f"a `threshold` has no `by`, and this is by ({', '.join(by)})")
-    notes.same(at, f"a sample of {selector} that is not 0 is bad")
+    notes.changed(
+        at, f"a sample of {selector} that is not 0 is bad as a whole; a value between 0 and 1 counts in part there"
+    )
     return Sli("threshold", {"value": str(selector), "at_most": "0"})
 
 

@@ -103,3 +103,13 @@ def test_what_cannot_be_read_is_bad_input(folder: Path, arguments: list[str]) ->
 def test_bytes_that_are_no_text_are_bad_input(folder: Path) -> None:
     (folder / "bad.yml").write_bytes(b"\xff\xfe")
     assert run(["import", str(folder / "bad.yml")]) == 2
+
+
+def test_a_foreign_file_in_the_place_of_a_definition_leads_here(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", str(folder / "exact.yml")]) == 2
+    assert (
+        "this is a Sloth file, not a definition of this tool; `slo import` makes definitions of it"
+        in capsys.readouterr().err
+    )

@@ -51,13 +51,28 @@ def test_two_queries_become_an_exact_sli(errors: str, total: str, sli: object) -
         (f"1 - (({FAST} / ({COUNT} > 0)) or on() vector(1))", LATENCY),
         (f"({COUNT} - {FAST}) / {COUNT}", LATENCY),
         (f"1 - sum(sum_over_time(up{W})) / sum(count_over_time(up{W}))", PROBE),
-        (f"1 - avg(avg_over_time(up{W}))", PROBE),
-        (f"avg(avg_over_time(down{W}))", {"threshold": {"value": "down", "at_most": "0"}}),
     ],
 )
 def test_an_error_ratio_becomes_an_exact_sli(ratio: str, sli: object) -> None:
     draft = draft_of(sloth(ratio=ratio))
     assert (draft.entry["sli"], draft.grade) == (sli, "exact")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "sli"),
+    [
+        (f"1 - avg(avg_over_time(up{W}))", PROBE),
+        (f"1 - avg_over_time(up{W})", PROBE),
+        (f"avg(avg_over_time(down{W}))", {"threshold": {"value": "down", "at_most": "0"}}),
+        (
+            f"sum(sum_over_time(down{W})) / sum(count_over_time(down{W}))",
+            {"threshold": {"value": "down", "at_most": "0"}},
+        ),
+    ],
+)
+def test_a_mean_of_a_gauge_is_counted_by_samples_which_is_said(ratio: str, sli: object) -> None:
+    draft = draft_of(sloth(ratio=ratio))
+    assert (draft.entry["sli"], draft.grade) == (sli, "changed")
 
 
 def test_labels_that_both_sides_keep_are_under_by() -> None:
