@@ -14,7 +14,8 @@ _WIDTH = 118
 # Text that YAML, in every version and reader, takes for the text that it is.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./%-]*(?: [A-Za-z0-9_./%()-]+)*")
 _OTHER = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
-_PRINTABLE = re.compile(r"[\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]*")
+# Without what ends a line to YAML beside the usual: NEL and the separators of Unicode.
+_PRINTABLE = re.compile(r"[\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]*")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 

@@ -131,6 +131,16 @@ def slo_of(sli: str, more: str = "") -> Slo:
     return service.slos[0]
 
 
+@pytest.mark.parametrize(
+    "text", ["a\x85b", "\u2028", "\u2029 x", " a\n b\n", "\t", "\ufeff", "'", "yes", "1e3", "# x", ": "]
+)
+@pytest.mark.parametrize("writer", [to_openslo, to_sloth, to_pyrra])
+def test_texts_of_every_shape_come_back(writer: ModuleType, text: str) -> None:
+    assert (
+        there_and_back(replace(slo_of(RATIO.replace("good", "errors")), description=text), writer).description == text
+    )
+
+
 RATIO = "{ratio: {good: 'x_total{code!~\"5..\"}', total: x_total}}"
 
 

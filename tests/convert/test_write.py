@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slo.convert.model import Draft, Note
@@ -22,6 +22,9 @@ def read(text: str) -> Any:
     return document.data
 
 
+@example("a\x85b")
+@example("\u2028 \u2029")
+@example("yes")
 @given(TEXT)
 def test_a_scalar_reads_back(text: str) -> None:
     assert read(f"a: {scalar(text)}\nb: [{scalar(text)}]\nc: {{d: {scalar(text)}}}\n") == {
