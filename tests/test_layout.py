@@ -21,7 +21,7 @@ ORDER = [
     {"budget"},
     {"backfill", "backtest"},
     {"report"},
-    {"api", "check", "guide", "weekly"},
+    {"api", "check", "convert", "dashboards", "guide", "weekly"},
     {"cli"},
     {"__main__", "__init__"},
 ]

@@ -13,7 +13,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 # Importing a command's file adds it; --help lists them in this order.
-from slo.cli import init, explain, check, rules, backfill, status, report, record, simulate, backtest, weekly, schema  # noqa: F401  # isort: skip
+from slo.cli import init, import_, explain, check, rules, backfill, status, report, record  # noqa: F401  # isort: skip
+from slo.cli import simulate, backtest, weekly, dashboard, export, schema  # noqa: F401  # isort: skip
 from slo.cli.output import complain, discard_output, say
 from slo.cli.program import BAD_INPUT, FINE, UNEXPECTED, app
 from slo.errors import SloError

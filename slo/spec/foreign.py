@@ -18,6 +18,7 @@ _GROUPS = {
     "sre.google.com": SLO_GENERATOR,
     "n9": NOBL9,
     "openslo": OPENSLO,
+    "openslo.com": OPENSLO,
 }
 
 

@@ -165,6 +165,11 @@ def _check_text(name: str, value: str, at: Path, report: Report) -> None:
         )
 
 
+def _is_template(labels: Labels, whose: str, label: str) -> bool:
+    """Whether it is a label of alerts that a server works out for each of them, and so can tell them apart still."""
+    return "alerts" in whose and "{{" in labels[label]
+
+
 def _check_by(entry: SloModel, path: Path, model: ServiceModel, report: Report) -> None:
     """`by` against what the rules set, and against the labels of the definition, wherever they are given."""
     defaults = model.defaults or _NO_DEFAULTS
@@ -183,7 +188,12 @@ def _check_by(entry: SloModel, path: Path, model: ServiceModel, report: Report) 
                 "`metric_relabel_configs`", "error",
             )  # fmt: skip
             continue
-        owners = [whose for labels, whose in given if label in labels]
+        owners = [whose for labels, whose in given if label in labels and not _is_template(labels, whose, label)]
+        if not owners and any(label in labels for labels, _ in given):
+            report(
+                at, f"label `{label}` of the metrics is overwritten on alerts by a template of the same name; where two series differ "
+                f"by `{label}` only, their alerts become one and fail", "warning",
+            )  # fmt: skip
         if owners:
             report(
                 at, f"label `{label}` of the metrics would be overwritten by the label {owners[0]} with the same name; "

@@ -113,10 +113,15 @@ def _not_ours(
     line, column = document.place(())
     if foreign is None:
         said = f"this is {what}, not a definition of this tool" if what else "has neither `service` nor `slos`"
-        return [Problem(file, line, column, "", f"{said}; `slo init` writes a definition to start from")]
+        way = (
+            "`slo import` makes definitions of it"
+            if what in WITH_SLOS
+            else "`slo init` writes a definition to start from"
+        )
+        return [Problem(file, line, column, "", f"{said}; {way}")]
     foreign.append(_Foreign(file, what or "not a definition"))
     if what in WITH_SLOS:
-        return [Problem(file, line, column, "", f"this is {what}; it was skipped", "warning")]
+        return [Problem(file, line, column, "", f"this is {what}; it was skipped, `slo import` reads it", "warning")]
     if what is None:
         keys = ", ".join(list(document.data)[:3])
         message = f"skipped: not a definition, as it has neither `service` nor `slos` (it has {keys or 'no keys'})"

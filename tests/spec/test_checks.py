@@ -136,6 +136,7 @@ PROBE = "{probe: {metric: up}}"
         (alert("expr: sum by (severity) (x) > 1", "severity: c"), EXPR + "its series differ by `severity`, which is set here to 'c', so several would become one alert and fail; aggregate `severity` away, or select one: severity=\"c\""),
         (alert("expr: sum by (service) (x) > 1"), EXPR + "its series differ by `service`, which is set by the rules to 'shop', so several would become one alert and fail; aggregate `service` away, or select one: service=\"shop\""),
         (alert("expr: sum by (tier) (x) > 1") + "labels: {tier: 1}\n", EXPR + "its series differ by `tier`, which is set for the whole service to '1', so several would become one alert and fail; aggregate `tier` away, or select one: tier=\"1\""),
+        (slo(PROBE, "by: [team]", "alerting: {labels: {team: '{{ $labels.job }}'}}"), "x.yaml:6:10: warning: slos[0].by[0]: label `team` of the metrics is overwritten on alerts by a template of the same name; where two series differ by `team` only, their alerts become one and fail"),
         (slo(PROBE, "labels: {team: '{{ $labels.team }}'}"), "x.yaml:6:14: warning: slos[0].labels.team: label `team` is plain text and will read '{{ $labels.team }}'; annotations and the labels under `alerting` are templates"),
     ],
 )  # fmt: skip

@@ -1,0 +1,72 @@
+"""`slo dashboard`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slo.cli.output import say
+from slo.cli.program import FINE, command
+
+
+class Form(StrEnum):
+    """How the dashboards are written."""
+
+    files = "files"
+    configmap = "configmap"
+
+
+@command("slo dashboard -o grafana/; slo dashboard --format configmap --namespace monitoring -o grafana/")
+def dashboard(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write to.")],
+    format: Annotated[
+        Form,
+        typer.Option("--format", help="JSON files with a provisioning file, or a ConfigMap for Grafana's sidecar."),
+    ] = Form.files,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", metavar="NAME", help="The ConfigMap's namespace.")
+    ] = None,
+) -> int:
+    """Write Grafana dashboards for the recorded series: all SLOs worst first, and one in detail."""
+    from slo.dashboards.boards import dashboards
+    from slo.files import write_text
+
+    texts = {
+        f"{uid}.json": json.dumps(board, indent=1, ensure_ascii=False) + "\n" for uid, board in dashboards().items()
+    }
+    if format is Form.configmap:
+        texts = {"slo-dashboards.yaml": _config_map(texts, namespace)}
+    else:
+        texts["provisioning.yaml"] = _PROVISIONING
+    for name, text in texts.items():
+        write_text(output / name, text)
+    say(f"written to {output}: {', '.join(texts)}")
+    return FINE
+
+
+# Grafana looks for it in /etc/grafana/provisioning/dashboards.
+_PROVISIONING = """\
+apiVersion: 1
+providers:
+  - name: slo
+    folder: SLOs
+    type: file
+    allowUiUpdates: true
+    options:
+      path: /var/lib/grafana/dashboards/slo
+"""
+
+
+def _config_map(texts: dict[str, str], namespace: str | None) -> str:
+    """The files in a ConfigMap that the sidecar of Grafana's Helm chart picks up by its label."""
+    import yaml
+
+    metadata: dict[str, object] = {"name": "slo-dashboards", "labels": {"grafana_dashboard": "1"}}
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": texts}
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=10_000)

@@ -1,0 +1,239 @@
+"""Sloth: files (`version: prometheus/v1`), resources (`PrometheusServiceLevel`) and `AlertWindows`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, take_owner, unknown_keys
+from slo.convert.expression import Sli, of_events, of_ratio
+from slo.convert.model import (
+    Draft,
+    Notes,
+    Options,
+    Refusal,
+    Refused,
+    ServiceDraft,
+    alert_name_of,
+    mapping,
+    name_of,
+    optional,
+    required,
+    sequence,
+    text_of,
+)
+from slo.convert.plugins import queries_of
+from slo.convert.template import windowed
+from slo.spec.yaml import Document, Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """How a file, or a resource, names its keys."""
+
+    errors: str
+    total: str
+    ratio: str
+    page: str
+    ticket: str
+    plugins: str
+
+
+_FILE = _Keys("error_query", "total_query", "error_ratio_query", "page_alert", "ticket_alert", "slo_plugins")
+_RESOURCE = _Keys("errorQuery", "totalQuery", "errorRatioQuery", "pageAlert", "ticketAlert", "sloPlugins")
+_PAIRS = (("page", "quick"), ("page", "slow"), ("ticket", "quick"), ("ticket", "slow"))
+# Plugins that change nothing of what is measured.
+_HARMLESS = {
+    "sloth.dev/contrib/rule_intervals/v1": "how often rules are evaluated is `slo rules`'s own",
+    "sloth.dev/contrib/denominator_corrected_rules/v1": "events are counted over the whole window here anyway",
+    "sloth.dev/contrib/validate_victoria_metrics/v1": "it checks, and changes nothing",
+}
+_SLIS = "one of `events`, `raw` and `plugin`"
+
+
+def is_windows(data: Mapping[str, Any]) -> bool:
+    """Whether a document sets alert windows and has no SLOs."""
+    return data.get("kind") == "AlertWindows"
+
+
+def read(
+    document: Document, file: str, options: Options, windows: Sequence[Mapping[str, Any]]
+) -> Iterator[ServiceDraft | Refusal]:
+    """The service of a document, and what of it was refused. `windows` are all `AlertWindows` that were given."""
+    data: dict[str, Any] = document.data
+    resource = "apiVersion" in data
+    keys, other, base = (_RESOURCE, _FILE, ("spec",)) if resource else (_FILE, _RESOURCE, ())
+    where = "spec." if resource else ""
+    line = document.place(())[0]
+    notes = Notes()
+    try:
+        spec = mapping(data, "spec", "") if resource else data
+        head: dict[str, Any] = {
+            "service": name_of(required(spec, "service", where), "the service", ("service",), notes)
+        }
+        labels = own_labels(mapping(spec, "labels", where), ("labels",), notes)
+        if owner := take_owner(labels):
+            head["owner"] = owner
+        if labels:
+            head["labels"] = labels
+        defaults: dict[str, Any] = {"window": options.window}
+        if pairs := _alert_windows(windows, options.window, notes):
+            defaults["alerting"] = {"windows": pairs}
+        head["defaults"] = defaults
+        _plugins(spec.get(keys.plugins), keys.plugins, notes)
+        known = ("service", "labels", "slos", keys.plugins, *(() if resource else ("version",)))
+        unknown_keys(spec, known, where, (), notes)
+        entries = sequence(spec, "slos", where)
+    except Refused as error:
+        yield Refusal(optional(data, "service") or "the document", line, str(error))
+        return
+    if not entries:
+        yield Refusal(head["service"], line, "has no SLOs")
+    drafts: list[Draft] = []
+    for index, entry in enumerate(entries):
+        at = document.place((*base, "slos", index))[0]
+        name = optional(entry, "name") if isinstance(entry, dict) else ""
+        try:
+            draft = _slo(entry, at, keys, other, labels, options)
+            check_draft(head, draft, file)
+        except Refused as error:
+            yield Refusal(f"{head['service']}/{name or f'slos[{index}]'}", at, str(error))
+        else:
+            drafts.append(draft)
+    if any(draft.entry.get("alerting") is not False for draft in drafts):
+        notes.same(
+            (),
+            "Beside Sloth's two alerts an SLO has one for missing data; `absent: off` under `alerting` leaves it out.",
+        )
+    if drafts:
+        yield ServiceDraft(head, drafts, notes.found)
+
+
+def _slo(entry: Any, line: int, keys: _Keys, other: _Keys, labels: Mapping[str, str], options: Options) -> Draft:
+    if not isinstance(entry, dict):
+        raise Refused("must be a mapping")
+    notes = Notes()
+    name = required(entry, "name", "")
+    found: dict[str, Any] = {
+        "name": name_of(name, "the SLO", ("name",), notes),
+        "objective": required(entry, "objective", ""),
+    }
+    if description := optional(entry, "description"):
+        found["description"] = description
+    own = own_labels(mapping(entry, "labels", ""), ("labels",), notes)
+    if owner := take_owner(own):
+        found["owner"] = owner
+    if own:
+        found["labels"] = own
+    sli, original = _sli(mapping(entry, "sli", ""), keys, other, notes, options)
+    by = by_of(sli.by, {**labels, **own}, notes)
+    found["sli"] = sli.data
+    if by:
+        found["by"] = by
+    _plugins(entry.get("plugins"), "plugins", notes)
+    alerting = _alerting(mapping(entry, "alerting", ""), keys, other, by, notes)
+    if alerting is not None:
+        found["alerting"] = alerting
+    unknown_keys(entry, ("name", "objective", "description", "labels", "sli", "alerting", "plugins"), "", (), notes)
+    return Draft(name, line, found, notes.found, original)
+
+
+def _sli(
+    sli: Mapping[str, Any], keys: _Keys, other: _Keys, notes: Notes, options: Options
+) -> tuple[Sli, dict[str, str]]:
+    given = [kind for kind in ("events", "raw", "plugin") if sli.get(kind) is not None]
+    if len(given) != 1:
+        raise Refused(f"`sli` must have {_SLIS}; it has {' and '.join(given) or 'none'}")
+    body = mapping(sli, given[0], "sli.")
+    at: Path = ("sli",)
+    if given[0] == "plugin":
+        plugin = required(body, "id", "sli.plugin.")
+        texts = {
+            key: text_of(value) for key, value in mapping(body, "options", "sli.plugin.").items() if value is not None
+        }
+        made = queries_of(plugin, texts)
+        notes.same(at, f"what the plugin {plugin} counts")
+        return of_events(made.errors, made.total, at, notes), {"errors": made.errors, "total": made.total}
+    wanted = (keys.errors, keys.total) if given[0] == "events" else (keys.ratio,)
+    wrong = (other.errors, other.total) if given[0] == "events" else (other.ratio,)
+    for right, name in zip(wanted, wrong, strict=True):
+        if name in body and right not in body:
+            raise Refused(f"`sli.{given[0]}.{name}` is not read by Sloth here; it is `{right}`")
+    queries = [windowed(required(body, key, f"sli.{given[0]}.")) for key in wanted]
+    if given[0] == "events":
+        errors, total = queries
+        return of_events(errors, total, at, notes, options.invert), {"errors": errors, "total": total}
+    return of_ratio(queries[0], at, notes, invert=options.invert), {"ratio": queries[0]}
+
+
+def _alerting(alerting: Mapping[str, Any], keys: _Keys, other: _Keys, by: Sequence[str], notes: Notes) -> Any:
+    at: Path = ("alerting",)
+    misspelt = {other.page: keys.page, other.ticket: keys.ticket}
+    unknown_keys(alerting, ("name", "labels", "annotations", keys.page, keys.ticket), "alerting.", at, notes, misspelt)
+    page, ticket = mapping(alerting, keys.page, "alerting."), mapping(alerting, keys.ticket, "alerting.")
+    if all(_disabled(alert) for alert in (page, ticket)):
+        return False
+    found: dict[str, Any] = {}
+    if name := optional(alerting, "name"):
+        found["name"] = alert_name_of(name, (*at, "name"), notes)
+    common = alert_labels(mapping(alerting, "labels", "alerting."), by, (*at, "labels"), notes)
+    severity = common.pop("severity", "")
+    if common:
+        found["labels"] = common
+    if texts := annotations_of(mapping(alerting, "annotations", "alerting."), (*at, "annotations"), notes):
+        found["annotations"] = texts
+    for key, alert, word in (("page", page, keys.page), ("ticket", ticket, keys.ticket)):
+        if _disabled(alert):
+            found[key] = False
+            continue
+        own: dict[str, Any] = {}
+        labels = alert_labels(mapping(alert, "labels", f"alerting.{word}."), by, (*at, key), notes)
+        if level := labels.pop("severity", severity):
+            own["severity"] = level
+        if labels:
+            own["labels"] = labels
+        if texts := annotations_of(mapping(alert, "annotations", f"alerting.{word}."), (*at, key), notes):
+            own["annotations"] = texts
+        unknown_keys(alert, ("disable", "labels", "annotations"), f"alerting.{word}.", (*at, key), notes)
+        if own:
+            found[key] = own
+    return found or None
+
+
+def _plugins(given: Any, key: str, notes: Notes) -> None:
+    """Notes on code that changes Sloth's rules."""
+    chain = given.get("chain") if isinstance(given, dict) else None
+    for plugin in chain if isinstance(chain, list) else [given] if given else []:
+        name = optional(plugin, "id") if isinstance(plugin, dict) else ""
+        if name in _HARMLESS:
+            notes.same((), f"the plugin {name} is left out: {_HARMLESS[name]}")
+        else:
+            notes.changed((), f"`{key}` changes Sloth's rules by code ({name or 'no id'}), and was left out")
+
+
+def _disabled(alert: Mapping[str, Any]) -> bool:
+    return text_of(alert.get("disable", False)).lower() == "true"
+
+
+def _alert_windows(given: Sequence[Mapping[str, Any]], window: str, notes: Notes) -> list[dict[str, str]]:
+    """Sloth's own pairs of windows for a period. Raises Refused where they are incomplete."""
+    for data in given:
+        spec = mapping(data, "spec", "")
+        if required(spec, "sloPeriod", "spec.") != window:
+            continue
+        notes.same(("defaults", "alerting"), "the pairs of windows of the file `AlertWindows`")
+        pairs = []
+        for severity, speed in _PAIRS:
+            where = f"spec.{severity}.{speed}."
+            pair = mapping(mapping(spec, severity, "spec."), speed, f"spec.{severity}.")
+            share = required(pair, "errorBudgetPercent", where)
+            try:
+                Decimal(share)
+            except InvalidOperation:
+                raise Refused(f"`{where}errorBudgetPercent` is {share!r}, which is no number") from None
+            long, short = required(pair, "longWindow", where), required(pair, "shortWindow", where)
+            pairs.append({"severity": severity, "long": long, "short": short, "budget": f"{share}%"})
+        return pairs
+    return []

@@ -1,0 +1,71 @@
+"""What became of the SLOs of some files, in numbers and in lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from slo.convert.model import Grade, Imported
+
+GRADES: tuple[Grade, ...] = ("exact", "changed", "refused")
+_SAID = {"exact": "exact", "changed": "changed with a note", "refused": "refused with a reason"}
+
+
+def tally(results: Sequence[Imported]) -> Counter[Grade]:
+    """How many SLOs of each grade; a document or file that was refused counts as one."""
+    found: Counter[Grade] = Counter()
+    for result in results:
+        found.update(draft.grade for draft in result.drafts)
+        found["refused"] += len(result.refusals)
+    return found
+
+
+def is_changed(results: Sequence[Imported]) -> bool:
+    """Whether anything is not quite what it was."""
+    return any(note.changed for result in results for _, _, notes in _noted(result) for note in notes)
+
+
+def sentence(results: Sequence[Imported]) -> str:
+    """`12 SLOs: 10 exact, 1 changed with a note, 1 refused with a reason`."""
+    found = tally(results)
+    number = sum(found.values())
+    parts = [f"{found[grade]} {_SAID[grade]}" for grade in GRADES if found[grade]]
+    return f"{number} {'SLO' if number == 1 else 'SLOs'}: {', '.join(parts) or 'none'}"
+
+
+def lines(results: Sequence[Imported]) -> Iterator[str]:
+    """A line for each thing that changed and each SLO that was refused, with its place in the foreign file."""
+    for result in results:
+        for name, line, notes in _noted(result):
+            for note in notes:
+                if note.changed:
+                    yield f"{result.file}:{line}: changed: {name}: {note.text}"
+        for refusal in result.refusals:
+            yield f"{result.file}:{refusal.line}: refused: {refusal.name}: {refusal.reason}"
+
+
+def data(results: Sequence[Imported]) -> list[dict[str, Any]]:
+    """The same for scripts: an object for each SLO."""
+    found: list[dict[str, Any]] = []
+    for result in results:
+        for service in result.services:
+            for draft in service.slos:
+                notes = [{"text": note.text, "changed": note.changed} for note in (*service.notes, *draft.notes)]
+                slo = f"{service.name}/{draft.entry['name']}"
+                found.append(
+                    {"file": result.file, "line": draft.line, "name": draft.name, "grade": draft.grade, "slo": slo, "kind": draft.kind, "notes": notes}
+                )  # fmt: skip
+        for refusal in result.refusals:
+            found.append(
+                {"file": result.file, "line": refusal.line, "name": refusal.name, "grade": "refused", "slo": None, "kind": None,
+                 "notes": [{"text": refusal.reason, "changed": True}]}
+            )  # fmt: skip
+    return found
+
+
+def _noted(result: Imported) -> Iterator[tuple[str, int, Sequence[Any]]]:
+    for service in result.services:
+        yield service.name, service.slos[0].line, service.notes
+        for draft in service.slos:
+            yield f"{service.name}/{draft.entry['name']}", draft.line, draft.notes

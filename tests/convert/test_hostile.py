@@ -1,0 +1,86 @@
+"""Whatever stands in a foreign file, it ends as a definition or a reason, never as a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slo.convert.model import Options
+from slo.convert.read import convert
+from slo.convert.write import file_text
+from slo.spec.load import loads
+from tests.convert import pyrra, sloth
+from tests.convert.test_expression import ALL, BAD
+from tests.convert.test_openslo import POLICY, THRESHOLD, openslo
+from tests.convert.test_others import generator
+from tests.convert.test_pyrra import RATIO
+from tests.convert.test_sloth import RESOURCE
+
+GOOD = [
+    RESOURCE, sloth(BAD, ALL), sloth(ratio=f"{BAD} / {ALL}"), pyrra(RATIO), pyrra("bool_gauge: {metric: up}"),
+    openslo(more="  alertPolicies: [burns]\n") + "---\n" + POLICY,
+    openslo(THRESHOLD, objective="op: lte, value: 100, target: 0.99, timeSliceWindow: 1m, timeSliceTarget: 1", method="Timeslices"),
+    generator("filter_good: a_total, filter_valid: b_total"),
+]  # fmt: skip
+ODD: list[Any] = [
+    None, "", 3, True, [], {}, [None], [3], {"a": "b"}, {"a": {"b": [1]}}, "-1", "NaN", "1e999999", "9" * 5000, "{{", "{{.window}}", "[", "sum(",
+    "a\x00b", "é", "${x}", "x" * 300, "{{ .Values.x }}", "1m", "0s", "1000y",
+]  # fmt: skip
+
+
+def paths(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        yield (*path, key)
+        yield from paths(value, (*path, key))
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_value_in_the_wrong_place_is_a_reason(data: st.DataObject) -> None:
+    documents = list(yaml.safe_load_all(data.draw(st.sampled_from(GOOD))))
+    path = data.draw(st.sampled_from([path for path in paths(documents) if len(path) > 1]))
+    holder = documents
+    for step in path[:-1]:
+        holder = holder[step]
+    odd = data.draw(st.sampled_from(["missing", *ODD]))
+    if odd == "missing":
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = odd
+    [result] = convert({"x.yaml": yaml.safe_dump_all(documents)}, Options())
+    assert result.drafts or result.refusals
+    problems: list[Any] = []
+    loads(file_text(result), "x.yaml", problems)
+    assert not result.services or not [problem for problem in problems if problem.severity == "error"]
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(GOOD),
+    st.integers(0, 2000),
+    st.integers(0, 60),
+    st.sampled_from(["", "{", "'", "\t", "\n", ": ", "- ", "{{", "\x01"]),
+)
+def test_damaged_text_is_a_reason(text: str, start: int, length: int, put: str) -> None:
+    at = start % len(text)
+    [result] = convert({"x.yaml": text[:at] + put + text[at + length :]}, Options())
+    assert result.drafts or result.refusals
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'resource "grafana_slo" "x" {}\n',
+        'resource "grafana_slo" "x" {\n  query = 3\n  objectives = [1]\n}\n',
+        "resource = 3\n",
+        "x = {\n",
+    ],
+)
+def test_terraform_of_another_shape_is_a_reason(text: str) -> None:
+    [result] = convert({"x.tf": text}, Options())
+    assert result.refusals

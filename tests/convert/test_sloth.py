@@ -1,0 +1,248 @@
+"""Sloth's files and resources: names, labels, alerts, plugins, windows."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from slo.convert.model import Options
+from slo.convert.plugins import _PLUGINS
+from slo.convert.read import convert
+from slo.window import CATALOGUE, DAY, HOUR, Rolling
+from tests.convert import draft_of, imported, reasons, slo_of, sloth
+from tests.convert.test_expression import ALL, BAD
+
+RESOURCE = """\
+apiVersion: sloth.slok.dev/v1
+kind: PrometheusServiceLevel
+metadata: {name: shop, namespace: monitoring}
+spec:
+  service: shop
+  labels: {owner: web, tier: 2}
+  slos:
+    - name: requests
+      objective: 99.95
+      sli:
+        events:
+          errorQuery: sum(rate(x_total{code=~"5.."}[{{.window}}]))
+          totalQuery: sum(rate(x_total[{{.window}}]))
+      alerting:
+        name: ShopBurns
+        labels: {severity: urgent, team: web}
+        annotations: {summary: "{{ $labels.slo }} burns"}
+        pageAlert: {labels: {severity: page-web}}
+        ticketAlert: {disable: true}
+"""
+
+
+def test_a_resource_means_what_it_meant() -> None:
+    slo = slo_of(RESOURCE)
+    assert (slo.id, slo.owner, slo.objective.percent, str(slo.window)) == (
+        "shop/requests",
+        "web",
+        Decimal("99.95"),
+        "30d",
+    )
+    assert slo.labels == {"tier": "2"}
+    assert slo.alerting.page.labels == {"team": "web", "severity": "page-web"}
+    assert slo.alerting.page.annotations == {"summary": "{{ $labels.slo }} burns"}
+    assert slo.alerting.page.name == "ShopBurns"
+    assert not slo.alerting.ticket.enabled
+    assert draft_of(RESOURCE).grade == "exact"
+
+
+def test_the_catalogue_of_windows_is_sloths_own() -> None:
+    """Why nothing is written about windows: 2% in 1h, 5% in 6h page; 10% in 1d, 10% in 3d are tickets."""
+    shown = [(severity, window // HOUR, float(share)) for severity, window, share in CATALOGUE]
+    assert shown == [("page", 1, 0.02), ("page", 6, 0.05), ("ticket", 24, 0.1), ("ticket", 72, 0.1)]
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("page_alert", "pageAlert"), ("ticket_alert", "ticketAlert")])
+def test_an_alert_in_a_resource_under_the_name_of_files_has_no_effect_and_is_named(wrong: str, right: str) -> None:
+    draft = draft_of(RESOURCE.replace(right, wrong))
+    assert any(note.changed and f"the tool reads `{right}`" in note.text for note in draft.notes)
+
+
+def test_queries_in_a_resource_under_the_names_of_files_are_refused() -> None:
+    assert "it is `errorQuery`" in reasons(RESOURCE.replace("errorQuery", "error_query"))
+
+
+def test_a_template_of_a_label_that_is_in_by_is_left_out_as_alerts_carry_it() -> None:
+    by = "by (cluster, zone)"
+    alerting = """\
+    alerting:
+      name: A
+      labels: {cluster: "{{ .Labels.cluster }}", zone: "{{ $labels.cluster }}", team: "t-{{ $labels.zone }}"}
+"""
+    text = sloth(BAD.replace("sum(", f"sum {by} ("), ALL.replace("sum(", f"sum {by} ("), more=alerting)
+    draft = draft_of(text)
+    assert draft.entry["alerting"]["labels"] == {"zone": "{{ $labels.cluster }}", "team": "t-{{ $labels.zone }}"}
+    assert draft.grade == "exact"
+
+
+def test_a_plain_label_of_alerts_that_is_in_by_is_dropped_with_a_note() -> None:
+    by = "by (cluster)"
+    text = sloth(
+        BAD.replace("sum(", f"sum {by} ("),
+        ALL.replace("sum(", f"sum {by} ("),
+        more="    alerting: {name: A, labels: {cluster: c}}\n",
+    )
+    draft = draft_of(text)
+    assert "labels" not in draft.entry["alerting"]
+    assert draft.grade == "changed"
+
+
+def test_a_template_that_servers_refuse_is_dropped_with_a_note() -> None:
+    draft = draft_of(
+        sloth(
+            BAD,
+            ALL,
+            more="    alerting: {name: A, annotations: {summary: '{{ $labels.x', runbook_url: 'https://r/x'}}\n",
+        )
+    )
+    assert draft.entry["alerting"]["annotations"] == {"runbook_url": "https://r/x"}
+    assert draft.grade == "changed"
+
+
+def test_no_alerts_are_no_alerts() -> None:
+    alerting = "    alerting: {page_alert: {disable: true}, ticket_alert: {disable: true}}\n"
+    slo = slo_of(sloth(BAD, ALL, more=alerting))
+    assert not any(alert.enabled for alert in (slo.alerting.page, slo.alerting.ticket, slo.alerting.absent.alert))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("2", "2"), ("true", "true"), ("1.0", "1.0"), ("012", "012"), ("no", "no")]
+)
+def test_label_values_stay_as_they_are_written(text: str, value: str) -> None:
+    assert slo_of(sloth(BAD, ALL).replace("service: shop", f"service: shop\nlabels: {{tier: {text}}}")).labels == {
+        "tier": value
+    }
+
+
+def test_labels_that_the_rules_set_are_dropped_with_a_note() -> None:
+    result = imported(
+        sloth(BAD, ALL).replace("service: shop", "service: shop\nlabels: {slo: x, app.io/y: z, team: web}")
+    )
+    assert result.services[0].head["labels"] == {"team": "web"}
+    assert sum(note.changed for note in result.services[0].notes) == 2
+
+
+@pytest.mark.parametrize("objective", ["99.9", "99.99999", "99.90", "95"])
+def test_an_objective_is_exact_to_the_digit(objective: str) -> None:
+    assert slo_of(sloth(BAD, ALL, objective=objective)).objective.percent == Decimal(objective)
+
+
+def test_a_name_with_blanks_is_another_name_and_said_so() -> None:
+    result = imported(sloth(BAD, ALL).replace("service: shop", "service: my web shop"))
+    assert result.services[0].head["service"] == "my-web-shop"
+    assert any(note.changed for note in result.services[0].notes)
+
+
+def test_the_window_is_given_from_outside() -> None:
+    assert slo_of(sloth(BAD, ALL), window="28d").window == Rolling(28 * DAY)
+
+
+def test_several_documents_are_several_services_and_one_bad_slo_does_not_spoil_the_rest() -> None:
+    other = sloth(BAD, ALL, objective="101").replace("service: shop", "service: bar")
+    result = imported("---\n" + sloth(BAD, ALL) + "---\n" + other)
+    assert [service.name for service in result.services] == ["shop"]
+    [refusal] = result.refusals
+    assert refusal.name == "bar/requests"
+    assert "objective 101 is above 100" in refusal.reason
+
+
+def test_a_second_slo_of_a_name_is_refused() -> None:
+    assert "has this name" in reasons(sloth(BAD, ALL) + "---\n" + sloth(BAD, ALL))
+
+
+def test_alert_windows_of_another_file_are_used_for_their_period() -> None:
+    windows = """\
+apiVersion: sloth.slok.dev/v1
+kind: AlertWindows
+spec:
+  sloPeriod: 7d
+  page:
+    quick: {errorBudgetPercent: 8, shortWindow: 5m, longWindow: 1h}
+    slow: {errorBudgetPercent: 12.5, shortWindow: 30m, longWindow: 6h}
+  ticket:
+    quick: {errorBudgetPercent: 20, shortWindow: 2h, longWindow: 1d}
+    slow: {errorBudgetPercent: 42, shortWindow: 6h, longWindow: 3d}
+"""
+    results = convert({"windows.yml": windows, "shop.yml": sloth(BAD, ALL)}, Options(window="7d"))
+    [service] = results[1].services
+    pairs = service.head["defaults"]["alerting"]["windows"]
+    assert [(pair["severity"], pair["long"], pair["short"], pair["budget"]) for pair in pairs] == [
+        ("page", "1h", "5m", "8%"), ("page", "6h", "30m", "12.5%"), ("ticket", "1d", "2h", "20%"), ("ticket", "3d", "6h", "42%"),
+    ]  # fmt: skip
+    assert "alerting" not in convert({"w": windows, "s": sloth(BAD, ALL)}, Options())[1].services[0].head["defaults"]
+
+
+OPTIONS = (
+    "bucket: 0.3, service: s, namespace: n, controller: c, backend_regex: b, service_name_regex: r, filter: 'job=\"j\"'"
+)
+
+
+@pytest.mark.parametrize("plugin", sorted(set(_PLUGINS) - {"fake", "noop"}))
+def test_each_common_plugin_becomes_an_exact_sli_without_raw(plugin: str) -> None:
+    sli = f"plugin: {{id: sloth-common/{plugin}, options: {{{OPTIONS}}}}}"
+    draft = draft_of(sloth(BAD, ALL).replace(sloth(BAD, ALL).split("sli:\n      ")[1].split("\n")[0], sli))
+    assert draft.grade == "exact"
+    assert draft.kind in ("ratio", "latency", "probe")
+    assert 'job="j"' in str(draft.entry["sli"])
+
+
+@pytest.mark.parametrize(
+    ("sli", "reason"),
+    [
+        ("plugin: {id: our/own}", "is code of its own"),
+        ("plugin: {id: sloth-common/fake}", "counts nothing"),
+        ("plugin: {id: sloth-common/coredns/latency}", "option `bucket` is missing"),
+        ("plugin: {id: sloth-common/coredns/latency, options: {bucket: slow}}", "no number"),
+        ("{}", "it has none"),
+    ],
+)
+def test_plugins_that_cannot_be_followed_are_refused(sli: str, reason: str) -> None:
+    line = sloth(BAD, ALL).split("sli:\n      ")[1].split("\n")[0]
+    assert reason in reasons(sloth(BAD, ALL).replace(line, sli))
+
+
+def test_code_that_changes_rules_is_named() -> None:
+    chain = (
+        "    plugins: {chain: [{id: sloth.dev/contrib/rule_intervals/v1}, {id: our/own}]}\n    alerting: {name: A}\n"
+    )
+    draft = draft_of(sloth(BAD, ALL, more=chain))
+    assert {note.text.split("(")[0][:12]: note.changed for note in draft.notes} == {
+        "the plugin s": False,
+        "`plugins` ch": True,
+    }
+
+
+HELM = RESOURCE.replace("tier: 2", 'tier: "{{ .Values.tier }}"')
+
+
+@pytest.mark.parametrize("text", [HELM, RESOURCE.replace("  slos:", "  {{- if .x }}\n  y: z\n  {{- end }}\n  slos:")])
+def test_a_helm_template_is_refused_by_name_with_how_to_render_it(text: str) -> None:
+    result = imported(text)
+    assert result.tool == "a Sloth file"
+    assert "Helm template" in reasons(text)
+    assert "helm template CHART | slo import -" in reasons(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: prometheus/v1\nslos: []\n",
+        "version: prometheus/v1\nservice: x\nslos: 3\n",
+        "version: prometheus/v1\nservice: x\nslos: [3]\n",
+        "version: prometheus/v1\nservice: x\nslos: [{name: y}]\n",
+        "version: prometheus/v1\nservice: '//'\nslos: []\n",
+        "version: prometheus/v1\nservice: x\nslos: [{name: y, objective: 99, sli: {events: 3}}]\n",
+        "apiVersion: sloth.slok.dev/v1\nkind: PrometheusServiceLevel\nspec: 3\n",
+        "[1, 2]\n", "just text\n", "", "a: !tag b\n", "a: [\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_definition_is_refused_and_never_fails(text: str) -> None:
+    result = imported(text)
+    assert result.refusals
+    assert not result.services

@@ -1,0 +1,138 @@
+"""Every panel's query gives series with our own rules; the dashboards are of the shape that Grafana reads."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from slo.cli import run
+from slo.dashboards.boards import DETAIL, OVERVIEW, dashboards
+from slo.promql.engine import Engine
+from slo.promql.rules import run_rules
+from slo.promql.samples import Samples
+from slo.rules import compile_specs, to_yaml
+from slo.spec.load import loads
+from slo.spec.model import Specs
+
+END = 1_790_000_000_000 // 3_600_000 * 3600
+HOURS = 4
+DEFINITION = """\
+service: shop
+owner: web
+slos:
+  - {name: bad, objective: 99.9, window: 1d, sli: {ratio: {errors: 'x_total{code="500"}', total: x_total}}}
+  - {name: good, objective: 99, window: 1d, sli: {ratio: {errors: 'y_total{code="500"}', total: y_total}}}
+  - {name: silent, objective: 99, window: 1d, sli: {probe: nothing}}
+"""
+CHOSEN = {"$service": "shop", "$owner": ".*", "$slo": "bad"}
+BOARDS = dashboards()
+QUERIES = [
+    (uid, panel["title"], target["expr"], target["instant"])
+    for uid, board in BOARDS.items()
+    for panel in board["panels"]
+    for target in panel["targets"]
+] + [(uid, "annotation", mark["expr"], False) for uid, board in BOARDS.items() for mark in board["annotations"]["list"]]
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Engine:
+    """What our rules record of four hours: a tenth of x fails in the last, nothing of y."""
+    times = range((END - HOURS * 3600) * 1000, END * 1000 + 1, 30_000)
+    rows = []
+    for name, code, steps in (
+        ("x", "200", (100, 90)),
+        ("x", "500", (0, 10)),
+        ("y", "200", (100, 100)),
+        ("y", "500", (0, 0)),
+    ):
+        values = itertools.accumulate(float(steps[at > (END - 3600) * 1000]) for at in times)
+        rows.append(({"__name__": f"{name}_total", "job": "shop", "instance": "a", "code": code}, times, list(values)))
+    groups, _ = compile_specs(Specs(loads(DEFINITION, "shop.yaml", [])))
+    result = run_rules(yaml.safe_load(to_yaml(groups))["groups"], Samples.from_series(rows), END - HOURS * 3600, END)
+    assert not result.problems
+    return Engine(result.recorded)
+
+
+def asked(engine: Engine, expr: str, now: bool) -> dict[tuple[str, str], float]:
+    """The last value of each series, by service (or owner) and slo."""
+    for name, value in CHOSEN.items():
+        expr = expr.replace(name, value)
+    assert "$" not in expr
+    found = engine.query(expr, END) if now else engine.query_range(expr, END - HOURS * 3600, END, 300)
+    return {
+        (series.labels.get("service", series.labels.get("owner", "")), series.labels.get("slo", str(index))): float(
+            series.values[-1]
+        )
+        for index, series in enumerate(found.series)
+    }
+
+
+@pytest.mark.parametrize(("uid", "title", "expr", "now"), QUERIES, ids=lambda value: str(value)[:30])
+def test_every_query_gives_series(recorded: Engine, uid: str, title: str, expr: str, now: bool) -> None:
+    assert asked(recorded, expr, now)
+
+
+def shown(engine: Engine, uid: str, title: str, index: int = 0) -> dict[tuple[str, str], float]:
+    [panel] = [panel for panel in BOARDS[uid]["panels"] if panel["title"] == title]
+    target = panel["targets"][index]
+    return asked(engine, target["expr"], target["instant"])
+
+
+def test_the_overview_counts_what_was_planted(recorded: Engine) -> None:
+    numbers = {
+        title: list(shown(recorded, OVERVIEW, title).values())
+        for title in ("SLOs", "Error budget exhausted", "With a firing alert", "Without data")
+    }
+    assert numbers == {"SLOs": [3], "Error budget exhausted": [1], "With a firing alert": [1], "Without data": [1]}
+    worst = shown(recorded, OVERVIEW, "SLOs, worst first")
+    assert list(worst) == [("shop", "bad"), ("shop", "good")]
+    assert list(shown(recorded, OVERVIEW, "Lowest error budget by owner")) == [("web", "0")]
+
+
+def test_the_detail_shows_the_planted_ratio(recorded: Engine) -> None:
+    """A tenth of an hour's requests of four: 2.5 % of all, at 0.1 % of budget."""
+    assert list(shown(recorded, DETAIL, "SLI over the window").values()) == [pytest.approx(0.975, abs=0.001)]
+    assert list(shown(recorded, DETAIL, "Burn rate").values()) == [pytest.approx(100, rel=0.02)]
+    assert list(shown(recorded, DETAIL, "Burn rate", 1).values()) == [pytest.approx(25, rel=0.02)]
+    assert list(shown(recorded, DETAIL, "Objective").values()) == [0.999]
+
+
+@pytest.mark.parametrize("uid", sorted(BOARDS))
+def test_panels_have_numbers_and_places_of_their_own(uid: str) -> None:
+    panels: list[dict[str, Any]] = BOARDS[uid]["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+        assert panel["datasource"]["uid"] == "${datasource}"
+        steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+        assert steps[0] is None
+        assert steps[1:] == sorted(steps[1:])
+
+
+def test_the_command_writes_files_and_a_config_map(tmp_path: Path) -> None:
+    assert run(["dashboard", "-o", str(tmp_path / "files")]) == 0
+    written = {path.name: path.read_text() for path in (tmp_path / "files").iterdir()}
+    assert set(written) == {f"{OVERVIEW}.json", f"{DETAIL}.json", "provisioning.yaml"}
+    assert json.loads(written[f"{DETAIL}.json"]) == BOARDS[DETAIL]
+    assert yaml.safe_load(written["provisioning.yaml"])["providers"][0]["type"] == "file"
+    assert run(["dashboard", "--format", "configmap", "--namespace", "monitoring", "-o", str(tmp_path / "map")]) == 0
+    [path] = (tmp_path / "map").iterdir()
+    config = yaml.safe_load(path.read_text())
+    assert (config["kind"], config["metadata"]["labels"]) == ("ConfigMap", {"grafana_dashboard": "1"})
+    assert {name: json.loads(text) for name, text in config["data"].items()} == {
+        f"{uid}.json": board for uid, board in BOARDS.items()
+    }
