@@ -112,7 +112,7 @@ def show_mark(mark: Decimal) -> str:
 def _head(slo: Slo, alert: Alert, severity: Severity, each: bool = True) -> str:
     """`[page] shop/availability (route /search)`, by the label `severity` where that says so itself."""
     shown = alert.labels.get("severity", severity)
-    which = "".join(f" ({label} {{{{{_label(label)}}}}})" for label in slo.by) if each else ""
+    which = "".join(f" ({plain(label)} {{{{{_label(label)}}}}})" for label in slo.by) if each else ""
     return f"[{severity if '{{' in shown else shown}] {slo.id}{which}"
 
 
@@ -133,7 +133,7 @@ def _selected(slo: Slo, names: Names) -> str:
     if not slo.by:
         return f"{{{{$s := {_literal(matchers)}}}}}"
     # `%q` quotes a label's value as PromQL does.
-    own = "".join(f",{Matcher(label, '=', '')}".removesuffix('""') + "%q" for label in slo.by)
+    own = "".join(f",{Matcher(label, '=', '')}".removesuffix('""').replace("%", "%%") + "%q" for label in slo.by)
     values = " ".join(_label(label) for label in slo.by)
     return f"{{{{$s := printf {_literal(matchers.replace('%', '%%') + own)} {values}}}}}"
 

@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from slo.errors import DefinitionError, Problem
-from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number
+from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, is_plain_label
 from slo.rules import names as n
 from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows, check_alerts, fast_and_slow, plain_alerts
 from slo.rules.annotate import comment
 from slo.rules.groups import Recording, Rule, RuleGroup
 from slo.rules.names import OWN, SLOTH, Names
 from slo.rules.period import period_rules
+from slo.rules.quoted import without_quotes
 from slo.rules.windows import Tiles
 from slo.sli.tile import Tile
 from slo.spec.model import PlainAlert, Slo, Specs
@@ -153,6 +154,8 @@ class _Compiler:
     def _group(self, rules: list[Rule], interval_ms: int, lines: tuple[str, ...]) -> RuleGroup:
         name = f"slo/{self.slo.id}/{format_duration(interval_ms)}"
         limit = MOST if self.slo.by else 0
+        if not all(map(is_plain_label, (*self.slo.by, *self.slo.target_labels))):
+            rules = [replace(rule, expr=without_quotes(rule.expr)) for rule in rules]
         return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines, limit)
 
     def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:

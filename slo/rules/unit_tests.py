@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 
-from slo.promql.ast import Call, MatrixSelector, VectorSelector, quote, walk
+from slo.promql.ast import Call, Matcher, MatrixSelector, VectorSelector, quote, walk
 from slo.promql.engine import Engine
 from slo.promql.samples import Samples
 from slo.rules import names as n
@@ -157,7 +157,7 @@ def _test(cases: Sequence[_Case], number: int, step_ms: int, names: Names) -> st
         slo, burn = case.slo, case.burn
         # Of the values of `by`, one stands for all.
         own = {**names.identity(slo), **dict.fromkeys(slo.by, "any")}
-        identity = ",".join(f"{label}={quote(value)}" for label, value in own.items())
+        identity = ",".join(str(Matcher(label, "=", value)) for label, value in own.items())
         steps = sum(count for count, _ in case.parts)
         kept = {
             "all": f"{_EVENTS_PER_TILE}x{steps}",
