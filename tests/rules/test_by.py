@@ -12,12 +12,13 @@ import yaml
 
 from slo.backtest.run import run
 from slo.budget.evaluate import evaluate, evaluate_all
+from slo.budget.groups import expand
 from slo.promql.ast import Binary, walk
 from slo.promql.engine import Engine
 from slo.promql.samples import Samples
 from slo.report.plain import to_json
+from slo.rules import AlertRule, compile_specs, rule_tests, to_prometheus_rule, to_yaml
 from slo.rules import Recording as RecordingRule
-from slo.rules import compile_specs, rule_tests, to_prometheus_rule, to_yaml
 from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
 from slo.source.recording import Header, Recording, write
@@ -164,14 +165,110 @@ def test_its_rules_prove_themselves(tmp_path: Path) -> None:
         assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_a_label_with_too_many_values_fails_loudly_and_floods_nothing() -> None:
+FEW = """\
+rule_files: [rules.yml]
+evaluation_interval: 1m
+group_eval_order: [slo/shop/availability/1m, slo/shop/availability/5m]
+tests:
+  - interval: 1m
+    input_series:
+      # What has the most traffic when the rules begin has a place: /a, /b and /c. Later /d has more than /c.
+      - {series: 'requests_total{job="shop",instance="a",route="/a",code="200"}', values: '9000+90x90 _x60 0+90x130'}
+      - {series: 'requests_total{job="shop",instance="a",route="/b",code="200"}', values: '8000+80x280'}
+      - {series: 'requests_total{job="shop",instance="a",route="/c",code="200"}', values: '7000+1x280'}
+      - {series: 'requests_total{job="shop",instance="a",route="/d",code="200"}', values: '6000+60x60 10000+990x220'}
+      - {series: 'requests_total{job="shop",instance="a",route="/e",code="200"}', values: '_x120 0+9000x160'}
+    promql_expr_test:
+      - expr: count by (route) (count_over_time(slo:events:increase1m{event="bad"}[280m]))
+        eval_time: 280m
+        exp_samples: [{labels: '{route="/a"}', value: 1}, {labels: '{route="/b"}', value: 1}, {labels: '{route="/c"}', value: 1}]
+      # /c at all times, /a but while it was not scraped: its place is not given away.
+      - expr: count_over_time(slo:events:increase1m{event="bad",route="/c"}[270m]) > bool 265
+        eval_time: 280m
+        exp_samples: [{labels: '{service="shop",slo="availability",event="bad",route="/c"}', value: 1}]
+      - expr: slo:events:increase1m{event="good",route="/a"}
+        eval_time: 250m
+        exp_samples: [{labels: 'slo:events:increase1m{service="shop",slo="availability",event="good",route="/a"}', value: 90}]
+      - expr: count by (alertname, severity) (ALERTS{alertstate="firing"})
+        eval_time: 5m
+        exp_samples: []
+      - expr: count by (alertname, severity) (ALERTS{alertstate="firing"})
+        eval_time: 200m
+        exp_samples: [{labels: '{alertname="SLOTooManyValues",severity="ticket"}', value: 1}]
+    alert_rule_test:
+      - eval_time: 20m
+        alertname: SLOTooManyValues
+        exp_alerts: [{exp_labels: LABELS, exp_annotations: {summary: SUMMARY of 4, description: DESCRIPTION}}]
+      - eval_time: 250m
+        alertname: SLOTooManyValues
+        exp_alerts: [{exp_labels: LABELS, exp_annotations: {summary: SUMMARY of 5, description: DESCRIPTION}}]
+"""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("version", ["promtool", "promtool2"])
+def test_of_too_many_values_the_first_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr("slo.rules.values.MOST", 3)
+    monkeypatch.setattr("slo.rules.annotate.MOST", 3)
+    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(specs(ONE))[0]))
+    summary = "[ticket] shop/availability: {} values of route, more than have an error budget each"
+    description = (
+        "3 values of route have an error budget each: those that had one already, then those with the most traffic. The others "
+        "are not measured, and nobody is alerted about them. List the values that matter under `by`, or choose a label with "
+        "fewer values. SLO: 99% of requests good over 30d."
+    )
+    test = FEW.replace("LABELS", "{service: shop, slo: availability, severity: ticket}")
+    for many in (4, 5):
+        test = test.replace(f"SUMMARY of {many}", json.dumps(summary.format(many)))
+    (tmp_path / "test.yml").write_text(test.replace("DESCRIPTION", json.dumps(description)))
+    said = promtool("test", "rules", tmp_path / "test.yml", name=version)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_no_rule_of_many_values_gives_more_than_its_limit() -> None:
     groups, _ = compile_specs(specs())
     for text in (to_yaml(groups), to_prometheus_rule(groups, "shop")):
         content = yaml.safe_load(text)
         found = content.get("spec", content)["groups"]
-        assert {group.get("limit") for group in found} == {MOST}
+        assert {group.get("limit") for group in found} == {10 * MOST}
     plain = compile_specs(specs(DEFINITION.replace("    by: [route]\n", "")))[0]
     assert "limit" not in to_yaml(plain)
+
+
+def test_without_tickets_nobody_is_told_of_too_many_values() -> None:
+    names = {
+        rule.name
+        for group in compile_specs(specs(ONE + "    alerting: {ticket: off}\n"))[0]
+        for rule in group.rules
+        if isinstance(rule, AlertRule)
+    }
+    assert "SLOTooManyValues" not in names and "ErrorBudgetBurn" in names
+
+
+def many(place: Path, routes: int) -> tuple[Samples, Recording, int]:
+    """Ten minutes of so many routes, the last with the most traffic."""
+    end = START + 10 * 60_000
+    times = np.arange(START, end + 1, 60_000)
+    rows = [
+        ({"__name__": "requests_total", "job": "shop", "route": f"/{route}"}, times, np.arange(len(times)) * (1.0 + route))
+        for route in range(routes)
+    ]  # fmt: skip
+    write(place / "many.parquet", Samples.from_series(rows), Header(START, end, "a test"))
+    return Samples.from_series(rows), Recording.open(place / "many.parquet"), end
+
+
+def test_twenty_thousand_values_are_a_hundred(tmp_path: Path) -> None:
+    _, recording, end = many(tmp_path, 20_000)
+    found, values = expand(specs(ONE)["shop/availability"], recording, end)
+    assert values == 20_000
+    assert {one.labels["route"] for one in found} == {f"/{route}" for route in range(20_000 - MOST, 20_000)}
+
+
+def test_a_tile_has_no_more_than_a_hundred_values(tmp_path: Path) -> None:
+    samples, _, end = many(tmp_path, 5 * MOST)
+    tile = compile_specs(specs(ONE))[0][0].rules[0]
+    series = Engine(samples).query(tile.expr, end / 1000).series
+    assert {one.labels["route"] for one in series} == {f"/{route}" for route in range(4 * MOST, 5 * MOST)}
 
 
 START = 1_790_000_000_000 // 3_600_000 * 3_600_000
@@ -233,12 +330,6 @@ def test_through_a_server_it_is_the_same(tmp_path: Path) -> None:
     with Prometheus(tmp_path, data=data) as server:
         there = evaluate_all([spec], open_source(server.url), END)
     assert [(b.slo.id, b.errors, b.total) for b in there] == [(b.slo.id, b.errors, b.total) for b in here]
-
-
-def test_more_routes_than_may_have_a_budget_are_one_and_it_says_so(tmp_path: Path) -> None:
-    [budget] = evaluate_all([specs(ONE)["shop/availability"]], history(tmp_path, MOST + 1), END)
-    assert [note.code for note in budget.notes if note.code == "many-values"]
-    assert any(f"{MOST + 1} values of route" in note.text for note in budget.notes)
 
 
 @pytest.mark.parametrize(
