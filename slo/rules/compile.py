@@ -16,6 +16,7 @@ from slo.rules import names as n
 from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows, check_alerts, fast_and_slow, plain_alerts
 from slo.rules.annotate import comment
 from slo.rules.groups import Recording, Rule, RuleGroup
+from slo.rules.lint import counters, not_meant
 from slo.rules.names import OWN, SLOTH, Names
 from slo.rules.period import period_rules
 from slo.rules.quoted import without_quotes
@@ -170,6 +171,8 @@ class _Compiler:
         limit = RULE_LIMIT if self.slo.by else 0
         if not all(map(is_plain_label, (*self.slo.by, *self.slo.target_labels))):
             rules = [replace(rule, expr=without_quotes(rule.expr)) for rule in rules]
+        counted = counters(self.slo.sli.selectors(), every=self.slo.sli.counts_lean)
+        rules = [replace(rule, not_meant=not_meant(rule, counted)) for rule in rules]
         return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines, limit)
 
     def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:
