@@ -18,6 +18,7 @@ from slo.rules.annotate import comment
 from slo.rules.groups import Recording, Rule, RuleGroup
 from slo.rules.lint import counters, not_meant
 from slo.rules.names import OWN, SLOTH, Names
+from slo.rules.pack import within_limit
 from slo.rules.period import period_rules
 from slo.rules.quoted import without_quotes
 from slo.rules.values import RULE_LIMIT, kept_values, values_alert
@@ -53,8 +54,10 @@ def compile_specs(
     """
     problems = checked(specs)
     groups = [group for slo in specs.values() for group in compile_slo(slo, names, at_once=at_once)]
-    groups += (plain_alerts(name, alerts) for name, alerts in alerts_by_service(specs).items())
-    groups.sort(key=lambda group: (group.service, group.slo, group.interval_ms))
+    groups += within_limit(plain_alerts(name, alerts) for name, alerts in alerts_by_service(specs).items())
+    groups.sort(
+        key=lambda group: (group.service, group.slo, group.interval_ms)
+    )  # stable: what was split stays in order
     return tuple(groups), problems
 
 
@@ -69,7 +72,7 @@ def checked(specs: Specs) -> list[Problem]:
 
 def compile_slo(slo: Slo, names: Names = OWN, *, at_once: bool = False) -> tuple[RuleGroup, ...]:
     """The rule groups of one SLO; `at_once` as for `compile_specs`."""
-    return _Compiler(slo, names, at_once).groups()
+    return tuple(within_limit(_Compiler(slo, names, at_once).groups()))
 
 
 def alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
