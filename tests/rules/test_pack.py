@@ -13,9 +13,10 @@ from slo.errors import ConfigError
 from slo.rules import NAMES, RuleGroup, compile_specs, rule_texts, to_yaml
 from slo.rules.pack import MIMIR_GROUPS, MOST_RULES, packed
 from slo.spec.load import load
-from tests.cli.test_cli import ROOT, slo
+from tests.cli.test_cli import ROOT
 from tests.rules.test_compile import ALL_KINDS, specs
 from tests.servers import promtool
+from tests.shell import run as slo
 
 PROBE = "  - {{name: up{0}, objective: 99.9, sli: {{probe: {{metric: 'up{{job=\"{0}\"}}'}}}}}}\n"
 ALL_SETTINGS = """\
