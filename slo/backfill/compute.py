@@ -36,7 +36,7 @@ def filled(slo: Slo, source: Source, start_ms: int, end_ms: int, names: Names = 
 
     A moment counts as held where a recorded one lies less than an interval of its group from it. Raises SourceError.
     """
-    groups = [_without_alerts(engine_group(group)) for group in compile_slo(slo, names)]
+    groups = [_without_alerts(engine_group(group)) for group in compile_slo(slo, names, at_once=True)]
     first, later = _by_what_they_read(groups)
     held = [_held(group, slo, source, names, start_ms, end_ms) for group in groups]
     clocks = {group.name: _clock(moments, group.interval_ms) for group, moments in zip(groups, held, strict=True)}

@@ -51,7 +51,7 @@ class _PolicyModel(Model):
 
 def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
     """The policy that the definitions hold: their burn-rate alerts and plain alerts. Raises DefinitionError."""
-    groups, problems = compile_specs(specs)
+    groups, problems = compile_specs(specs, at_once=True)
     severities = {
         (rule.name, frozenset(rule.labels.items())): rule.burns[0].severity
         for group in groups

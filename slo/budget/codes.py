@@ -132,7 +132,7 @@ CODES: dict[str, Code] = {
     ),
     "definition": Code("The definition itself leaves no figures.", "Run `slo check PATH`.", True),
     "many-values": Code(
-        "A label under `by` has more than 100 values, so there is one error budget for all of them.",
+        "A label under `by` has more than 100 values. The first 100 have an error budget each, the others none.",
         "List the values that need an error budget of their own.",
         True,
     ),

@@ -23,7 +23,6 @@ from slo.sli.notes import counting_notes
 from slo.sli.slices import stretches
 from slo.source import retention_ms
 from slo.spec.model import Slo
-from slo.spec.split import MOST
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, moment_ms
 
 if TYPE_CHECKING:
@@ -116,13 +115,14 @@ def evaluate_all(
     end_ms = moment_ms(end)
     for slo in slos:
         parts, values = expand(slo, source, end_ms)
-        for part in parts:
-            budget = evaluate(part, source, end_ms, known)
-            if part.by and values:
-                labels = " and ".join(part.by)
-                text = f"{values} values of {labels}, more than the {MOST} that have a budget each: this is all of them together"
-                budget = replace(budget, notes=(*budget.notes, Note("many-values", text)))
-            budgets.append(budget)
+        own = [evaluate(part, source, end_ms, known) for part in parts]
+        if values > len(own):
+            text = (
+                f"{values} values of {' and '.join(slo.by)}, of which {len(own)} have an error budget each, this one among them: "
+                "those that were there first, then those with the most traffic; the others are not measured"
+            )
+            own[0] = replace(own[0], notes=(*own[0].notes, Note("many-values", text)))
+        budgets += own
         done()
     return budgets
 

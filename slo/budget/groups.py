@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from slo.errors import named
 from slo.promql.ast import Aggregate, Call, MatrixSelector
+from slo.sli.counts import LOOKBACK_MS
 from slo.source.counted import CountSource
 from slo.spec.model import Slo
 from slo.spec.split import MOST, narrowed
@@ -20,26 +26,52 @@ _LOOKS = 300  # moments at which a server is asked which series there are
 def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]:
     """An SLO for each combination of its `by` labels' values in the period, sorted; and how many there are.
 
-    Without any, or with more than MOST of them, it is the SLO as a whole. Raises SourceError.
+    Of more than MOST those stay that were there first, of these the ones with the most traffic, as in the rules. Without
+    any value it is the SLO as a whole. Raises SourceError.
     """
     if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
     with named(slo.id):
-        found = sorted(_values(slo, source, slo.window.period(end_ms)[0], end_ms))
-    if not 0 < len(found) <= MOST:
-        return (slo,), len(found)
-    return narrowed(slo, found), len(found)
+        found = _values(slo, source, slo.window.period(end_ms)[0], end_ms)
+    if not found:
+        return (slo,), 0
+    chosen = sorted(found, key=lambda value: (found[value].first, -found[value].traffic, value))[:MOST]
+    return narrowed(slo, sorted(chosen)), len(found)
 
 
-def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> set[tuple[str, ...]]:
+@dataclass
+class _Value:
+    """The step of 2 h in which a value was first there, and its traffic so far (targets, of a gauge)."""
+
+    first: int
+    traffic: float = 0.0
+
+
+def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[str, ...], _Value]:
     total = slo.sli.selectors()[0]
+    counted = slo.sli.counts_lean
+    found: dict[tuple[str, ...], _Value] = {}
+
+    def add(labels: Mapping[str, str], first_ms: int, last: float) -> None:
+        step = max(0, first_ms - start_ms) // LOOKBACK_MS
+        one = found.setdefault(tuple(labels.get(label, "") for label in slo.by), _Value(step))
+        one.first = min(one.first, step)
+        one.traffic += last if math.isfinite(last) else 0.0
+
     if source.local:
-        labels = [series.labels for series in source.samples([total], start_ms, end_ms).series]
-    else:
-        every = max((end_ms - start_ms) // _LOOKS // 1000 * 1000, slo.scrape_interval_ms)
-        every = min(every, 2 * HOUR)
-        present = Call("last_over_time", (MatrixSelector(total, every),))
-        first = end_ms - (end_ms - start_ms - 1) // every * every
-        answer = source.query_range(Aggregate("group", present, grouping=slo.by), first, end_ms, every)
-        labels = [series for series, _ in answer.series]
-    return {tuple(one.get(label, "") for label in slo.by) for one in labels}
+        for series in source.samples([total], start_ms, end_ms).series:
+            if len(series.times):
+                add(series.labels, int(series.times[0]), float(series.values[-1]) if counted else 1.0)
+        return found
+    every = max((end_ms - start_ms) // _LOOKS // 1000 * 1000, slo.scrape_interval_ms)
+    every = min(every, 2 * HOUR)
+    present = Call("last_over_time", (MatrixSelector(total, every),))
+    first = end_ms - (end_ms - start_ms - 1) // every * every
+    answer = source.query_range(
+        Aggregate("sum" if counted else "count", present, grouping=slo.by), first, end_ms, every
+    )
+    for labels, values in answer.series:
+        there = np.flatnonzero(~np.isnan(values))
+        if len(there):
+            add(labels, int(answer.times[there[0]]) - every, float(values[there[-1]]))
+    return found

@@ -25,7 +25,9 @@ def check_groups(probed: Probed) -> Iterator[Finding]:
             yield probed.finding("by", "error", f"{probed.total.name} has no label {label}; correct `by`")
             return
     if found and found > MOST:
-        message = f"{names} has {found:.0f} values, and {MOST} is the limit: one error budget for all; list the values under `by`"
+        message = (
+            f"{names} has {found:.0f} values, and {MOST} have an error budget each; list those that matter under `by`"
+        )
         yield probed.finding("by", "error", message)
     elif found and found >= _NEAR * MOST:
         message = f"{names} has {found:.0f} values, near the limit of {MOST}; list those that need an error budget of their own"

@@ -18,7 +18,9 @@ from slo.cli.program import FINE, Paths, RulesNames, command
 from slo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from slo.rules import Names, RuleGroup
     from slo.rules.texts import Text
+    from slo.spec.model import Specs
 
 
 class RulesFormat(StrEnum):
@@ -48,6 +50,15 @@ def rules(
         RulesNames, typer.Option("--names", help="The names of recorded series and labels: our own or Sloth's.")
     ] = RulesNames.OWN,
     split: Annotated[bool, typer.Option("--split", help="One file per service.")] = False,
+    max_groups: Annotated[
+        int | None,
+        typer.Option(
+            "--max-groups",
+            metavar="N",
+            help="Put SLOs together in groups of up to 20 rules, where there are more groups than N.",
+            min=1,
+        ),
+    ] = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", metavar="NAME", help="The PrometheusRule's namespace.")
     ] = None,
@@ -73,7 +84,10 @@ def rules(
     labels = dict(read_pair(text) for text in label or ())
     specs = load(paths)
     operator = form is RulesFormat.OPERATOR
-    texts, problems = rule_texts(specs, NAMES[names.value], "    " if operator else "  ")
+    pad = "    " if operator else "  "
+    texts, problems = rule_texts(specs, NAMES[names.value], pad)
+    if max_groups is not None:
+        texts = _packed(specs, NAMES[names.value], max_groups, split, pad)
     for problem in problems:
         say(str(problem))
     inputs = {service.file: service.name for service in specs.services}
@@ -119,8 +133,27 @@ def rules(
         put(output, whole)
     if tests is not None:
         seen_from = [os.path.relpath(path, tests.parent) for path in written]
-        for number, (interval, text) in enumerate(rule_tests(specs, seen_from, NAMES[names.value]).items()):
+        groups = None if max_groups is None else _groups(specs, NAMES[names.value], max_groups, split)
+        for number, (interval, text) in enumerate(rule_tests(specs, seen_from, NAMES[names.value], groups).items()):
             put(tests if number == 0 else tests.with_stem(f"{tests.stem}-{interval}"), text)
     made = f"{count(sums[0], 'rule')} in {count(sums[1], 'group')} for {count(len(specs), 'SLO')}"
     say(f"{made}: {', '.join(map(str, written))}")
     return FINE
+
+
+def _groups(specs: Specs, names: Names, max_groups: int, split: bool) -> Iterator[RuleGroup]:
+    """The groups of all files, put together where there are more than there may be. Raises ConfigError."""
+    from slo.rules import compile_specs
+    from slo.rules.pack import packed
+
+    groups = compile_specs(specs, names)[0]
+    files = [list(own) for _, own in groupby(groups, key=lambda group: group.service)] if split else [groups]
+    for file in packed(files, max_groups):
+        yield from file
+
+
+def _packed(specs: Specs, names: Names, max_groups: int, split: bool, pad: str) -> Iterator[Text]:
+    from slo.rules.texts import group_texts
+
+    groups = list(_groups(specs, names, max_groups, split))  # whole or not at all
+    return (group_texts(group.service, group.slo, [group], pad) for group in groups)

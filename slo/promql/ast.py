@@ -334,8 +334,13 @@ def _wrapped(node: Node, least: int) -> str:
     return str(node) if _precedence(node) >= least else f"({node})"
 
 
+def is_plain_label(name: str) -> bool:
+    """Whether a label's name stands without quotes."""
+    return _LABEL.fullmatch(name) is not None
+
+
 def _label(name: str) -> str:
-    return name if _LABEL.fullmatch(name) else quote(name)
+    return name if is_plain_label(name) else quote(name)
 
 
 def _selected(selector: VectorSelector) -> str:

@@ -16,6 +16,7 @@ from slo.promql.ast import Binary, Matcher, Number, VectorMatching, VectorSelect
 from slo.rules import names as n
 from slo.rules.names import Names
 from slo.spec.model import AbsentAlert, Alert, BudgetAlerts, Slo
+from slo.spec.split import MOST
 from slo.window import BurnWindow, Calendar, Severity, format_duration
 
 
@@ -104,6 +105,20 @@ def budget_annotations(slo: Slo, budget: BudgetAlerts, mark: Decimal, names: Nam
     return {**own, **slo.annotations, **budget.alert.annotations}
 
 
+def values_annotations(slo: Slo, alert: Alert) -> dict[str, str]:
+    """How many values `by` has, and that not all of them have an error budget."""
+    labels = plain(" and ".join(slo.by))
+    own = {
+        "summary": f"{_head(slo, alert, 'ticket', each=False)}: {{{{$value}}}} values of {labels}, more than have an error budget each",
+        "description": (
+            f"{MOST} values of {labels} have an error budget each: those that had one already, then those with the most traffic. "
+            "The others are not measured, and nobody is alerted about them. List the values that matter under `by`, or choose a "
+            f"label with fewer values. SLO: {plain(_promise_text(slo))}."
+        ),
+    }
+    return {**own, **slo.annotations, **alert.annotations}
+
+
 def show_mark(mark: Decimal) -> str:
     """A share of a budget as its label: `50%`."""
     return f"{(mark * 100).normalize():f}%"
@@ -112,7 +127,7 @@ def show_mark(mark: Decimal) -> str:
 def _head(slo: Slo, alert: Alert, severity: Severity, each: bool = True) -> str:
     """`[page] shop/availability (route /search)`, by the label `severity` where that says so itself."""
     shown = alert.labels.get("severity", severity)
-    which = "".join(f" ({label} {{{{{_label(label)}}}}})" for label in slo.by) if each else ""
+    which = "".join(f" ({plain(label)} {{{{{_label(label)}}}}})" for label in slo.by) if each else ""
     return f"[{severity if '{{' in shown else shown}] {slo.id}{which}"
 
 
@@ -133,7 +148,7 @@ def _selected(slo: Slo, names: Names) -> str:
     if not slo.by:
         return f"{{{{$s := {_literal(matchers)}}}}}"
     # `%q` quotes a label's value as PromQL does.
-    own = "".join(f",{Matcher(label, '=', '')}".removesuffix('""') + "%q" for label in slo.by)
+    own = "".join(f",{Matcher(label, '=', '')}".removesuffix('""').replace("%", "%%") + "%q" for label in slo.by)
     values = " ".join(_label(label) for label in slo.by)
     return f"{{{{$s := printf {_literal(matchers.replace('%', '%%') + own)} {values}}}}}"
 

@@ -11,17 +11,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from slo.errors import DefinitionError, Problem
-from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number
+from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMatching, is_plain_label
 from slo.rules import names as n
 from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows, check_alerts, fast_and_slow, plain_alerts
 from slo.rules.annotate import comment
 from slo.rules.groups import Recording, Rule, RuleGroup
+from slo.rules.lint import counters, not_meant
 from slo.rules.names import OWN, SLOTH, Names
+from slo.rules.pack import within_limit
 from slo.rules.period import period_rules
+from slo.rules.quoted import without_quotes
+from slo.rules.values import RULE_LIMIT, kept_values, values_alert
 from slo.rules.windows import Tiles
 from slo.sli.tile import Tile
 from slo.spec.model import PlainAlert, Slo, Specs
-from slo.spec.split import MOST
 from slo.window import (
     DAY,
     HOUR,
@@ -41,12 +44,20 @@ _LONGEST_OF_FINE_MS = 6 * HOUR
 _FINE_PERIOD_MS = 6 * HOUR
 
 
-def compile_specs(specs: Specs, names: Names = OWN) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
-    """The groups of all SLOs, sorted by service and name, and warnings. Raises DefinitionError for dead alerts."""
+def compile_specs(
+    specs: Specs, names: Names = OWN, *, at_once: bool = False
+) -> tuple[tuple[RuleGroup, ...], list[Problem]]:
+    """The groups of all SLOs, sorted by service and name, and warnings. Raises DefinitionError for dead alerts.
+
+    With `at_once` no rule reads what a later one records, for whoever evaluates one rule over a history after the other:
+    which values of `by` have a budget is then decided by traffic alone.
+    """
     problems = checked(specs)
-    groups = [group for slo in specs.values() for group in compile_slo(slo, names)]
-    groups += (plain_alerts(name, alerts) for name, alerts in alerts_by_service(specs).items())
-    groups.sort(key=lambda group: (group.service, group.slo, group.interval_ms))
+    groups = [group for slo in specs.values() for group in compile_slo(slo, names, at_once=at_once)]
+    groups += within_limit(plain_alerts(name, alerts) for name, alerts in alerts_by_service(specs).items())
+    groups.sort(
+        key=lambda group: (group.service, group.slo, group.interval_ms)
+    )  # stable: what was split stays in order
     return tuple(groups), problems
 
 
@@ -59,9 +70,9 @@ def checked(specs: Specs) -> list[Problem]:
     return problems
 
 
-def compile_slo(slo: Slo, names: Names = OWN) -> tuple[RuleGroup, ...]:
-    """The rule groups of one SLO."""
-    return _Compiler(slo, names).groups()
+def compile_slo(slo: Slo, names: Names = OWN, *, at_once: bool = False) -> tuple[RuleGroup, ...]:
+    """The rule groups of one SLO; `at_once` as for `compile_specs`."""
+    return tuple(within_limit(_Compiler(slo, names, at_once).groups()))
 
 
 def alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
@@ -82,8 +93,8 @@ def lag_of(slo: Slo) -> int:
 class _Compiler:
     """One SLO on its way: what all its rules share."""
 
-    def __init__(self, slo: Slo, names: Names) -> None:
-        self.slo, self.names = slo, names
+    def __init__(self, slo: Slo, names: Names, at_once: bool) -> None:
+        self.slo, self.names, self.at_once = slo, names, at_once
         self.identity: Mapping[str, str] = names.identity(slo)
         self.shown: Mapping[str, str] = names.shown(slo)
         self.tile_ms = tile_length(slo.scrape_interval_ms)
@@ -118,6 +129,8 @@ class _Compiler:
         )
         fine += fine_alerts
         coarse += coarse_alerts
+        if slo.by and slo.alerting.of("ticket").enabled:
+            coarse.append(values_alert(slo, self.names, self.fine, lag_of(slo)))
         if in_fine:
             fine, coarse = fine + coarse, []
         found = [self._group(fine, self.tile_ms, comment(slo, self.windows))]
@@ -131,7 +144,13 @@ class _Compiler:
         kept = slo.sli.recorded(
             tile, lambda what, range_ms: MatrixSelector(self.names.series(slo, names[what](self.tile_ms)), range_ms)
         )
-        return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept]
+        if not slo.by:
+            return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept]
+        values = kept_values(slo, self.names, self.fine, lag_of(slo), self.at_once)
+        on = VectorMatching("many-to-many", slo.by, on=True)
+        return [
+            self._record(names[one.what](self.tile_ms), Binary("and", one.expr, values, matching=on)) for one in kept
+        ]
 
     def _coarse_tile(self) -> Recording:
         """The sum of the fine tiles of 5 m, a tile late: whatever the order of groups, the last of them is there.
@@ -152,7 +171,11 @@ class _Compiler:
 
     def _group(self, rules: list[Rule], interval_ms: int, lines: tuple[str, ...]) -> RuleGroup:
         name = f"slo/{self.slo.id}/{format_duration(interval_ms)}"
-        limit = MOST if self.slo.by else 0
+        limit = RULE_LIMIT if self.slo.by else 0
+        if not all(map(is_plain_label, (*self.slo.by, *self.slo.target_labels))):
+            rules = [replace(rule, expr=without_quotes(rule.expr)) for rule in rules]
+        counted = counters(self.slo.sli.selectors(), every=self.slo.sli.counts_lean)
+        rules = [replace(rule, not_meant=not_meant(rule, counted)) for rule in rules]
         return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines, limit)
 
     def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:

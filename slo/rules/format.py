@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from slo.promql.ast import pretty
 from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup
+from slo.rules.lint import file_comments
 from slo.window import format_duration
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_:]*(?:[/.-][A-Za-z0-9_:]+)*(?<!:)")
@@ -70,7 +71,8 @@ def header(inputs: Iterable[str]) -> str:
     """The lines at the top of a file: what it was made from. No time, no place: the same input gives the same bytes."""
     names = sorted({PurePath(path).name for path in inputs})
     made = "".join(f"#   {_one_line(name)}\n" for name in names)
-    return f"# SLO rules. Made by `slo rules` from:\n{made}# Change the definitions rather than this file.\n"
+    linted = "".join(f"# {line}\n" for line in file_comments())
+    return f"# SLO rules. Made by `slo rules` from:\n{made}# Change the definitions rather than this file.\n{linted}"
 
 
 def scalar(text: str) -> str:
@@ -110,12 +112,13 @@ def is_plain(text: str) -> bool:
 def _rule(rule: Rule, pad: str) -> tuple[str, ...]:
     """The text of a rule, in pieces."""
     inner = pad + "  "
+    linted = "".join(f"{pad}# pint disable {check}\n" for check in rule.not_meant)
     match rule:
         case Recording():
-            head = f"{pad}- record: {_key(rule.name)}\n{inner}expr: "
+            head = f"{linted}{pad}- record: {_key(rule.name)}\n{inner}expr: "
             return head, _expression(rule, inner), "\n", _flow(tuple(rule.labels.items()), inner)
         case AlertRule():
-            head = f"{pad}- alert: {scalar(rule.name)}\n{inner}expr: "
+            head = f"{linted}{pad}- alert: {scalar(rule.name)}\n{inner}expr: "
             wait = f"{inner}for: {format_duration(rule.for_ms)}\n" if rule.for_ms else ""
             wait += f"{inner}keep_firing_for: {format_duration(rule.keep_firing_ms)}\n" if rule.keep_firing_ms else ""
             labels = _flow(tuple(rule.labels.items()), inner)

@@ -17,6 +17,7 @@ class Recording:
     name: str
     expr: Node
     labels: Mapping[str, str]
+    not_meant: tuple[str, ...] = ()  # checks of linters, as in `slo.rules.lint`
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class AlertRule:
     for_ms: int = 0
     keep_firing_ms: int = 0
     burns: tuple[BurnWindow, ...] = ()  # what it watches, for the tests of the rules and for backtests
+    not_meant: tuple[str, ...] = ()  # checks of linters, as in `slo.rules.lint`
 
 
 Rule = Recording | AlertRule

@@ -7,7 +7,7 @@ break as if all selectors were of one length, so that a text is that of the SLO'
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
@@ -18,6 +18,7 @@ from slo.rules.compile import alerts_by_service, checked, compile_slo
 from slo.rules.format import group_text, is_plain
 from slo.rules.groups import RuleGroup
 from slo.rules.names import OWN, Names
+from slo.rules.pack import within_limit
 from slo.spec.model import Slo, Specs
 
 _SERVICE, _NAME, _DESCRIPTION = "stand-in-service", "stand-in-name", "stand-in-description"
@@ -53,12 +54,14 @@ def _texts(specs: Specs, names: Names, pad: str) -> Iterator[Text]:
     forms: dict[Hashable, _Form | None] = {}
     for service in sorted(by_service):
         if service in plain:
-            yield _text(service, "", [plain_alerts(service, plain[service])], pad)
+            yield group_texts(service, "", within_limit([plain_alerts(service, plain[service])]), pad)
         for slo in sorted(by_service[service], key=lambda slo: slo.name):
             yield _slo_text(slo, names, pad, forms)
 
 
-def _text(service: str, slo: str, groups: Sequence[RuleGroup], pad: str) -> Text:
+def group_texts(service: str, slo: str, found: Iterable[RuleGroup], pad: str) -> Text:
+    """The text of some groups."""
+    groups = list(found)
     text = "".join(piece for group in groups for piece in group_text(group, pad))
     return Text(service, slo, text, sum(len(group.rules) for group in groups), len(groups))
 
@@ -66,14 +69,14 @@ def _text(service: str, slo: str, groups: Sequence[RuleGroup], pad: str) -> Text
 def _slo_text(slo: Slo, names: Names, pad: str, forms: dict[Hashable, _Form | None]) -> Text:
     stands_in = _stand_in(slo)
     if stands_in is None:
-        return _text(slo.service, slo.name, compile_slo(slo, names), pad)
+        return group_texts(slo.service, slo.name, compile_slo(slo, names), pad)
     like, own = stands_in
     key = _key(like)
     if key not in forms:
-        forms[key] = _Form.of(_text(like.service, like.name, compile_slo(like, names), pad), list(own))
+        forms[key] = _Form.of(group_texts(like.service, like.name, compile_slo(like, names), pad), list(own))
     form = forms[key]
     if form is None:
-        return _text(slo.service, slo.name, compile_slo(slo, names), pad)
+        return group_texts(slo.service, slo.name, compile_slo(slo, names), pad)
     return Text(slo.service, slo.name, form.filled(own), form.rules, form.groups)
 
 

@@ -6,19 +6,19 @@ and the moments at which the SRE workbook's formulas say what each alert must do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 
-from slo.promql.ast import Call, MatrixSelector, VectorSelector, quote, walk
+from slo.promql.ast import Call, Matcher, MatrixSelector, VectorSelector, quote, walk
 from slo.promql.engine import Engine
 from slo.promql.samples import Samples
 from slo.rules import names as n
 from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows
 from slo.rules.compile import compile_slo
 from slo.rules.format import scalar
-from slo.rules.groups import AlertRule
+from slo.rules.groups import AlertRule, RuleGroup
 from slo.rules.names import OWN, Names
 from slo.rules.windows import Tiles
 from slo.sli.tile import EVENT_LABEL, Tile
@@ -39,10 +39,12 @@ class _Case:
     checks: tuple[tuple[int, bool, str], ...]
 
 
-def rule_tests(specs: Specs, rule_files: Sequence[str], names: Names = OWN) -> dict[str, str]:
+def rule_tests(
+    specs: Specs, rule_files: Sequence[str], names: Names = OWN, groups: Iterable[RuleGroup] | None = None
+) -> dict[str, str]:
     """Texts of test files, by the evaluation interval that each needs; promtool has one for a whole file.
 
-    `rule_files` are the rules' paths as seen from the test files. Every SLO has an outage in every test, so that the
+    `rule_files` are the rules' paths as seen from the test files, `groups` those in them if not the SLOs' own. Every SLO has an outage in every test, so that the
     first alerts of all are tested together, then the second ones: a file of a hundred SLOs has no more tests than one.
     """
     cases: dict[tuple[int, int], list[_Case]] = {}
@@ -60,11 +62,10 @@ def rule_tests(specs: Specs, rule_files: Sequence[str], names: Names = OWN) -> d
                     cases.setdefault((step_ms, number), []).append(_case(slo, rule, burn, step_ms))
     files = "".join(f"  - {scalar(file)}\n" for file in rule_files)
     # promtool takes groups in no order of its own, and what is slow reads what is fast.
-    groups = sorted(
-        (group for slo in specs.values() for group in compile_slo(slo, names)),
-        key=lambda group: (group.interval_ms, group.name),
-    )
-    order = "".join(f"  - {scalar(group.name)}\n" for group in groups)
+    if groups is None:
+        groups = [group for slo in specs.values() for group in compile_slo(slo, names)]
+    ordered = sorted(groups, key=lambda group: (group.interval_ms, group.name))
+    order = "".join(f"  - {scalar(group.name)}\n" for group in ordered)
     found: dict[str, str] = {}
     for (step_ms, number), together in sorted(cases.items()):
         interval = format_duration(step_ms)
@@ -157,7 +158,7 @@ def _test(cases: Sequence[_Case], number: int, step_ms: int, names: Names) -> st
         slo, burn = case.slo, case.burn
         # Of the values of `by`, one stands for all.
         own = {**names.identity(slo), **dict.fromkeys(slo.by, "any")}
-        identity = ",".join(f"{label}={quote(value)}" for label, value in own.items())
+        identity = ",".join(str(Matcher(label, "=", value)) for label, value in own.items())
         steps = sum(count for count, _ in case.parts)
         kept = {
             "all": f"{_EVENTS_PER_TILE}x{steps}",

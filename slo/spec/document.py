@@ -27,6 +27,12 @@ _Name = Annotated[
 ]
 _Text = Annotated[str, BeforeValidator(_text)]
 _LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+# A metric's label may have any name, as of Prometheus 3: `http.route`. What cannot be printed is a slip.
+_MetricLabel = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=100),
+    Field(description="a label of the metrics", examples=["route", "http.route"]),
+]
 _Labels = Annotated[dict[_LabelName, _Text], Field(default_factory=dict)]
 _Window = Annotated[
     str,
@@ -155,7 +161,7 @@ _Policy = Annotated[
 
 
 _TargetLabels = Annotated[
-    list[_LabelName] | None,
+    list[_MetricLabel] | None,
     Field(
         description="the labels that name a scraped target, all but the last its job; job and instance if not given",
         min_length=1,
@@ -190,7 +196,7 @@ class SloModel(Model):
     ]
     sli: SliModel  # type: ignore[valid-type]
     by: Annotated[
-        dict[_LabelName, Annotated[list[_Text], Field(min_length=1)]] | list[_LabelName],
+        dict[_MetricLabel, Annotated[list[_Text], Field(min_length=1)]] | list[_MetricLabel],
         Field(
             default_factory=dict,
             description="a budget for each value of these labels: those that are listed, or all that there are",

@@ -228,7 +228,9 @@ def validation_messages(
                 path = path[:-1]
             case "string_pattern_mismatch":
                 message = f"{_show(value)} is no name; letters, digits, `-`, `_` and `.` are accepted"
-                if detail["loc"][-1:] == ("[key]",) or path[-2:-1] == ("by",):
+                if {"by", "target_labels"} & set(path[-2:]):
+                    message = f"{_show(value)} is no label name; any text without control characters is accepted"
+                elif detail["loc"][-1:] == ("[key]",):
                     message = f"{_show(value)} is no label name; letters, digits and `_` are accepted, no digit first"
                 elif "-" not in detail["ctx"]["pattern"].replace("a-z", "").replace("A-Z", "").replace("0-9", ""):
                     message = f"{_show(value)} is no alert name; letters, digits and `_` are accepted, no digit first"

@@ -440,16 +440,29 @@ def test_values_of_the_period_alone(kind: type[Memory]) -> None:
     assert nothing == ((by_route(),), 0)
 
 
-@pytest.mark.parametrize(("count", "split"), [(MOST, True), (MOST + 1, False)])
-def test_more_values_than_have_a_budget_each_are_one(count: int, split: bool) -> None:
-    source = routes(Memory, count, hours=2)
-    found, values = expand(by_route("1h"), source, END)
-    assert values == count and len(found) == (count if split else 1)
-    if not split:
-        [one] = evaluate_all([by_route("1h")], source, END)
-        assert [note.text for note in one.notes if note.code == "many-values"] == [
-            "101 values of route, more than the 100 that have a budget each: this is all of them together"
-        ]
+@pytest.mark.parametrize("kind", [Memory, Server])
+def test_of_more_values_than_have_a_budget_each_the_first_stay(kind: type[Memory]) -> None:
+    """Those that were there first, whatever their traffic; of these the ones with the most traffic."""
+    times = np.arange(END - 24 * HOUR + MINUTE, END + 1, MINUTE)
+    rows = [
+        ({"__name__": "t_total", "job": "j", "route": f"/{number:03}"}, times, np.arange(len(times)) * (number + 1.0))
+        for number in range(MOST + 1)
+    ]
+    late = times > END - 12 * HOUR
+    rows.append(({"__name__": "t_total", "job": "j", "route": "/late"}, times[late], np.arange(late.sum()) * 1e6))
+    source = kind(Samples.from_series(rows), END)
+    found, values = expand(by_route(), source, END)
+    assert values == MOST + 2
+    assert [one.labels["route"] for one in found] == [f"/{number:03}" for number in range(1, MOST + 1)]
+    told = [(one.slo.labels["route"], note.text) for one in evaluate_all([by_route()], source, END)
+            for note in one.notes if note.code == "many-values"]  # fmt: skip
+    assert told == [
+        (
+            "/001",
+            "102 values of route, of which 100 have an error budget each, this one among them: those that were there first, "
+            "then those with the most traffic; the others are not measured",
+        )
+    ]
 
 
 @pytest.mark.parametrize("only_steps", [False, True])

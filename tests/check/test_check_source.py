@@ -153,7 +153,7 @@ WRONG: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "by": (
         "{objective: 50, by: [route], sli: {ratio: {good: many_total, total: many_total}}}",
-        "by", "error", ("route has 120 values, and 100 is the limit", "list the values"),
+        "by", "error", ("route has 120 values, and 100 have an error budget each", "list those that matter"),
     ),
     "by-absent": (
         "{objective: 50, by: [rout], sli: {ratio: {good: many_total, total: many_total}}}",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from slo.backtest.policy import of_definitions
+from slo.promql.rules import run_rules
+from slo.promql.samples import Samples
 from slo.rules import AlertRule, alert_windows, compile_specs, to_yaml
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
@@ -107,6 +111,100 @@ def outage(place: Path, specs: Specs, error_ratio: float, clean: int, lasts: int
         window: Firing(window, first[window] - clean, last[window] + groups_by_window[window] - clean - lasts)
         for window in first
     }
+
+
+PHASES = (0, 15, 30, 45)  # s after a full minute, at which groups are evaluated
+FAILING = (1.0, 0.2, 0.05)
+_CLEAN, _LASTS = 4500, 1500
+_EVERY_15_S = 15
+PAGE = 'ALERTS{alertstate="firing",severity="page"}'
+
+
+def fast_definition(place: Path) -> Specs:
+    """The SLO of the table of first pages: scraped every 15 s."""
+    file = place / "fast.yaml"
+    text = DEFINITION.format(objective="99.9", window="30d")
+    file.write_text(text.replace("slos:", "defaults: {scrape_interval: 15s}\nslos:"))
+    return load(file)
+
+
+def _failing(ratio: float, phase: int) -> tuple[list[tuple[int, float]], list[tuple[int, float]], int, int]:
+    """(what fails, what does not, start, end) of an outage that begins right after a scrape, `phase` after a full minute; s."""
+    start, step = _CLEAN + phase, 1500.0
+    before, lasts = start // _EVERY_15_S, _LASTS // _EVERY_15_S
+    bad = [(before, 0.0), (lasts, step * ratio)]
+    good = [(before, step), (lasts, step * (1 - ratio))]
+    return bad, good, start, start + _LASTS
+
+
+def first_pages(place: Path) -> dict[tuple[float, int], float]:
+    """Seconds from an outage's start to the first evaluation at which it pages, by promtool: by (error ratio, phase)."""
+    groups, _ = compile_specs(fast_definition(place))
+    (place / "rules.yml").write_text(to_yaml(groups))
+    tests, starts = [], {}
+    for ratio in FAILING:
+        for phase in PHASES:
+            bad, good, start, end = _failing(ratio, phase)
+            case = f"{ratio:g} {phase}"
+            starts[case] = (ratio, phase, start)
+            first = f"min(min_over_time(timestamp({PAGE})[{end}s:1m]))"
+            tests.append(
+                {
+                    "interval": f"{_EVERY_15_S}s",
+                    "input_series": [
+                        {"series": 'requests_total{job="shop",instance="a",code="200"}', "values": counter(good)},
+                        {"series": 'requests_total{job="shop",instance="a",code="500"}', "values": counter(bad)},
+                    ],
+                    "promql_expr_test": [
+                        {
+                            "expr": f'label_replace({first}, "case", "{case}", "", "")',
+                            "eval_time": f"{end}s",
+                            "exp_samples": [{"labels": "none", "value": 1}],
+                        }
+                    ],
+                }
+            )
+    test = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
+    (place / "first.yml").write_text(yaml.safe_dump(test))
+    said = promtool("test", "rules", place / "first.yml", timeout=900)
+    found = {}
+    for case, value in re.findall(r'\{case="([^"]*)"\} ([0-9.eE+]+)', said.stdout + said.stderr):
+        ratio, phase, start = starts[case]
+        found[ratio, phase] = float(value) - start
+    assert len(found) == len(starts), said.stdout + said.stderr
+    return found
+
+
+def first_pages_by_engine(place: Path) -> dict[tuple[float, int], float]:
+    """The same by our own engine, without a server."""
+    groups = of_definitions(fast_definition(place)).groups
+    found = {}
+    for ratio in FAILING:
+        for phase in PHASES:
+            bad, good, start, end = _failing(ratio, phase)
+            rows = []
+            for code, parts in (("200", good), ("500", bad)):
+                steps = np.concatenate([[0.0], *(np.full(scrapes, step) for scrapes, step in parts)])
+                labels = {"__name__": "requests_total", "job": "shop", "instance": "a", "code": code}
+                times = _T0 * 1000 + _EVERY_15_S * 1000 * np.arange(len(steps))
+                rows.append((labels, times, np.cumsum(steps)))
+            ran = run_rules(groups, Samples.from_series(rows), _T0, _T0 + end)
+            pages = [one.start_ms for one in ran.alerts if one.state == "firing" and ("severity", "page") in one.labels]
+            found[ratio, phase] = min(pages) / 1000 - _T0 - start
+    return found
+
+
+# A full five minutes.
+_T0 = 1_790_000_100
+
+
+def first_pages_table(found: Mapping[tuple[float, int], float]) -> Iterator[str]:
+    """Rows of docs/alerting.md."""
+    yield "| failing | " + " | ".join(f"{phase} s" for phase in PHASES) + " | workbook |"
+    yield "|---|" + "---|" * (len(PHASES) + 1)
+    for ratio in FAILING:
+        cells = " | ".join(f"{found[ratio, phase]:,.0f} s" for phase in PHASES)
+        yield f"| {ratio * 100:g} % | {cells} | {3600 * 14.4 * 0.001 / ratio:,.0f} s |"
 
 
 def apart(specs: Specs) -> Specs:

@@ -2,6 +2,7 @@
 
 python -m tests.rules.tables accuracy --days 40
 python -m tests.rules.tables cost --series 24 240 2400
+python -m tests.rules.tables pages
 python -m tests.rules.tables detection
 """
 
@@ -228,7 +229,7 @@ def detection(place: Path, slow: bool = True) -> Iterable[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["accuracy", "cost", "detection"])
+    parser.add_argument("table", choices=["accuracy", "cost", "pages", "detection"])
     parser.add_argument("--days", type=float, default=40)
     parser.add_argument("--series", type=int, nargs="+", default=[24, 240, 2400])
     chosen = parser.parse_args()
@@ -239,6 +240,8 @@ def main() -> None:
                 rows = accuracy(place, chosen.days)
             case "cost":
                 rows = cost(place, chosen.series)
+            case "pages":
+                rows = scenario.first_pages_table(scenario.first_pages(place))
             case _:
                 rows = detection(place)
         for row in rows:

@@ -374,7 +374,7 @@ def test_events_by_series_add_up_on_a_server(part_is: str) -> None:
     [
         (30, 0, 5, 15),
         (60, 0, 5, 30),
-        (15, 0, 1, 6),
+        (15, 0, 1, 5),
         (30, 5, 5, 2),
         (300, 0, 5, 150),
         (300, 0, 1, 30),
@@ -382,13 +382,13 @@ def test_events_by_series_add_up_on_a_server(part_is: str) -> None:
         (8, 0, 1, 3),
         (11, 0, 1, 5),
         (25, 0, 5, 10),
-        (45, 0, 5, 20),
+        (45, 0, 5, 15),
         (120, 0, 5, 60),
         (200, 0, 5, 100),
     ],
 )
 def test_falls_are_looked_for_twice_a_scrape(scrape_s: int, fastest_s: int, length_m: int, step_s: int) -> None:
-    """By the largest step up to that at which tiles end too."""
+    """By the largest step up to that at which tiles end too, or by one hardly shorter that divides the interval."""
     tile = Tile(length_m * MINUTE, scrape_ms=scrape_s * 1000, fastest_ms=fastest_s * 1000)
     assert tile.step_ms == step_s * 1000
 

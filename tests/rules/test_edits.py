@@ -1,0 +1,235 @@
+"""What an edit of a definition does to a running budget: two sets of rules, one after the other, on one server's series."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slo.backtest.policy import of_definitions
+from slo.errors import PromqlError
+from slo.promql.engine import Engine
+from slo.promql.rules import run_rules
+from slo.promql.samples import STALE, Samples, Series, is_stale
+from slo.rules import AlertRule, compile_specs
+from tests.rules.test_compile import specs
+
+DOCS = Path(__file__).parents[2] / "docs" / "rules.md"
+MINUTE, HOUR = 60_000, 3_600_000
+START = 1_790_000_000_000 // HOUR * HOUR
+EDIT, END = START + 5 * HOUR, START + 5 * HOUR + 10 * MINUTE
+BASE = """\
+service: shop
+slos:
+  - name: availability
+    objective: 99
+    window: 1d
+    sli: {ratio: {errors: 'requests_total{code="500"}', total: requests_total}}
+"""
+OTHERS = "sli: {ratio: {errors: failures_total, total: requests_total}}"
+SLI = BASE.splitlines()[-1].strip()
+EDITS: Mapping[str, tuple[str, str]] = {
+    "`name` of the SLO or of the service": ("name: availability", "name: success"),
+    "`objective`": ("objective: 99", "objective: 98"),
+    "`window`, rolling": ("window: 1d", "window: 7d"),
+    "`window`, from rolling to calendar": ("window: 1d", "window: month"),
+    "`labels`, `owner`, `description`": ("window: 1d", "window: 1d\n    labels: {tier: '1'}\n    description: Answers"),
+    "`labels` with `labels_on: series`": ("slos:", "labels: {tier: '1'}\ndefaults: {labels_on: series}\nslos:"),
+    "`alerting`": ("window: 1d", "window: 1d\n    alerting: {ticket: off}"),
+    "`by` added": ("window: 1d", "window: 1d\n    by: [route]"),
+    "selectors, of the same kind": ("code=\"500\"", "code=~\"5..\""),
+    "another kind of SLI": (SLI, OTHERS),
+}  # fmt: skip
+
+
+def raw() -> Samples:
+    """Two routes with 10 requests a second each; what fails does so under two metrics."""
+    times = np.arange(START - HOUR, END + 1, 30_000)
+    hour = (times - START) // HOUR
+    bad = np.cumsum(np.where(hour == 0, 30.0, np.where(hour > 0, 1.0, 0.0)))
+    rows = []
+    for route in ("/a", "/b"):
+        labels = {"job": "shop", "instance": "1", "route": route}
+        every = 300.0 * np.arange(len(times))
+        rows.append(({"__name__": "requests_total", **labels, "code": "200"}, times, every - bad))
+        rows.append(({"__name__": "requests_total", **labels, "code": "500"}, times, bad))
+        rows.append(({"__name__": "failures_total", "job": "shop", "instance": "1", "route": route}, times, bad))
+    return Samples.from_series(rows)
+
+
+Key = tuple[tuple[str, str], ...]
+
+
+class Server:
+    """Series that rules are evaluated on, one evaluation after the other, as Prometheus does it.
+
+    What a rule gives no more gets a marker at the end of its group's evaluation.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self.kept = {tuple(sorted(one.labels.items())): one for one in samples.series}
+        self.failed: list[tuple[int, str]] = []
+        self.every = {
+            rule.name: group.interval_ms
+            for group in compile_specs(specs(BASE))[0]
+            for rule in group.rules
+            if not isinstance(rule, AlertRule)
+        }
+
+    def evaluate(self, text: str, at_ms: int) -> set[Key]:
+        """The alerts that hold. A rule sees what those before it recorded."""
+        holds: set[Key] = set()
+        for group in sorted(compile_specs(specs(text))[0], key=lambda group: group.interval_ms):
+            for rule in group.rules if at_ms % group.interval_ms == 0 else ():
+                given: dict[Key, float] = {}
+                try:
+                    answer = Engine(Samples(self.kept.values())).query(rule.expr, at_ms / 1000).series
+                except PromqlError:
+                    self.failed.append((at_ms, rule.name))
+                    continue
+                for one in answer:
+                    labels = {k: v for k, v in one.labels.items() if k != "__name__"} | dict(rule.labels)
+                    given[tuple(sorted(labels.items()))] = float(one.values[0])
+                if len(given) < len(answer):  # two series with the same labels
+                    self.failed.append((at_ms, rule.name))
+                    continue
+                for key, value in given.items():
+                    if isinstance(rule, AlertRule):
+                        holds.add((("alertname", rule.name), *key))
+                    else:
+                        self.every[rule.name] = group.interval_ms
+                        self.write(tuple(sorted([("__name__", rule.name), *key])), at_ms, value)
+        for key, series in list(self.kept.items()):
+            every = self.every.get(series.labels["__name__"])
+            if every and at_ms % every == 0 and series.times[-1] < at_ms and not is_stale(series.values[-1:])[0]:
+                self.write(key, at_ms, STALE)
+        return holds
+
+    def write(self, key: Key, at_ms: int, value: float) -> None:
+        old = self.kept.get(key)
+        times = np.empty(0, dtype=np.int64) if old is None else old.times
+        values = np.empty(0) if old is None else old.values
+        self.kept[key] = Series(dict(key), np.append(times, np.int64(at_ms)), np.append(values, value))
+
+    def value(self, name: str, at_ms: int) -> dict[Key, float]:
+        """The series of a name at a moment, by their labels."""
+        answer = Engine(Samples(self.kept.values())).query(name, at_ms / 1000).series
+        return {
+            tuple(sorted((k, v) for k, v in one.labels.items() if k != "__name__")): float(one.values[0])
+            for one in answer
+        }
+
+
+LEFT, COVERAGE = "slo:period_error_budget_remaining:ratio", "slo:period_coverage:ratio"
+SHOP = (("service", "shop"), ("slo", "availability"))
+ROUTES = [(("route", route), *SHOP) for route in ("/a", "/b")]
+# Since the edit 1 of 300 requests fails, a third of the budget of 99 %.
+ANEW = pytest.approx(1 - (1 / 300) / 0.01)
+
+
+def until_the_edit(text: str) -> Samples:
+    """The raw series, and what the rules of a definition recorded of them before the edit."""
+    ran = run_rules(of_definitions(specs(text)).groups, raw(), (START + 2 * MINUTE) / 1000, (EDIT - MINUTE) / 1000)
+    assert not ran.problems
+    return Samples([*raw().series, *ran.recorded.series])
+
+
+@pytest.fixture(scope="module")
+def before() -> Samples:
+    return until_the_edit(BASE)
+
+
+def after(text: str, before: Samples) -> Server:
+    """The server ten minutes after it has loaded other rules. None of these edits may page."""
+    server = Server(before)
+    for at in range(EDIT, END + 1, MINUTE):
+        pages = [alert for alert in server.evaluate(text, at) if ("severity", "page") in alert]
+        assert not pages, pages
+    return server
+
+
+def edited(edit: str) -> str:
+    old, new = EDITS[edit]
+    assert BASE.count(old) == 1
+    return BASE.replace(old, new)
+
+
+@pytest.fixture(scope="module")
+def unedited(before: Samples) -> float:
+    """What is left of the budget at the end without an edit: the first hour's errors are still in it."""
+    [left] = after(BASE, before).value(LEFT, END).values()
+    assert left < -1
+    return left
+
+
+def table() -> dict[str, str]:
+    """What the docs say: the budget of each edit."""
+    section = DOCS.read_text().split("## What an edit does")[1].split("\n## ")[0]
+    return {row[0]: row[1] for row in re.findall(r"^\| (.+?) \| (.+?) \|", section, re.MULTILINE)[1:]}
+
+
+def test_the_table_has_the_edits_that_are_tried() -> None:
+    assert set(table()) - {"---"} == {*EDITS, "`by` removed"}
+
+
+@pytest.mark.parametrize("edit", [edit for edit, says in table().items() if says == "continues"])
+def test_these_edits_continue_the_budget(edit: str, before: Samples, unedited: float) -> None:
+    server = after(edited(edit), before)
+    [(labels, left)] = server.value(LEFT, END).items()
+    budget = 0.02 if edit == "`objective`" else 0.01
+    assert left == pytest.approx(1 - (1 - unedited) * 0.01 / budget)
+    assert labels == (*SHOP, ("tier", "1")) if "labels_on" in edit else SHOP
+    # A rule may fail once where its series get new labels.
+    assert {at - EDIT for at, _ in server.failed} <= ({0} if "labels_on" in edit else set())
+    if edit == "`labels`, `owner`, `description`":
+        assert [dict(labels)["tier"] for labels in server.value("slo_info", END)] == ["1"]
+
+
+@pytest.mark.parametrize("edit", ["`name` of the SLO or of the service", "`window`, from rolling to calendar"])
+def test_these_edits_begin_a_new_budget(edit: str, before: Samples) -> None:
+    assert table()[edit] == "begins anew"
+    server = after(edited(edit), before)
+    [(labels, left)] = server.value(LEFT, END).items()
+    assert left == ANEW
+    assert ("slo", "success") in labels or "calendar" in edit
+    [covered] = server.value(COVERAGE, END).values()
+    assert 0 < covered < 0.01
+
+
+def test_by_added_begins_budgets_beside_the_old_one(before: Samples, unedited: float) -> None:
+    assert table()["`by` added"] == "begins anew"
+    server = after(edited("`by` added"), before)
+    left = server.value(LEFT, END)
+    assert set(left) == {*ROUTES, SHOP}
+    assert [left[route] for route in ROUTES] == [ANEW, ANEW]
+    assert left[SHOP] < unedited  # of the tiles until the edit, which had more errors
+    assert server.value(COVERAGE, END)[SHOP] < after(BASE, before).value(COVERAGE, END)[SHOP]
+
+
+def test_by_removed_begins_a_budget_beside_the_old_ones() -> None:
+    assert table()["`by` removed"] == "begins anew"
+    left = after(BASE, until_the_edit(edited("`by` added"))).value(LEFT, END)
+    assert set(left) == {*ROUTES, SHOP}
+    assert left[SHOP] == ANEW
+    assert all(left[route] < -1 for route in ROUTES)
+
+
+def test_another_kind_needs_another_name(before: Samples) -> None:
+    assert table()["another kind of SLI"] == "rename the SLO"
+    text = edited("another kind of SLI")
+    [mixed] = after(text, before).value(LEFT, END).values()
+    assert mixed < -10, "errors of five hours by the events of ten minutes"
+    [left] = after(text.replace("name: availability", "name: success"), before).value(LEFT, END).values()
+    assert left == ANEW
+
+
+def test_the_docs_join_brings_a_definitions_labels(before: Samples, unedited: float) -> None:
+    [join] = re.findall(r"```promql\n(.+ group_left .+)\n```", DOCS.read_text())
+    labels = "owner: web\nlabels: {tier: '1'}\nslos:"
+    found = after(BASE.replace("slos:", labels), before).value(join, END)
+    assert found == {(("owner", "web"), *SHOP, ("tier", "1")): pytest.approx(unedited)}
+    several = after(edited("`by` added").replace("slos:", labels), before).value(join, END)
+    assert set(several) == {tuple(sorted((*one, ("owner", "web"), ("tier", "1")))) for one in (*ROUTES, SHOP)}
