@@ -58,7 +58,7 @@ CODES: dict[str, Code] = {
     ),
     "fresh": Code(
         "The data begins within the window. What was before is unknown, and the figures are of the time since.",
-        "Wait, or fill the history (`slo rules --backfill-script`).",
+        "Wait, or fill the history (`slo backfill`).",
         True,
     ),
     "retention": Code(
