@@ -129,6 +129,13 @@ EQUIVALENT = {
     # All falls are looked at closely where any could be a glitch; these only look more often.
     ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1  →  falls[:, None] + 1"),
     ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1 - lengths  →  falls[:, None] - 1 + lengths"),
+    (
+        "slo/sli/counters.py",
+        "possible = np.maximum(sums[4:]",
+        "sums[4:] - sums[:-4]  →  sums[4:] + sums[:-4]",
+    ),
+    ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "sums[4:] - sums[2:-2]  →  sums[4:] + sums[2:-2]"),
+    ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "3  →  4"),
     # Which of two ways finds the busiest quarter of an hour; they find the same.
     *(
         ("slo/sli/counters.py", "if len(self.scrapes) * third < 4 *", change)

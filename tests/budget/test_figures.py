@@ -800,3 +800,8 @@ def test_a_window_shorter_than_a_step_is_that_step() -> None:
     assert [found.steps_in(length) for length in (MINUTE, STEP, 2 * STEP, 2 * STEP + MINUTE)] == [1, 1, 2, 2]
     assert found.burn_rate("1m") == found.burn_rate("5m") == pytest.approx(0.2)
     assert found.burn_rate("10m") == pytest.approx(0.35)
+
+
+def test_a_budget_says_in_one_line_how_it_stands() -> None:
+    assert repr(budget([1.0], [100.0])) == "<Budget s/a 90% over 5m: healthy, 90.0% of the budget left>"
+    assert repr(budget([0.0], [0.0])) == "<Budget s/a 90% over 5m: no data>"

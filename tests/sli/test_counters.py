@@ -666,3 +666,12 @@ def test_in_the_first_minute_a_series_seen_once_is_a_baseline(scrapes: int, coun
     steady = series([40.0 * n for n in range(4 + scrapes)], every_ms=15_000)
     found = tally(steady, series([100.0] * scrapes, every_ms=15_000, code="500"), minutes=2)
     assert found.sums.sum() == 40 * (3 + scrapes) + (100 if counts else 0)
+
+
+@pytest.mark.parametrize(("late_s", "goes_on"), [(60, True), (75, True), (76, False), (100, False)])
+def test_what_goes_on_was_there_a_scrape_and_a_quarter_before_at_most(late_s: int, goes_on: bool) -> None:
+    """Before the last scrape, a minute ago; both versions have 30 and then 33."""
+    steady = series([10.0 * n for n in range(61)], code="200")
+    old = series([30.0] * 20, end_ms=END - MINUTE - late_s * 1000, code="500", version="1")
+    found = tally(steady, old, series([33.0], code="500", version="2"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([10 + (3 if goes_on else 33)], int(goes_on))
