@@ -136,6 +136,7 @@ EQUIVALENT = {
     ),
     ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "sums[4:] - sums[2:-2]  →  sums[4:] + sums[2:-2]"),
     ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "3  →  4"),
+    ("slo/sli/counters.py", "most = float(np.maximum(sums[3:]", "3  →  2"),
     # Which of two ways finds the busiest quarter of an hour; they find the same.
     *(
         ("slo/sli/counters.py", "if len(self.scrapes) * third < 4 *", change)

@@ -675,3 +675,11 @@ def test_what_goes_on_was_there_a_scrape_and_a_quarter_before_at_most(late_s: in
     old = series([30.0] * 20, end_ms=END - MINUTE - late_s * 1000, code="500", version="1")
     found = tally(steady, old, series([33.0], code="500", version="2"), minutes=1)
     assert (found.sums.tolist(), found.continued) == ([10 + (3 if goes_on else 33)], int(goes_on))
+
+
+def test_errors_restart_with_a_total_that_starts_at_nothing() -> None:
+    """The new process has had no request that was counted, and two errors of another metric."""
+    every = series([100.0 * n for n in range(20)] + [0.0, 50.0])
+    errors = series([30.0 + n for n in range(20)] + [2.0, 3.0])
+    found = tally(errors, minutes=2, whole=[every])
+    assert (found.sums.tolist(), found.doubt) == ([2, 1], 0)
