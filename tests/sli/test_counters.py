@@ -683,3 +683,33 @@ def test_errors_restart_with_a_total_that_starts_at_nothing() -> None:
     errors = series([30.0 + n for n in range(20)] + [2.0, 3.0])
     found = tally(errors, minutes=2, whole=[every])
     assert (found.sums.tolist(), found.doubt) == ([2, 1], 0)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(320.0, True), (321.0, False)])
+def test_what_is_scraped_a_little_later_is_of_the_same_scrape(first: float, counts: bool) -> None:
+    """The others came 10 s before, with 10 events: twice these, and twice the 150 in the 15 minutes before."""
+    steady = series([10.0 * n for n in range(61)], end_ms=END - 10_000, code="200")
+    found = tally(steady, series([first], code="500"), minutes=1)
+    assert found.sums.tolist() == [10 + (first if counts else 0)]
+
+
+@pytest.mark.parametrize(("falls", "named"), [(5, False), (6, True)])
+def test_six_falls_are_looked_at_for_several_writers(falls: int, named: bool) -> None:
+    values = [value for n in range(falls) for value in (50_000.0 + n, 10.0 + n)]
+    assert bool(tally(series(values), minutes=1).several_writers) is named
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("y", "x")])
+def test_of_two_the_lower_one_goes_on_for_one_that_vanished(names: tuple[str, str]) -> None:
+    """Both could; whatever they are called."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - MINUTE)
+    low, high = names
+    found = tally(old, series([1292.0], instance=low), series([1295.0], instance=high), minutes=1)
+    assert (found.sums.tolist(), found.continued, found.doubt) == ([2], 1, 1295)
+
+
+def test_less_than_a_scrape_of_a_gap_is_none_of_the_periods() -> None:
+    """A gap ends 20 s into it; scrapes are a minute apart."""
+    seen = Seen(gaps=(Gap(END - 2 * HOUR, END - HOUR + 20_000),), interval_ms=60_000.0)
+    assert coverage(seen, END - HOUR, END) == 1.0
+    assert coverage(Seen(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
