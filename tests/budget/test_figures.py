@@ -14,6 +14,7 @@ import pytest
 
 from slo.budget.breakdown import break_down, interval_tables, with_breakdown
 from slo.budget.evaluate import budget_of, evaluate, evaluate_all, step_of, with_known, withheld
+from slo.budget.events import without_maintenance
 from slo.budget.export import as_data
 from slo.budget.groups import expand
 from slo.budget.model import Budget, Burn, Downtime, Incident, State, moment
@@ -31,6 +32,7 @@ from slo.sli.freshness import Freshness
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.source import Matrix
+from slo.spec.events import Event
 from slo.spec.model import Objective, Slo
 from slo.spec.split import MOST
 from slo.window import DAY, HOUR, MINUTE, BurnWindow, Calendar, Rolling, parse_window
@@ -805,3 +807,18 @@ def test_a_window_shorter_than_a_step_is_that_step() -> None:
 def test_a_budget_says_in_one_line_how_it_stands() -> None:
     assert repr(budget([1.0], [100.0])) == "<Budget s/a 90% over 5m: healthy, 90.0% of the budget left>"
     assert repr(budget([0.0], [0.0])) == "<Budget s/a 90% over 5m: no data>"
+
+
+def test_outside_of_maintenance_what_cannot_be_is_no_figure() -> None:
+    """Three errors of two events in the first step; the second one, with ten events, was planned."""
+    one = budget([3, 0], [2, 10], "50")
+    planned = Event(END - STEP, END, "racks", "*", "maintenance")
+    without = without_maintenance(replace(one, known=(planned,)))
+    assert not one.invalid and without is not None
+    assert (without.seconds, without.errors, without.total, without.sli, without.remaining) == (
+        300,
+        None,
+        None,
+        None,
+        None,
+    )
