@@ -713,3 +713,14 @@ def test_less_than_a_scrape_of_a_gap_is_none_of_the_periods() -> None:
     seen = Seen(gaps=(Gap(END - 2 * HOUR, END - HOUR + 20_000),), interval_ms=60_000.0)
     assert coverage(seen, END - HOUR, END) == 1.0
     assert coverage(Seen(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
+
+
+@pytest.mark.parametrize(("first", "counts"), [(170.0, True), (171.0, False)])
+def test_what_appears_together_is_held_against_the_pause_of_the_slowest(first: float, counts: bool) -> None:
+    """One series of each minute and one of five: twice the 150 before, and twice the 20 of two minutes."""
+    steady = series([10.0 * n for n in range(61)], code="200")
+    quick = series([170.0] * 6, code="500")
+    slow = series([first] * 2, every_ms=5 * MINUTE, code="501")
+    found = tally(steady, quick, slow, minutes=6)
+    assert found.sums.sum() == 60 + (170 + first if counts else 0)
+    assert found.doubt == (0 if counts else 170 + first)
