@@ -145,6 +145,7 @@ EQUIVALENT = {
     # Each series that goes on does so at or above its old value, and so does their sum.
     ("slo/sli/counters.py", "likely = np.flatnonzero(ended & (grown >= 0)", "0  →  (-1)"),
     # Which of two ways finds the busiest quarter of an hour; they find the same.
+    ("slo/sli/counters.py", "self._falls |= amount < 0", "amount < 0  →  amount <= 0"),
     *(
         ("slo/sli/counters.py", "if len(self.scrapes) * third < 4 *", change)
         for change in (

@@ -822,3 +822,23 @@ def test_outside_of_maintenance_what_cannot_be_is_no_figure() -> None:
         None,
         None,
     )
+
+
+def test_of_a_gap_the_steps_that_are_filled_are_gone() -> None:
+    """Two gaps of two steps of six; of the first one the first step is known, of the other one neither."""
+    grid = Grid(END, STEP, 6)
+
+    def gap(low: int, high: int) -> Gap:
+        return Gap(grid.start_ms + low * STEP, grid.start_ms + high * STEP)
+
+    seen = Seen(gaps=(gap(0, 2), gap(3, 5)))
+    counts = Counts(grid, np.zeros(6), np.array([0.0, 0, 5, 0, 0, 5]), seen)
+    for known, left in (
+        ([0], [gap(1, 2), gap(3, 5)]),
+        ([1], [gap(0, 1), gap(3, 5)]),
+        ([0, 1], [gap(3, 5)]),
+        ([4], [gap(0, 2), gap(3, 4)]),
+    ):
+        total = np.full(6, np.nan)
+        total[known] = 7.0
+        assert with_known(Measured(counts), total * 0, total).counts.seen.gaps == tuple(left)

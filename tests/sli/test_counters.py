@@ -724,3 +724,11 @@ def test_what_appears_together_is_held_against_the_pause_of_the_slowest(first: f
     found = tally(steady, quick, slow, minutes=6)
     assert found.sums.sum() == 60 + (170 + first if counts else 0)
     assert found.doubt == (0 if counts else 170 + first)
+
+
+def test_a_relabelled_instance_may_have_a_series_that_is_new() -> None:
+    """Its old name had no errors; five are there at its first scrape."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - MINUTE, code="200")
+    new = series([1292.0], instance="b", code="200"), series([5.0], instance="b", code="500")
+    found = tally(old, *new, minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([2 + 5], 2)

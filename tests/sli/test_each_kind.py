@@ -489,3 +489,19 @@ def test_the_slices_of_an_outage_are_read_as_of_their_end(lag_ms: int) -> None:
         assert {one.offset_ms for one in walk(node) if isinstance(one, VectorSelector)} == {0}
         moved = {one.offset_ms for one in walk(node) if isinstance(one, Subquery)}
         assert moved <= {0, lag_ms, 2 * MINUTE} and lag_ms in moved
+
+
+@pytest.mark.parametrize(
+    ("names", "what", "then"),
+    [
+        (("ratio", "ratio of good", "latency"), "scrapes", "counters carry their events over to the next scrape"),
+        (("threshold", "freshness"), "value", "what has no value is not judged"),
+        (("raw", "raw rate"), "value", "what was not counted then is unknown"),
+        (("probe", "outage"), "scrapes", "a gauge carries nothing over: what it was then is unknown and counts as"),
+    ],
+)
+def test_what_a_gap_means(names: tuple[str, ...], what: str, then: str) -> None:
+    """An outage's is that of what it is made of."""
+    for name in names:
+        said = EXPECTED[name][0].gap_words
+        assert said[0] == what and said[1].startswith(then)
