@@ -95,8 +95,8 @@ def test_a_series_with_many_pauses_counts_whole() -> None:
     away = minutes % 3 != 1
     times = 1_700_000_000_000 + MINUTE * minutes
     rows = [
-        Series({"job": "a", "instance": "b", "code": "1"}, times, 10.0 * minutes),
-        Series({"job": "a", "instance": "b", "code": "2"}, times[away], 1.0 * minutes[away]),
+        Series({"job": "a", "instance": "b", "code": "1"}, times, (10 * minutes).astype(np.float64)),
+        Series({"job": "a", "instance": "b", "code": "2"}, times[away], minutes[away].astype(np.float64)),
     ]
     [target] = Counters(rows).targets.values()
     assert target.up_to(times[[0, 2, 299]]).tolist() == [0, 22, 11 * 299]
