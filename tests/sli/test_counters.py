@@ -64,7 +64,7 @@ def test_a_gap_hides_nothing() -> None:
 def test_the_first_target_ever_seen_is_a_baseline() -> None:
     found = tally(series([500, 501]), minutes=3)
     assert found.sums.tolist() == [0, 0, 1]
-    assert (found.born, found.doubt, found.without_baseline) == (0, 0, 0)
+    assert (found.born, found.born_events, found.doubt, found.without_baseline) == (0, 0, 0, 0)
 
 
 def test_a_fall_restarts_at_zero() -> None:
