@@ -129,7 +129,23 @@ EQUIVALENT = {
     # All falls are looked at closely where any could be a glitch; these only look more often.
     ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1  →  falls[:, None] + 1"),
     ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1 - lengths  →  falls[:, None] - 1 + lengths"),
+    (
+        "slo/sli/counters.py",
+        "possible = np.maximum(sums[4:]",
+        "sums[4:] - sums[:-4]  →  sums[4:] + sums[:-4]",
+    ),
+    ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "sums[4:] - sums[2:-2]  →  sums[4:] + sums[2:-2]"),
+    ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "3  →  4"),
+    ("slo/sli/counters.py", "most = float(np.maximum(sums[3:]", "3  →  2"),
+    (
+        "slo/sli/counters.py",
+        "most = float(np.maximum(sums[3:]",
+        "np.maximum(sums[3:] - sums[:-3], 3 * (sums[3:] - sums[2:-1]))  →  np.minimum(sums[3:] - sums[:-3], 3 * (sums[3:] - sums[2:-1]))",
+    ),
+    # Each series that goes on does so at or above its old value, and so does their sum.
+    ("slo/sli/counters.py", "likely = np.flatnonzero(ended & (grown >= 0)", "0  →  (-1)"),
     # Which of two ways finds the busiest quarter of an hour; they find the same.
+    ("slo/sli/counters.py", "self._falls |= amount < 0", "amount < 0  →  amount <= 0"),
     *(
         ("slo/sli/counters.py", "if len(self.scrapes) * third < 4 *", change)
         for change in (

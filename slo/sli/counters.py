@@ -400,14 +400,12 @@ class Counters:
                 break
         for target, falls in fallen:
             # What was not believed of all events is no restart for a part of them either.
-            doubtful = ~falls.believed & (falls.events > 0)
-            if doubtful.any():
-                self.refused[target] = np.union1d(self.refused[target], falls.at_ms[doubtful])
+            self.refused[target] = np.union1d(self.refused[target], falls.at_ms[~falls.believed])
         return sum(float(np.sum(falls.events[~falls.believed])) for _, falls in fallen)
 
     def _restarts(self, target: Target, falls: _Falls) -> Ints:
         """Which falls can be believed that were not so far."""
-        places = np.flatnonzero(~falls.believed & ~falls.refused & (falls.events > 0))
+        places = np.flatnonzero(~falls.believed & ~falls.refused)
         if not len(places):
             return places
         events, at_ms, since_ms = falls.events[places], falls.at_ms[places], falls.since_ms[places]
@@ -488,12 +486,10 @@ class Counters:
         # Of many that are relabelled at once the lowest goes on for the lowest.
         for name in sorted(self.targets, key=lambda name: self.targets[name].first_sum):
             own, job = self.targets[name], self._job_of(name)
-            if job is None:
+            if job is None or not self._joins(name):
                 continue
             late = own.start_ms - job.ends
             ended = ~job.taken & (late > 0) & (late <= _PAUSE * np.maximum(own.interval_ms, job.intervals))
-            if not ended.any() or not self._joins(name):
-                continue
             values, whole = _firsts(own, self._by), own.first_sum
             grown = whole - job.last_sums
             possible = _FASTER * np.maximum(job.per_ms, job.per_ms[job.place[name]]) * late + FEW_EVENTS
@@ -518,7 +514,7 @@ class Counters:
         possible = TRAFFIC_FACTOR * job.busiest * np.maximum(1.0, pauses / TRAFFIC_MS)
         for place in np.flatnonzero(job.there(start) & (possible * (1 + 1e-9) >= events)).tolist():
             other = job.held[place]
-            last = int(other.scrapes[int(np.searchsorted(other.scrapes, start, side="left")) - 1])
+            last = int(other.scrapes[int(np.searchsorted(other.scrapes, start)) - 1])
             longer = max(1.0, min(start - last, LOOKBACK_MS) / TRAFFIC_MS)
             if events <= TRAFFIC_FACTOR * other.lately(last) * longer:
                 return True
@@ -606,7 +602,7 @@ class Counters:
                         self._add(target, at_ms, amount)
                 found.continued += len(group)
                 continue
-            place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval, side="left"))
+            place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval))
             before = int(scrapes[place - 1]) if place else at_ms
             vanished = np.empty(0, np.int64)
             if not cold:
@@ -800,7 +796,7 @@ def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
     cuts = []
     if len(wide):
         low = np.searchsorted(scraped, line.times[wide] + _SCRAPE * interval, side="right")
-        high = np.searchsorted(scraped, line.times[wide + 1] - _SCRAPE * interval, side="left")
+        high = np.searchsorted(scraped, line.times[wide + 1] - _SCRAPE * interval)
         cuts = (wide[high > low] + 1).tolist()
     edges = [0, *cuts, size]
     return [_Run(number, low, high) for low, high in itertools.pairwise(edges)]

@@ -256,7 +256,7 @@ def coverage(seen: Seen, start_ms: int, end_ms: int) -> float:
     for gap in seen.gaps:
         overlap = min(gap.end_ms, end_ms) - max(gap.start_ms, start_ms)
         missing += max(0.0, overlap - seen.interval_ms)
-    return max(0.0, 1.0 - missing / (end_ms - start_ms))
+    return 1.0 - missing / (end_ms - start_ms)
 
 
 def _some_intervals(times: Ints) -> Ints:

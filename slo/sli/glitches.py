@@ -129,7 +129,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     shaped = np.zeros(len(falls), bool)
     size = len(values)
     before, after = values[falls - 1], values[falls]
-    lengths = np.arange(1, _LONGEST + 1)
+    lengths = 1 + np.arange(_LONGEST)
     later = values[np.minimum(falls[:, None] + lengths, size - 1)]
     earlier = values[np.maximum(falls[:, None] - 1 - lengths, 0)]
     # What neither comes back nor was there before is no glitch, as most falls are none.

@@ -14,6 +14,7 @@ import pytest
 
 from slo.budget.breakdown import break_down, interval_tables, with_breakdown
 from slo.budget.evaluate import budget_of, evaluate, evaluate_all, step_of, with_known, withheld
+from slo.budget.events import without_maintenance
 from slo.budget.export import as_data
 from slo.budget.groups import expand
 from slo.budget.model import Budget, Burn, Downtime, Incident, State, moment
@@ -31,6 +32,7 @@ from slo.sli.freshness import Freshness
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.source import Matrix
+from slo.spec.events import Event
 from slo.spec.model import Objective, Slo
 from slo.spec.split import MOST
 from slo.window import DAY, HOUR, MINUTE, BurnWindow, Calendar, Rolling, parse_window
@@ -813,3 +815,43 @@ def test_a_window_shorter_than_a_step_is_that_step() -> None:
     assert [found.steps_in(length) for length in (MINUTE, STEP, 2 * STEP, 2 * STEP + MINUTE)] == [1, 1, 2, 2]
     assert found.burn_rate("1m") == found.burn_rate("5m") == pytest.approx(0.2)
     assert found.burn_rate("10m") == pytest.approx(0.35)
+
+
+def test_a_budget_says_in_one_line_how_it_stands() -> None:
+    assert repr(budget([1.0], [100.0])) == "<Budget s/a 90% over 5m: healthy, 90.0% of the budget left>"
+    assert repr(budget([0.0], [0.0])) == "<Budget s/a 90% over 5m: no data>"
+
+
+def test_outside_of_maintenance_what_cannot_be_is_no_figure() -> None:
+    """Three errors of two events in the first step; the second one, with ten events, was planned."""
+    one = budget([3, 0], [2, 10], "50")
+    planned = Event(END - STEP, END, "racks", "*", "maintenance")
+    without = without_maintenance(replace(one, known=(planned,)))
+    assert not one.invalid and without is not None
+    assert (without.seconds, without.errors, without.total, without.sli, without.remaining) == (
+        300,
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+def test_of_a_gap_the_steps_that_are_filled_are_gone() -> None:
+    """Two gaps of two steps of six; of the first one the first step is known, of the other one neither."""
+    grid = Grid(END, STEP, 6)
+
+    def gap(low: int, high: int) -> Gap:
+        return Gap(grid.start_ms + low * STEP, grid.start_ms + high * STEP)
+
+    seen = Seen(gaps=(gap(0, 2), gap(3, 5)))
+    counts = Counts(grid, np.zeros(6), np.array([0.0, 0, 5, 0, 0, 5]), seen)
+    for known, left in (
+        ([0], [gap(1, 2), gap(3, 5)]),
+        ([1], [gap(0, 1), gap(3, 5)]),
+        ([0, 1], [gap(3, 5)]),
+        ([4], [gap(0, 2), gap(3, 4)]),
+    ):
+        total = np.full(6, np.nan)
+        total[known] = 7.0
+        assert with_known(Measured(counts), total * 0, total).counts.seen.gaps == tuple(left)

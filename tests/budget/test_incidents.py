@@ -367,3 +367,19 @@ def test_the_figures_in_the_docs_are_those_of_the_code() -> None:
     text = " ".join((Path(__file__).parent.parent.parent / "docs" / "report.md").read_text(encoding="utf-8").split())
     assert f"a burn rate of {INCIDENT_BURN:g} or above that consumed {INCIDENT_SHARE:.0%}".replace("1%", "1 %") in text
     assert QUIET_MS == 2 * 60 * MINUTE and "as much traffic as two hours have on average" in text
+
+
+@pytest.mark.parametrize(
+    ("burn", "share", "there"), [(2.0, 0.05, True), (1.9, 0.05, False), (20.0, 0.01, True), (20.0, 0.009, False)]
+)
+def test_an_incident_burns_at_twice_the_pace_and_takes_a_hundredth_of_the_budget(
+    burn: float, share: float, there: bool
+) -> None:
+    """Unless it is asked otherwise. A million events a step, so that chance has no part in it."""
+    steps = 10_000
+    total = np.full(steps, 1e6)
+    long = round(share * steps / burn)
+    errors = np.zeros(steps)
+    errors[100 : 100 + long] = burn * 0.01 * 1e6
+    incidents = find_incidents(errors, total, 0.01, errors.sum() / share, STEP)
+    assert bool(incidents) is there

@@ -69,3 +69,8 @@ def test_it_is_the_engines(increments: list[int], q: float, lowest: float) -> No
     answer = Engine(Samples.from_series(rows)).query(f"histogram_quantile({q!r}, b)", 0.0).series
     theirs = answer[0].values[0]
     assert quantile(q, [*bounds, INF], counts.tolist()) == pytest.approx([theirs], nan_ok=True)
+
+
+def test_the_least_value_of_a_histogram_that_begins_at_zero_is_zero() -> None:
+    found = histogram_quantile(0.0, np.array([0.0, 1.0, np.inf]), np.array([[0.0, 5.0, 5.0]]))
+    assert found.tolist() == [0.0]

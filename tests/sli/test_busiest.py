@@ -87,3 +87,28 @@ def test_what_a_job_counted_is_that_of_its_target_or_of_all() -> None:
     assert counters.counted(("a", "b"), *during) == 2
     assert counters.counted(("a", "c"), *during) == 20
     assert counters.counted(("a", "d"), *during) == 22
+
+
+def test_a_series_with_many_pauses_counts_whole() -> None:
+    """Away every third minute, beside one that is always there."""
+    minutes = np.arange(300)
+    away = minutes % 3 != 1
+    times = 1_700_000_000_000 + MINUTE * minutes
+    rows = [
+        Series({"job": "a", "instance": "b", "code": "1"}, times, (10 * minutes).astype(np.float64)),
+        Series({"job": "a", "instance": "b", "code": "2"}, times[away], minutes[away].astype(np.float64)),
+    ]
+    [target] = Counters(rows).targets.values()
+    assert target.up_to(times[[0, 2, 299]]).tolist() == [0, 22, 11 * 299]
+    assert target.busiest == 165 + 3  # at an end of a pause six minutes of it lie in five
+
+
+def test_a_restart_that_is_believed_later_makes_its_target_busier() -> None:
+    """One event a minute, and 40 more in the third minute."""
+    times = 1_700_000_000_000 + MINUTE * np.arange(20)
+    [target] = Counters(
+        [Series({"job": "a", "instance": "b"}, times, np.arange(20, dtype=np.float64))]
+    ).targets.values()
+    assert target.busiest == 15
+    target.believe(times[[2]], np.array([40.0]))
+    assert target.busiest == 3 * 45 and target.up_to(times[[1, 2, 3]]).tolist() == [1, 42, 43]

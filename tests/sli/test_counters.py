@@ -64,7 +64,7 @@ def test_a_gap_hides_nothing() -> None:
 def test_the_first_target_ever_seen_is_a_baseline() -> None:
     found = tally(series([500, 501]), minutes=3)
     assert found.sums.tolist() == [0, 0, 1]
-    assert (found.born, found.doubt, found.without_baseline) == (0, 0, 0)
+    assert (found.born, found.born_events, found.doubt, found.without_baseline) == (0, 0, 0, 0)
 
 
 def test_a_fall_restarts_at_zero() -> None:
@@ -666,3 +666,69 @@ def test_in_the_first_minute_a_series_seen_once_is_a_baseline(scrapes: int, coun
     steady = series([40.0 * n for n in range(4 + scrapes)], every_ms=15_000)
     found = tally(steady, series([100.0] * scrapes, every_ms=15_000, code="500"), minutes=2)
     assert found.sums.sum() == 40 * (3 + scrapes) + (100 if counts else 0)
+
+
+@pytest.mark.parametrize(("late_s", "goes_on"), [(60, True), (75, True), (76, False), (100, False)])
+def test_what_goes_on_was_there_a_scrape_and_a_quarter_before_at_most(late_s: int, goes_on: bool) -> None:
+    """Before the last scrape, a minute ago; both versions have 30 and then 33."""
+    steady = series([10.0 * n for n in range(61)], code="200")
+    old = series([30.0] * 20, end_ms=END - MINUTE - late_s * 1000, code="500", version="1")
+    found = tally(steady, old, series([33.0], code="500", version="2"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([10 + (3 if goes_on else 33)], int(goes_on))
+
+
+def test_errors_restart_with_a_total_that_starts_at_nothing() -> None:
+    """The new process has had no request that was counted, and two errors of another metric."""
+    every = series([100.0 * n for n in range(20)] + [0.0, 50.0])
+    errors = series([30.0 + n for n in range(20)] + [2.0, 3.0])
+    found = tally(errors, minutes=2, whole=[every])
+    assert (found.sums.tolist(), found.doubt) == ([2, 1], 0)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(320.0, True), (321.0, False)])
+def test_what_is_scraped_a_little_later_is_of_the_same_scrape(first: float, counts: bool) -> None:
+    """The others came 10 s before, with 10 events: twice these, and twice the 150 in the 15 minutes before."""
+    steady = series([10.0 * n for n in range(61)], end_ms=END - 10_000, code="200")
+    found = tally(steady, series([first], code="500"), minutes=1)
+    assert found.sums.tolist() == [10 + (first if counts else 0)]
+
+
+@pytest.mark.parametrize(("falls", "named"), [(5, False), (6, True)])
+def test_six_falls_are_looked_at_for_several_writers(falls: int, named: bool) -> None:
+    values = [value for n in range(falls) for value in (50_000.0 + n, 10.0 + n)]
+    assert bool(tally(series(values), minutes=1).several_writers) is named
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("y", "x")])
+def test_of_two_the_lower_one_goes_on_for_one_that_vanished(names: tuple[str, str]) -> None:
+    """Both could; whatever they are called."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - MINUTE)
+    low, high = names
+    found = tally(old, series([1292.0], instance=low), series([1295.0], instance=high), minutes=1)
+    assert (found.sums.tolist(), found.continued, found.doubt) == ([2], 1, 1295)
+
+
+def test_less_than_a_scrape_of_a_gap_is_none_of_the_periods() -> None:
+    """A gap ends 20 s into it; scrapes are a minute apart."""
+    seen = Seen(gaps=(Gap(END - 2 * HOUR, END - HOUR + 20_000),), interval_ms=60_000.0)
+    assert coverage(seen, END - HOUR, END) == 1.0
+    assert coverage(Seen(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
+
+
+@pytest.mark.parametrize(("first", "counts"), [(170.0, True), (171.0, False)])
+def test_what_appears_together_is_held_against_the_pause_of_the_slowest(first: float, counts: bool) -> None:
+    """One series of each minute and one of five: twice the 150 before, and twice the 20 of two minutes."""
+    steady = series([10.0 * n for n in range(61)], code="200")
+    quick = series([170.0] * 6, code="500")
+    slow = series([first] * 2, every_ms=5 * MINUTE, code="501")
+    found = tally(steady, quick, slow, minutes=6)
+    assert found.sums.sum() == 60 + (170 + first if counts else 0)
+    assert found.doubt == (0 if counts else 170 + first)
+
+
+def test_a_relabelled_instance_may_have_a_series_that_is_new() -> None:
+    """Its old name had no errors; five are there at its first scrape."""
+    old = series([1000 + 10.0 * n for n in range(30)], end_ms=END - MINUTE, code="200")
+    new = series([1292.0], instance="b", code="200"), series([5.0], instance="b", code="500")
+    found = tally(old, *new, minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([2 + 5], 2)

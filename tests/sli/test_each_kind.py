@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
+from slo.promql.ast import Matcher, MatrixSelector, Node, Subquery, VectorSelector, walk
 from slo.promql.parse import parse
 from slo.promql.samples import Samples
 from slo.sli.base import Scraping, Sli
@@ -472,3 +472,36 @@ def test_two_of_a_form_differ_by_their_parameters_alone(name: str) -> None:
     assert type(other) is type(sli) and other.parameters == (VectorSelector("other"),)
     assert all((one.name or "").startswith("other") for one in (*other.selectors(), *other.printed))
     assert other.with_parameters(sli.parameters) == sli
+
+
+@pytest.mark.parametrize(("late_s", "kept"), [(0, 1), (30, 1), (31, 0), (-30, 1), (-31, 0)])
+def test_a_count_seen_once_is_taken_to_come_every_minute(late_s: int, kept: int) -> None:
+    """A bucket within half of that is of the same scrape."""
+    [one] = Samples.from_series([({"__name__": "x"}, np.array([END]), np.array([5.0]))]).series
+    bucket = Samples.from_series([({"__name__": "b"}, np.array([END + late_s * 1000]), np.array([1.0]))]).series
+    assert len(_while_there(one, bucket).times) == kept
+
+
+@pytest.mark.parametrize("lag_ms", [0, MINUTE])
+def test_the_slices_of_an_outage_are_read_as_of_their_end(lag_ms: int) -> None:
+    """What is moved is the tile, by its lag."""
+    for node in (DOWN.errors_tile(Tile(STEP, lag_ms)), DOWN.total_tile(Tile(STEP, lag_ms))):
+        assert {one.offset_ms for one in walk(node) if isinstance(one, VectorSelector)} == {0}
+        moved = {one.offset_ms for one in walk(node) if isinstance(one, Subquery)}
+        assert moved <= {0, lag_ms, 2 * MINUTE} and lag_ms in moved
+
+
+@pytest.mark.parametrize(
+    ("names", "what", "then"),
+    [
+        (("ratio", "ratio of good", "latency"), "scrapes", "counters carry their events over to the next scrape"),
+        (("threshold", "freshness"), "value", "what has no value is not judged"),
+        (("raw", "raw rate"), "value", "what was not counted then is unknown"),
+        (("probe", "outage"), "scrapes", "a gauge carries nothing over: what it was then is unknown and counts as"),
+    ],
+)
+def test_what_a_gap_means(names: tuple[str, ...], what: str, then: str) -> None:
+    """An outage's is that of what it is made of."""
+    for name in names:
+        said = EXPECTED[name][0].gap_words
+        assert said[0] == what and said[1].startswith(then)

@@ -101,7 +101,7 @@ def test_of_those_that_vanished_the_most_alike_are_chosen() -> None:
 
 def test_when_two_were_first_there_together() -> None:
     """Line 0 at 0 to 9, and 20 to 29; line 1 at 5 to 24; line 2 at 9 to 20 and at 40 alone."""
-    runs = np.array([[0, 0, 9], [0, 20, 29], [1, 5, 24], [2, 9, 20], [2, 40, 40]])
+    runs = np.array([[0, 0, 9], [0, 20, 29], [1, 5, 24], [2, 9, 20], [2, 40, 40], [3, 7, 7]])
     together = _Together(runs[:, 0], runs[:, 1], runs[:, 2])
     assert together.since(0, 1) == 0
     assert together.since(1, 0) == 5
@@ -109,6 +109,8 @@ def test_when_two_were_first_there_together() -> None:
     assert together.since(2, 0) == np.inf
     assert together.since(1, 2) == 5 and together.since(2, 1) == 9
     assert together.since(0, 1) == 0  # asked again
+    assert together.since(3, 1) == np.inf  # a single sample is no while
+    assert together.since(1, 3) == np.inf
 
 
 def cut(minutes: Sequence[float], scraped: Sequence[float] = range(400)) -> list[tuple[int, int]]:
@@ -155,4 +157,5 @@ def test_what_is_scraped_more_slowly_for_a_while_has_not_paused() -> None:
         minutes = [10 * part + minute for part in range(pauses + 1) for minute in range(7)]
         assert len(cut(minutes)) == pauses + 1
     assert len(cut([*range(40), *range(40, 40 + 3 * 9, 3)])) == 9
+    assert len(cut([*range(40), *range(40, 40 + 3 * 10, 3)])) == 10
     assert len(cut([*range(40), *range(40, 40 + 3 * 11, 3)])) == 1
