@@ -90,8 +90,32 @@ def show_duration(seconds: float | None) -> str:
     return " ".join(part for part in parts if part)
 
 
+def show_value(value: float | None, unit: str = "") -> str:
+    """A measured value in its unit: `bytes`, `seconds`, or none.
+
+    >>> show_value(4 * 2**30, "bytes"), show_value(5400, "seconds"), show_value(123456.0)
+    ('4 GiB', '1h 30m', '123,456')
+    """
+    if value is None or value != value:
+        return NOTHING
+    if unit == "seconds":
+        return "0s" if value == 0 else show_latency(value) if value > 0 else f"-{show_latency(-value)}"
+    if unit == "bytes":
+        power = 0
+        while abs(value) >= 1024 and power < 6:
+            value, power = value / 1024, power + 1
+        return f"{float(f'{value:.3g}'):g} {('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')[power]}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{float(f'{value:.3g}'):g}"
+
+
 def show_latency(seconds: float | None) -> str:
-    """A latency in milliseconds below a second, else in seconds."""
+    """A latency in milliseconds below a second, in seconds below a minute, else as a length of time.
+
+    >>> show_latency(0.25), show_latency(86400)
+    ('250ms', '1d')
+    """
     if seconds is None or seconds != seconds:
         return NOTHING
+    if 60 <= seconds < float("inf"):
+        return show_duration(seconds)
     return f"{seconds * 1000:.3g}ms" if seconds < 1 else f"{seconds:.3g}s"

@@ -210,7 +210,7 @@ def _told(one: Firing) -> str:
 
 
 def error_ratio(axes: Axes, counts: Counts, error_budget: float, span: tuple[int, int]) -> int:
-    """The error ratio on a logarithmic axis; returns the milliseconds of a column. For notebooks too."""
+    """The error ratio on an axis with a zero; returns the milliseconds of a column. For notebooks too."""
     grid = counts.grid
     width = column_steps(grid.steps, grid.step_ms, _COLUMNS)
     bad, whole = column_sums(counts.errors, width), column_sums(counts.total, width)
@@ -218,14 +218,12 @@ def error_ratio(axes: Axes, counts: Counts, error_budget: float, span: tuple[int
         ratio = np.where(whole > 0, bad / whole, np.nan)
         worst = column_most(np.where(counts.total > 0, counts.errors / counts.total, np.nan), width)
     edges = np.minimum(grid.start_ms + width * grid.step_ms * np.arange(len(ratio) + 1), grid.end_ms).astype(float)
-    floor = error_budget / 30
     highest = float(np.nanmax(worst)) if np.isfinite(worst).any() else error_budget
-    charts.steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
-    charts.steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
+    if width > 1:
+        charts.steps(axes, edges, worst, "faint", "worst step in it")
+    charts.steps(axes, edges, ratio, "main", "error ratio")
     axes.axhline(error_budget, gid="limit", label="error budget", **charts.LOOKS["limit"])
-    if axes.get_yscale() != "log":
-        axes.set_yscale("log")
-    axes.set_ylim(floor * 0.85, max(min(1.0, highest * 1.5), error_budget * 4) * 1.1)
+    charts.from_zero(axes, error_budget, max(min(1.0, highest * 1.5), error_budget * 4))
     axes.set_xlim(*span)
     return width * grid.step_ms
 
@@ -234,7 +232,7 @@ def _timeline(slo: Slo, counts: Counts, result: Backtest) -> Chart | None:
     if not counts.total.sum() > 0:
         return None
     span = (result.start_ms, result.end_ms)
-    axes = canvas("log")
+    axes = canvas("symlog")
     column = error_ratio(axes, counts, float(slo.objective.error_budget), span)
     incidents = result.incidents.get(slo.id, ())
     bands = Markup("").join(
@@ -248,9 +246,11 @@ def _timeline(slo: Slo, counts: Counts, result: Backtest) -> Chart | None:
     )
     return Chart(
         title="Error ratio",
-        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic; empty where there is none",
+        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic above the budget",
         summary=f"Error ratio over time with {len(incidents)} incidents shaded; below it, what fired.",
-        plot=plot(axes, axis.time_ticks(*span), axis.percent_ticks(*axes.get_ylim())),
+        plot=plot(
+            axes, axis.time_ticks(*span), axis.ratio_ticks(float(slo.objective.error_budget), axes.get_ylim()[1])
+        ),
         bands=bands,
     )
 

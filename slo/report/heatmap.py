@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 
 from slo.budget.model import Budget
 from slo.display import NOTHING, show_count, show_latency, show_percent
-from slo.report.charts import period_end_ms
+from slo.report.charts import axis_end_ms
 from slo.report.svg import HEIGHT, WIDTH, Plot, Tick
 from slo.report.thin import column_steps, column_sums
-from slo.window import DAY, WEEK, Calendar, midnight, zone_of
+from slo.window import DAY, MINUTE, WEEK, Calendar, midnight, zone_of
 
 LEVELS = 6
 _COLUMNS = 90
 _LABELS = 7
+_ENOUGH = 20  # requests, of which one is no twentieth of a picture
 
 
 def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick]) -> tuple[Plot, int]:
     """(a row per bucket, a column per stretch of time, darker where more of its requests lie; a column's length in ms).
 
-    The shade goes by the root of the share of the column's requests, so that one request in a hundred is still seen.
+    The shade goes by the root of the share of the column's requests, so that one request in a hundred is still seen. Above
+    the threshold it is the share in the column's worst quarter of an hour: a short incident does not fade in a long column.
     """
     step = budget.counts.grid.step_ms
     start = budget.start.timestamp() * 1000
@@ -39,14 +41,17 @@ def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick])
     total = inside.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(total > 0, inside / total, 0.0)
-    level = np.ceil(np.sqrt(share) * LEVELS).astype(int)
-    edges = np.minimum(np.arange(len(level) + 1) * width, steps) * step / (period_end_ms(budget) - start)
+    bad = bounds > threshold_seconds * (1 + 1e-9)
+    share[:, bad] = np.maximum(share[:, bad], _worst(budget, steps, width, low, high)[:, bad])
+    level = np.ceil(np.sqrt(share) * LEVELS - 1e-9).astype(int)
+    edges = np.minimum(np.arange(len(level) + 1) * width, steps) * step / (axis_end_ms(budget) - start)
     across = np.round(edges * WIDTH).astype(int)
     up = np.round(np.linspace(HEIGHT, 0, len(bounds) + 1)).astype(int)
     shapes = Markup("").join(
-        Markup('<path class="h{}" d="{}"/>').format(shade, path)
+        Markup('<path class="{}{}" d="{}"/>').format(name, shade, path)
+        for name, rows in (("h", ~bad), ("b", bad))
         for shade in range(1, LEVELS + 1)
-        if (path := _cells(level == shade, across, up))
+        if (path := _cells((level == shade) & rows, across, up))
     )
     every = max(1, -(-len(bounds) // _LABELS))
     y = [
@@ -55,11 +60,25 @@ def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick])
         if np.isfinite(bound) and row < len(bounds) - 1 and row % every == 0
     ]
     legend = [("h1", "few"), (f"h{LEVELS}", "all of a column's requests")]
+    if (level[:, bad] > 0).any():
+        legend.append((f"b{LEVELS}", "too slow, in the worst 15m of a column"))
     at = np.flatnonzero(np.isclose(bounds, threshold_seconds))
     if len(at) and at[0] < len(bounds) - 1:
         shapes += Markup('<path class="limit" d="M0 {}h{}"/>').format(int(up[at[0] + 1]), WIDTH)
         legend.append(("limit", "threshold"))
     return Plot(shapes, x, y, legend), width * step
+
+
+def _worst(budget: Budget, steps: int, width: int, low: int, high: int) -> NDArray[np.float64]:
+    """The greatest share (0..1) of each bucket in a quarter of an hour of a column; of those with enough requests to tell."""
+    part = max(1, min(width, 15 * MINUTE // budget.counts.grid.step_ms))
+    while width % part:
+        part -= 1
+    counts = column_sums(budget.bucket_counts[-steps:], part)
+    inside = np.diff(np.maximum.accumulate(counts, axis=1), axis=1, prepend=0.0)[:, low:high]
+    total = inside.sum(axis=1, keepdims=True)
+    share = np.where(total >= _ENOUGH, inside / np.maximum(total, 1.0), 0.0)
+    return np.asarray(np.maximum.reduceat(share, np.arange(0, len(share), width // part), axis=0))
 
 
 def _cells(chosen: NDArray[np.bool_], across: NDArray[np.int_], up: NDArray[np.int_]) -> str:

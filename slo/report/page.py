@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from markupsafe import Markup
 from slo.report.drawings import draw, sparkline
 from slo.report.svg import HEIGHT, WIDTH
 from slo.report.text import clean
+from slo.report.values import NO_VALUES, Values
 from slo.report.view import ReportView, report_view
 from slo.report.words import MISSING
 
@@ -32,20 +33,32 @@ FOLDER = "slos"
 
 
 def render(
-    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+    budgets: Sequence[Budget],
+    *,
+    title: str,
+    generated: datetime,
+    warnings: Sequence[Problem] = (),
+    missing: str = "",
+    values: Mapping[str, Values] = NO_VALUES,
 ) -> str:
     """One HTML page on `budgets`, worst first: no network, readable without script, the same bytes for the same input.
 
     `generated` is when it was made (with a time zone); `warnings` are the definitions', `missing` says what the source did not
-    answer.
+    answer. `values` are what `slo.report.values` has found that SLOs hold against a bound.
     """
     return _whole(
-        report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing), paged=False
+        report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing), values, paged=False
     )
 
 
 def render_pages(
-    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+    budgets: Sequence[Budget],
+    *,
+    title: str,
+    generated: datetime,
+    warnings: Sequence[Problem] = (),
+    missing: str = "",
+    values: Mapping[str, Values] = NO_VALUES,
 ) -> dict[str, str]:
     """The report's files by their names: `index.html`, and from 50 objectives on a page for each in `slos/` before it.
 
@@ -53,7 +66,7 @@ def render_pages(
     """
     view = report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing)
     if len(view.slos) < FOLDER_FROM:
-        return {"index.html": _whole(view, paged=False)}
+        return {"index.html": _whole(view, values, paged=False)}
     template = _environment().get_template("one.html")
     found = {}
     for number, slo in enumerate(view.slos):
@@ -64,12 +77,12 @@ def render_pages(
             before=view.slos[number - 1] if number else None,
             after=view.slos[number + 1] if number + 1 < len(view.slos) else None,
             up="../index.html",
-            **_dress(""),
+            **_dress("", values),
         )
-    return {**found, "index.html": _whole(view, paged=True)}
+    return {**found, "index.html": _whole(view, values, paged=True)}
 
 
-def _whole(view: ReportView, *, paged: bool) -> str:
+def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> str:
     script = _asset("script.js")
     return (
         _environment()
@@ -81,16 +94,16 @@ def _whole(view: ReportView, *, paged: bool) -> str:
             place=(lambda name: f"{FOLDER}/{name}.html") if paged else (lambda name: f"#{name}"),
             up="#summary",
             script=Markup(script),  # noqa: S704 – the package's own file
-            **_dress(script),
+            **_dress(script, values),
         )
     )
 
 
-def _dress(script: str) -> dict[str, object]:
+def _dress(script: str, values: Mapping[str, Values]) -> dict[str, object]:
     """What every page has: its style, and the hashes by which its policy names style and script."""
     style = _asset("style.css")
     return {
-        "charts": draw,
+        "charts": lambda budget: draw(budget, values.get(budget.slo.id)),
         "missing": MISSING,
         "box": f"0 0 {WIDTH} {HEIGHT}",
         "style": Markup(style),  # noqa: S704 – the package's own file

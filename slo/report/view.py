@@ -37,6 +37,7 @@ _BREAKDOWNS = 3
 # So many sentences on the data's beginning stand above a report.
 _SAID = 4
 _VALUES = 4
+_OF_OUTAGES = ("Outages", "Mean time to recovery", "Mean time between failures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,11 @@ class SloView:
     day_unit: str = ""
     days: tuple[Day, ...] = ()
     queries: tuple[Query, ...] = ()
+
+    @property
+    def outages(self) -> tuple[Figure, ...]:
+        """What stands first where outages are judged: their number, MTTR and MTBF."""
+        return tuple(one for one in self.figures if one.name in _OF_OUTAGES)
 
     @property
     def has_sli(self) -> bool:
@@ -391,7 +397,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
         Figure(f"Latency {name}", show_latency(value), "histogram_quantile over all requests of the period.")
         for name, value in budget.quantiles.items()
     ]
-    if budget.downtimes:
+    if budget.slo.sli.longest_outage_ms is not None and budget.remaining is not None:
         found += [
             Figure("Outages", show_count(len(budget.downtimes)), "Of any length, from first to last slice down."),
             Figure(

@@ -32,6 +32,7 @@ STATE_WORDS = {
     State.NO_DATA: "No data",
     State.HEALTHY: "Healthy",
 }
+OPERATORS = {"<": "below", "<=": "up to", ">": "above", ">=": "from"}
 MISSING = "Missing data: what the source did not answer is told as it was known before, or not at all."
 # A window that is covered to this share is whole for a reader: a scrape or two are missing at its edges.
 _WHOLE = 0.995

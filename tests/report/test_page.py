@@ -287,6 +287,8 @@ def test_charts_in_notebooks_have_the_pages_colours() -> None:
     style = _asset("style.css")
     light = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", style.split("@media")[0]))
     strokes = dict(re.findall(r"^\.([a-z0-9]+) \{ stroke: var\(--([a-z-]+)\)", style.replace("} .", "}\n."), re.M))
+    fills = dict(re.findall(r"^\.plot \.([a-z0-9]+), [^{]*\{ fill: var\(--([a-z-]+)\)", style, re.M))
     for name, look in LOOKS.items():
-        assert look["color"] == light[strokes[name]], name
+        colour = look["color"] if "color" in look else look["facecolor"]
+        assert colour == light[strokes[name] if "color" in look else fills[name]], name
     assert light["band"] == plots.INCIDENT
