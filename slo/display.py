@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+MINUS = "−"
 NOTHING = "n/a"  # an unknown figure; NaN is one too
 
 
@@ -17,12 +18,12 @@ def show_percent(ratio: float | None, digits: int = 1) -> str:
         return NOTHING
     # 1 - 0.0004 is 0.9996 to fifteen digits: what binary leaves over must not tip the rounding.
     exact = round(Decimal(ratio) * 100, 12 if abs(ratio) < 1000 else 0)
-    text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR):f}"
+    text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR):,f}"
     if "." in text:
         whole, fraction = text.split(".")
         if digits > 1 and whole.lstrip("-") in ("100", "0") and not fraction.strip("0"):
             text = whole
-    return f"{text}%"
+    return f"{text.replace('-', MINUS)}%"
 
 
 def show_share(ratio: float | None) -> str:
@@ -52,7 +53,7 @@ def show_points(share: float | None) -> str:
     if share is None or share != share:
         return NOTHING
     text = f"{share * 100:+,.1f}"
-    return "±0 points" if text in ("+0.0", "-0.0") else f"{text.replace('-', '−')} points"
+    return "±0 points" if text in ("+0.0", "-0.0") else f"{text.replace('-', MINUS)} points"
 
 
 def show_count(count: float | None) -> str:
@@ -98,8 +99,10 @@ def show_value(value: float | None, unit: str = "") -> str:
     """
     if value is None or value != value:
         return NOTHING
+    if value < 0:
+        return f"{MINUS}{show_value(-value, unit)}"
     if unit == "seconds":
-        return "0s" if value == 0 else show_latency(value) if value > 0 else f"-{show_latency(-value)}"
+        return show_latency(value) if value else "0s"
     if unit == "bytes":
         power = 0
         while abs(value) >= 1024 and power < 6:

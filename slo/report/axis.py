@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from slo.display import show_latency, show_value
+from slo.display import MINUS, show_latency, show_value
 from slo.window import DAY, HOUR, MINUTE
 
 _STEPS = (
@@ -34,7 +34,10 @@ def share_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Round shares of the budget, as percentages."""
     step = next((s for s in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if (high - low) / s <= 6), (high - low) / 4)
     first = math.ceil(low / step - 1e-9)
-    return [(index * step, f"{index * step * 100:,.0f}%") for index in range(first, int(high / step + 1e-9) + 1)]
+    return [
+        (index * step, f"{index * step * 100:,.0f}%".replace("-", MINUS))
+        for index in range(first, int(high / step + 1e-9) + 1)
+    ]
 
 
 def ratio_ticks(budget: float, high: float) -> list[tuple[float, str]]:

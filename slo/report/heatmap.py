@@ -110,7 +110,8 @@ def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
     """(`day` or `week`, what each of the period spent); none for windows below a week, or where nothing was counted.
 
     Days are those of UTC, of a calendar window those of its time zone. A window of over a hundred days is told by weeks from
-    Monday. A day or week without any data is n/a: nothing is known of what it spent.
+    Monday. A day or week without data, or without events, is n/a:
+    it spent nothing that is known.
     """
     allowed = budget.allowed_errors
     if budget.slo.window.nominal_ms < 7 * DAY or budget.remaining is None or allowed <= 0:
@@ -127,15 +128,16 @@ def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
     known = np.bincount(number, weights=~_unknown(budget, ends), minlength=len(dates)) > 0
     even = (WEEK if weekly else DAY) / budget.slo.window.nominal_ms
     found = []
-    for date, bad, events, seen in zip(dates, errors.tolist(), total.tolist(), known.tolist(), strict=True):
+    for date, bad, events, known_day in zip(dates, errors.tolist(), total.tolist(), known.tolist(), strict=True):
         share = bad / allowed
+        seen = known_day and events > 0
         level = int(np.searchsorted([0, 0.25 * even, even, 3 * even, 10 * even], share, side="left")) if seen else None
         title = f"{'week from' if weekly else f'{date:%A}'} {date.day} {date:%b %Y}: "
         if seen:
             title += f"{show_count(bad)} bad of {show_count(events)} events, {show_percent(share, 2)} of the budget"
         else:
-            title += "no data, so that nothing is known"
-        spent = NOTHING if not seen else show_percent(share) if bad else "0"
+            title += "no data" if not known_day else "no events"
+        spent = NOTHING if not seen else show_percent(share) if bad else "0%"
         found.append(Day(f"{date.day} {date:%b}", spent, level, title, 1 if weekly else date.isoweekday()))
     return "week" if weekly else "day", tuple(found)
 

@@ -71,7 +71,7 @@ def to_markdown(
     if told:
         lines += [
             "",
-            "What follows:",
+            "Policy actions:",
             *(f"- **{_plain(f'{s.service}/{s.name}')}**: {_plain(text)}" for s, text in told),
         ]
     if view.warnings:
