@@ -69,7 +69,7 @@ def report(
     state: OnlyState = None,
     gate: Gate = False,
 ) -> int:
-    """Write the report: a self-contained HTML file, from 50 SLOs on a folder of them; or the same figures in other formats."""
+    """Write the report: a self-contained HTML file, from 10 SLOs on a folder of them; or the same figures in other formats."""
     from slo.budget.breakdown import with_breakdown
     from slo.budget.events import with_events
     from slo.budget.past import with_past

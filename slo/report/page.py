@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-# From so many objectives on a report is a folder: one page would load slowly, and mail badly.
-FOLDER_FROM = 50
+# From so many SLOs on a report is a folder: one page of them is too long to scroll, and mails badly.
+FOLDER_FROM = 10
 FOLDER = "slos"
 
 
@@ -60,14 +60,14 @@ def render_pages(
     missing: str = "",
     values: Mapping[str, Values] = NO_VALUES,
 ) -> dict[str, str]:
-    """The report's files by their names: `index.html`, and from 50 objectives on a page for each in `slos/` before it.
+    """The report's files by their names: `index.html`, and from 10 SLOs on a page for each in `slos/` before it.
 
     Each page stands alone as `render`'s does, but for the links between them.
     """
     view = report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing)
     if len(view.slos) < FOLDER_FROM:
         return {"index.html": _whole(view, values, paged=False)}
-    template = _environment().get_template("one.html")
+    template, script = _environment().get_template("one.html"), _asset("charts.js")
     found = {}
     for number, slo in enumerate(view.slos):
         found[f"{FOLDER}/{slo.anchor}.html"] = template.render(
@@ -77,13 +77,15 @@ def render_pages(
             before=view.slos[number - 1] if number else None,
             after=view.slos[number + 1] if number + 1 < len(view.slos) else None,
             up="../index.html",
-            **_dress("", values),
+            place=lambda name: f"{name}.html",
+            script=Markup(script),  # noqa: S704 – the package's own file
+            **_dress(script, values),
         )
     return {**found, "index.html": _whole(view, values, paged=True)}
 
 
 def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> str:
-    script = _asset("script.js")
+    script = _asset("script.js") if paged else f"{_asset('script.js')}\n{_asset('charts.js')}"
     return (
         _environment()
         .get_template("report.html")
@@ -93,6 +95,7 @@ def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> st
             paged=paged,
             place=(lambda name: f"{FOLDER}/{name}.html") if paged else (lambda name: f"#{name}"),
             up="#summary",
+            near=list(zip((None, *view.slos[:-1]), (*view.slos[1:], None), strict=True)) if view.slos else [],
             script=Markup(script),  # noqa: S704 – the package's own file
             **_dress(script, values),
         )

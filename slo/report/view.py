@@ -140,6 +140,11 @@ class SloView:
     queries: tuple[Query, ...] = ()
 
     @property
+    def ends_in(self) -> int:
+        """Seconds to the end of the budget as its forecast says it, to sort by: 0 where it is exhausted."""
+        return words.ends_in(self.budget)
+
+    @property
     def outages(self) -> tuple[Figure, ...]:
         """What stands first where outages are judged: their number, MTTR and MTBF."""
         return tuple(one for one in self.figures if one.name in _OF_OUTAGES)
@@ -410,23 +415,24 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
 
 
 def _verdict(counted: dict[State, int], total: int) -> str:
-    """The whole report in a sentence."""
+    """The worst of the whole report in a sentence; how many are in each state stands beside it."""
     if not total:
-        return "There are no objectives in this report."
+        return "There are no SLOs in this report."
     said = {
-        State.EXHAUSTED: ("has spent its error budget", "have spent their error budgets"),
+        State.EXHAUSTED: ("has exhausted its error budget", "have exhausted their error budget"),
         State.BURNING: ("is burning too fast", "are burning too fast"),
         State.INVALID: ("has invalid figures", "have invalid figures"),
         State.AT_RISK: ("is at risk", "are at risk"),
         State.NO_DATA: ("has no data", "have no data"),
     }
-    parts = [f"{counted[state]} {forms[counted[state] > 1]}" for state, forms in said.items() if counted.get(state)]
-    if not parts:
-        return f"All {total} objectives are within their error budgets." if total > 1 else "The objective is met."
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    healthy = counted[State.HEALTHY]
-    rest = f" {healthy} {'is' if healthy == 1 else 'are'} healthy." if healthy else ""
-    return f"Of {total} objectives {listed}.{rest}" if total > 1 else f"The objective {listed.split(' ', 1)[1]}."
+    worst = [(counted[state], forms) for state, forms in said.items() if counted.get(state)][:2]
+    if not worst:
+        return f"All {total} SLOs are within their error budgets." if total > 1 else "The SLO is met."
+    if total == 1:
+        return f"The SLO {worst[0][1][0]}."
+    parts = [f"{count} {forms[count > 1]}" for count, forms in worst]
+    parts[0] = f"{worst[0][0]} of {total} SLOs {worst[0][1][worst[0][0] > 1]}"
+    return f"{' and '.join(parts)}."
 
 
 def _periods(budgets: Sequence[Budget]) -> str:

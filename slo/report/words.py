@@ -119,6 +119,17 @@ def forecast(budget: Budget) -> str:
     return f"exhausted in {_ahead(budget, found.at)} {rate}"
 
 
+def ends_in(budget: Budget) -> int:
+    """Seconds to the end that `forecast` says first; 0 where the budget is exhausted, a very long time where there is none."""
+    if budget.state is State.EXHAUSTED:
+        return 0
+    burn = next((burn for burn in budget.burns if burn.firing), None)
+    seconds = None if burn is None else _lasts(budget, burn.long)
+    if seconds is None and budget.exhaustion is not None:
+        seconds = (budget.exhaustion - budget.end).total_seconds()
+    return 9_999_999_999 if seconds is None else round(seconds)
+
+
 def _at_firing_rate(budget: Budget) -> str:
     """When the budget ends at the rate that an alert fires at; empty where none does, or it could not end in its window."""
     burn = next((burn for burn in budget.burns if burn.firing), None)

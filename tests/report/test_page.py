@@ -219,12 +219,12 @@ def test_an_exhausted_budget_is_named_in_words() -> None:
     one = budget(Case("broken", background=0.003))
     page = Page(rendered(one))
     assert one.state is State.EXHAUSTED
-    assert "The objective has spent its error budget." in page.text
+    assert "The SLO has exhausted its error budget." in page.text
     assert "too many" in page.text
 
 
 def test_an_empty_report_says_that_it_is_empty() -> None:
-    assert "There are no objectives in this report." in Page(rendered()).text
+    assert "There are no SLOs in this report." in Page(rendered()).text
 
 
 def test_warnings_of_definitions_are_shown() -> None:
