@@ -177,7 +177,7 @@ def burn_rate(axes: Axes, budget: Budget, burn: Burn) -> None:
     known = np.concatenate([long, short])
     highest = float(np.nanmax(known)) if np.isfinite(known).any() else factor
     for values, name, label in ((short, "faint", "short window"), (long, "main", "long window")):
-        index = keep(values, COLUMNS // 2)
+        index = keep(values, COLUMNS // 4)
         _line(axes, times[index], values[index], name, label)
     axes.axhline(factor, gid="limit", label="fires above", **LOOKS["limit"])
     axes.set_xlim(start, axis_end_ms(budget))

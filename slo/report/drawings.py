@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from slo.budget.model import Budget
 from slo.display import show_duration, show_latency, show_percent, show_rate, show_value
-from slo.report import axis, charts, words
+from slo.report import axis, charts, series, words
 from slo.report.heatmap import latency_heatmap
 from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
 from slo.report.text import clean
@@ -35,6 +35,8 @@ class Chart:
     bands: Markup
     small: bool = False
     firing: bool = False
+    span: tuple[int, int, int] = (0, 0, 0)  # milliseconds at the left and the right edge, and where the counts end
+    series: tuple[series.Series, ...] = ()
 
 
 def draw(budget: Budget, values: Values | None = None) -> tuple[Chart, ...]:
@@ -57,7 +59,7 @@ def sparkline(budget: Budget) -> Markup:
     left = budget.timeline["budget_remaining"].to_numpy()
     before = int(budget.before_data.sum())  # steps: the line begins where the data does
     left, steps = left[before:], len(left)
-    index = keep(left, 20)
+    index = keep(left, 14)
     low, high = min(0.0, float(left.min())), 1.0
     across = (before + index + 1) / steps * WIDTH
     down = (high - left[index]) / (high - low) * (HEIGHT - 80) + 40
@@ -83,6 +85,8 @@ def _burn_down(budget: Budget) -> Chart:
         summary=f"Burn-down of the error budget: {show_percent(budget.remaining)} is left at the end.",
         plot=plot(axes, _times(budget), axis.share_ticks(*axes.get_ylim())),
         bands=_bands(budget),
+        span=_edges(budget),
+        series=series.of_budget_left(budget),
     )
 
 
@@ -108,6 +112,8 @@ def _value(budget: Budget, values: Values, held: Held) -> Chart:
         f"{show_value(held.bound, held.unit)}. {_incidents(budget)} shaded.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
         bands=_bands(budget) + _firings(budget),
+        span=_edges(budget),
+        series=series.of_values(values, held),
     )
 
 
@@ -126,6 +132,8 @@ def _outages(budget: Budget, longest_ms: int) -> Chart:
         "longer spend the budget.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
         bands=_bands(budget) + _firings(budget),
+        span=_edges(budget),
+        series=series.of_error_ratio(budget),
     )
 
 
@@ -142,6 +150,8 @@ def _error_ratio(budget: Budget, title: str = "Error ratio") -> Chart:
         f"{show_percent(budget.error_budget, 4)}.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
         bands=_bands(budget) + _firings(budget),
+        span=_edges(budget),
+        series=series.of_error_ratio(budget),
     )
 
 
@@ -169,6 +179,8 @@ def _latency(budget: Budget, limit: float) -> list[Chart]:
         summary=f"Latency percentiles over time; over the period {shown}.",
         plot=drawn,
         bands=_bands(budget),
+        span=_edges(budget),
+        series=series.of_latency(budget),
     )
     heatmap = Chart(
         title="Latency heatmap",
@@ -176,6 +188,7 @@ def _latency(budget: Budget, limit: float) -> list[Chart]:
         summary="Where latencies lay over time: a row per bucket of the histogram, darker where more requests are.",
         plot=heat,
         bands=_before(budget),
+        span=_edges(budget),
     )
     return [percentiles, heatmap]
 
@@ -202,11 +215,18 @@ def _burn_rates(budget: Budget) -> Sequence[Chart]:
                 f"a {burn.window.severity} fires when both are above {factor}.",
                 plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
                 bands=_before(budget),
+                span=_edges(budget),
+                series=series.of_burn_rate(budget, burn),
                 small=True,
                 firing=burn.firing,
             )
         )
     return found
+
+
+def _edges(budget: Budget) -> tuple[int, int, int]:
+    start, end = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
+    return start, round(charts.axis_end_ms(budget)), end
 
 
 def _times(budget: Budget, most: int = 6) -> list[tuple[float, str]]:

@@ -132,7 +132,7 @@ def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
         share = bad / allowed
         seen = known_day and events > 0
         level = int(np.searchsorted([0, 0.25 * even, even, 3 * even, 10 * even], share, side="left")) if seen else None
-        title = f"{'week from' if weekly else f'{date:%A}'} {date.day} {date:%b %Y}: "
+        title = f"{'week from' if weekly else f'{date:%a}'} {date.day} {date:%b}: "
         if seen:
             title += f"{show_count(bad)} bad of {show_count(events)} events, {show_percent(share, 2)} of the budget"
         else:

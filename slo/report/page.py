@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from slo.report.drawings import draw, sparkline
 from slo.report.svg import HEIGHT, WIDTH
@@ -70,23 +71,25 @@ def render_pages(
     template, script = _environment().get_template("one.html"), _asset("charts.js")
     found = {}
     for number, slo in enumerate(view.slos):
-        found[f"{FOLDER}/{slo.anchor}.html"] = template.render(
-            report=view,
-            slo=slo,
-            source=clean(slo.budget.source),
-            before=view.slos[number - 1] if number else None,
-            after=view.slos[number + 1] if number + 1 < len(view.slos) else None,
-            up="../index.html",
-            place=lambda name: f"{name}.html",
-            script=Markup(script),  # noqa: S704 – the package's own file
-            **_dress(script, values),
+        found[f"{FOLDER}/{slo.anchor}.html"] = _dense(
+            template.render(
+                report=view,
+                slo=slo,
+                source=clean(slo.budget.source),
+                before=view.slos[number - 1] if number else None,
+                after=view.slos[number + 1] if number + 1 < len(view.slos) else None,
+                up="../index.html",
+                place=lambda name: f"{name}.html",
+                script=Markup(script),  # noqa: S704 – the package's own file
+                **_dress(script, values),
+            )
         )
     return {**found, "index.html": _whole(view, values, paged=True)}
 
 
 def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> str:
     script = _asset("script.js") if paged else f"{_asset('script.js')}\n{_asset('charts.js')}"
-    return (
+    return _dense(
         _environment()
         .get_template("report.html")
         .render(
@@ -127,18 +130,30 @@ def page_of(template: str, *styles: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["quoted"] = _quoted
+    return found
+
+
+def _quoted(text: str) -> Markup:
+    """Text between tags: its quotes need no escaping there, and expressions have many."""
+    return Markup(escape(text).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704 – escaped
+
+
+def _dense(html: str) -> str:
+    """Without the templates' indents, which are a tenth of a page."""
+    return re.sub(r"\n[ \n]+", "\n", html)
 
 
 @cache
 def _asset(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
+    return _dense((_TEMPLATES / name).read_text(encoding="utf-8").strip())
 
 
 def _hash(text: str) -> str:

@@ -24,12 +24,13 @@ from slo.display import (
 )
 from slo.report import words
 from slo.report.text import anchor, clean, is_link
-from slo.window import format_duration
+from slo.window import Calendar, format_duration
 
 if TYPE_CHECKING:
     from slo.errors import Problem
     from slo.report.heatmap import Day
     from slo.report.queries import Query
+    from slo.report.whatif import WhatIf
 
 BURN_WINDOWS = ("1h", "6h", "3d")
 # So many labels, and values of each, are shown of what burned a budget.
@@ -51,8 +52,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """One incident."""
+    """One incident; `at` is its start in ISO 8601."""
 
+    at: str
     start: str
     length: str
     errors: str
@@ -138,6 +140,19 @@ class SloView:
     day_unit: str = ""
     days: tuple[Day, ...] = ()
     queries: tuple[Query, ...] = ()
+
+    @property
+    def zone(self) -> str:
+        """The time zone of a calendar window, the team's; UTC otherwise."""
+        window = self.budget.slo.window
+        return window.zone if isinstance(window, Calendar) else "UTC"
+
+    @property
+    def what_if(self) -> tuple[WhatIf, ...]:
+        """How it would stand with other objectives."""
+        from slo.report.whatif import what_if
+
+        return what_if(self.budget)
 
     @property
     def ends_in(self) -> int:
@@ -295,6 +310,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
         figures=figures(budget),
         incidents=tuple(
             IncidentRow(
+                at=f"{one.start:%Y-%m-%dT%H:%MZ}",
                 start=words.say_moment(one.start),
                 length=show_duration(one.seconds),
                 errors=show_count(one.errors),

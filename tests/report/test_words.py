@@ -38,8 +38,8 @@ def test_a_burning_budget_says_both_rates_and_says_it_everywhere_alike() -> None
     found = re.fullmatch(r"exhausted in (\d+)h( \d+m)? at the current 1h rate; not at risk at the 3d rate", said)
     assert found is not None and 20 <= int(found[1]) <= 25
     page = html.unescape(render([one], title="x", generated=NOW))
-    # Summary, headline, key figures, exact figures.
-    assert page.count(said) == 4
+    # Summary, headline, key figures, exact figures, and what if the objective were what it is.
+    assert page.count(said) == 5
     assert said in to_markdown([one], title="x", generated=NOW)
     assert "lasts at" not in page and "present pace it ends" not in page
 

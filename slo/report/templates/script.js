@@ -3,6 +3,15 @@
   const table = document.querySelector("table.summary");
   const body = table.tBodies[0];
   const rows = [...body.rows];
+  // A narrow screen lays the table out as a list; to those who hear it, it stays a table.
+  for (const [tags, role] of [["table.summary", "table"], ["thead, tbody", "rowgroup"], ["tr", "row"], ["td", "cell"], ["thead th", "columnheader"], ["tbody th", "rowheader"]]) {
+    for (const one of role === "table" ? [table] : table.querySelectorAll(tags)) one.setAttribute("role", role);
+  }
+  rows.forEach((row, index) => {
+    row.cells[0].dataset.sort = index; // they come worst first
+    const why = row.querySelector(".why");
+    why.title = why.textContent;
+  });
   if (rows.length < 2) return;
 
   const value = (row, index) => {
