@@ -63,6 +63,8 @@ class View:
     policies: tuple[str, ...]
     columns: tuple[str, ...]
     scores: tuple[tuple[str, ...], ...]
+    missed: tuple[tuple[str, ...], ...]
+    table: tuple[tuple[str, ...], ...]
     slos: tuple[SloView, ...]
     quiet: tuple[str, ...]
     notes: tuple[str, ...]
@@ -93,7 +95,14 @@ def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
             shown.append((name, outcomes))
         else:
             quiet.append(name)
-    worst = sorted(shown, key=lambda one: -max(outcome.score.incidents + outcome.score.firings for outcome in one[1]))
+    # First what misses incidents, then what has most of them and of firings.
+    worst = sorted(
+        shown,
+        key=lambda one: (
+            -max(outcome.score.incidents - outcome.score.caught for outcome in one[1]),
+            -max(outcome.score.incidents + outcome.score.firings for outcome in one[1]),
+        ),
+    )
     problems = [f"{played.name}: {problem}" for played in result.policies for problem in played.problems]
     days = (result.end_ms - result.start_ms) / 86_400_000
     return View(
@@ -104,11 +113,33 @@ def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
         policies=tuple(played.name for played in result.policies),
         columns=SCORE_COLUMNS,
         scores=tuple(score_row(played.name, played.score) for played in result.policies),
+        missed=_missed(result, worst),
+        table=tuple(
+            (f"slo-{number}", name or "Alerts", *score_row(outcome.policy, outcome.score))
+            for number, (name, outcomes) in enumerate(worst)
+            for outcome in outcomes
+        ),
         slos=tuple(_slo(result, name, outcomes, number) for number, (name, outcomes) in enumerate(worst)),
         quiet=tuple(quiet),
         notes=(*result.notes, *problems),
         generated=f"{say_moment(generated)} UTC",
     )
+
+
+def _missed(result: Backtest, shown: Sequence[tuple[str, Sequence[Outcome]]]) -> tuple[tuple[str, ...], ...]:
+    """(place, SLO, policy, incident, began, lasted, budget spent) of incidents in which nothing fired, the costliest first."""
+    found = [
+        (one.incident.budget_share or 0.0, number, name, outcome.policy, one.incident)
+        for number, (name, outcomes) in enumerate(shown)
+        for outcome in outcomes
+        for one in outcome.caught
+        if one.at_ms is None
+    ]
+    return tuple(
+        (f"slo-{number}", name or "Alerts", policy, incident.name, _moment(incident.start_ms),
+         show_duration((incident.end_ms - incident.start_ms) / 1000), show_percent(incident.budget_share))
+        for _, number, name, policy, incident in sorted(found, key=lambda one: -one[0])
+    )  # fmt: skip
 
 
 def score_row(name: str, score: Score) -> tuple[str, ...]:

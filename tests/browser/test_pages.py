@@ -320,14 +320,14 @@ def test_a_thousand_slos_answer_within_a_second(browser: Browser, tmp_path: Path
     text = _whole(many, {}, paged=True)
     assert len(text.encode()) < 1_000_000
     (tmp_path / "index.html").write_text(text, encoding="utf-8")
-    page, _, _ = opened(browser, tmp_path / "index.html")
-    assert len(shown(page)) == 1000
-    ready = "performance.getEntriesByType('navigation')[0].domInteractive"
-    quickest = page.evaluate(ready)
-    for _ in range(2):  # of a machine that others use too
-        page.reload()
-        quickest = min(quickest, page.evaluate(ready))
-    assert quickest < 1000
+    page = browser.new_page()
+    # The browser's own clock of what its main thread did: other programs of the machine are not the page's doing.
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.goto((tmp_path / "index.html").as_uri())
+    spent = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    assert page.locator("table.summary tbody tr").count() == 1000
+    assert spent["TaskDuration"] < 1
     page.close()
 
 
