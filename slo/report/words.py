@@ -113,7 +113,10 @@ def forecast(budget: Budget) -> str:
         return now or "unknown: no traffic lately"
     rate = f"at the {format_duration(found.pace_ms)} rate"
     if found.at is None:
-        return f"{now}; not at risk {rate}" if now else f"not at risk {rate}"
+        if now:
+            return f"{now}; not at risk {rate}"
+        # At risk as little is left, not by the pace.
+        return f"little left, lasts {rate}" if state is State.AT_RISK else f"not at risk {rate}"
     if now:
         return f"{now}; in {_ahead(budget, found.at)} {rate}"
     return f"exhausted in {_ahead(budget, found.at)} {rate}"

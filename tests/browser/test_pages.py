@@ -161,9 +161,8 @@ def test_the_summary_sorts_and_filters(browser: Browser, pages: dict[str, Path])
 
 
 def sections(page: Page) -> int:
-    return page.locator("article.slo").evaluate_all(
-        "all => all.filter(one => !one.closest('[hidden]')).length"
-    )  # those of healthy SLOs are folded
+    """How many sections are there; those of healthy SLOs are folded."""
+    return int(page.locator("article.slo").evaluate_all("all => all.filter(one => !one.closest('[hidden]')).length"))
 
 
 def test_a_filter_is_in_the_address_and_the_sections_follow(browser: Browser, pages: dict[str, Path]) -> None:

@@ -28,8 +28,8 @@ def test_what_burns_is_never_only_not_at_risk(one: Budget) -> None:
         assert re.match(r"exhausted in \S+( \S+)? at the current \w+ rate; ", said)
     if one.state is State.HEALTHY:
         assert said.startswith("not at risk at the ")
-    if one.state is State.AT_RISK and one.exhaustion is not None:
-        assert said.startswith("exhausted in ")
+    if one.state is State.AT_RISK:
+        assert said.startswith("exhausted in " if one.exhaustion is not None else "little left, lasts at the ")
 
 
 def test_a_burning_budget_says_both_rates_and_says_it_everywhere_alike() -> None:
