@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.forecast import CONFIDENCE
+from slo.report import cached
 from slo.report.thin import column_most, column_steps, column_sums, keep
 from slo.sli.counts import Counts, Grid
 from slo.window import Calendar
@@ -83,7 +84,7 @@ def burn_down(axes: Axes, budget: Budget) -> None:
     """The share of the error budget that is left, from where the data begins, against spending it evenly."""
     start, end = _span(budget)
     last = period_end_ms(budget)
-    part = budget.timeline
+    part = cached.timeline(budget)
     known = ~budget.before_data
     begin = start if budget.data_start is None else budget.data_start.timestamp() * 1000
     left = np.concatenate([[1.0], part["budget_remaining"].to_numpy()[known]])
@@ -109,7 +110,7 @@ def burn_down(axes: Axes, budget: Budget) -> None:
 def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
     """The error ratio on an axis that is even up to the budget and logarithmic above; returns (milliseconds of a column, of a step)."""
     start, _ = _span(budget)
-    part = budget.timeline
+    part = cached.timeline(budget)
     step = budget.counts.grid.step_ms
     errors, total = (part[name].fillna(0.0).to_numpy() for name in ("errors", "total"))
     width = column_steps(len(part), step, WIDE_COLUMNS)
@@ -131,7 +132,8 @@ def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
 
 def from_zero(axes: Axes, unit: float, top: float) -> None:
     """An axis with a zero: even from 0 to `unit`, which is as long as a power of ten is above it."""
-    axes.set_yscale("symlog", linthresh=unit, linscale=0.8)
+    if getattr(axes.yaxis.get_transform(), "linthresh", None) != unit:
+        axes.set_yscale("symlog", linthresh=unit, linscale=0.8)
     axes.set_ylim(-unit * 0.06, top * 1.15)
 
 
@@ -172,8 +174,8 @@ def burn_rate(axes: Axes, budget: Budget, burn: Burn) -> None:
     start, _ = _span(budget)
     times = _times(budget)
     factor = float(burn.window.factor)
-    long = budget.burn_rates(burn.window.long_ms)[-len(times) :]
-    short = budget.burn_rates(burn.window.short_ms)[-len(times) :]
+    long = cached.burn_rates(budget, burn.window.long_ms)[-len(times) :]
+    short = cached.burn_rates(budget, burn.window.short_ms)[-len(times) :]
     known = np.concatenate([long, short])
     highest = float(np.nanmax(known)) if np.isfinite(known).any() else factor
     for values, name, label in ((short, "faint", "short window"), (long, "main", "long window")):

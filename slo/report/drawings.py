@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from slo.budget.model import Budget
 from slo.display import show_duration, show_latency, show_percent, show_rate, show_value
-from slo.report import axis, charts, series, words
+from slo.report import axis, cached, charts, series, words
 from slo.report.heatmap import latency_heatmap
 from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
 from slo.report.text import clean
@@ -56,7 +56,7 @@ def sparkline(budget: Budget) -> Markup:
     """The burn-down as bare line and area; empty where nothing was counted."""
     if budget.remaining is None:
         return Markup("")
-    left = budget.timeline["budget_remaining"].to_numpy()
+    left = cached.timeline(budget)["budget_remaining"].to_numpy()
     before = int(budget.before_data.sum())  # steps: the line begins where the data does
     left, steps = left[before:], len(left)
     index = keep(left, 14)

@@ -10,6 +10,7 @@ import numpy as np
 from slo.budget.model import Budget, Burn
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.display import show_latency, show_percent, show_rate, show_ratio_up, show_value
+from slo.report import cached
 from slo.report.thin import column_steps, column_sums
 from slo.report.values import Values
 from slo.sli.base import Held
@@ -44,7 +45,7 @@ def joined(values: Iterable[str]) -> str:
 def of_budget_left(budget: Budget) -> tuple[Series, ...]:
     """What is left at the end of each column."""
     width, step = _columns(budget, COLUMNS)
-    left = budget.timeline["budget_remaining"].to_numpy()
+    left = cached.timeline(budget)["budget_remaining"].to_numpy()
     at = np.minimum(np.arange(1, -(-len(left) // width) + 1) * width, len(left)) - 1
     return (_series(budget, "budget left", width * step, [show_percent(float(v)) for v in left[at]]),)
 
@@ -52,7 +53,7 @@ def of_budget_left(budget: Budget) -> tuple[Series, ...]:
 def of_error_ratio(budget: Budget) -> tuple[Series, ...]:
     """Bad out of all events of each column."""
     width, step = _columns(budget, COLUMNS)
-    part = budget.timeline
+    part = cached.timeline(budget)
     bad, whole = (column_sums(part[name].fillna(0.0).to_numpy(), width) for name in ("errors", "total"))
     texts = [show_ratio_up(b / t if t > 0 else None, 3) for b, t in zip(bad.tolist(), whole.tolist(), strict=True)]
     return (_series(budget, f"errors in {format_duration(width * step)}", width * step, texts),)
@@ -62,7 +63,7 @@ def of_burn_rate(budget: Budget, burn: Burn) -> tuple[Series, ...]:
     """The burn rate over the long window up to the end of each column."""
     width, step = _columns(budget, FEW_COLUMNS)
     count = len(budget.before_data)
-    rates = budget.burn_rates(burn.window.long_ms)[-count:]
+    rates = cached.burn_rates(budget, burn.window.long_ms)[-count:]
     at = np.minimum(np.arange(1, -(-count // width) + 1) * width, count) - 1
     return (
         _series(
