@@ -196,7 +196,7 @@ def _latency(budget: Budget, limit: float) -> list[Chart]:
 def _burn_rates(budget: Budget) -> Sequence[Chart]:
     found = []
     for burn in budget.burns:
-        axes = canvas("symlog")
+        axes = canvas("symlog", "burn rates")
         charts.burn_rate(axes, budget, burn)
         long, short = format_duration(burn.window.long_ms), format_duration(burn.window.short_ms)
         factor = show_rate(float(burn.window.factor))

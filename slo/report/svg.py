@@ -44,19 +44,20 @@ class Plot:
     legend: Sequence[tuple[str, str]]
 
 
-def canvas(scale: Literal["linear", "log", "symlog"] = "linear") -> Axes:
+def canvas(scale: Literal["linear", "log", "symlog"] = "linear", of: str = "") -> Axes:
     """Empty axes that fill a figure of WIDTH by HEIGHT; the same ones again once `plot` has read the last drawing.
 
-    Making axes takes matplotlib longer than drawing in them, and a report has hundreds.
+    Making axes takes matplotlib longer than drawing in them, and a report has hundreds; setting a scale anew does too, so that
+    each kind of chart (`of`) has its own.
     """
-    axes = _axes(scale)
+    axes = _axes(scale, of)
     for artist in (*axes.lines, *axes.patches):
         artist.remove()
     return axes
 
 
 @cache
-def _axes(scale: Literal["linear", "log", "symlog"]) -> Axes:
+def _axes(scale: Literal["linear", "log", "symlog"], _of: str) -> Axes:
     figure = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100)
     FigureCanvasBase(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))

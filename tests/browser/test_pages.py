@@ -357,6 +357,17 @@ BROKEN = """() => {
 }"""
 
 
+def test_the_look_for_broken_words_finds_them(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content(
+        "<p style='width: 4em; overflow-wrap: anywhere'>incomprehensibilities</p>"
+        "<p class='cut' style='width: 4em; overflow: hidden; white-space: nowrap'>what is longer than it</p>"
+        "<p style='width: 4em; overflow: auto; white-space: nowrap'>what is longer than it</p><p>fine</p>"
+    )
+    assert page.evaluate(BROKEN.replace("\\\\", "\\")) == ["broken: incomprehensibilities", "cut: cut", "no cue: P "]
+    page.close()
+
+
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [360, 768, 1440])
 def test_no_word_is_broken_and_nothing_is_cut_without_a_cue(
