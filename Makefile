@@ -9,10 +9,11 @@ OUT    := reports/out
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
 	@$(BIN)/slo rules definitions -o $(OUT)/rules.yml & rules=$$!; \
-	  $(BIN)/slo report definitions --source $(OUT)/recording.parquet -o $(OUT) && wait $$rules
+	  $(BIN)/slo report definitions --source $(OUT)/recording.parquet --events $(OUT)/events.yaml -o $(OUT) && wait $$rules
 
-$(OUT)/recording.parquet: $(VENV)/.installed $(wildcard definitions/*.yaml)
-	@$(BIN)/slo simulate definitions --days 40 --seed 1 -o $@
+$(OUT)/recording.parquet: $(VENV)/.installed $(wildcard definitions/*.yaml) reports/demo.yaml
+	@mkdir -p $(OUT)
+	@$(BIN)/slo simulate definitions --days 40 --seed 1 --scenario reports/demo.yaml --events $(OUT)/events.yaml -o $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

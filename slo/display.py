@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+MINUS = "−"
 NOTHING = "n/a"  # an unknown figure; NaN is one too
 
 
@@ -17,12 +18,12 @@ def show_percent(ratio: float | None, digits: int = 1) -> str:
         return NOTHING
     # 1 - 0.0004 is 0.9996 to fifteen digits: what binary leaves over must not tip the rounding.
     exact = round(Decimal(ratio) * 100, 12 if abs(ratio) < 1000 else 0)
-    text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR):f}"
+    text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR):,f}"
     if "." in text:
         whole, fraction = text.split(".")
         if digits > 1 and whole.lstrip("-") in ("100", "0") and not fraction.strip("0"):
             text = whole
-    return f"{text}%"
+    return f"{text.replace('-', MINUS)}%"
 
 
 def show_share(ratio: float | None) -> str:
@@ -52,7 +53,7 @@ def show_points(share: float | None) -> str:
     if share is None or share != share:
         return NOTHING
     text = f"{share * 100:+,.1f}"
-    return "±0 points" if text in ("+0.0", "-0.0") else f"{text.replace('-', '−')} points"
+    return "±0 points" if text in ("+0.0", "-0.0") else f"{text.replace('-', MINUS)} points"
 
 
 def show_count(count: float | None) -> str:
@@ -90,8 +91,34 @@ def show_duration(seconds: float | None) -> str:
     return " ".join(part for part in parts if part)
 
 
+def show_value(value: float | None, unit: str = "") -> str:
+    """A measured value in its unit: `bytes`, `seconds`, or none.
+
+    >>> show_value(4 * 2**30, "bytes"), show_value(5400, "seconds"), show_value(123456.0)
+    ('4 GiB', '1h 30m', '123,456')
+    """
+    if value is None or value != value:
+        return NOTHING
+    if value < 0:
+        return f"{MINUS}{show_value(-value, unit)}"
+    if unit == "seconds":
+        return show_latency(value) if value else "0s"
+    if unit == "bytes":
+        power = 0
+        while abs(value) >= 1024 and power < 6:
+            value, power = value / 1024, power + 1
+        return f"{float(f'{value:.3g}'):g} {('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')[power]}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{float(f'{value:.3g}'):g}"
+
+
 def show_latency(seconds: float | None) -> str:
-    """A latency in milliseconds below a second, else in seconds."""
+    """A latency in milliseconds below a second, in seconds below a minute, else as a length of time.
+
+    >>> show_latency(0.25), show_latency(86400)
+    ('250ms', '1d')
+    """
     if seconds is None or seconds != seconds:
         return NOTHING
+    if 60 <= seconds < float("inf"):
+        return show_duration(seconds)
     return f"{seconds * 1000:.3g}ms" if seconds < 1 else f"{seconds:.3g}s"

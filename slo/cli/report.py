@@ -69,12 +69,13 @@ def report(
     state: OnlyState = None,
     gate: Gate = False,
 ) -> int:
-    """Write the report: a self-contained HTML file, from 50 SLOs on a folder of them; or the same figures in other formats."""
+    """Write the report: a self-contained HTML file, from 10 SLOs on a folder of them; or the same figures in other formats."""
     from slo.budget.breakdown import with_breakdown
     from slo.budget.events import with_events
     from slo.budget.past import with_past
     from slo.files import write_pages, write_text
     from slo.report import render_pages, to_csv, to_json, to_markdown
+    from slo.report.values import values_of
     from slo.spec.events import read_events
 
     only, states = selection(service, slo, owner, label), read_states(state)
@@ -91,7 +92,7 @@ def report(
         for one in dict.fromkeys(form or [ReportFormat.HTML]):
             match one:
                 case ReportFormat.HTML:
-                    pages = render_pages(budgets, **head)
+                    pages = render_pages(budgets, values=values_of(budgets, origin), **head)
                 case ReportFormat.MARKDOWN:
                     texts[output / "report.md"] = to_markdown(budgets, **head)
                 case ReportFormat.JSON:

@@ -11,6 +11,8 @@ import typer
 from slo.cli.inputs import keep_apart, load, read_time
 from slo.cli.output import count, progress
 from slo.cli.program import FINE, Output, Paths, command
+from slo.files import write_text
+from slo.window import DAY
 
 
 @command("slo simulate definitions/ --days 40 --seed 1 -o recording.parquet")
@@ -27,6 +29,14 @@ def simulate(
         Path | None,
         typer.Option("--scenario", metavar="FILE", help="What goes wrong, from a file, instead of by chance."),
     ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            "--events",
+            metavar="FILE",
+            help="Write the scenario's deployments and maintenance, for slo report --events.",
+        ),
+    ] = None,
     openmetrics: Annotated[
         bool, typer.Option("--openmetrics", help="OpenMetrics text, for promtool tsdb create-blocks-from.")
     ] = False,
@@ -35,10 +45,10 @@ def simulate(
     from slo.source.openmetrics import write_openmetrics
     from slo.source.recording import write
     from slo.source.simulation import simulate as make
-    from slo.source.simulation.scenario import read_scenario
+    from slo.source.simulation.scenario import Scenario, known_events, read_scenario
 
     specs = load(paths)
-    keep_apart([output], specs, [] if scenario is None else [scenario])
+    keep_apart([output, *([] if events is None else [events])], specs, [] if scenario is None else [scenario])
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     end_ms = round(midnight.timestamp() * 1000) if end is None else read_time(end, "--end")
     with progress("simulating", 0):
@@ -48,6 +58,8 @@ def simulate(
             write_openmetrics(output, samples)
         else:
             write(output, samples, header)
+    if events is not None:
+        write_text(events, known_events(written or Scenario(), specs, end_ms - round(days * DAY), end_ms))
     points = sum(len(series.times) for series in samples.series)
     print(f"{output}: {count(len(samples.series), 'series', 'series')}, {count(points, 'sample')}, seed {seed}")
     return FINE

@@ -63,6 +63,8 @@ class View:
     policies: tuple[str, ...]
     columns: tuple[str, ...]
     scores: tuple[tuple[str, ...], ...]
+    missed: tuple[tuple[str, ...], ...]
+    table: tuple[tuple[str, ...], ...]
     slos: tuple[SloView, ...]
     quiet: tuple[str, ...]
     notes: tuple[str, ...]
@@ -93,7 +95,14 @@ def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
             shown.append((name, outcomes))
         else:
             quiet.append(name)
-    worst = sorted(shown, key=lambda one: -max(outcome.score.incidents + outcome.score.firings for outcome in one[1]))
+    # First what misses incidents, then what has most of them and of firings.
+    worst = sorted(
+        shown,
+        key=lambda one: (
+            -max(outcome.score.incidents - outcome.score.caught for outcome in one[1]),
+            -max(outcome.score.incidents + outcome.score.firings for outcome in one[1]),
+        ),
+    )
     problems = [f"{played.name}: {problem}" for played in result.policies for problem in played.problems]
     days = (result.end_ms - result.start_ms) / 86_400_000
     return View(
@@ -104,11 +113,33 @@ def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
         policies=tuple(played.name for played in result.policies),
         columns=SCORE_COLUMNS,
         scores=tuple(score_row(played.name, played.score) for played in result.policies),
+        missed=_missed(result, worst),
+        table=tuple(
+            (f"slo-{number}", name or "Alerts", *score_row(outcome.policy, outcome.score))
+            for number, (name, outcomes) in enumerate(worst)
+            for outcome in outcomes
+        ),
         slos=tuple(_slo(result, name, outcomes, number) for number, (name, outcomes) in enumerate(worst)),
         quiet=tuple(quiet),
         notes=(*result.notes, *problems),
         generated=f"{say_moment(generated)} UTC",
     )
+
+
+def _missed(result: Backtest, shown: Sequence[tuple[str, Sequence[Outcome]]]) -> tuple[tuple[str, ...], ...]:
+    """(place, SLO, policy, incident, began, lasted, budget spent) of incidents in which nothing fired, the costliest first."""
+    found = [
+        (one.incident.budget_share or 0.0, number, name, outcome.policy, one.incident)
+        for number, (name, outcomes) in enumerate(shown)
+        for outcome in outcomes
+        for one in outcome.caught
+        if one.at_ms is None
+    ]
+    return tuple(
+        (f"slo-{number}", name or "Alerts", policy, incident.name, _moment(incident.start_ms),
+         show_duration((incident.end_ms - incident.start_ms) / 1000), show_percent(incident.budget_share))
+        for _, number, name, policy, incident in sorted(found, key=lambda one: -one[0])
+    )  # fmt: skip
 
 
 def score_row(name: str, score: Score) -> tuple[str, ...]:
@@ -210,7 +241,7 @@ def _told(one: Firing) -> str:
 
 
 def error_ratio(axes: Axes, counts: Counts, error_budget: float, span: tuple[int, int]) -> int:
-    """The error ratio on a logarithmic axis; returns the milliseconds of a column. For notebooks too."""
+    """The error ratio on an axis with a zero; returns the milliseconds of a column. For notebooks too."""
     grid = counts.grid
     width = column_steps(grid.steps, grid.step_ms, _COLUMNS)
     bad, whole = column_sums(counts.errors, width), column_sums(counts.total, width)
@@ -218,14 +249,12 @@ def error_ratio(axes: Axes, counts: Counts, error_budget: float, span: tuple[int
         ratio = np.where(whole > 0, bad / whole, np.nan)
         worst = column_most(np.where(counts.total > 0, counts.errors / counts.total, np.nan), width)
     edges = np.minimum(grid.start_ms + width * grid.step_ms * np.arange(len(ratio) + 1), grid.end_ms).astype(float)
-    floor = error_budget / 30
     highest = float(np.nanmax(worst)) if np.isfinite(worst).any() else error_budget
-    charts.steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
-    charts.steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
+    if width > 1:
+        charts.steps(axes, edges, worst, "faint", "worst step in it")
+    charts.steps(axes, edges, ratio, "main", "error ratio")
     axes.axhline(error_budget, gid="limit", label="error budget", **charts.LOOKS["limit"])
-    if axes.get_yscale() != "log":
-        axes.set_yscale("log")
-    axes.set_ylim(floor * 0.85, max(min(1.0, highest * 1.5), error_budget * 4) * 1.1)
+    charts.from_zero(axes, error_budget, max(min(1.0, highest * 1.5), error_budget * 4))
     axes.set_xlim(*span)
     return width * grid.step_ms
 
@@ -234,7 +263,7 @@ def _timeline(slo: Slo, counts: Counts, result: Backtest) -> Chart | None:
     if not counts.total.sum() > 0:
         return None
     span = (result.start_ms, result.end_ms)
-    axes = canvas("log")
+    axes = canvas("symlog")
     column = error_ratio(axes, counts, float(slo.objective.error_budget), span)
     incidents = result.incidents.get(slo.id, ())
     bands = Markup("").join(
@@ -248,9 +277,11 @@ def _timeline(slo: Slo, counts: Counts, result: Backtest) -> Chart | None:
     )
     return Chart(
         title="Error ratio",
-        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic; empty where there is none",
+        unit=f"bad ÷ all events per {format_duration(column)}, logarithmic above the budget",
         summary=f"Error ratio over time with {len(incidents)} incidents shaded; below it, what fired.",
-        plot=plot(axes, axis.time_ticks(*span), axis.percent_ticks(*axes.get_ylim())),
+        plot=plot(
+            axes, axis.time_ticks(*span), axis.ratio_ticks(float(slo.objective.error_budget), axes.get_ylim()[1])
+        ),
         bands=bands,
     )
 

@@ -5,19 +5,25 @@ Times are milliseconds since the epoch on every x axis. The gid of an artist is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.forecast import CONFIDENCE
+from slo.report import cached
 from slo.report.thin import column_most, column_steps, column_sums, keep
+from slo.sli.counts import Counts, Grid
 from slo.window import Calendar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from slo.budget.model import Budget, Burn
+    from slo.report.values import Values
+    from slo.sli.base import Held
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +36,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "faint": {"color": "#8d979f", "linewidth": 1.0},
     "ideal": {"color": "#59626c", "linewidth": 1.0, "linestyle": "--"},
     "forecast": {"color": "#b3400c", "linewidth": 1.6, "linestyle": ":"},
+    "outage": {"facecolor": "#b3400c", "edgecolor": "none"},
     "limit": {"color": "#a8201a", "linewidth": 1.2, "linestyle": "--"},
     "p50": {"color": "#8d979f", "linewidth": 1.1, "linestyle": ":"},
     "p90": {"color": "#8d979f", "linewidth": 1.3},
@@ -44,11 +51,40 @@ def period_end_ms(budget: Budget) -> float:
     return end.timestamp() * 1000
 
 
+def axis_end_ms(budget: Budget) -> float:
+    """The right edge of a chart: beyond the period's end by a margin, so that what happens now is not on the edge."""
+    start, end = _span(budget)
+    return max(period_end_ms(budget), end + (end - start) / 70)
+
+
+def within(budget: Budget, start: datetime, end: datetime) -> Budget:
+    """The budget's counts of the steps from `start` to `end`, to be drawn. Raises ValueError without a step."""
+    grid = budget.counts.grid
+    steps = min(grid.steps, -(-(round(end.timestamp() * 1000) - grid.start_ms) // grid.step_ms))
+    first = max(budget.start, start)
+    if steps <= 0 or first.timestamp() * 1000 >= grid.start_ms + steps * grid.step_ms:
+        raise ValueError(f"nothing was counted from {start} to {end}")
+    cut = Grid(grid.start_ms + steps * grid.step_ms, grid.step_ms, steps)
+    counts = Counts(cut, budget.counts.errors[:steps], budget.counts.total[:steps], budget.counts.seen)
+    over = datetime.fromtimestamp(cut.end_ms / 1000, UTC)
+    # The first step is a whole one: times of steps are their ends.
+    edge = grid.start_ms + (round(first.timestamp() * 1000) - grid.start_ms) // grid.step_ms * grid.step_ms
+    return replace(
+        budget,
+        start=datetime.fromtimestamp(edge / 1000, UTC),
+        end=over,
+        period_end=over,
+        data_start=None if budget.data_start is None or budget.data_start <= first else budget.data_start,
+        counts=counts,
+        bucket_counts=budget.bucket_counts[:steps],
+    )
+
+
 def burn_down(axes: Axes, budget: Budget) -> None:
     """The share of the error budget that is left, from where the data begins, against spending it evenly."""
     start, end = _span(budget)
     last = period_end_ms(budget)
-    part = budget.timeline
+    part = cached.timeline(budget)
     known = ~budget.before_data
     begin = start if budget.data_start is None else budget.data_start.timestamp() * 1000
     left = np.concatenate([[1.0], part["budget_remaining"].to_numpy()[known]])
@@ -67,14 +103,14 @@ def burn_down(axes: Axes, budget: Budget) -> None:
             (found.pace, "forecast", "at the present pace"),
         ):
             _line(axes, *_ahead(budget, rate, end, last), name, label)
-    axes.set_xlim(start, last)
+    axes.set_xlim(start, axis_end_ms(budget))
     axes.set_ylim(min(-0.04, least * 1.06), 1.06)
 
 
 def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
-    """The error ratio on a logarithmic axis; returns (milliseconds of a column, of a step)."""
+    """The error ratio on an axis that is even up to the budget and logarithmic above; returns (milliseconds of a column, of a step)."""
     start, _ = _span(budget)
-    part = budget.timeline
+    part = cached.timeline(budget)
     step = budget.counts.grid.step_ms
     errors, total = (part[name].fillna(0.0).to_numpy() for name in ("errors", "total"))
     width = column_steps(len(part), step, WIDE_COLUMNS)
@@ -85,36 +121,69 @@ def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
     edges = np.minimum(start + width * step * np.arange(len(ratio) + 1), _times(budget)[-1])
     allowed = budget.error_budget
     highest = float(np.nanmax(worst)) if np.isfinite(worst).any() else allowed
-    floor, top = allowed / 30, min(1.0, max(highest * 1.5, allowed * 4))
-    # A logarithm has no zero: columns without an error stay empty.
-    steps(axes, edges, np.where(worst > 0, np.maximum(worst, floor), np.nan), "faint", "worst step in it")
-    steps(axes, edges, np.where(ratio > 0, np.maximum(ratio, floor), np.nan), "main", "error ratio")
+    if width > 1:
+        steps(axes, edges, worst, "faint", "worst step in it")
+    steps(axes, edges, ratio, "main", "error ratio")
     axes.axhline(allowed, gid="limit", label="error budget", **LOOKS["limit"])
-    if axes.get_yscale() != "log":
-        axes.set_yscale("log")
-    axes.set_xlim(start, period_end_ms(budget))
-    axes.set_ylim(floor * 0.85, top * 1.1)
+    axes.set_xlim(start, axis_end_ms(budget))
+    from_zero(axes, allowed, min(1.0, max(highest * 1.5, allowed * 4)))
     return width * step, step
 
 
+def from_zero(axes: Axes, unit: float, top: float) -> None:
+    """An axis with a zero: even from 0 to `unit`, which is as long as a power of ten is above it."""
+    if getattr(axes.yaxis.get_transform(), "linthresh", None) != unit:
+        axes.set_yscale("symlog", linthresh=unit, linscale=0.8)
+    axes.set_ylim(-unit * 0.06, top * 1.15)
+
+
+def value(axes: Axes, budget: Budget, values: Values, held: Held) -> None:
+    """What is held against a bound: the highest and the lowest value of each column, and the bound."""
+    start, _ = _span(budget)
+    high_first = held.op in ("<", "<=")
+    worst, best = (values.highest, values.lowest) if high_first else (values.lowest, values.highest)
+    steps(axes, values.edges, best, "faint", "lowest" if high_first else "highest")
+    steps(axes, values.edges, worst, "main", "highest" if high_first else "lowest")
+    axes.axhline(held.bound, gid="limit", label="bound", **LOOKS["limit"])
+    known = np.concatenate([values.highest, values.lowest, [held.bound]])
+    known = known[np.isfinite(known)]
+    low, high = min(0.0, float(known.min())), float(known.max())
+    axes.set_xlim(start, axis_end_ms(budget))
+    axes.set_ylim(low - (high - low) * 0.03, high + (high - low) * 0.12)
+
+
+def outages(axes: Axes, budget: Budget, longest_ms: int) -> None:
+    """Each outage as a bar, as high as it was long (in seconds), and how long one may be."""
+    from matplotlib.patches import Rectangle
+
+    start, _ = _span(budget)
+    right = axis_end_ms(budget)
+    for one in budget.downtimes:
+        begin, over = one.start.timestamp() * 1000, one.end.timestamp() * 1000
+        width = max(over - begin, (right - start) / 150)  # to be seen at all
+        left = min(max(begin, start), right - width)
+        axes.add_patch(Rectangle((left, 0), width, one.seconds, gid="outage", label="outage", **LOOKS["outage"]))
+    axes.axhline(longest_ms / 1000, gid="limit", label="longest allowed", **LOOKS["limit"])
+    top = max([longest_ms / 1000, *(one.seconds for one in budget.downtimes)])
+    axes.set_xlim(start, right)
+    axes.set_ylim(-top * 0.02, top * 1.15)
+
+
 def burn_rate(axes: Axes, budget: Budget, burn: Burn) -> None:
-    """The burn rates over the two windows of one alert, on a logarithmic axis, with its factor."""
+    """The burn rates over the two windows of one alert, on an axis that is even up to 1x and logarithmic above."""
     start, _ = _span(budget)
     times = _times(budget)
     factor = float(burn.window.factor)
-    long = budget.burn_rates(burn.window.long_ms)[-len(times) :]
-    short = budget.burn_rates(burn.window.short_ms)[-len(times) :]
-    floor = min(0.1, factor / 30)
+    long = cached.burn_rates(budget, burn.window.long_ms)[-len(times) :]
+    short = cached.burn_rates(budget, burn.window.short_ms)[-len(times) :]
     known = np.concatenate([long, short])
     highest = float(np.nanmax(known)) if np.isfinite(known).any() else factor
     for values, name, label in ((short, "faint", "short window"), (long, "main", "long window")):
-        index = keep(values, COLUMNS // 2)
-        _line(axes, times[index], np.maximum(values[index], floor), name, label)
+        index = keep(values, COLUMNS // 4)
+        _line(axes, times[index], values[index], name, label)
     axes.axhline(factor, gid="limit", label="fires above", **LOOKS["limit"])
-    if axes.get_yscale() != "log":
-        axes.set_yscale("log")
-    axes.set_xlim(start, period_end_ms(budget))
-    axes.set_ylim(floor * 0.85, max(highest, factor) * 1.6)
+    axes.set_xlim(start, axis_end_ms(budget))
+    from_zero(axes, 1.0, max(highest, factor) * 1.4)
 
 
 def latency(axes: Axes, budget: Budget, threshold_seconds: float) -> int:
@@ -138,7 +207,7 @@ def latency(axes: Axes, budget: Budget, threshold_seconds: float) -> int:
     axes.axhline(threshold_seconds, gid="limit", label="threshold", **LOOKS["limit"])
     if axes.get_yscale() != "log":
         axes.set_yscale("log")
-    axes.set_xlim(start, period_end_ms(budget))
+    axes.set_xlim(start, axis_end_ms(budget))
     axes.set_ylim(least / 1.3, most * 1.3)
     return width * step
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from slo.report.drawings import draw, sparkline
 from slo.report.svg import HEIGHT, WIDTH
 from slo.report.text import clean
+from slo.report.values import NO_VALUES, Values
 from slo.report.view import ReportView, report_view
 from slo.report.words import MISSING
 
@@ -26,52 +28,68 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-# From so many objectives on a report is a folder: one page would load slowly, and mail badly.
-FOLDER_FROM = 50
+# From so many SLOs on a report is a folder: one page of them is too long to scroll, and mails badly.
+FOLDER_FROM = 10
 FOLDER = "slos"
 
 
 def render(
-    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+    budgets: Sequence[Budget],
+    *,
+    title: str,
+    generated: datetime,
+    warnings: Sequence[Problem] = (),
+    missing: str = "",
+    values: Mapping[str, Values] = NO_VALUES,
 ) -> str:
     """One HTML page on `budgets`, worst first: no network, readable without script, the same bytes for the same input.
 
     `generated` is when it was made (with a time zone); `warnings` are the definitions', `missing` says what the source did not
-    answer.
+    answer. `values` are what `slo.report.values` has found that SLOs hold against a bound.
     """
     return _whole(
-        report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing), paged=False
+        report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing), values, paged=False
     )
 
 
 def render_pages(
-    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+    budgets: Sequence[Budget],
+    *,
+    title: str,
+    generated: datetime,
+    warnings: Sequence[Problem] = (),
+    missing: str = "",
+    values: Mapping[str, Values] = NO_VALUES,
 ) -> dict[str, str]:
-    """The report's files by their names: `index.html`, and from 50 objectives on a page for each in `slos/` before it.
+    """The report's files by their names: `index.html`, and from 10 SLOs on a page for each in `slos/` before it.
 
     Each page stands alone as `render`'s does, but for the links between them.
     """
     view = report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing)
     if len(view.slos) < FOLDER_FROM:
-        return {"index.html": _whole(view, paged=False)}
-    template = _environment().get_template("one.html")
+        return {"index.html": _whole(view, values, paged=False)}
+    template, script = _environment().get_template("one.html"), _asset("charts.js")
     found = {}
     for number, slo in enumerate(view.slos):
-        found[f"{FOLDER}/{slo.anchor}.html"] = template.render(
-            report=view,
-            slo=slo,
-            source=clean(slo.budget.source),
-            before=view.slos[number - 1] if number else None,
-            after=view.slos[number + 1] if number + 1 < len(view.slos) else None,
-            up="../index.html",
-            **_dress(""),
+        found[f"{FOLDER}/{slo.anchor}.html"] = _dense(
+            template.render(
+                report=view,
+                slo=slo,
+                source=clean(slo.budget.source),
+                before=view.slos[number - 1] if number else None,
+                after=view.slos[number + 1] if number + 1 < len(view.slos) else None,
+                up="../index.html",
+                place=lambda name: f"{name}.html",
+                script=Markup(script),  # noqa: S704 – the package's own file
+                **_dress(script, values),
+            )
         )
-    return {**found, "index.html": _whole(view, paged=True)}
+    return {**found, "index.html": _whole(view, values, paged=True)}
 
 
-def _whole(view: ReportView, *, paged: bool) -> str:
-    script = _asset("script.js")
-    return (
+def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> str:
+    script = _asset("script.js") if paged else f"{_asset('script.js')}\n{_asset('charts.js')}"
+    return _dense(
         _environment()
         .get_template("report.html")
         .render(
@@ -80,17 +98,18 @@ def _whole(view: ReportView, *, paged: bool) -> str:
             paged=paged,
             place=(lambda name: f"{FOLDER}/{name}.html") if paged else (lambda name: f"#{name}"),
             up="#summary",
+            near=list(zip((None, *view.slos[:-1]), (*view.slos[1:], None), strict=True)) if view.slos else [],
             script=Markup(script),  # noqa: S704 – the package's own file
-            **_dress(script),
+            **_dress(script, values),
         )
     )
 
 
-def _dress(script: str) -> dict[str, object]:
+def _dress(script: str, values: Mapping[str, Values]) -> dict[str, object]:
     """What every page has: its style, and the hashes by which its policy names style and script."""
     style = _asset("style.css")
     return {
-        "charts": draw,
+        "charts": lambda budget: draw(budget, values.get(budget.slo.id)),
         "missing": MISSING,
         "box": f"0 0 {WIDTH} {HEIGHT}",
         "style": Markup(style),  # noqa: S704 – the package's own file
@@ -111,18 +130,30 @@ def page_of(template: str, *styles: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["quoted"] = _quoted
+    return found
+
+
+def _quoted(text: str) -> Markup:
+    """Text between tags: its quotes need no escaping there, and expressions have many."""
+    return Markup(escape(text).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704 – escaped
+
+
+def _dense(html: str) -> str:
+    """Without the templates' indents, which are a tenth of a page."""
+    return re.sub(r"\n[ \n]+", "\n", html)
 
 
 @cache
 def _asset(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
+    return _dense((_TEMPLATES / name).read_text(encoding="utf-8").strip())
 
 
 def _hash(text: str) -> str:

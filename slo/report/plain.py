@@ -39,7 +39,9 @@ def to_markdown(
 ) -> str:
     """The summary as a table, and a sentence on each objective that is not healthy."""
     view = report_view(budgets, title=title, generated=generated, warnings=warnings, missing=missing)
-    lines = [f"## {_plain(view.title)}", "", f"**{view.verdict}** {_plain(view.period)}", ""]
+    counts = ", ".join(f"{count} {name.lower()}" for _, name, count in view.tally)
+    counts = f"{counts[:1].upper()}{counts[1:]}. " if len(view.slos) > 1 else ""
+    lines = [f"## {_plain(view.title)}", "", f"**{view.verdict}** {counts}{_plain(view.period)}", ""]
     if view.missing:
         lines += [f"**{_plain(MISSING)}** {_plain(view.missing)}", ""]
     lines += [line for text in view.data for line in (_plain(text), "")]
@@ -71,7 +73,7 @@ def to_markdown(
     if told:
         lines += [
             "",
-            "What follows:",
+            "Policy actions:",
             *(f"- **{_plain(f'{s.service}/{s.name}')}**: {_plain(text)}" for s, text in told),
         ]
     if view.warnings:

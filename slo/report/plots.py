@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from slo.report import axis, charts
-from slo.sli.counts import Counts, Grid
 from slo.window import format_duration
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def plot_budget(
     Raises ValueError where there is nothing to draw.
     """
     if span is not None and kind != "burn_down":
-        budget = _within(budget, *span)
+        budget = charts.within(budget, *span)
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is no chart; there are {', '.join(KINDS)}")
     if budget.invalid:
@@ -53,13 +51,13 @@ def plot_budget(
             title += "error budget left"
         case "error_ratio":
             column, _ = charts.error_ratio(drawn, budget)
-            _ticks(drawn, axis.percent_ticks(*drawn.get_ylim()))
+            _ticks(drawn, axis.ratio_ticks(budget.error_budget, drawn.get_ylim()[1]))
             title += f"error ratio per {format_duration(column)}"
         case "burn_rate":
             if not budget.burns:
                 raise ValueError(f"{budget.slo.id} has no alerts")
             charts.burn_rate(drawn, budget, budget.burns[0])
-            _ticks(drawn, axis.rate_ticks(*drawn.get_ylim()))
+            _ticks(drawn, axis.rate_ticks(drawn.get_ylim()[1]))
             window = budget.burns[0].window
             title += f"burn rate over {format_duration(window.long_ms)} and {format_duration(window.short_ms)}"
         case "latency":
@@ -88,12 +86,13 @@ def plot_backtest(result: Backtest, slo: str | None = None, axes: Axes | None = 
     name = next(iter(result.slos)) if slo is None else slo
     drawn = _new() if axes is None else axes
     span = (result.start_ms, result.end_ms)
-    error_ratio(drawn, result.timelines[name], float(result.slos[name].objective.error_budget), span)
+    allowed = float(result.slos[name].objective.error_budget)
+    error_ratio(drawn, result.timelines[name], allowed, span)
     low, high = drawn.get_ylim()
-    _ticks(drawn, axis.percent_ticks(low, high))
+    _ticks(drawn, axis.ratio_ticks(allowed, high))
     _shade(drawn, [(one.start_ms, one.end_ms) for one in result.incidents[name]])
-    # Lanes stand above the ratio, each a sixth of a decade: the axis is logarithmic.
-    lane = (high / low) ** 0.07
+    # Lanes stand above the ratio, where the axis is logarithmic.
+    lane = (high / allowed) ** 0.1
     for played in result.policies:
         for page, colour in ((True, PAGE), (False, TICKET)):
             kind = "pages" if page else "tickets"
@@ -108,29 +107,6 @@ def plot_backtest(result: Backtest, slo: str | None = None, axes: Axes | None = 
             high *= lane
     drawn.set_ylim(low, high)
     return _finished(drawn, f"{name}: error ratio, incidents, and what fired")
-
-
-def _within(budget: Budget, start: datetime, end: datetime) -> Budget:
-    """The budget's counts of the steps from `start` to `end`, to be drawn. Raises ValueError without a step."""
-    grid = budget.counts.grid
-    steps = min(grid.steps, -(-(round(end.timestamp() * 1000) - grid.start_ms) // grid.step_ms))
-    first = max(budget.start, start)
-    if steps <= 0 or first.timestamp() * 1000 >= grid.start_ms + steps * grid.step_ms:
-        raise ValueError(f"nothing was counted from {start} to {end}")
-    cut = Grid(grid.start_ms + steps * grid.step_ms, grid.step_ms, steps)
-    counts = Counts(cut, budget.counts.errors[:steps], budget.counts.total[:steps], budget.counts.seen)
-    over = datetime.fromtimestamp(cut.end_ms / 1000, UTC)
-    # The first step is a whole one: times of steps are their ends.
-    edge = grid.start_ms + (round(first.timestamp() * 1000) - grid.start_ms) // grid.step_ms * grid.step_ms
-    return replace(
-        budget,
-        start=datetime.fromtimestamp(edge / 1000, UTC),
-        end=over,
-        period_end=over,
-        data_start=None if budget.data_start is None or budget.data_start <= first else budget.data_start,
-        counts=counts,
-        bucket_counts=budget.bucket_counts[:steps],
-    )
 
 
 def _new() -> Axes:

@@ -22,6 +22,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, Transform
 
 WIDTH, HEIGHT = 2000, 1000
+NARROWEST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,20 @@ class Plot:
     legend: Sequence[tuple[str, str]]
 
 
-def canvas(scale: Literal["linear", "log"] = "linear") -> Axes:
+def canvas(scale: Literal["linear", "log", "symlog"] = "linear", of: str = "") -> Axes:
     """Empty axes that fill a figure of WIDTH by HEIGHT; the same ones again once `plot` has read the last drawing.
 
-    Making axes takes matplotlib longer than drawing in them, and a report has hundreds.
+    Making axes takes matplotlib longer than drawing in them, and a report has hundreds; setting a scale anew does too, so that
+    each kind of chart (`of`) has its own.
     """
-    axes = _axes(scale)
+    axes = _axes(scale, of)
     for artist in (*axes.lines, *axes.patches):
         artist.remove()
     return axes
 
 
 @cache
-def _axes(scale: Literal["linear", "log"]) -> Axes:
+def _axes(scale: Literal["linear", "log", "symlog"], _of: str) -> Axes:
     figure = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100)
     FigureCanvasBase(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -151,10 +153,11 @@ def _stroke(kind: str, across: int, down: int) -> str:
 
 
 def rectangle(css: str, left: float, right: float, title: str, top: int = 0, height: int = HEIGHT) -> Markup:
-    """A band, from top to bottom if not said otherwise; `left` and `right` are shares of the width (0..1). At least a
-    pixel wide or so."""
+    """A band, from top to bottom if not said otherwise; `left` and `right` are shares of the width (0..1). At least
+    NARROWEST wide, so that ten minutes of a month, or what begins now, can be seen."""
     x = round(max(0.0, left) * WIDTH)
-    width = max(3, round(min(1.0, right) * WIDTH) - x)
+    width = max(NARROWEST, round(min(1.0, right) * WIDTH) - x)
+    x = min(x, WIDTH - width)
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
         css, x, top, width, height, escape(title)
     )

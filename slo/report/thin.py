@@ -53,6 +53,11 @@ def column_sums(values: NDArray[np.float64], width: int) -> Floats:
     return np.add.reduceat(values, np.arange(0, len(values), width), axis=0)
 
 
+def column_least(values: Floats, width: int) -> Floats:
+    """The least of `width` values at a time; NaN where all are."""
+    return -column_most(-values, width)
+
+
 def column_most(values: Floats, width: int) -> Floats:
     """The greatest of `width` values at a time; NaN where all are."""
     if not len(values):

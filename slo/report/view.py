@@ -24,12 +24,13 @@ from slo.display import (
 )
 from slo.report import words
 from slo.report.text import anchor, clean, is_link
-from slo.window import format_duration
+from slo.window import Calendar, format_duration
 
 if TYPE_CHECKING:
     from slo.errors import Problem
     from slo.report.heatmap import Day
     from slo.report.queries import Query
+    from slo.report.whatif import WhatIf
 
 BURN_WINDOWS = ("1h", "6h", "3d")
 # So many labels, and values of each, are shown of what burned a budget.
@@ -37,6 +38,7 @@ _BREAKDOWNS = 3
 # So many sentences on the data's beginning stand above a report.
 _SAID = 4
 _VALUES = 4
+_OF_OUTAGES = ("Outages", "Mean time to recovery", "Mean time between failures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """One incident."""
+    """One incident; `at` is its start in ISO 8601."""
 
+    at: str
     start: str
     length: str
     errors: str
@@ -137,6 +140,29 @@ class SloView:
     day_unit: str = ""
     days: tuple[Day, ...] = ()
     queries: tuple[Query, ...] = ()
+
+    @property
+    def zone(self) -> str:
+        """The time zone of a calendar window, the team's; UTC otherwise."""
+        window = self.budget.slo.window
+        return window.zone if isinstance(window, Calendar) else "UTC"
+
+    @property
+    def what_if(self) -> tuple[WhatIf, ...]:
+        """How it would stand with other objectives."""
+        from slo.report.whatif import what_if
+
+        return what_if(self.budget)
+
+    @property
+    def ends_in(self) -> int:
+        """Seconds to the end of the budget as its forecast says it, to sort by: 0 where it is exhausted."""
+        return words.ends_in(self.budget)
+
+    @property
+    def outages(self) -> tuple[Figure, ...]:
+        """What stands first where outages are judged: their number, MTTR and MTBF."""
+        return tuple(one for one in self.figures if one.name in _OF_OUTAGES)
 
     @property
     def has_sli(self) -> bool:
@@ -284,6 +310,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
         figures=figures(budget),
         incidents=tuple(
             IncidentRow(
+                at=f"{one.start:%Y-%m-%dT%H:%MZ}",
                 start=words.say_moment(one.start),
                 length=show_duration(one.seconds),
                 errors=show_count(one.errors),
@@ -391,7 +418,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
         Figure(f"Latency {name}", show_latency(value), "histogram_quantile over all requests of the period.")
         for name, value in budget.quantiles.items()
     ]
-    if budget.downtimes:
+    if budget.slo.sli.longest_outage_ms is not None and budget.remaining is not None:
         found += [
             Figure("Outages", show_count(len(budget.downtimes)), "Of any length, from first to last slice down."),
             Figure(
@@ -404,23 +431,24 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
 
 
 def _verdict(counted: dict[State, int], total: int) -> str:
-    """The whole report in a sentence."""
+    """The worst of the whole report in a sentence; how many are in each state stands beside it."""
     if not total:
-        return "There are no objectives in this report."
+        return "There are no SLOs in this report."
     said = {
-        State.EXHAUSTED: ("has spent its error budget", "have spent their error budgets"),
+        State.EXHAUSTED: ("has exhausted its error budget", "have exhausted their error budget"),
         State.BURNING: ("is burning too fast", "are burning too fast"),
         State.INVALID: ("has invalid figures", "have invalid figures"),
         State.AT_RISK: ("is at risk", "are at risk"),
         State.NO_DATA: ("has no data", "have no data"),
     }
-    parts = [f"{counted[state]} {forms[counted[state] > 1]}" for state, forms in said.items() if counted.get(state)]
-    if not parts:
-        return f"All {total} objectives are within their error budgets." if total > 1 else "The objective is met."
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    healthy = counted[State.HEALTHY]
-    rest = f" {healthy} {'is' if healthy == 1 else 'are'} healthy." if healthy else ""
-    return f"Of {total} objectives {listed}.{rest}" if total > 1 else f"The objective {listed.split(' ', 1)[1]}."
+    worst = [(counted[state], forms) for state, forms in said.items() if counted.get(state)][:2]
+    if not worst:
+        return f"All {total} SLOs are within their error budgets." if total > 1 else "The SLO is met."
+    if total == 1:
+        return f"The SLO {worst[0][1][0]}."
+    parts = [f"{count} {forms[count > 1]}" for count, forms in worst]
+    parts[0] = f"{worst[0][0]} of {total} SLOs {worst[0][1][worst[0][0] > 1]}"
+    return f"{' and '.join(parts)}."
 
 
 def _periods(budgets: Sequence[Budget]) -> str:

@@ -11,6 +11,7 @@ from slo.budget.forecast import CONFIDENCE, PARTS
 from slo.budget.model import LEAST_COVERAGE, Budget, Incident, State
 from slo.budget.notes import say_begin, share_of_window
 from slo.display import (
+    MINUS,
     NOTHING,
     show_count,
     show_duration,
@@ -32,6 +33,7 @@ STATE_WORDS = {
     State.NO_DATA: "No data",
     State.HEALTHY: "Healthy",
 }
+OPERATORS = {"<": "below", "<=": "up to", ">": "above", ">=": "from"}
 MISSING = "Missing data: what the source did not answer is told as it was known before, or not at all."
 # A window that is covered to this share is whole for a reader: a scrape or two are missing at its edges.
 _WHOLE = 0.995
@@ -96,20 +98,55 @@ def excluding(budget: Budget) -> str:
 
 
 def forecast(budget: Budget) -> str:
-    """When the budget ends at the present pace."""
+    """When the budget ends: at the rate of an alert that fires now, and at the pace of the last days.
+
+    The only place that says so: whoever shows a forecast shows this, so that what burns is nowhere "not at risk".
+    """
     state = budget.state
     if state in (State.NO_DATA, State.INVALID):
         return NOTHING
     if state is State.EXHAUSTED:
         return "exhausted"
     found = budget.forecast
+    now = _at_firing_rate(budget)
     if found is None:
-        return "unknown: no traffic lately"
+        return now or "unknown: no traffic lately"
+    rate = f"at the {format_duration(found.pace_ms)} rate"
     if found.at is None:
-        return f"lasts at the pace of the last {format_duration(found.pace_ms)}"
-    if found.at - budget.end > timedelta(days=90):
-        return "in over 90 days"
-    return f"{say_moment(found.at)}, in {_ahead(budget, found.at)}"
+        if now:
+            return f"{now}; not at risk {rate}"
+        # At risk as little is left, not by the pace.
+        return f"little left, lasts {rate}" if state is State.AT_RISK else f"not at risk {rate}"
+    if now:
+        return f"{now}; in {_ahead(budget, found.at)} {rate}"
+    return f"exhausted in {_ahead(budget, found.at)} {rate}"
+
+
+def ends_in(budget: Budget) -> int:
+    """Seconds to the end that `forecast` says first; 0 where the budget is exhausted, a very long time where there is none."""
+    if budget.state is State.EXHAUSTED:
+        return 0
+    burn = next((burn for burn in budget.burns if burn.firing), None)
+    seconds = None if burn is None else _lasts(budget, burn.long)
+    if seconds is None and budget.exhaustion is not None:
+        seconds = (budget.exhaustion - budget.end).total_seconds()
+    return 9_999_999_999 if seconds is None else round(seconds)
+
+
+def _at_firing_rate(budget: Budget) -> str:
+    """When the budget ends at the rate that an alert fires at; empty where none does, or it could not end in its window."""
+    burn = next((burn for burn in budget.burns if burn.firing), None)
+    if burn is None or (seconds := _lasts(budget, burn.long)) is None:
+        return ""
+    rate = f"at the current {format_duration(burn.window.long_ms)} rate"
+    if isinstance(budget.slo.window, Calendar) and seconds > (budget.period_end - budget.end).total_seconds():
+        return f"lasts to the end of the window {rate}"
+    return f"exhausted in {show_duration(_two_units(seconds))} {rate}"
+
+
+def _two_units(seconds: float) -> float:
+    """To the minute above an hour: nobody plans by the second."""
+    return seconds // 60 * 60 if seconds >= 3600 else seconds
 
 
 def forecast_range(budget: Budget) -> str:
@@ -159,9 +196,9 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
             (),
         )
     if then.remaining is None or budget.remaining is None:
-        return f"Of the window before ({span}) nothing is known.", ()
-    told = f"The window before is that of {span}"
-    told += "." if then.coverage >= _WHOLE else f", of which {show_percent(then.coverage)} is covered by data."
+        return f"Nothing is known of the previous window ({span}).", ()
+    told = f"Previous window: {span}"
+    told += "." if then.coverage >= _WHOLE else f" ({show_percent(then.coverage)} data)."
     digits = max(2, 2 - budget.slo.objective.error_budget.adjusted())
     # Ratios of half a window say something about it; counts do not, nor do those of a calendar period that is not over.
     alike = then.coverage >= LEAST_COVERAGE
@@ -204,7 +241,7 @@ def _share(now: float | None, then: float | None) -> str:
     """How much more or less it is, as a share of what it was."""
     if now is None or not then:
         return ""
-    return f"{(now / then - 1) * 100:+,.1f}%".replace("-", "−")
+    return f"{(now / then - 1) * 100:+,.1f}%".replace("-", MINUS)
 
 
 def pace(budget: Budget) -> str:
@@ -233,7 +270,7 @@ def burned_by(budget: Budget, found: Sequence[Breakdown]) -> str:
                 f"{name} had {show_percent(top.errors_share)} of the bad events and {show_percent(top.total_share)} of all."
             )
         else:
-            parts.append("The bad events lie about where the traffic does: no value of a label stands out.")
+            parts.append(f"Errors are spread evenly; no {clean(first.label)} stands out.")
     told = sum(share.errors for share in first.shares)
     if abs(told - budget.errors) > 0.005 * budget.errors:
         parts.append(f"Of {show_count(budget.errors)} bad events {show_count(told)} are known by series.")
@@ -263,12 +300,11 @@ def headline(budget: Budget) -> str:
             first = (
                 f"The budget burns at {show_rate(burn.long)} over the last {format_duration(burn.window.long_ms)}, "
                 f"above the {burn.window.severity} threshold of {show_rate(float(burn.window.factor))}; "
-                f"{show_percent(budget.remaining)} is left"
+                f"{show_percent(budget.remaining)} is left: {forecast(budget)}."
             )
-            first += f", gone in {show_duration(_lasts(budget, burn.long))} at that rate."
         case State.AT_RISK:
             first = f"{show_percent(budget.remaining)} of the budget is left ({say_minutes(minutes_left(budget))})"
-            first += f"; at the present pace it ends {forecast(budget)}." if budget.exhaustion else "."
+            first += f": {forecast(budget)}."
         case State.HEALTHY:
             first = f"{show_percent(budget.remaining)} of the budget is left over {over} ({say_minutes(minutes_left(budget))} of full outage)."
     return f"{first} {_why(budget)}".strip()
@@ -293,7 +329,7 @@ def why(budget: Budget) -> str:
         case State.BURNING:
             burn = next(b for b in budget.burns if b.firing)
             return (
-                f"Burns at {show_rate(burn.long)} over {format_duration(burn.window.long_ms)}. {_why(budget)}".strip()
+                f"Burn rate {show_rate(burn.long)} over {format_duration(burn.window.long_ms)}. {_why(budget)}".strip()
             )
     return _why(budget)
 
@@ -327,7 +363,7 @@ def _withheld(budget: Budget, *, short: bool = False) -> str:
 def _nothing_known(budget: Budget) -> str:
     codes = {note.code for note in budget.notes}
     if not budget.has_data:
-        return "No data: the source has no series for this SLI in the period. This is not the same as 100 %."
+        return "No data: the source has no series for this SLI in the period. This is not the same as 100%."
     if "no-such-bound" in codes:
         return "Nothing can be counted: the threshold is no bucket bound of the histogram (see the notes)."
     return "No traffic: the series are there, but nothing was counted in the period, so there is no SLI."

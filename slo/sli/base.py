@@ -94,6 +94,16 @@ class Surroundings:
 Simulated = Literal["counters", "histogram", "checks", "expressions", "value", "timestamp", "another's", "not"]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A value that is held against a bound: good where `value op bound` holds. `unit` is that of both, "" if unknown."""
+
+    value: Node
+    op: Literal[">=", "<=", ">", "<"]
+    bound: float
+    unit: Literal["bytes", "seconds", ""] = ""
+
+
 Event = Literal["all", "good", "bad"]
 # Counters, a gauge of 0 and 1, a gauge that is a moment, a native histogram, or whatever an expression makes of them.
 Measuring = Literal["counters", "checks", "timestamp", "native histogram", ""]
@@ -150,6 +160,16 @@ class Sli(ABC):
     @property
     def slice_ms(self) -> int | None:
         """How often it is judged, where it is judged by slices of time."""
+        return None
+
+    @property
+    def held(self) -> Held | None:
+        """The value that it judges and the bound, where it judges one."""
+        return None
+
+    @property
+    def longest_outage_ms(self) -> int | None:
+        """How long an outage may last, where it judges outages."""
         return None
 
     @property

@@ -8,7 +8,7 @@ from typing import ClassVar
 from slo.fields import Duration, Model, Selector, Slice
 from slo.promql.ast import Binary, Call, Node, VectorSelector
 from slo.reading import Path, Report, read_duration, read_selector, read_slice
-from slo.sli.base import Measured, Measuring, Reader, Scraping, Simulated, Sli, Surroundings
+from slo.sli.base import Held, Measured, Measuring, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid, Part
 from slo.sli.slices import bad_value, measure_slices, slice_parts, slices_tile
 from slo.sli.tile import Tile
@@ -50,7 +50,11 @@ class Freshness(Sli):
     @property
     def bad(self) -> Node:
         """1 for a series that is too old now, 0 for one that is not, nothing where there is no value."""
-        return bad_value(Binary("-", Call("time"), self.metric), "<=", self.max_age_ms / SECOND)
+        return bad_value(self.held.value, "<=", self.held.bound)
+
+    @property
+    def held(self) -> Held:
+        return Held(Binary("-", Call("time"), self.metric), "<=", self.max_age_ms / SECOND, "seconds")
 
     def selectors(self) -> tuple[VectorSelector, ...]:
         return (self.metric,)

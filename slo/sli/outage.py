@@ -86,6 +86,10 @@ class Outage(Sli):
     def slice_ms(self) -> int:
         return self.every_ms
 
+    @property
+    def longest_outage_ms(self) -> int:
+        return self.longest_ms
+
     def selectors(self) -> tuple[VectorSelector, ...]:
         return self.of.selectors()
 

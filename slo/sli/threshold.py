@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from slo.fields import Model, Quantity, Slice
-from slo.promql.ast import Node, VectorSelector
+from slo.promql.ast import Binary, Call, Node, VectorSelector, walk
 from slo.promql.parse import parse
 from slo.reading import Fault, Path, Report, check_level, parse_quantity, read_slice, read_vector
-from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
+from slo.sli.base import Held, Measured, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid, Part
 from slo.sli.raw import selectors_in
 from slo.sli.slices import Comparison, bad_value, measure_slices, slice_parts, slices_tile
@@ -81,6 +81,11 @@ class Threshold(Sli):
         """1 for a series that is bad now, 0 for one that is good, nothing where there is no value."""
         return bad_value(parse(self.expr), self.op, float(self.bound))
 
+    @property
+    def held(self) -> Held:
+        value = parse(self.expr)
+        return Held(value, self.op, float(self.bound), _unit(value))
+
     def selectors(self) -> tuple[VectorSelector, ...]:
         return tuple(dict.fromkeys(selectors_in(self.expr)))
 
@@ -102,3 +107,21 @@ class Threshold(Sli):
     @property
     def gap_words(self) -> tuple[str, str]:
         return ("value", "what has no value is not judged")
+
+
+def _unit(value: Node) -> Literal["bytes", "seconds", ""]:
+    """The unit that the names of its metrics say, where nothing is done to them that changes it."""
+    nodes = list(walk(value))
+    called = {node.func for node in nodes if isinstance(node, Call)}
+    if any(isinstance(node, Binary) and node.op in ("*", "/", "^") for node in nodes):
+        return ""
+    if (
+        called & {"rate", "irate", "deriv", "count_over_time", "changes", "resets"}
+        and "histogram_quantile" not in called
+    ):
+        return ""
+    names = {node.name or "" for node in nodes if isinstance(node, VectorSelector)}
+    for ending, unit in (("_bytes", "bytes"), ("_seconds", "seconds")):
+        if names and all(name.removesuffix("_bucket").endswith(ending) for name in names):
+            return "bytes" if unit == "bytes" else "seconds"
+    return ""

@@ -7,21 +7,33 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from slo.budget.model import TROUBLE, State
 from slo.display import NOTHING, show_percent, show_points
-from slo.report.page import page_of
+from slo.report.page import FOLDER, page_of
+from slo.report.text import anchor
+from slo.report.words import STATE_WORDS
 
-SHOWN = 13  # periods side by side: a quarter of weeks
+SHOWN = 6  # periods side by side
+TREND = 53  # periods in the trend: a year of weeks
 # Of a trend's picture, whose line is full at the top; what is overspent by more than a whole budget is drawn at its foot.
 _WIDTH, _HEIGHT, _LEAST = 120, 30, -1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One objective: a (budget left, state) for each period, its trend as a picture, and its last change."""
+    """One SLO: a (budget left, state, page) for each period, its trend over all that is kept, and its last change.
+
+    `state` and `state_text` are those of the newest period, `link` its page there.
+    """
 
     slo: str
+    state: str
+    state_text: str
+    link: str
     cells: tuple[tuple[str, str], ...]
+    known: int
     line: str
     zero: int
     change: str
@@ -29,20 +41,34 @@ class Row:
 
 def index_page(folder: Path, periods: Sequence[str], title: str) -> str:
     """An HTML page over the periods' `report.json` files, oldest first in `periods`."""
-    shown = list(periods[-SHOWN:])
+    trend = list(periods[-TREND:])
+    shown = trend[-SHOWN:]
     left: dict[str, dict[str, float | None]] = {}
     states: dict[tuple[str, str], str] = {}
     gaps: dict[str, bool] = {}
-    for name in shown:
+    for name in trend:
         found = _figures(folder / name / "report.json")
         gaps[name] = found is None or found[0]
         for slo, remaining, state in () if found is None else found[1]:
             left.setdefault(slo, {})[name] = remaining
             states[slo, name] = state
-    rows = [_row(slo, [values.get(name) for name in shown], [states.get((slo, name), "") for name in shown]) for slo, values in sorted(left.items())]  # fmt: skip
+    newest = shown[-1] if shown else ""
+    pages = _pages(folder, newest)
+    rows = [
+        _row(
+            slo,
+            [values.get(name) for name in trend],
+            [states.get((slo, name), "") for name in trend],
+            f"{newest}/{pages[slo]}" if slo in pages else "",
+        )
+        for slo, values in left.items()
+    ]
+    # The worst first; what is no longer reported on stands last.
+    rank = {state.value: place for place, state in enumerate(State)}
+    rows.sort(key=lambda row: (rank.get(row.state, len(rank)), _last(left[row.slo], newest), row.slo))
     links = [(name, (folder / name / "index.html").exists(), gaps[name]) for name in shown]
     older = list(periods[: -len(shown)]) if shown else []
-    return page_of("archive.html", "backtest.css", title=title, periods=links, rows=rows, older=older)
+    return page_of("archive.html", "backtest.css", title=title, periods=links, rows=rows, older=older, kept=len(trend))
 
 
 def is_readable(folder: Path, period: str) -> bool:
@@ -62,7 +88,36 @@ def _figures(path: Path) -> tuple[bool, list[tuple[str, float | None, str]]] | N
         return None
 
 
-def _row(slo: str, left: Sequence[float | None], states: Sequence[str]) -> Row:
+def _last(left: dict[str, float | None], newest: str) -> float:
+    found = left.get(newest)
+    return 2.0 if found is None else found
+
+
+def _pages(folder: Path, period: str) -> dict[str, str]:
+    """The page of each SLO in a period's report, by its name: a file of its own, or a place in the one page."""
+    try:
+        report = json.loads((folder / period / "report.json").read_text(encoding="utf-8"))
+        order = sorted(report["slos"], key=lambda one: (TROUBLE[State(one["state"])], _least(one), one["slo"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    taken: set[str] = set()
+    found = {}
+    for one in order:  # as the report itself names its places
+        place = anchor(one["slo"], taken)
+        own = folder / period / FOLDER / f"{place}.html"
+        if own.exists():
+            found[one["slo"]] = f"{FOLDER}/{place}.html"
+        elif (folder / period / "index.html").exists():
+            found[one["slo"]] = f"index.html#{place}"
+    return found
+
+
+def _least(one: dict[str, Any]) -> float:
+    remaining = one["error_budget"]["remaining"]
+    return 2.0 if remaining is None else float(remaining)
+
+
+def _row(slo: str, left: Sequence[float | None], states: Sequence[str], link: str) -> Row:
     known = [(index, value) for index, value in enumerate(left) if value is not None]
     lowest = max(_LEAST, min([0.0, *(value for _, value in known)]))
     points = [
@@ -72,9 +127,13 @@ def _row(slo: str, left: Sequence[float | None], states: Sequence[str]) -> Row:
     change = known[-1][1] - known[-2][1] if len(known) > 1 else None
     return Row(
         slo=slo,
+        state=states[-1],
+        state_text=STATE_WORDS[State(states[-1])] if states[-1] in list(State) else "Gone",
+        link=link,
+        known=len(known),
         cells=tuple(
             (NOTHING if value is None else show_percent(value, 0), state)
-            for value, state in zip(left, states, strict=True)
+            for value, state in list(zip(left, states, strict=True))[-SHOWN:]
         ),
         line="".join(f"{'L' if number else 'M'}{x} {y}" for number, (x, y) in enumerate(points)) if points[1:] else "",
         zero=round(1 / (1 - lowest) * (_HEIGHT - 4)) + 2,

@@ -27,6 +27,7 @@ from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
 from slo.report import render_pages, to_csv, to_json, to_markdown
 from slo.report.page import FOLDER
+from slo.report.values import Values, values_of
 from slo.sli.counts import Grid
 from slo.source import open as open_source
 from slo.spec.events import read_events
@@ -160,10 +161,10 @@ def _period(
     if not done.whole or not (folder / NAMES["markdown"]).exists():
         ledger = None if config.ledger is None else Ledger(config.ledger)
         clock_ms = now_ms if by_clock and config.is_server else None
-        budgets, problem = _evaluated(config, specs, period, ledger, log, wait, clock_ms)
+        budgets, problem, values = _evaluated(config, specs, period, ledger, log, wait, clock_ms)
         budgets = with_events(budgets, () if config.events is None else read_events(config.events))
         changed = _with_changes(config, specs, period, budgets, ledger)
-        texts = _texts(config, changed, period, budgets, now_ms, problem)
+        texts = _texts(config, changed, period, budgets, now_ms, problem, values)
         write_pages(folder, texts)
         found.reports += 1
         done.whole = problem is None
@@ -208,8 +209,9 @@ def _evaluated(
     log: Log,
     wait: Callable[[float], None],
     clock_ms: int | None,
-) -> tuple[list[Budget], str | None]:
-    """The budgets at the period's end; what the source does not answer has no data, and the problem is told."""
+) -> tuple[list[Budget], str | None, dict[str, Values]]:
+    """The budgets at the period's end, and what is held against bounds; what the source does not answer has no data, and
+    the problem is told."""
     problem = ""
     source: Source | None = None
     for attempt in range(config.retries + 1):
@@ -222,11 +224,12 @@ def _evaluated(
             if ledger is not None:
                 entries, slis = _entries(specs.values(), source, period)
                 ledger.write(period, entries, slis)
-            return _budgets(specs.values(), source, period, ledger), None
+            budgets = _budgets(specs.values(), source, period, ledger)
+            return budgets, None, values_of(budgets, source) if "html" in config.formats else {}
         except SourceError as error:
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
-    return _one_by_one(config, specs, source, period, ledger, problem, log)
+    return *_one_by_one(config, specs, source, period, ledger, problem, log), {}
 
 
 def _check_clock(source: Source, period: Period, clock_ms: int) -> None:
@@ -404,7 +407,13 @@ def _known(ledger: Ledger | None, slos: Iterable[Slo]) -> Callable[[str, Grid], 
 
 
 def _texts(
-    config: WeeklyConfig, specs: Specs, period: Period, budgets: Sequence[Budget], now_ms: int, problem: str | None
+    config: WeeklyConfig,
+    specs: Specs,
+    period: Period,
+    budgets: Sequence[Budget],
+    now_ms: int,
+    problem: str | None,
+    values: Mapping[str, Values],
 ) -> dict[str, str]:
     head: dict[str, Any] = {
         "title": f"{config.title}: {period}",
@@ -417,7 +426,7 @@ def _texts(
     if "csv" in config.formats:
         texts[NAMES["csv"]] = to_csv(budgets)
     if "html" in config.formats:
-        texts |= render_pages(budgets, **head)
+        texts |= render_pages(budgets, values=values, **head)
     return texts
 
 

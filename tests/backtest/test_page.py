@@ -42,6 +42,21 @@ def test_the_same_figures_everywhere(tmp_path: Path) -> None:
     assert "2 of 2" in table and data["verdict"] in table
 
 
+def test_missed_incidents_come_first_and_lead_to_their_slo(tmp_path: Path) -> None:
+    """An alert that waits an hour misses both outages."""
+    late = {"policy": "late", "alerting": {"page": {"for": "5h"}, "ticket": "off"}}
+    result = run(definition(tmp_path), record(tmp_path, 72, OUTAGES), policies=[late])
+    page = render_backtest(result, title="x", generated=GENERATED)
+    missed = page[page.index('id="missed"') : page.index('id="by-slo"')]
+    lost = [one for played in result.policies for outcome in played.outcomes.values() for one in outcome.caught if one.at_ms is None]  # fmt: skip
+    assert missed.count('<tr class="missed">') == len(lost) > 0
+    assert 'href="#slo-0"' in missed and 'id="slo-0"' in page
+    table = page[page.index('id="by-slo"') : page.index('id="slos"')]
+    assert table.count("<tr>") == 1 + sum(len(played.outcomes) for played in result.policies)
+    calm = render_backtest(run(definition(tmp_path), record(tmp_path, 72, OUTAGES)), title="x", generated=GENERATED)
+    assert "None: something fired in every incident." in calm
+
+
 def test_names_are_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
     told = tmp_path / "told.yaml"
     told.write_text(

@@ -267,7 +267,7 @@ def test_it_stands_behind_what_needs_somebody_now_and_before_all_that_lasts() ->
     assert [state.value for state in order] == ["exhausted", "burning", "invalid", "at risk", "no data", "healthy"]
     healthy, invalid = budget(measured(*flat(1, 1000))), budget(measured(*flat(20, 10)))
     text = to_markdown([healthy, invalid], title="Review", generated=NOW)
-    assert "Of 2 objectives 1 has invalid figures. 1 is healthy." in text
+    assert "1 of 2 SLOs has invalid figures." in text
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     assert ["Invalid" in lines[1], "Healthy" in lines[2]] == [True, True]
     assert [one["state"] for one in json.loads(to_json([healthy, invalid], title="", generated=NOW))["slos"]] == [

@@ -65,7 +65,7 @@ def test_it_is_stated_everywhere_and_escaped() -> None:
     page = render([budget], title="x", generated=datetime(2026, 11, 21, tzinfo=UTC))
     assert "slow &lt;b&gt;down&lt;/b&gt;" in page and "<b>down" not in page
     assert as_data(budget)["policy"] == ["slow <b>down</b>"]
-    assert "What follows:" in to_markdown([budget], title="x", generated=datetime(2026, 11, 21, tzinfo=UTC))
+    assert "Policy actions:" in to_markdown([budget], title="x", generated=datetime(2026, 11, 21, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,9 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
             os.environ["PYTHONPATH"] = old
     raw = {one["slo"]: one for one in json.loads((place / "out" / "report.json").read_text())["slos"]}
     page = (place / "out" / "index.html").read_text()
-    articles = [plain(text) for text in re.findall(r"<article.*?</article>", page, re.S)]
-    rows = [plain(text) for text in re.findall(r'<tr role="row" class=.*?</tr>', page, re.S)]
+    slos = "".join(path.read_text() for path in (place / "out" / "slos").glob("*.html"))
+    articles = [plain(text) for text in re.findall(r"<article.*?</article>", slos, re.S)]
+    rows = [plain(text) for text in re.findall(r'<tr class="[a-z-]+" data-owner=.*?</tr>', page, re.S)]
     tables = [plain(output["data"]["text/html"]) for output in notebook.cells[0].outputs]
     lines = (place / "out" / "report.md").read_text().replace("\\", "").splitlines()
     sheet = csv.DictReader((place / "out" / "report.csv").open())

@@ -219,12 +219,12 @@ def test_an_exhausted_budget_is_named_in_words() -> None:
     one = budget(Case("broken", background=0.003))
     page = Page(rendered(one))
     assert one.state is State.EXHAUSTED
-    assert "The objective has spent its error budget." in page.text
+    assert "The SLO has exhausted its error budget." in page.text
     assert "too many" in page.text
 
 
 def test_an_empty_report_says_that_it_is_empty() -> None:
-    assert "There are no objectives in this report." in Page(rendered()).text
+    assert "There are no SLOs in this report." in Page(rendered()).text
 
 
 def test_warnings_of_definitions_are_shown() -> None:
@@ -287,6 +287,8 @@ def test_charts_in_notebooks_have_the_pages_colours() -> None:
     style = _asset("style.css")
     light = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", style.split("@media")[0]))
     strokes = dict(re.findall(r"^\.([a-z0-9]+) \{ stroke: var\(--([a-z-]+)\)", style.replace("} .", "}\n."), re.M))
+    fills = dict(re.findall(r"^\.plot \.([a-z0-9]+), [^{]*\{ fill: var\(--([a-z-]+)\)", style, re.M))
     for name, look in LOOKS.items():
-        assert look["color"] == light[strokes[name]], name
+        colour = look["color"] if "color" in look else look["facecolor"]
+        assert colour == light[strokes[name] if "color" in look else fills[name]], name
     assert light["band"] == plots.INCIDENT

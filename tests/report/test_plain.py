@@ -25,7 +25,7 @@ def budgets() -> list[Budget]:
 
 def test_all_forms_have_the_same_figures_in_the_same_order(budgets: list[Budget]) -> None:
     html = render(budgets, title="Review", generated=NOW)
-    shown = dict(re.findall(r'data-label="SLI"[^>]*><b>([^<]*)</b>()', html))
+    shown = dict(re.findall(r'class="num c-sli"[^>]*><b>([^<]*)</b>()', html))
     table = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in to_markdown(budgets, title="Review", generated=NOW).splitlines()
@@ -67,5 +67,5 @@ def test_hostile_names_break_neither_table_nor_sheet() -> None:
 
 def test_a_healthy_report_is_short() -> None:
     text = to_markdown([budget(Case("fine"))], title="Review", generated=NOW)
-    assert "**The objective is met.**" in text
+    assert "**The SLO is met.**" in text
     assert "\n- " not in text

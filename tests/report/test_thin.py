@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo.report.axis import percent_ticks, share_ticks, time_ticks
+from slo.report.axis import latency_ticks, rate_ticks, ratio_ticks, share_ticks, time_ticks, value_ticks
 from slo.report.text import anchor, clean, is_link
 from slo.report.thin import column_most, column_steps, column_sums, keep
 from slo.window import DAY, HOUR, MINUTE
@@ -58,7 +60,24 @@ def test_ticks_of_time_are_round() -> None:
 
 def test_ticks_of_shares_and_ratios() -> None:
     assert [text for _, text in share_ticks(-0.04, 1.06)] == ["0%", "25%", "50%", "75%", "100%"]
-    assert [text for _, text in percent_ticks(0.00003, 0.5)] == ["0.01%", "0.1%", "1%", "10%"]
+    assert [text for _, text in ratio_ticks(0.001, 0.5)] == ["0%", "0.1%", "1%", "10%"]
+    assert [text for _, text in ratio_ticks(0.05, 1.0)] == ["0%", "5%", "100%"]  # 10% would touch 5%
+    assert [text for _, text in rate_ticks(120)] == ["0x", "1x", "10x", "100x"]
+
+
+def test_lengths_of_time_are_said_as_people_say_them() -> None:
+    assert [text for _, text in latency_ticks(0.004, 30)] == ["10ms", "100ms", "1s", "10s"]
+    assert [text for _, text in latency_ticks(600, 5 * 86400)] == ["10m", "1h", "6h", "1d"]
+    assert [text for _, text in value_ticks(0, 2 * 3600, "seconds")] == ["0s", "30m", "1h", "1h 30m", "2h"]
+    assert [text for _, text in value_ticks(0, 4.5 * 2**30, "bytes")] == ["0 B", "1 GiB", "2 GiB", "3 GiB", "4 GiB"]
+
+
+@given(st.integers(1, 400 * 24), st.integers(2, 9))
+def test_labels_of_time_stand_apart(hours: int, most: int) -> None:
+    """At most so many of them, evenly, whatever the window is: on 90 d they stood upon each other."""
+    times = [at for at, _ in time_ticks(0, hours * HOUR, most)]
+    assert len(times) <= most + 1
+    assert len({b - a for a, b in itertools.pairwise(times)}) <= 1
 
 
 def test_anchors_are_unique_and_plain() -> None:

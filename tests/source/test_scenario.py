@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slo.errors import DefinitionError
+from slo.errors import DefinitionError, SloError
 from slo.promql.parse import parse_selector
 from slo.promql.samples import Samples
 from slo.source.simulation import simulate
-from slo.source.simulation.scenario import read_scenario
+from slo.source.simulation.scenario import known_events, read_scenario
+from slo.spec.events import read_events
 from slo.spec.load import load
 from slo.spec.model import Specs
 from slo.window import DAY, HOUR
@@ -109,3 +110,50 @@ def test_faults_say_where_and_what(tmp_path: Path, specs: Specs, text: str, mess
     (tmp_path / "s.yaml").write_text(text)
     with pytest.raises(DefinitionError, match=message):
         read_scenario(tmp_path / "s.yaml", specs)
+
+
+def test_an_incident_may_be_of_one_instance(tmp_path: Path, specs: Specs) -> None:
+    """Half of the requests of one of four instances fail for an hour: its own errors are nearly all of the hour's."""
+    text = 'incidents: [{slo: errors, kind: bad release, at: 6h, lasts: 1h, error_ratio: 50%, instance: "shop-2:8080"}]'
+    (tmp_path / "s.yaml").write_text(text)
+    samples, header = simulate(specs, days=1, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))
+    grown: dict[str, float] = {}
+    for one in samples.select(parse_selector('r_total{code=~"5.."}')):
+        inside = (one.times > END - DAY + 6 * HOUR) & (one.times <= END - DAY + 7 * HOUR)
+        values = one.values[inside & np.isfinite(one.values)]
+        grown[one.labels["instance"]] = (
+            grown.get(one.labels["instance"], 0) + float(np.ptp(values)) if len(values) else 0.0
+        )
+    assert grown["shop-2:8080"] > 0.9 * sum(grown.values()) > 100
+    [incident] = header.truth["incidents"]
+    assert incident["errors"] / incident["total"] == pytest.approx(0.125, rel=0.2)
+    (tmp_path / "s.yaml").write_text(text.replace("shop-2", "shop-9"))
+    with pytest.raises(SloError, match=r"incident of shop/errors names instance 'shop-9:8080'.*did you mean"):
+        simulate(specs, days=1, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))
+
+
+def test_deployments_and_maintenance_become_an_events_file(tmp_path: Path, specs: Specs) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "incidents: [{slo: errors, kind: maintenance, at: 6h, lasts: 1h}]\n"
+        "events: [{kind: deployment, at: 3h}, {kind: crash loop, at: 4h, lasts: 10m}]\n"
+    )
+    scenario = read_scenario(tmp_path / "s.yaml", specs)
+    (tmp_path / "events.yaml").write_text(known_events(scenario, specs, START, END))
+    found = read_events(tmp_path / "events.yaml")
+    assert [(e.kind, e.start_ms - START, e.end_ms - e.start_ms, e.slo) for e in found] == [
+        ("deployment", 3 * HOUR, 300_000, "*"),
+        ("maintenance", 6 * HOUR, HOUR, "shop/errors"),
+    ]
+
+
+def test_the_demonstration_is_a_believable_month() -> None:
+    """No SLO fails all the while, few are in trouble, and there is one bad instance at least, deployments and a maintenance."""
+    root = Path(__file__).parent.parent.parent
+    specs = load(root / "definitions")
+    scenario = read_scenario(root / "reports" / "demo.yaml", specs)
+    spans = [span for found in scenario.slos.values() for span in found]
+    assert max(span.end_ms - span.start_ms for span in spans) <= 4 * DAY
+    assert sum(span.start_ms > 33 * DAY for span in spans) >= 10 and max(span.end_ms for span in spans) <= 40 * DAY
+    assert len({span.instance for span in spans if span.instance}) >= 3
+    known = known_events(scenario, specs, START, START + 40 * DAY)
+    assert known.count('"deployment"') >= 3 and known.count('"maintenance"') == 1

@@ -199,6 +199,36 @@ def test_the_index_shows_trends_over_the_periods(tmp_path: Path) -> None:
     assert page.count('<svg class="spark"') == 1
     assert page.count("missing data") == 1 and "2026-W37<br>" in page  # it has no page of its own
     assert re.findall(r"<th scope=\"row\">b</th>(.*?)</tr>", page)[0].count("n/a") == 4  # three weeks and a change
+    # The worst first, in a word and a colour; the newest week first.
+    assert re.findall(r'<tr class="([a-z-]+)"><th scope="row">(\w)</th>', page) == [
+        ("exhausted", "a"),
+        ("healthy", "b"),
+    ]
+    assert page.index("2026-W38") < page.index("2026-W37<br>") < page.index("2026-W36")
+    assert (
+        '<span class="state"><svg class="icon" aria-hidden="true"><use href="#i-exhausted"/></svg>Exhausted</span>'
+        in page
+    )
+
+
+def test_the_index_leads_to_each_slos_page_and_its_trend_is_a_years(tmp_path: Path) -> None:
+    names = [f"2026-W{week:02}" for week in range(1, 21)]
+    for number, name in enumerate(names):
+        (tmp_path / name / "slos").mkdir(parents=True)
+        slos = [
+            {"slo": slo, "state": "healthy", "error_budget": {"remaining": 0.9 - number / 40}}
+            for slo in ("shop/a", "shop/b")
+        ]
+        (tmp_path / name / "report.json").write_text(json.dumps({"slos": slos}))
+        (tmp_path / name / "index.html").write_text("x")
+    (tmp_path / names[-1] / "slos" / "slo-shop-a.html").write_text("x")
+    page = index_page(tmp_path, names, "Weeks")
+    assert '<a href="2026-W20/slos/slo-shop-a.html">shop/a</a>' in page
+    assert '<a href="2026-W20/index.html#slo-shop-b">shop/b</a>' in page
+    assert (
+        "20 periods" in page and len(re.findall("[ML]", re.findall(r'class="spark-line" d="([^"]+)"', page)[0])) == 20
+    )
+    assert [name in page for name in names[-6:]] == [True] * 6 and "2026-W14" not in page.split("</thead>")[0]
 
 
 def test_what_was_missed_is_bounded(place: Path) -> None:
@@ -564,7 +594,9 @@ def test_an_invalid_objective_is_reported_as_such_and_never_kept(place: Path) ->
     [wrong] = [one for one in json.loads((folder / "report.json").read_text())["slos"] if one["name"] == "wrong"]
     assert (wrong["state"], wrong["sli"], wrong["events"]["errors"]) == ("invalid", None, None)
     assert wrong["notes"][0]["code"] == "impossible"
-    [row] = re.findall(r'<th scope="row">shop/wrong</th>(.*?)</tr>', (place / "out" / "index.html").read_text())
+    [row] = re.findall(
+        r'<th scope="row">(?:<a[^>]*>)?shop/wrong(?:</a>)?</th>(.*?)</tr>', (place / "out" / "index.html").read_text()
+    )
     assert "n/a" in row and "invalid" in row and "100%" not in row
     held = Ledger(place / "ledger").of_period(Period("2026-W38", MONDAY - WEEK, MONDAY, "", ""))
     assert set(held) == {"shop/errors", "shop/quarterly"}

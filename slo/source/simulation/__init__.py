@@ -93,6 +93,7 @@ def simulate(
             rows[key] = (named, *_unique(times, values))
 
     keep(check.by_name(_rows(slos, world), slos))
+    check.instances(written.slos, {instance for _, instance in world.fleet.slots})
     keep(_beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written))
     if world.fleet.events:
         world.fleet.check()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from slo.errors import SloError
 from slo.promql.ast import VectorSelector
 from slo.promql.samples import is_stale, matches
 from slo.source.simulation.counters import Row
 from slo.source.simulation.labels import NoValueError
+from slo.source.simulation.plan import Span
 from slo.source.simulation.world import cannot
 from slo.spec.model import Slo
+from slo.suggest import suggest
 
 
 def conflict(metric: str, slos: Sequence[Slo]) -> SloError:
@@ -58,3 +60,14 @@ def every_selector_has_data(slos: Iterable[Slo], rows: Mapping[tuple[tuple[str, 
 def accepts(selector: VectorSelector, labels: Mapping[str, str]) -> bool:
     """Whether a series with these labels, `__name__` among them, is selected."""
     return labels["__name__"] == selector.name and all(matches(matcher, labels) for matcher in selector.matchers)
+
+
+def instances(written: Mapping[str, Sequence[Span]], known: Collection[str]) -> None:
+    """Raises SloError where an incident is of an instance that there is not."""
+    for slo, spans in written.items():
+        for span in spans:
+            if span.instance is not None and span.instance not in known:
+                raise SloError(
+                    f"an incident of {slo} names instance {span.instance!r}, which is not simulated"
+                    f"{suggest(span.instance, sorted(known))}"
+                )

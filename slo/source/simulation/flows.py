@@ -58,7 +58,8 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
             good: dict[int, Floats] = {}
             for number, (slo, weight) in enumerate(zip(group.planners, group.weights, strict=True)):
                 spans = group.spans[number]
-                ratio = added(clock.times, interval, spans, background(slo, world.stage))
+                own_spans = [span for span in spans if span.is_at(instance)]
+                ratio = added(clock.times, interval, own_spans, background(slo, world.stage))
                 chance = weight * ratio
                 if weight < _ALL:
                     good[number] = 1 - ratio
@@ -323,7 +324,7 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
             spans = [
                 span
                 for index, span in enumerate(world.planned(owner))
-                if span.kind != "bad deploy" or index % 4 == position % 4
+                if span.is_at(instance) and (span.kind != "bad deploy" or index % 4 == position % 4)
             ]
             chance = added(clock.times, 0, spans, background(owner, world.stage))
             down = random.random(len(clock.times)) < chance

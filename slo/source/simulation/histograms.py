@@ -32,7 +32,7 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
     for labels, whole, clock, random in _all_requests(metric, slos, world, interval):
         users = [(slo, sli) for slo, sli in slos if selects(sli.histogram, labels)]
         own = sorted({sli.bound for _, sli in users})
-        chances = _chances(users, own, clock, interval, world)
+        chances = _chances(users, own, clock, interval, world, labels["instance"])
         kept = _below(random, whole.happened - whole.lost, bounds, own, chances)
         lost = _below(random, whole.lost, bounds, own, chances)
         counters: dict[Decimal, Counter] = {}
@@ -61,7 +61,12 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
 
 
 def _chances(
-    users: Sequence[tuple[Slo, Latency]], thresholds: Sequence[Decimal], clock: Clock, interval: int, world: World
+    users: Sequence[tuple[Slo, Latency]],
+    thresholds: Sequence[Decimal],
+    clock: Clock,
+    interval: int,
+    world: World,
+    instance: str,
 ) -> list[Floats]:
     """The share of requests above each threshold: what is above one is above each lower one too, and its incidents theirs."""
     found: list[Floats] = []
@@ -71,7 +76,8 @@ def _chances(
         above += alike
         for slo in alike:
             world.suffers(slo, spans_of(above, world))
-        chance = added(clock.times, interval, spans_of(alike, world), background(alike[0], world.stage))
+        spans = [span for span in spans_of(alike, world) if span.is_at(instance)]
+        chance = added(clock.times, interval, spans, background(alike[0], world.stage))
         found.append(np.maximum(chance, found[-1]) if found else chance)
     return found[::-1]
 

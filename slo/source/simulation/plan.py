@@ -22,7 +22,7 @@ class Span:
     """A stretch of time in milliseconds, and what it is.
 
     `ratio` is the share of bad events in it. A value that is judged against a bound reaches `level` times that bound
-    (0: clearly beyond it), at once or, with `ramp`, little by little.
+    (0: clearly beyond it), at once or, with `ramp`, little by little. Where `instance` is set only that one has it.
     """
 
     start_ms: int
@@ -31,6 +31,11 @@ class Span:
     ratio: float = 0.0
     level: float = 0.0
     ramp: bool = False
+    instance: str | None = None
+
+    def is_at(self, instance: str) -> bool:
+        """Whether an instance has it."""
+        return self.instance in (None, instance)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -38,6 +40,10 @@ class _IncidentModel(Model):
     error_ratio: Annotated[str | None, Field(description="the share of bad events", examples=["8%"])] = None
     level: Annotated[str | None, Field(description="the value that is reached, in bounds", examples=["1.5"])] = None
     ramp: Annotated[bool, Field(description="the level is reached little by little")] = False
+    instance: Annotated[
+        str | None,
+        Field(description="the only one that has it, of an SLO that counts events", examples=["shop-1:8080"]),
+    ] = None
 
 
 class _EventModel(Model):
@@ -90,9 +96,7 @@ class Scenario:
         """The same in milliseconds UTC of a simulation that starts then."""
 
         def spans(found: tuple[Span, ...]) -> tuple[Span, ...]:
-            return tuple(
-                Span(start_ms + s.start_ms, start_ms + s.end_ms, s.kind, s.ratio, s.level, s.ramp) for s in found
-            )
+            return tuple(replace(s, start_ms=start_ms + s.start_ms, end_ms=start_ms + s.end_ms) for s in found)
 
         return replace(
             self,
@@ -146,6 +150,36 @@ def read_scenario(path: str | os.PathLike[str], specs: Specs) -> Scenario:
         traffic.steady,
         numbers["steady_errors"],
     )
+
+
+def known_events(scenario: Scenario, specs: Specs, start_ms: int, end_ms: int) -> str:
+    """What people would know of a simulation that starts at `start_ms`, as `slo report --events` reads it: its deployments, and
+    incidents of the kind `maintenance`."""
+    moved = scenario.moved(start_ms)
+    found: list[tuple[int, str]] = []
+
+    def add(kind: str, start: int, end: int, name: str, slo: str) -> None:
+        if start < end_ms:
+            at = (f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}" for ms in (start, end))
+            row = dict(zip(("kind", "start", "end", "name", "slo"), (kind, *at, name, slo), strict=True))
+            found.append((start, f"  - {json.dumps(row)}\n"))
+
+    services = {
+        m.value: one.service
+        for one in specs.values()
+        for selector in one.sli.selectors()
+        for m in selector.matchers
+        if m.label == "job" and m.op == "="
+    }
+    for event in moved.events:
+        if event.kind == "deployment":
+            of = "*" if event.job is None else f"{services.get(event.job, event.job)}/*"
+            add("deployment", event.start_ms, event.end_ms, f"{event.job or 'all jobs'} deployed", of)
+    for name, spans in moved.slos.items():
+        for span in spans:
+            if span.kind == "maintenance":
+                add("maintenance", span.start_ms, span.end_ms, "planned maintenance", name)
+    return "events:\n" + "".join(text for _, text in sorted(found)) if found else "events: []\n"
 
 
 _MOST_REPLICAS = 200
@@ -235,7 +269,9 @@ def _span(one: _IncidentModel, at: YamlPath, report: Report) -> Span:
     if not 0 < found["error_ratio"] <= 1:
         report((*at, "error_ratio"), f"{one.error_ratio} is no share of events; write one up to 100%", "error")
         raise Fault
-    return Span(start, start + length, one.kind, float(found["error_ratio"]), float(found["level"]), one.ramp)
+    return Span(
+        start, start + length, one.kind, float(found["error_ratio"]), float(found["level"]), one.ramp, one.instance
+    )
 
 
 def _known(name: str, names: set[str], at: YamlPath, what: str, report: Report) -> str:
