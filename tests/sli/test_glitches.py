@@ -330,5 +330,5 @@ def test_the_most_that_happens_nearby_is_a_rate_and_none_where_it_only_falls() -
     assert rates.tolist() == [30 / MINUTE, 40 / MINUTE]
     others = np.array([False, True, True, False, False])
     assert _most_nearby(MINUTE * minutes, values, np.array([4]), np.array([4]), others).tolist() == [10 / MINUTE]
-    falling = 1_000.0 - np.arange(SIZE)
+    falling = 1_000.0 - np.arange(SIZE, dtype=np.float64)
     assert _most_nearby(TIMES, falling, np.array([AT]), np.array([AT])).tolist() == [0]
