@@ -41,6 +41,8 @@ NAMES = {kind.__name__ for kind in KINDS.values()} | {"NativeLatency"}
 def test_nothing_outside_matches_on_kinds(path: Path) -> None:
     if path.parent.name == "sli":
         return
+    if path.parent.name == "convert" and (path.stem == "export" or path.stem.startswith("to_")):
+        return  # it says which of the kinds another tool has too, and refuses any other by name
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.MatchClass):
             assert ast.unparse(node.cls) not in NAMES, f"{path}:{node.lineno} matches on a kind"
