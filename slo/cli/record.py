@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ from slo.cli.program import (
     SourceName,
     command,
 )
-from slo.errors import ConfigError, named
+from slo.errors import ConfigError
 
 
 @command("slo record definitions/ -s http://localhost:9090 --start 2026-11-01T00:00:00Z -o november.parquet")
@@ -46,8 +46,7 @@ def record(
     label: OnlyLabel = None,
 ) -> int:
     """Save the raw samples that the definitions need, to repeat and share an analysis without the server."""
-    from slo.promql.samples import Samples
-    from slo.source.recording import Header, write
+    from slo.source.record import record as save
     from slo.spec.select import select
 
     every = load(paths)
@@ -58,22 +57,7 @@ def record(
     start_ms = read_start(start, end_ms)
     if start_ms >= end_ms:
         raise ConfigError(f"--start {start} is not before the end")
-    # Of each selector the first SLO that asks for it, to be named where that fails.
-    selectors: dict[Any, str] = {}
-    for each in specs.values():
-        for selector in each.sli.selectors():
-            selectors.setdefault(selector, each.id)
-    series: dict[tuple[tuple[str, str], ...], Any] = {}
-    with progress("recording", len(selectors)) as advance:
-        for selector, asking in selectors.items():
-            with named(asking):
-                found = origin.samples([selector], start_ms, end_ms).series
-            for one in found:
-                series[tuple(sorted(one.labels.items()))] = (one.labels, one.times, one.values)
-            advance()
-    samples = Samples.from_series(series.values())
-    write(output, samples, Header(start_ms, end_ms, origin.name))
-    print(
-        f"{output}: {count(len(samples.series), 'series', 'series')}, {count(sum(len(s.times) for s in samples.series), 'sample')}"
-    )
+    samples = save(specs.values(), origin, output, start_ms, end_ms, progress)
+    size = count(sum(len(series.times) for series in samples.series), "sample")
+    print(f"{output}: {count(len(samples.series), 'series', 'series')}, {size}")
     return FINE

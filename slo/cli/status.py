@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slo.cli.inputs import evaluate, open_source, read_specs, read_states, selection, verdict
+from slo.cli.inputs import open_source, read_specs, read_states, review, selection, verdict
 from slo.cli.output import WIDE, count, print_json, say, show
 from slo.cli.program import (
     AsJson,
@@ -56,15 +56,16 @@ def status(
     gate: Gate = False,
 ) -> int:
     """A table of all SLOs: SLI, budget left, burn rates, state."""
-    from slo.budget.export import SCHEMA_VERSION, as_data
+    from slo.budget.model import SCHEMA_VERSION
     from slo.spec.select import select
 
     only, states = selection(service, slo, owner, label), read_states(state)
     every = read_specs(paths)
     specs = select(every, only)
-    budgets = evaluate(specs, open_source(source, config), end, only, states)
+    # The table shows neither the past nor who had the bad events, so no server is asked for them.
+    budgets = review(specs, open_source(source, config), end, only, states, since=None, breakdown=False)
     if as_json:
-        print_json({"version": SCHEMA_VERSION, "slos": [as_data(budget) for budget in budgets]})
+        print_json({"version": SCHEMA_VERSION, "slos": [budget.to_dict() for budget in budgets]})
     else:
         show(table_of(budgets, _width()))
     _say_what_needs_attention(specs, budgets)

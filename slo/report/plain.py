@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from slo.budget.export import SCHEMA_VERSION, as_data
-from slo.budget.model import State
+from slo.budget.model import SCHEMA_VERSION, State
 from slo.report.text import clean
 from slo.report.view import by_trouble, report_view
 from slo.report.words import MISSING
@@ -86,7 +85,7 @@ def to_csv(budgets: Sequence[Budget]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for budget in by_trouble(budgets):
-        data = as_data(budget)
+        data = budget.to_dict()
         remaining = budget.remaining
         row = {
             **data,
@@ -115,7 +114,7 @@ def to_json(
             "generated": generated.isoformat().replace("+00:00", "Z"),
             "missing": missing or None,
             "warnings": [str(problem) for problem in warnings],
-            "slos": [as_data(budget) for budget in by_trouble(budgets)],
+            "slos": [budget.to_dict() for budget in by_trouble(budgets)],
         },
         indent=2,
         ensure_ascii=False,

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from slo.budget.breakdown import Breakdown, Share, of_budget
-from slo.budget.model import TROUBLE, Budget, State, moment
+from slo.budget.breakdown import Breakdown, Share
+from slo.budget.model import TROUBLE, Budget, State
 from slo.budget.notes import FRESH, RETENTION, said_once
-from slo.budget.policy import follows
 from slo.display import (
     NOTHING,
     show_count,
@@ -24,7 +23,7 @@ from slo.display import (
 )
 from slo.report import words
 from slo.report.text import anchor, clean, is_link
-from slo.window import format_duration
+from slo.window import format_duration, moment
 
 if TYPE_CHECKING:
     from slo.errors import Problem
@@ -247,7 +246,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
     from slo.report.queries import queries
 
     slo = budget.slo
-    broken = of_budget(budget)
+    broken = budget.breakdowns
     unit, days = cells(budget)
     return SloView(
         budget=budget,
@@ -275,7 +274,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
         forecast=words.forecast(budget),
         forecast_range=words.forecast_range(budget),
         headline=words.headline(budget),
-        follows=tuple(clean(text, 2000) for text in follows(budget)),
+        follows=tuple(clean(text, 2000) for text in budget.policy_actions),
         why=words.why(budget),
         period=f"{words.say_moment(budget.start)} to {words.say_moment(budget.end)} UTC",
         coverage=words.coverage(budget),

@@ -4,87 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from slo.errors import ConfigError
 from slo.redact import holds_userinfo, without_userinfo
+from slo.source.base import Matrix, MatrixSeries, Source, retention_ms
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from slo.promql.ast import Node, VectorSelector
-    from slo.promql.samples import Samples
-
-
-class MatrixSeries(NamedTuple):
-    """One series of a `Matrix`: its labels and a value per time, NaN where there is none."""
-
-    labels: Mapping[str, str]
-    values: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Matrix:
-    """The values of an expression at each of `times` (int64 milliseconds UTC, ascending).
-
-    A series without a value at some time has NaN there; no series at all is an empty answer, not an error. `notes` is
-    what the source said beside it, such as that the answer is partial.
-    """
-
-    times: NDArray[np.int64]
-    series: tuple[MatrixSeries, ...]
-    notes: tuple[str, ...] = ()
-
-    def to_frame(self) -> pd.DataFrame:
-        """One float64 column per series, named as PromQL writes it, over a UTC DatetimeIndex called `time`."""
-        import pandas as pd
-
-        index = pd.DatetimeIndex(pd.to_datetime(self.times, unit="ms", utc=True), name="time")
-        return pd.DataFrame({_text(series.labels): series.values for series in self.series}, index=index)
-
-
-class Source(Protocol):
-    """Where samples and query results come from. All methods raise errors.SourceError with a plain statement."""
-
-    @property
-    def name(self) -> str:
-        """For humans; never holds a credential."""
-
-    @property
-    def local(self) -> bool:
-        """Whether raw samples cost nothing to ask for."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the source has said beside its answers so far, such as that one is partial; each once."""
-
-    def latest_ms(self) -> int:
-        """The last moment that the source knows of: a recording's end, a server's present."""
-
-    def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples:
-        """The raw samples of all series that any of the selectors matches, start_ms <= time <= end_ms, stale markers
-        where the source has them. The selectors' offsets are ignored."""
-
-    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
-        """The expression at start_ms, start_ms + step_ms, … up to end_ms."""
-
-    def query(self, expr: Node, at_ms: int) -> Matrix:
-        """The expression at one time."""
-
-
-def retention_ms(source: Source) -> int | None:
-    """How long a source keeps its samples, milliseconds; None where it does not say, as a recording does not.
-
-    A source may have a method of this name, which asks once and never raises.
-    """
-    ask = getattr(source, "retention_ms", None)
-    found: int | None = None if ask is None else ask()
-    return found
+__all__ = ["GROUP", "Matrix", "MatrixSeries", "Source", "open", "retention_ms"]
 
 
 def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> Source:
@@ -145,13 +71,3 @@ def _of_package(address: str, config: str | None) -> Source:
         raise ConfigError(f"{shown}: no source for {scheme}://…{suggest(scheme, ['http', 'https', *known])}")
     source: Source = known[scheme].load()(address, config)
     return source
-
-
-def _text(labels: Mapping[str, str]) -> str:
-    import json
-
-    rest = ", ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items() if name != "__name__"
-    )
-    name = labels.get("__name__", "")
-    return f"{name}{{{rest}}}" if rest or not name else name

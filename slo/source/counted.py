@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slo.promql.samples import Samples
-    from slo.source import Matrix
+    from slo.source.base import Matrix
     from slo.spec.model import Slo
 
 

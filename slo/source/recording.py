@@ -30,7 +30,7 @@ from slo.window import checked_moment
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from slo.source import Matrix
+    from slo.source.base import Matrix
 
 FORMAT_VERSION = 2  # 1 had no `times_of`
 _KEY = b"slo.recording"
@@ -248,7 +248,7 @@ class Recording:
     def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
         """The expression at each step, by the embedded engine. Raises PromqlError, RecordingError."""
         from slo.promql import Engine
-        from slo.source import Matrix, MatrixSeries
+        from slo.source.base import Matrix, MatrixSeries
 
         selectors = [node for node in walk(expr) if isinstance(node, VectorSelector)]
         engine = Engine(self.samples(selectors, self.header.start_ms, self.header.end_ms))
