@@ -13,7 +13,7 @@ from slo.budget.evaluate import evaluate as _evaluate
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget
 from slo.notebook import tables_by_label
-from slo.source import Source
+from slo.source import Source, open_all
 from slo.source import open as _open
 from slo.source.counted import CountSource
 from slo.spec.load import DICT, TEXT, load_text, to_yaml
@@ -49,12 +49,24 @@ def load(definitions: PathLike | Iterable[PathLike] | Mapping[str, Any]) -> Spec
     return _load(definitions)
 
 
-def open(source: PathLike, *, config: PathLike | None = None) -> Source:
-    """A source of samples: the http(s) URL of anything with the Prometheus API, or a recording's path.
+def open(source: PathLike | Iterable[PathLike] | Mapping[str, PathLike], *, config: PathLike | None = None) -> Source:
+    """A source of samples: the http(s) URL of anything with the Prometheus API, or the path of a recording, of a CSV or Parquet file of
+    events, or of a SQL query.
 
-    Credentials come from the environment or from `config`, see docs/sources.md. Raises SourceError.
+    Of several, each SLO is asked of the one that has its series, or of a mapping of the one that is named for its service (or
+    `service/name`; `*` for any text). Credentials come from the environment or from `config`, see docs/sources.md. Raises
+    SourceError, ConfigError.
+
+    >>> slo.open({"shop": "http://shop:9090", "*": "http://all:9090"})  # doctest: +SKIP
     """
-    return _open(os.fspath(source), config=None if config is None else os.fspath(config))
+    place = None if config is None else os.fspath(config)
+    if isinstance(source, str | os.PathLike):
+        return _open(os.fspath(source), config=place)
+    if isinstance(source, Mapping):
+        texts = [f"{of}={os.fspath(one)}" for of, one in source.items()]
+    else:
+        texts = [os.fspath(one) for one in source]
+    return open_all(texts, config=place)
 
 
 def evaluate(

@@ -21,7 +21,7 @@ from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Floats, Gap, Grid, coverage
 from slo.sli.notes import counting_notes
 from slo.sli.slices import stretches
-from slo.source import retention_ms
+from slo.source.base import retention_ms, source_of
 from slo.spec.model import Slo
 from slo.spec.split import MOST
 from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, moment, moment_ms
@@ -55,6 +55,7 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None 
     A rolling window ends there; of a calendar window it is the part up to there that counts. With `by` it is the budget
     of all values together. `known` tells of steps of which the source has nothing any more. Raises SourceError.
     """
+    source = source_of(source, slo)
     end_ms = moment_ms(end)
     step = step_of(slo)
     start_ms, period_end_ms = slo.window.period(end_ms)

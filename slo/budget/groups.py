@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slo.errors import named
 from slo.promql.ast import Aggregate, Call, MatrixSelector
+from slo.source.base import source_of
 from slo.source.counted import CountSource
 from slo.spec.model import Slo
 from slo.spec.split import MOST, narrowed
@@ -22,6 +23,7 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
 
     Without any, or with more than MOST of them, it is the SLO as a whole. Raises SourceError.
     """
+    source = source_of(source, slo)
     if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
     with named(slo.id):

@@ -69,6 +69,22 @@ def open_source(source: str, config: Path | None) -> Source:
     return open_named(source, config=None if config is None else str(config))
 
 
+def open_sources(sources: Sequence[str] | None, config: Path | None) -> Source:
+    """The source of all names that were given, else of SLO_SOURCE, else of the configuration file."""
+    from slo.source import open_all
+
+    given = list(sources or ()) or [text for text in (os.environ.get("SLO_SOURCE"),) if text]
+    return open_all(given, config=None if config is None else str(config))
+
+
+def places(source: Source) -> list[Path]:
+    """What a source may be on disk: its own names, or those of several."""
+    from slo.source.several import Several
+
+    names = [part.source.name for part in source.parts] if isinstance(source, Several) else [source.name]
+    return [Path(name) for name in names]
+
+
 def review(
     specs: Specs,
     source: Source,
@@ -127,6 +143,20 @@ def read_start(text: str, end_ms: int) -> int:
         return start_of(text, end_ms)
     except DurationError as error:
         raise ConfigError(f"--start {error}") from None
+
+
+def read_interval(text: str, flag: str) -> int:
+    """How often something is done, milliseconds: a second or more."""
+    from slo.errors import DurationError
+    from slo.window import parse_duration
+
+    try:
+        interval_ms = parse_duration(text)
+    except DurationError as error:
+        raise ConfigError(f"{flag} {error}") from None
+    if interval_ms < 1000:
+        raise ConfigError(f"{flag} {text} is too often for a server; the least is 1s")
+    return interval_ms
 
 
 def keep_apart(outputs: Sequence[Path], specs: Specs, others: Sequence[Path] = ()) -> None:

@@ -80,14 +80,14 @@ class RulesNames(StrEnum):
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Definition files, or folders of them; - is standard input.")
 ]
-SourceName = Annotated[
-    str,
+Sources = Annotated[
+    list[str] | None,
     typer.Option(
         "--source",
         "-s",
-        metavar="URL|FILE",
-        help="A server with the Prometheus API (http://host:9090, or host:9090), or a recording's path.",
-        envvar="SLO_SOURCE",
+        metavar="[SERVICE=]URL|FILE",
+        help="A server with the Prometheus API (http://host:9090, or host:9090), a recording's path, or a file of events; may be "
+        "repeated, also for one service each (shop=http://host:9090). [env var: SLO_SOURCE]",
     ),
 ]
 Config = Annotated[

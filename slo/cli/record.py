@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import keep_apart, load, open_source, read_start, read_time, selection
+from slo.cli.inputs import keep_apart, load, open_sources, places, read_start, read_time, selection
 from slo.cli.output import count, progress
 from slo.cli.program import (
     FINE,
@@ -19,7 +18,7 @@ from slo.cli.program import (
     OnlySlo,
     Output,
     Paths,
-    SourceName,
+    Sources,
     command,
 )
 from slo.errors import ConfigError
@@ -28,7 +27,6 @@ from slo.errors import ConfigError
 @command("slo record definitions/ -s http://localhost:9090 --start 2026-11-01T00:00:00Z -o november.parquet")
 def record(
     paths: Paths,
-    source: SourceName,
     start: Annotated[
         str,
         typer.Option(
@@ -38,6 +36,7 @@ def record(
         ),
     ],
     output: Output,
+    source: Sources = None,
     end: End = None,
     config: Config = None,
     service: OnlyService = None,
@@ -50,9 +49,9 @@ def record(
     from slo.spec.select import select
 
     every = load(paths)
-    keep_apart([output], every, [Path(source)])
+    origin = open_sources(source, config)
+    keep_apart([output], every, places(origin))
     specs = select(every, selection(service, slo, owner, label))
-    origin = open_source(source, config)
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
     start_ms = read_start(start, end_ms)
     if start_ms >= end_ms:

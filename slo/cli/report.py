@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import load, open_source, read_states, review, selection, verdict
+from slo.cli.inputs import load, open_sources, read_states, review, selection, verdict
 from slo.cli.output import progress
 from slo.cli.program import (
     Config,
@@ -20,7 +20,7 @@ from slo.cli.program import (
     OnlySlo,
     OnlyState,
     Paths,
-    SourceName,
+    Sources,
     command,
 )
 
@@ -28,10 +28,10 @@ from slo.cli.program import (
 @command("slo report definitions/ --source recording.parquet -o reports/out")
 def report(
     paths: Paths,
-    source: SourceName,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write index.html to.")
     ],
+    source: Sources = None,
     end: End = None,
     config: Config = None,
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="The page's title.")] = "Error budgets",
@@ -64,7 +64,7 @@ def report(
     for name in formats:
         format_of(name)  # a wrong one is said before the source is asked
     specs = load(paths, only)
-    budgets = review(specs, open_source(source, config), end, only, states, events=() if events is None else events)
+    budgets = review(specs, open_sources(source, config), end, only, states, events=() if events is None else events)
     with progress("drawing", 0):
         texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings))
     for path in write_files(output, texts):

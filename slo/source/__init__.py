@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from slo.errors import ConfigError
 from slo.redact import holds_userinfo, without_userinfo
 from slo.source.base import Matrix, MatrixSeries, Source, retention_ms
+from slo.source.config import SourceConfig
 
-__all__ = ["GROUP", "Matrix", "MatrixSeries", "Source", "open", "retention_ms"]
+__all__ = ["GROUP", "Matrix", "MatrixSeries", "Source", "open", "open_all", "retention_ms"]
 
 
 def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> Source:
-    """The source at an http(s) URL of anything with the Prometheus API, or at a path: a recording, or a CSV or Parquet file
-    of events per step. Other schemes are those of installed packages (entry points of the group `slo.sources`).
+    """The source at an http(s) URL of anything with the Prometheus API, or at a path: a recording, a CSV or Parquet file
+    of events per step, or a SQL query that gives them. Other schemes are those of installed packages (entry points of the group `slo.sources`).
 
     `host:9090` is `http://host:9090`, unless there is such a file.
 
     `config` is the YAML file with credentials and limits for a server (none: that of SLO_CONFIG, if set); the
     environment wins over it. Opening talks to no server. Raises ConfigError, RecordingError.
     """
+    return _open(text, config)
+
+
+def _open(text: str | os.PathLike[str], config: str | os.PathLike[str] | SourceConfig | None) -> Source:
     if isinstance(text, str) and _HOST_AND_PORT.fullmatch(text.strip()) and not Path(text).exists():
         text = f"http://{text.strip()}"
     if isinstance(text, str) and text.strip().lower().startswith(("http://", "https://")):
@@ -30,15 +36,66 @@ def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
         return PrometheusSource.open(text, config=config)
     place = os.fspath(text)
     if _ADDRESS.match(place) and not Path(place).exists():
-        return _of_package(place, None if config is None else os.fspath(config))
+        return _of_package(place, None if config is None or isinstance(config, SourceConfig) else os.fspath(config))
     from slo.source.recording import Recording, holds_counts
 
     path = Path(text)
+    if path.suffix.lower() == ".sql":
+        from slo.source.sql import open_sql
+
+        return open_sql(path)
     if path.suffix.lower() == ".csv" or holds_counts(path):
         from slo.source.counted import CountSource
 
         return CountSource.open(path)
     return Recording.open(path)
+
+
+def open_all(texts: Sequence[str], *, config: str | os.PathLike[str] | None = None) -> Source:
+    """One source of several addresses or paths: `SERVICE=ADDRESS` is for the SLOs of a service (or of `service/name`, with `*` for any
+    text), the others for those whose series they have. Without any, the `sources` of the configuration file.
+
+    A credential of the environment, or under `source` of the file, is for one server; of several each has its own under
+    `sources`. Raises ConfigError, RecordingError.
+    """
+    from slo.source.config import load, sources
+    from slo.source.several import combined
+
+    if not texts:
+        configured = sources(config)
+        if not configured:
+            raise ConfigError(
+                "no source: give --source URL or FILE, set SLO_SOURCE, or name `sources` in the configuration file"
+            )
+        return combined([(one.of, _open(one.address, one.config)) for one in configured])
+    pairs = [_named(text) for text in texts]
+    servers = {address for _, address in pairs if _is_server(address)}
+    if len(servers) > 1 and load(config).has_credentials:
+        raise ConfigError(
+            "a credential is set, and several servers are named: it would be sent to all of them; name the servers under `sources` in the "
+            "configuration file, each with its own credential"
+        )
+    return combined([(of, _open(address, config)) for of, address in pairs])
+
+
+def _named(text: str) -> tuple[str, str]:
+    """The SLOs and the address of `SERVICE=ADDRESS`; of a plain address none."""
+    of, equals, address = text.partition("=")
+    if (
+        equals
+        and re.fullmatch(r"[A-Za-z0-9_.*?/-]+", of)
+        and address
+        and not Path(text).exists()
+        and not _ADDRESS.match(of)
+    ):
+        return of, address
+    return "", text
+
+
+def _is_server(text: str) -> bool:
+    return text.strip().lower().startswith(("http://", "https://")) or bool(
+        _HOST_AND_PORT.fullmatch(text.strip()) and not Path(text).exists()
+    )
 
 
 _HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/[^?#]*)?")

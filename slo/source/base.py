@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from slo.promql.ast import Node, VectorSelector
     from slo.promql.samples import Samples
+    from slo.spec.model import Slo
 
 
 class MatrixSeries(NamedTuple):
@@ -70,6 +71,16 @@ class Source(Protocol):
 
     def query(self, expr: Node, at_ms: int) -> Matrix:
         """The expression at one time."""
+
+
+def source_of(source: Source, slo: Slo) -> Source:
+    """The source that an SLO is asked of: the source itself, or of several the one that they choose. Raises SourceError.
+
+    A source that stands for several has a method `of`.
+    """
+    choose = getattr(source, "of", None)
+    chosen: Source = source if choose is None else choose(slo)
+    return chosen
 
 
 def retention_ms(source: Source) -> int | None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from slo.errors import SourceError, named
 from slo.promql.ast import VectorSelector
 from slo.promql.samples import Samples, Series
-from slo.source.base import Source
+from slo.source.base import Source, source_of
 from slo.source.recording import Header, write
 from slo.spec.model import Slo
 from slo.window import moment
@@ -32,17 +32,24 @@ def record(
     if start_ms >= end_ms:
         raise SourceError(f"{path}: the start, {moment(start_ms):%Y-%m-%d %H:%M}, is not before the end")
     # Of each selector the first SLO that asks for it, to be named where that fails.
-    selectors: dict[VectorSelector, str] = {}
+    selectors: dict[tuple[VectorSelector, str], tuple[str, Source]] = {}
     for slo in slos:
+        origin = source_of(source, slo)
         for selector in slo.sli.selectors():
-            selectors.setdefault(selector, slo.id)
-    series: dict[tuple[tuple[str, str], ...], Series] = {}
+            selectors.setdefault((selector, origin.name), (slo.id, origin))
+    series: dict[tuple[tuple[str, str], ...], tuple[str, Series]] = {}
     with progress("recording", len(selectors)) as done:
-        for selector, asking in selectors.items():
+        for (selector, _), (asking, origin) in selectors.items():
             with named(asking):
-                answer = source.samples([selector], start_ms, end_ms).series
-            series |= {tuple(sorted(one.labels.items())): one for one in answer}
+                answer = origin.samples([selector], start_ms, end_ms).series
+            for one in answer:
+                key = tuple(sorted(one.labels.items()))
+                other, _ = series.setdefault(key, (origin.name, one))
+                if other != origin.name:
+                    raise SourceError(
+                        f"{other} and {origin.name} both have {dict(key)}, which one recording cannot tell apart"
+                    )
             done()
-    samples = Samples.from_series((one.labels, one.times, one.values) for one in series.values())
+    samples = Samples.from_series((one.labels, one.times, one.values) for _, one in series.values())
     write(path, samples, Header(start_ms, end_ms, source.name))
     return samples
