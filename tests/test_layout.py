@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     {"redact"},
     {"errors", "files", "display", "callable"},
+    {"plugins"},
     {"window"},
     {"promql"},
     {"fields", "reading", "suggest"},

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from slo import plugins
 from slo.budget.model import Budget
 from slo.errors import ConfigError, Problem
 from slo.files import write_pages, write_text
@@ -43,18 +43,16 @@ BUILT_IN: dict[str, Format] = {
     "json": lambda budgets, head: {"report.json": to_json(budgets, **head.fields)},
     "csv": lambda budgets, head: {"report.csv": to_csv(budgets)},
 }
-# Packages add formats under this group of entry points: the name is the format's, the value a function as `Format` says.
-GROUP = "slo.formats"
 
 
 def format_of(name: str) -> Format:
     """The format of a name. Raises ConfigError with those that there are."""
     if name in BUILT_IN:
         return BUILT_IN[name]
-    installed = {point.name: point for point in entry_points(group=GROUP)}
+    installed = plugins.installed(plugins.FORMATS)
     if name not in installed:
         raise ConfigError(f"{name!r} is not a format of reports{suggest(name, [*BUILT_IN, *installed])}")
-    format: Format = installed[name].load()
+    format: Format = plugins.load(installed[name])
     return format
 
 

@@ -7,12 +7,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from slo import plugins
 from slo.errors import ConfigError
 from slo.redact import holds_userinfo, without_userinfo
 from slo.source.base import Matrix, MatrixSeries, Source, retention_ms
 from slo.source.config import SourceConfig
 
-__all__ = ["GROUP", "Matrix", "MatrixSeries", "Source", "open", "open_all", "retention_ms"]
+__all__ = ["Matrix", "MatrixSeries", "Source", "open", "open_all", "retention_ms"]
 
 
 def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> Source:
@@ -103,15 +104,9 @@ _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 # A scheme, whether right or not, or a user with a password.
 _ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*(:/|//)|:?//|[^/\s:]*:[^\s]*@)")
 
-# Packages add sources under this group of entry points: the name is a scheme, the value a function of the URL and of the
-# path of a configuration file (or None) that gives a `Source`.
-GROUP = "slo.sources"
-
 
 def _of_package(address: str, config: str | None) -> Source:
     """The source of an installed package. Raises ConfigError where none has the scheme of the address, or it has none."""
-    from importlib.metadata import entry_points
-
     from slo.suggest import suggest
 
     # What follows `?` and `#` may be a token.
@@ -123,8 +118,8 @@ def _of_package(address: str, config: str | None) -> Source:
             "none of this name"
         )
     scheme = found[1]
-    known = {point.name: point for point in entry_points(group=GROUP)}
+    known = plugins.installed(plugins.SOURCES)
     if scheme not in known:
         raise ConfigError(f"{shown}: no source for {scheme}://…{suggest(scheme, ['http', 'https', *known])}")
-    source: Source = known[scheme].load()(address, config)
+    source: Source = plugins.load(known[scheme])(address, config)
     return source

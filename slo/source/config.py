@@ -79,7 +79,11 @@ class SourceConfig:
 
 
 def load(
-    path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None, user: str = "", password: str = ""
+    path: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    user: str = "",
+    password: str = "",
 ) -> SourceConfig:
     """The settings of the file at `path` (none: the one that SLO_CONFIG names, if any) under those of the environment.
 
@@ -113,7 +117,9 @@ class NamedSource:
     config: SourceConfig
 
 
-def sources(path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None) -> tuple[NamedSource, ...]:
+def sources(
+    path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+) -> tuple[NamedSource, ...]:
     """The `sources` of the file at `path` (none: the one that SLO_CONFIG names), in their order; relative paths start at its folder.
 
     Of each only what stands there counts, nothing of the environment: a credential is for one server. Raises ConfigError.
