@@ -27,17 +27,14 @@ scrape_configs:
     static_configs: [{targets: ["$ADDRESS"]}]
 """
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it"),
-]
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that has scraped itself for a little while."""
     with Prometheus(tmp_path_factory.mktemp("server"), config=CONFIG) as running:
-        wait_until(lambda: len(running.query("prometheus_http_requests_total[1m]", at=time.time())) > 0)
+        wait_until(
+            lambda: len(running.query("prometheus_http_requests_total[1m]", at=time.time())) > 0, "a scrape of itself"
+        )
         time.sleep(15)
         yield running
 
@@ -53,6 +50,8 @@ def dependencies(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.server
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 def test_the_readmes_walk_ends_with_a_report_on_ones_own_server(server: Prometheus, tmp_path: Path) -> None:
     """The lines run as they are but for the addresses of the repository and of the server; each must succeed."""
     lines = LINES.replace("http://localhost:9090", server.url)
