@@ -8,7 +8,7 @@ from typing import Literal
 from slo.errors import ConfigError
 from slo.rules.format import prometheus_rule, yaml_file
 from slo.rules.names import NAMES
-from slo.rules.texts import joined, rule_texts
+from slo.rules.texts import rule_texts
 from slo.spec.model import Specs
 from slo.suggest import suggest
 
@@ -33,8 +33,9 @@ def rules(
     if format not in ("prometheus", "operator"):
         raise ConfigError(f"{format!r} is not a format of rules{suggest(format, ('prometheus', 'operator'))}")
     operator = format == "operator"
-    text, _, _ = joined(rule_texts(specs, NAMES[names], "    " if operator else "  ")[0])
+    texts = (text.text for text in rule_texts(specs, NAMES[names], "    " if operator else "  ")[0])
     files = list(dict.fromkeys(service.file for service in specs.services))
     services = list(dict.fromkeys(service.name for service in specs.services))
     name = services[0] if len(services) == 1 else "slo-rules"
-    return prometheus_rule(text, name, namespace, labels, files) if operator else yaml_file(text, files)
+    pieces = prometheus_rule(texts, name, namespace, labels, files) if operator else yaml_file(texts, files)
+    return "".join(pieces)
