@@ -57,11 +57,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"__name__": "replicas_there", **labels}, times, there),
     ])  # fmt: skip
     write(place / "r.parquet", samples, Header(END - 2 * DAY, END, "test"))
+    rows = zip(times.tolist(), there.tolist(), strict=True)
+    lines = [
+        {"labels": {"__name__": "replicas_there", **labels}, "time": at / 1000, "value": value} for at, value in rows
+    ]
+    lines += [
+        {"labels": {"__name__": "replicas_wanted", **labels}, "time": at / 1000, "value": 3} for at in times.tolist()
+    ]
+    (place / "r.jsonl").write_text("\n".join(map(json.dumps, lines)))
     with closing(sqlite3.connect(place / "events.db")) as database:
         database.execute("CREATE TABLE events (time INTEGER, total INTEGER, errors INTEGER, slo TEXT)")
         starts = range(END // 1000 - 5 * 300, END // 1000, 300)
-        rows = [(at, 200, 7 if at == starts[-1] else 0, "shop/replicas") for at in starts]
-        database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+        events = [(at, 200, 7 if at == starts[-1] else 0, "shop/replicas") for at in starts]
+        database.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", events)
         database.commit()
     return place
 
@@ -72,6 +80,7 @@ COMMANDS = {
     "explain": ["explain", "agree"],
     "check": ["check", "wrong.yaml"],
     "source": ["status", "replicas.yaml", "-s", "sqlite://events.db", "--json"],
+    "samples": ["status", "replicas.yaml", "-s", "jsonl://r.jsonl", "--json"],
     "no source": ["status", "replicas.yaml", "-s", "sqlite://none.db"],
     "format": ["report", "replicas.yaml", "-s", "r.parquet", "-o", "out", "--format", "lines", "--title", "Today"],
     "command": ["owners", "replicas.yaml"],
@@ -129,6 +138,8 @@ def test_a_kind_of_another_package_has_rules_words_and_errors(said: Said) -> Non
 
 def test_a_source_of_another_package_is_opened_by_its_scheme(said: Said) -> None:
     assert json.loads(said["source"][1])["slos"][0]["events"]["errors"] == 7
+    counted, sampled = (json.loads(said[name][1])["slos"][0] for name in ("count", "samples"))
+    assert sampled | {"source": ""} == counted | {"source": ""}  # as the recording of the same samples
     code, _, err = said["no source"]
     assert code == 2 and "none.db: unable to open database file" in err
 

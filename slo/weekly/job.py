@@ -27,6 +27,7 @@ from slo.report.page import FOLDER
 from slo.review import review
 from slo.sli.counts import Grid
 from slo.source import open as open_source
+from slo.source import open_all
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
@@ -212,7 +213,7 @@ def _evaluated(
         if attempt:
             wait(RETRY_S * 2 ** (attempt - 1))
         try:
-            source = open_source(config.source, config=config.source_config)
+            source = _opened(config)
             if clock_ms is not None:
                 _check_clock(source, period, clock_ms)
             if ledger is not None:
@@ -240,6 +241,12 @@ def _check_clock(source: Source, period: Period, clock_ms: int) -> None:
             f"this machine's clock says {here}, that of {source.name} {there}: one of them is wrong, and no report was made; "
             "set it, or name the moment with --now"
         )
+
+
+def _opened(config: WeeklyConfig) -> Source:
+    if config.source is None:
+        return open_all([], config=config.source_config)
+    return open_source(config.source, config=config.source_config)
 
 
 def _budgets(
@@ -285,7 +292,7 @@ def _one_by_one(
                 in_a_row += 1
                 log("objective failed", {"period": period.name, "slo": slo.id, "error": problem})
         failed.append(slo.id)
-        nothing = Nothing(config.source, f"missing data: {problem}")
+        nothing = Nothing(config.source or str(config.source_config), f"missing data: {problem}")
         budgets += _budgets(config, [slo], nothing, period, ledger)
     if ledger is not None and len(failed) < len(specs):
         ledger.write(period, entries, slis)

@@ -168,6 +168,12 @@ def test_the_command_line_takes_several(
     both = [part for place in (first, second) for part in ("-s", str(place))]
     assert run(["record", definitions, *both, "--start", "1d", "-o", str(first)]) == 2
     assert "is read by this command, and would be lost" in capsys.readouterr().err
+    (tmp_path / "weekly.yaml").write_text(
+        "definitions: [all.yaml]\nsource_config: slo.yaml\nperiod: week\ncatch_up: 1\ndeliver: {folder: weekly}\nformats: [csv]\n"
+    )
+    assert run(["weekly", str(tmp_path / "weekly.yaml"), "--now", f"{moment(END):%Y-%m-%d}"]) == 0
+    [weekly] = (tmp_path / "weekly").glob("*/report.csv")
+    assert weekly.read_text().count("\n") == 3
     assert run(["report", definitions, *both, "-o", str(tmp_path / "out"), "--format", "csv"]) == 0
     assert (tmp_path / "out" / "report.csv").read_text().count("\n") == 3
 
