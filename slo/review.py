@@ -12,7 +12,7 @@ from typing import overload
 from slo.budget.evaluate import Known, evaluate_all
 from slo.budget.events import with_events
 from slo.budget.measure import parts_between
-from slo.budget.model import TROUBLE, Budget
+from slo.budget.model import Budget, worst_first
 from slo.budget.past import with_past
 from slo.callable import callable_as
 from slo.errors import Problem, SourceError
@@ -44,10 +44,7 @@ class Review(Sequence[Budget]):
     @property
     def worst_first(self) -> list[Budget]:
         """The budgets by state, then by what remains."""
-        return sorted(
-            self.budgets,
-            key=lambda one: (TROUBLE[one.state], 2.0 if one.remaining is None else one.remaining, one.slo.id),
-        )
+        return worst_first(self.budgets)
 
     @overload
     def __getitem__(self, key: int | str) -> Budget: ...

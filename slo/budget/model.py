@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -403,6 +403,13 @@ class Budget:
 
         left = "" if self.remaining is None else f", {show_percent(self.remaining)} of the budget left"
         return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}{left}>"
+
+
+def worst_first(budgets: Iterable[Budget]) -> list[Budget]:
+    """The budgets by state, then by what remains of them, then by id; those of which nothing is known last in their state."""
+    return sorted(
+        budgets, key=lambda one: (TROUBLE[one.state], 2.0 if one.remaining is None else one.remaining, one.slo.id)
+    )
 
 
 def _trailing(amounts: Floats, width: int) -> Floats:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from slo.budget.breakdown import Breakdown, Share
-from slo.budget.model import TROUBLE, Budget, State
+from slo.budget.model import Budget, State, worst_first
 from slo.budget.notes import FRESH, RETENTION, said_once
 from slo.display import (
     NOTHING,
@@ -174,17 +174,12 @@ class ReportView:
     totals: tuple[tuple[str, tuple[Total, ...]], ...] = ()
 
 
-def by_trouble(budgets: Sequence[Budget]) -> list[Budget]:
-    """The worst first: by state, then by what is left."""
-    return sorted(budgets, key=lambda b: (TROUBLE[b.state], 2.0 if b.remaining is None else b.remaining, b.slo.id))
-
-
 def report_view(
     budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
 ) -> ReportView:
     """A report on `budgets`, in the order of trouble; `missing` says what the source did not answer."""
     taken: set[str] = set()
-    slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in by_trouble(budgets))
+    slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in worst_first(budgets))
     counted = [(state, sum(one.state is state for one in slos)) for state in State]
     return ReportView(
         title=clean(title),
@@ -205,7 +200,7 @@ def report_view(
 
 def _data(budgets: Sequence[Budget]) -> tuple[str, ...]:
     """Where data begins and what a server keeps, in sentences that each hold for as many SLOs as they can."""
-    said = [str(one) for one in said_once(by_trouble(budgets)) if one.code in (FRESH, RETENTION)]
+    said = [str(one) for one in said_once(worst_first(budgets)) if one.code in (FRESH, RETENTION)]
     rest = len(said) - _SAID
     more = [f"{rest} more such notes are beside their objectives"] if rest > 0 else []
     return tuple(
