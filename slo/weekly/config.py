@@ -59,9 +59,7 @@ class WeeklyModel(Model):
     """The job."""
 
     definitions: Annotated[list[str], Field(min_length=1)]
-    source: Annotated[
-        str | None, Field(description="an address or a recording; without it the `sources` of source_config")
-    ] = None
+    source: Annotated[str | None, Field(description="an address or a recording; null: the `sources` of source_config")]
     source_config: str | None = None
     period: Literal["week", "month", "quarter"] = "week"
     time_zone: str = "UTC"
@@ -135,7 +133,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
     if model.source is None and model.source_config is None:
         report(
             (),
-            "`source` is missing; write a server's address, a recording's path, or `source_config` with `sources`",
+            "`source` is null; write a server's address, a recording's path, or `source_config` with `sources`",
             "error",
         )
     if holds_userinfo(model.source or ""):

@@ -169,7 +169,7 @@ def test_the_command_line_takes_several(
     assert run(["record", definitions, *both, "--start", "1d", "-o", str(first)]) == 2
     assert "is read by this command, and would be lost" in capsys.readouterr().err
     (tmp_path / "weekly.yaml").write_text(
-        "definitions: [all.yaml]\nsource_config: slo.yaml\nperiod: week\ncatch_up: 1\ndeliver: {folder: weekly}\nformats: [csv]\n"
+        "definitions: [all.yaml]\nsource: null\nsource_config: slo.yaml\nperiod: week\ncatch_up: 1\ndeliver: {folder: weekly}\nformats: [csv]\n"
     )
     assert run(["weekly", str(tmp_path / "weekly.yaml"), "--now", f"{moment(END):%Y-%m-%d}"]) == 0
     [weekly] = (tmp_path / "weekly").glob("*/report.csv")
