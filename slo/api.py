@@ -4,74 +4,109 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from slo.budget.evaluate import evaluate as _evaluate
-from slo.budget.evaluate import evaluate_all as _evaluate_all
+from slo.budget.measure import parts_between
 from slo.budget.model import Budget
-from slo.source import Source
+from slo.notebook import tables_by_label
+from slo.source import Source, open_all
 from slo.source import open as _open
 from slo.source.counted import CountSource
+from slo.spec.load import DICT, TEXT, load_text, to_yaml
 from slo.spec.load import load as _load
-from slo.spec.model import Slo, Specs
-from slo.window import moment_ms, parse_duration
+from slo.spec.model import Objective, Slo, Specs
+from slo.spec.read import parse_objective
+from slo.window import Window, moment_ms, parse_window, start_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from slo.source.recording import Recording
 
+# A moment: a datetime with a time zone, a text such as 2026-11-20T12:00:00Z, or milliseconds UTC.
+When = datetime | int | str
 PathLike = str | os.PathLike[str]
 
 
-def load(paths: PathLike | Iterable[PathLike]) -> Specs:
-    """The SLOs in definition files and folders, by `service/name`.
+def load(definitions: PathLike | Iterable[PathLike] | Mapping[str, Any]) -> Specs:
+    """The SLOs of definitions, by `service/name`: of files and folders, of YAML text, or of a dict as YAML would give it.
 
-    Raises DefinitionError with every fault of every file; what is only doubtful is in the result's `warnings`.
+    A text of several lines is YAML, any other a path. Raises DefinitionError with every fault; what is only doubtful is in the
+    result's `warnings`.
+
+    >>> slo.load("definitions/")  # doctest: +SKIP
+    >>> slo.load({"service": "shop", "slos": [{"name": "up", "objective": 99.9, "sli": {"probe": "up"}}]})
+    Specs(shop/up)
     """
-    return _load(paths)
+    if isinstance(definitions, Mapping):
+        return load_text(to_yaml(definitions), DICT)
+    if isinstance(definitions, str) and "\n" in definitions:
+        return load_text(definitions, TEXT)
+    return _load(definitions)
 
 
-def open(source: PathLike, *, config: PathLike | None = None) -> Source:
-    """A source of samples: the http(s) URL of anything with the Prometheus API, or a recording's path.
+def open(source: PathLike | Iterable[PathLike] | Mapping[str, PathLike], *, config: PathLike | None = None) -> Source:
+    """A source of samples: the http(s) URL of anything with the Prometheus API, or the path of a recording, of a CSV or Parquet file of
+    events, or of a SQL query.
 
-    Credentials come from the environment or from `config`, see docs/sources.md. Raises SourceError.
+    Of several, each SLO is asked of the one that has its series, or of a mapping of the one that is named for its service (or
+    `service/name`; `*` for any text). Credentials come from the environment or from `config`, see docs/sources.md. Raises
+    SourceError, ConfigError.
+
+    >>> slo.open({"shop": "http://shop:9090", "*": "http://all:9090"})  # doctest: +SKIP
     """
-    return _open(os.fspath(source), config=None if config is None else os.fspath(config))
+    place = None if config is None else os.fspath(config)
+    if isinstance(source, str | os.PathLike):
+        return _open(os.fspath(source), config=place)
+    if isinstance(source, Mapping):
+        texts = [f"{of}={os.fspath(one)}" for of, one in source.items()]
+    else:
+        texts = [os.fspath(one) for one in source]
+    return open_all(texts, config=place)
 
 
-def evaluate(slo: Slo, source: Source, *, end: datetime | int | None = None) -> Budget:
-    """The error budget of one SLO at `end`: a datetime with a time zone, or milliseconds UTC.
+def evaluate(
+    slo: Slo,
+    source: Source,
+    *,
+    at: When | None = None,
+    objective: str | float | Decimal | Objective | None = None,
+    window: str | Window | None = None,
+) -> Budget:
+    """The error budget of one SLO at a moment: a datetime with a time zone, a text such as `2026-11-20T12:00:00Z`, or
+    milliseconds UTC. Without `at`: a recording's end, a server's present.
 
-    Without `end`: a recording's end, a server's present. Raises SourceError.
+    What if: with `objective` (a percentage, `99.9`) or `window` (`7d`, `month`) it is that of the SLO with these instead of its
+    own. Raises SourceError, DurationError, and ValueError for an objective that is none.
+
+    >>> slo.evaluate(specs["shop/availability"], source, objective=99.5, window="7d").remaining  # doctest: +SKIP
     """
-    return _evaluate(slo, source, source.latest_ms() if end is None else end)
+    return _evaluate(what_if(slo, objective, window), source, source.latest_ms() if at is None else moment_ms(at))
 
 
-def evaluate_all(slos: Specs | Iterable[Slo], source: Source, *, end: datetime | int | None = None) -> list[Budget]:
-    """The error budgets of many SLOs, all at the same moment, in their order. Raises SourceError."""
-    at = source.latest_ms() if end is None else end
-    return _evaluate_all(slos.values() if isinstance(slos, Specs) else slos, source, at)
+def what_if(
+    slo: Slo, objective: str | float | Decimal | Objective | None = None, window: str | Window | None = None
+) -> Slo:
+    """The SLO with another objective or window. Raises ValueError, DurationError."""
+    if objective is not None and not isinstance(objective, Objective):
+        objective = parse_objective(str(objective))
+    if isinstance(window, str):
+        window = parse_window(window)
+    return replace(slo, objective=objective or slo.objective, window=window or slo.window)
 
 
-def compare(budgets: Iterable[Budget], source: Source, *, since: str | int = "7d") -> list[Budget]:
-    """The budgets beside their past: `earlier`, the same objective so long ago (a duration, or milliseconds), `change` since
-    then, and `previous`, the window that ended where a budget's own begins. No other figure changes."""
-    from slo.budget.past import with_past
-
-    return with_past(list(budgets), source, parse_duration(since) if isinstance(since, str) else since)
-
-
-def breakdown(slo: Slo, source: Source, start: datetime, end: datetime) -> Mapping[str, pd.DataFrame]:
-    """Who was hit between two moments (with time zones): for each label that divides the series a table by its values.
+def breakdown(slo: Slo, source: Source, start: When, end: When) -> Mapping[str, pd.DataFrame]:
+    """Who was hit between two moments (as in `evaluate`): for each label that divides the series a table by its values.
 
     Columns: `errors`, `total` (events), `error_ratio`, `errors_share`, `total_share` (0..1), most bad events first. Raises
     SourceError.
     """
-    from slo.budget.breakdown import interval_tables
-
-    return interval_tables(slo, source, moment_ms(start), moment_ms(end))
+    parts = parts_between(slo, source, moment_ms(start), moment_ms(end))
+    return tables_by_label(parts or (), slo.sli.kind_labels)
 
 
 def from_events(
@@ -96,45 +131,20 @@ def from_events(
     return CountSource.of_frame(frame, time=time, total=total, good=good, errors=errors, slo=slo, step=step)
 
 
-def summary(budgets: Iterable[Budget]) -> pd.DataFrame:
-    """A table of budgets, a row for each, indexed by the SLO's id, in their order.
+def record(
+    specs: Specs | Iterable[Slo], source: Source, path: PathLike, *, start: When, end: When | None = None
+) -> Recording:
+    """Saves the raw samples that SLOs need from `start` (a moment, or a duration before the end such as `30d`) to `end`, to
+    repeat an analysis without the server; and opens the recording. Raises SourceError, RecordingError, DurationError."""
+    from slo.source.record import record as save
+    from slo.source.recording import Recording
 
-    Columns: `service`, `owner`, `objective` (percent), `window`, `state`, `sli`, `error_ratio`, `consumed`, `remaining` (ratios), `errors`, `total`
-    (events), `burn_1h`, `burn_6h`, `burn_3d`, `coverage` (0..1), `exhaustion` (UTC). Unknown figures are NaN or NaT.
-    """
-    import pandas as pd
-
-    rows = [
-        {
-            "slo": budget.slo.id,
-            "service": budget.slo.service,
-            "owner": budget.slo.owner,
-            "objective": float(budget.slo.objective.percent),
-            "window": str(budget.slo.window),
-            "state": budget.state.value,
-            **{
-                name: getattr(budget, name)
-                for name in ("sli", "error_ratio", "consumed", "remaining", "errors", "total")
-            },
-            **{f"burn_{window}": budget.burn_rate(window) for window in ("1h", "6h", "3d")},
-            "coverage": budget.coverage,
-            "exhaustion": budget.exhaustion,
-        }
-        for budget in budgets
-    ]
-    texts = ("slo", "service", "owner", "window", "state")
-    columns = (
-        *texts[:3], "objective", *texts[3:], "sli", "error_ratio", "consumed", "remaining", "errors", "total", "burn_1h", "burn_6h",
-        "burn_3d", "coverage", "exhaustion",
-    )  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(columns))
-    table["exhaustion"] = pd.to_datetime(table["exhaustion"], utc=True)
-    numbers = [column for column in columns if column not in (*texts, "exhaustion")]
-    table[numbers] = table[numbers].astype(float)
-    return table.set_index("slo")
+    end_ms = source.latest_ms() if end is None else moment_ms(end)
+    save(specs.values() if isinstance(specs, Specs) else specs, source, path, start_of(start, end_ms), end_ms)
+    return Recording.open(path)
 
 
-def simulate(specs: Specs, path: PathLike, *, end: datetime, days: float = 40, seed: int = 1) -> Recording:
+def simulate(specs: Specs, path: PathLike, *, end: When, days: float = 40, seed: int = 1) -> Recording:
     """Writes a recording of plausible traffic for any definition, with incidents in it, and opens it.
 
     What was planted is in the recording's `header.truth`. Raises SloError.

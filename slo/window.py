@@ -83,8 +83,13 @@ def checked_moment(at_ms: int, text: str = "") -> int:
     raise DurationError(f"{shorten(text) if text else f'{at_ms} ms'!r} is out of range; {_ACCEPTED_MOMENTS}")
 
 
-def moment_ms(at: datetime | int) -> int:
-    """A datetime with a time zone, or milliseconds UTC, as the latter. Raises DurationError where it is out of range."""
+def moment_ms(at: datetime | int | str) -> int:
+    """A datetime with a time zone, milliseconds UTC, or a text as `parse_moment` reads it, in milliseconds UTC.
+
+    Raises DurationError where it is out of range, or no time.
+    """
+    if isinstance(at, str):
+        return parse_moment(at)
     if not isinstance(at, datetime):
         return checked_moment(int(at))
     if at.tzinfo is None:
@@ -93,6 +98,26 @@ def moment_ms(at: datetime | int) -> int:
 
 
 _ACCEPTED_MOMENTS = "accepted are times from 1900 to 2199, such as 2026-11-20T12:00:00Z or 1795176000 (Unix seconds)"
+
+
+def start_of(start: datetime | int | str, end_ms: int) -> int:
+    """A start in milliseconds UTC: a moment as in `moment_ms`, or a duration before the end (`30d`). Raises DurationError."""
+    if isinstance(start, str):
+        try:
+            return end_ms - parse_duration(start)
+        except DurationError:
+            return parse_moment(start)
+    return moment_ms(start)
+
+
+def moment(ms: int) -> datetime:
+    """Milliseconds as a UTC datetime."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def utc_text(at: datetime | None) -> str | None:
+    """A moment as RFC 3339 in UTC, for JSON; None stays None."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
 def shorten(text: str, most: int = 60) -> str:

@@ -98,7 +98,7 @@ def judge(kind: str, lines: Sequence[str], more: str = "", local: bool = True, b
     assert not [problem for problem in problems if getattr(problem, "severity", "") == "error"], problems
     source = Memory(samples_of(lines, before), END)
     source.local = local
-    return evaluate(service.slos[0], source, end=END)
+    return evaluate(service.slos[0], source, at=END)
 
 
 def counted(lines: Sequence[str], kind: str = "ratio", more: str = "", local: bool = True) -> tuple[float, float]:

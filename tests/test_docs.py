@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import slo as package
+from slo.budget.model import Budget
 from slo.sli.kinds import KINDS
 from slo.source.recording import write
 from slo.source.simulation import simulate
@@ -98,15 +100,28 @@ def test_commands_in_the_readme_exist() -> None:
         assert f"\n{target}:" in makefile
 
 
-def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_python_in_the_docs_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page one after the other, as in a notebook."""
     end = 1_790_000_000_000 // DAY * DAY
-    specs = load(ROOT / "definitions" / "faciliauto.yaml")
-    samples, header = simulate(specs, days=2, seed=1, end_ms=end)
+    (tmp_path / "definitions").mkdir()
+    for name in ("faciliauto.yaml", "hitl-api.yaml"):
+        (tmp_path / "definitions" / name).symlink_to(ROOT / "definitions" / name)
+    samples, header = simulate(load(tmp_path / "definitions"), days=2, seed=1, end_ms=end)
     write(tmp_path / "reports" / "out" / "recording.parquet", samples, header)
-    (tmp_path / "definitions").symlink_to(ROOT / "definitions")
     monkeypatch.chdir(tmp_path)
-    for text in blocks(ROOT / "README.md", "python"):
-        exec(compile(text, "README.md", "exec"), {})  # noqa: S102
+    names: dict[str, object] = {}
+    for text in blocks(ROOT / page, "python"):
+        exec(compile(text, page, "exec"), names)  # noqa: S102
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_every_public_name_is_on_the_python_page() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert [name for name in package.__all__ if not re.search(rf"\bslo\.{name}\b|`{name}`", page)] == []
+    budget = page.partition("A `Budget` is figures only")[2].partition("\n\n")[0]
+    for name in re.findall(r"`(\w+)[`(]", budget):
+        assert hasattr(Budget, name) or name in Budget.__dataclass_fields__, name
 
 
 def test_the_readmes_first_commands_run(tmp_path: Path) -> None:

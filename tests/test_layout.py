@@ -1,17 +1,23 @@
-"""The rooms import one another in one direction only."""
+"""The rooms import one another in one direction only, and no two files in a circle."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+import slo
+import slo.promql
 
 ROOT = Path(__file__).parent.parent
 # From first to last: a room imports only from rooms before it, and from itself.
 ORDER = [
     {"redact"},
-    {"errors", "files", "display"},
+    {"errors", "files", "display", "callable"},
+    {"plugins"},
     {"window"},
     {"promql"},
     {"fields", "reading", "suggest"},
@@ -19,30 +25,71 @@ ORDER = [
     {"spec"},
     {"rules", "source"},
     {"budget"},
-    {"backfill", "backtest"},
+    {"backfill", "backtest", "review"},
     {"report"},
+    {"notebook"},
     {"api", "check", "convert", "dashboards", "guide", "weekly"},
     {"cli"},
     {"__main__", "__init__"},
 ]
 MODULES = sorted((ROOT / "slo").rglob("*.py"))
+# Two packages import what they name when it is first used, and say so in a table.
+LAZY = {
+    "slo": {*slo._HOMES.values(), *(f"slo.{room}" for room in slo._ROOMS)},
+    "slo.promql": {f"slo.promql.{module}" for module in slo.promql._HOMES.values()},
+}
+
+
+def module_of(path: Path) -> str:
+    parts = ("slo", *path.relative_to(ROOT / "slo").with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_of(path): path.read_text(encoding="utf-8") for path in MODULES}
+
+
+def arrows(sources: Mapping[str, str], lazy: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The modules that each imports: at its top, in a function, for types only, or by name at run time."""
+    return {module: set(_imported(module, text, sources, lazy)) - {module} for module, text in sources.items()}
+
+
+def _imported(module: str, text: str, known: Mapping[str, str], lazy: Mapping[str, set[str]]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module is not None, f"{module}:{node.lineno}: relative import"
+            if node.module in known:
+                inner = (f"{node.module}.{alias.name}" for alias in node.names)
+                yield from (name if name in known else node.module for name in inner)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (
+            "import_module",
+            "__import__",
+        ):
+            if module in lazy:
+                yield from lazy[module]
+                continue
+            name = node.args[0]
+            assert isinstance(name, ast.Constant), (
+                f"{module}:{node.lineno}: imports {ast.unparse(name)}, hidden from this test"
+            )
+            yield from {str(name.value)} & known.keys()
+
+
+ARROWS = arrows(SOURCES, LAZY)
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import one another in a circle; none where the graph is a tree."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def room(module: str) -> str:
     return module.split(".")[1] if "." in module else "__init__"
-
-
-def imported(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            assert node.module is not None
-            found |= {f"{node.module}.{alias.name}" if node.module == "slo" else node.module for alias in node.names}
-    return {name for name in found if name == "slo" or name.startswith("slo.")}
 
 
 def rank(name: str) -> int:
@@ -52,16 +99,56 @@ def rank(name: str) -> int:
     pytest.fail(f"slo/{name} has no place in the order of rooms")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_room_imports_only_from_rooms_before_it(path: Path) -> None:
-    parts = path.relative_to(ROOT / "slo").parts
-    own = parts[0].removesuffix(".py")
-    for name in imported(path):
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_room_imports_only_from_rooms_before_it(module: str) -> None:
+    own = room(module)
+    for name in ARROWS[module]:
         other = room(name)
-        if name in ("slo", "slo.__version__"):
-            assert own in ("cli", "__main__"), f"{path} imports the whole package"
+        if name == "slo":
+            assert own in ("cli", "__main__"), f"{module} imports the whole package"
         elif other != own:
-            assert rank(other) < rank(own), f"{path}: {own} imports {name}"
+            assert rank(other) < rank(own), f"{module}: {own} imports {name}"
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    # The command line asks the whole package for its version only, and nothing of the package asks for the command line.
+    graph = {module: {name for name in names if name != "slo"} for module, names in ARROWS.items()}
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "import slo.b",
+        "def f():\n    from slo import b",
+        "if TYPE_CHECKING:\n    from slo.b import B",
+        "def f():\n    importlib.import_module('slo.b')",
+        "__import__('slo.b')",
+    ],
+)
+def test_the_test_sees_every_way_of_importing(hidden: str) -> None:
+    sources = {"slo": "", "slo.a": hidden, "slo.b": "from slo.a import A"}
+    assert set(circle(arrows(sources, {}))) == {"slo.a", "slo.b"}
+    lazily = {**sources, "slo.a": "def __getattr__(name):\n    return import_module(HOMES[name])"}
+    assert circle(arrows(lazily, {"slo.a": {"slo.b"}}))
+    with pytest.raises(AssertionError, match=r"slo\.a:2: imports HOMES\[name\], hidden"):
+        arrows(lazily, {})
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if room(module) == "budget"])
+def test_figures_know_nothing_of_tables_and_drawing(module: str) -> None:
+    names = {
+        name.partition(".")[0]
+        for node in ast.walk(ast.parse(SOURCES[module]))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert not names & {"pandas", "matplotlib", "html", "jinja2", "markupsafe", "IPython", "rich"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from slo.errors import DurationError
 from slo.window import (
     DAY,
+    EARLIEST_MS,
     HOUR,
+    LATEST_MS,
     MINUTE,
     WEEK,
     BurnWindow,
@@ -28,12 +30,15 @@ from slo.window import (
     dead_windows,
     format_duration,
     midnight,
+    moment,
     moment_ms,
     parse_duration,
     parse_moment,
     parse_window,
     shorten,
+    start_of,
     tile_length,
+    utc_text,
 )
 
 
@@ -406,3 +411,18 @@ def test_a_window_over_which_little_is_left_to_exceed_is_widened_and_no_further(
         for burn in found:
             assert burn.threshold(Decimal(budget)) <= Decimal("0.8")
         assert found[0].threshold(Decimal(budget)) >= Decimal("0.72")
+
+
+@given(st.integers(EARLIEST_MS, LATEST_MS))
+def test_a_moment_comes_back_from_every_form(at: int) -> None:
+    assert moment_ms(moment(at)) == moment_ms(at) == at
+    assert moment_ms(utc_text(moment(at)) or "") == at
+    assert utc_text(None) is None
+
+
+def test_a_start_is_a_moment_or_a_duration_before_the_end() -> None:
+    end = parse_moment("2026-11-20T00:00:00Z")
+    assert start_of("30d", end) == end - 30 * DAY
+    assert start_of("2026-11-01", end) == start_of(parse_moment("2026-11-01"), end) == end - 19 * DAY
+    with pytest.raises(DurationError, match="'soon' is no time"):
+        start_of("soon", end)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from slo.spec.model import Slo
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 Origin = Literal["given", "planted", "found"]
@@ -232,16 +230,6 @@ class Backtest:
             for one in intervals
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=["policy", "slo", "alert", "labels", "state", "start", "end", "open"])
-
-    def plot(self, slo: str | None = None, axes: Axes | None = None) -> Axes:
-        """An SLO's error ratio with its incidents and what each policy's alerts did, on matplotlib axes."""
-        # As pandas names its plotting backend: drawing is looked up when it is asked for.
-        drawing: Any = import_module("slo.report.plots")
-        drawn: Axes = drawing.plot_backtest(self, slo, axes)
-        return drawn
-
-    def _repr_html_(self) -> str:
-        return str(self.summary.to_html(float_format=lambda value: f"{value:.4g}"))
 
 
 def _rank(score: Score) -> tuple[float, ...]:

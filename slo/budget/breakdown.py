@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
-from slo.budget.measure import parts_between
-from slo.budget.model import Budget
 from slo.budget.possible import ratio_of
-from slo.errors import SourceError
-from slo.sli.base import Note
 from slo.sli.counts import Part
-from slo.spec.model import Slo
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from slo.source import Source
 
 # A histogram's bounds and the metric's name tell nothing of who was hit.
 _SILENT = frozenset({"__name__", "le"})
+# So many values of a label are listed one by one in JSON.
+VALUES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,51 +45,21 @@ class Breakdown:
     skew: float
     kinds: bool
 
-    @property
-    def table(self) -> pd.DataFrame:
-        """`errors`, `total` (events), `error_ratio`, `errors_share`, `total_share` (0..1), by the label's value."""
-        import pandas as pd
-
-        columns = ["errors", "total", "error_ratio", "errors_share", "total_share"]
-        rows = [[getattr(share, column) for column in columns] for share in self.shares]
-        index = pd.Index([share.value for share in self.shares], name=self.label)
-        return pd.DataFrame(rows, index=index, columns=columns).astype(float)
-
-
-def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[], None] = lambda: None) -> list[Budget]:
-    """The budgets, each with its events by series where they were added up by a server, which is asked for them once more.
-
-    Those of raw samples have them already. A server that fails leaves them out, and a note says so.
-    """
-    found = []
-    for budget in budgets:
-        if budget.counts.parts is None and budget.remaining is not None:
-            start_ms, end_ms = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
-            try:
-                parts = parts_between(budget.slo, source, start_ms, end_ms)
-                budget = replace(budget, counts=replace(budget.counts, parts=parts))
-            except SourceError as error:
-                why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands beside the name
-                note = Note("no-breakdown", f"which series had the bad events could not be asked for: {why}")
-                budget = replace(budget, notes=(*budget.notes, note))
-        found.append(budget)
-        done()
-    return found
-
-
-def of_budget(budget: Budget) -> tuple[Breakdown, ...]:
-    """What burned the budget of a period; nothing where it is not known by series."""
-    return break_down(budget.counts.parts or (), budget.slo.sli.kind_labels)
-
-
-def budget_tables(budget: Budget) -> Mapping[str, pd.DataFrame]:
-    """The same as a table for each label."""
-    return tables(budget.counts.parts or (), budget.slo.sli.kind_labels)
-
-
-def interval_tables(slo: Slo, source: Source, start_ms: int, end_ms: int) -> Mapping[str, pd.DataFrame]:
-    """What burned an SLO's budget in (start, end], as a table for each label. Raises SourceError."""
-    return tables(parts_between(slo, source, start_ms, end_ms) or (), slo.sli.kind_labels)
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON: the values with most bad events, and in `others` all that follow, together."""
+        shown, rest = self.shares[:VALUES], self.shares[VALUES:]
+        return {
+            "label": self.label,
+            "alike": list(self.alike),
+            "kinds": self.kinds,
+            "skew": self.skew,
+            "values": [{"value": share.value, "errors": share.errors, "total": share.total} for share in shown],
+            "others": {
+                "values": len(rest),
+                "errors": sum(share.errors for share in rest),
+                "total": sum(share.total for share in rest),
+            },
+        }
 
 
 def break_down(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> tuple[Breakdown, ...]:
@@ -117,9 +79,9 @@ def break_down(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> tu
     return tuple(sorted(merged, key=lambda one: (one.kinds, -round(one.skew, 9), one.label)))
 
 
-def tables(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> Mapping[str, pd.DataFrame]:
-    """The table of every label that has several values."""
-    return {label: one.table for label, (_, one) in _divided(parts, kinds).items()}
+def by_label(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> Mapping[str, Breakdown]:
+    """By every label that has several values, also those that divide the series alike."""
+    return {label: one for label, (_, one) in _divided(parts, kinds).items()}
 
 
 def _divided(parts: Sequence[Part], kinds: frozenset[str]) -> dict[str, tuple[tuple[int, ...], Breakdown]]:

@@ -11,19 +11,19 @@ import numpy as np
 
 from slo.budget.forecast import Forecast, forecast, pace_length
 from slo.budget.groups import expand
-from slo.budget.incidents import find_incidents
+from slo.budget.incidents import Downtime, Incident, find_incidents
 from slo.budget.measure import measure
-from slo.budget.model import Budget, Burn, Downtime, Floats, Incident, State, moment
+from slo.budget.model import Budget, Burn, State
 from slo.budget.notes import data_begins, fresh_note, gap_note, gaps_within, retention_note, whole_total
 from slo.budget.possible import CAUSES, impossible, impossible_steps, show_number
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.sli.base import Measured, Note
-from slo.sli.counts import Counts, Gap, Grid, coverage
+from slo.sli.counts import Counts, Floats, Gap, Grid, coverage
 from slo.sli.notes import counting_notes
 from slo.sli.slices import stretches
-from slo.source import retention_ms
+from slo.source.base import retention_ms, source_of
 from slo.spec.model import Slo
-from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, moment_ms
+from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, moment, moment_ms
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -54,6 +54,7 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None 
     A rolling window ends there; of a calendar window it is the part up to there that counts. With `by` it is the budget
     of all values together. `known` tells of steps of which the source has nothing any more. Raises SourceError.
     """
+    source = source_of(source, slo)
     end_ms = moment_ms(end)
     step = step_of(slo)
     start_ms, period_end_ms = slo.window.period(end_ms)
@@ -235,7 +236,7 @@ def _hidden(budget: Budget) -> tuple[Note, ...]:
 
 def _step_notes(budget: Budget) -> list[Note]:
     """Single steps that cannot be true, in a period that can; with the code `impossible` where they are too many."""
-    part, grid = budget._period, budget.counts.grid
+    part, grid = budget.steps, budget.counts.grid
     errors, total = budget.counts.errors[part], budget.counts.total[part]
     found = impossible_steps(errors, total)
     if not len(found):
@@ -280,7 +281,7 @@ def _forecast(budget: Budget) -> Forecast | None:
 
 
 def _incidents(budget: Budget) -> tuple[Incident, ...]:
-    part, step = budget._period, budget.counts.grid.step_ms
+    part, step = budget.steps, budget.counts.grid.step_ms
     found = find_incidents(
         budget.counts.errors[part], budget.counts.total[part], budget.error_budget, budget.allowed_errors, step
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slo.window import DAY
+from slo.window import DAY, format_duration, utc_text
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +34,18 @@ class Forecast:
     at: datetime | None
     earliest: datetime | None
     latest: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return {
+            "pace_window": format_duration(self.pace_ms),
+            "burn_rate": self.pace,
+            "confidence": CONFIDENCE,
+            "burn_rate_low": self.low,
+            "burn_rate_high": self.high,
+            "exhaustion_earliest": utc_text(self.earliest),
+            "exhaustion_latest": utc_text(self.latest),
+        }
 
 
 def pace_length(period_ms: int, step_ms: int) -> int:

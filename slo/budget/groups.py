@@ -12,6 +12,7 @@ import numpy as np
 from slo.errors import named
 from slo.promql.ast import Aggregate, Call, MatrixSelector
 from slo.sli.counts import LOOKBACK_MS
+from slo.source.base import source_of
 from slo.source.counted import CountSource
 from slo.spec.model import Slo
 from slo.spec.split import MOST, narrowed
@@ -29,6 +30,7 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
     Of more than MOST those stay that were there first, of these the ones with the most traffic, as in the rules. Without
     any value it is the SLO as a whole. Raises SourceError.
     """
+    source = source_of(source, slo)
     if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
     with named(slo.id):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slo.window import MINUTE
+from slo.budget.possible import ratio_of
+from slo.window import MINUTE, utc_text
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +28,58 @@ _QUIET_SHARE = 0.1
 # the share below is, however few its errors.
 _BY_CHANCE = 0.25
 _LARGE_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A stretch that used the error budget quickly, with all events from its start to its end.
+
+    `budget_share` is the share of the window's whole error budget (a ratio) that it consumed.
+    """
+
+    start: datetime
+    end: datetime
+    errors: float
+    total: float
+    budget_share: float
+
+    @property
+    def error_ratio(self) -> float | None:
+        """Bad events out of all, 0..1; None without traffic, or where there are more bad events than events."""
+        return ratio_of(self.errors, self.total)
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.end - self.start).total_seconds()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return {
+            "start": utc_text(self.start),
+            "end": utc_text(self.end),
+            "errors": self.errors,
+            "total": self.total,
+            "error_ratio": self.error_ratio,
+            "budget_share": self.budget_share,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Downtime:
+    """One outage of an `outage` SLI, of any length: from its first slice that was down to its last."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.end - self.start).total_seconds()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return {"start": utc_text(self.start), "end": utc_text(self.end), "seconds": self.seconds}
 
 
 @dataclass(frozen=True, slots=True)

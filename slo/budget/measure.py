@@ -9,6 +9,7 @@ import numpy as np
 from slo.errors import named
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Grid, Part
+from slo.source.base import source_of
 from slo.source.counted import CountSource
 from slo.spec.model import Slo
 
@@ -22,6 +23,7 @@ def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
         nothing = np.zeros(grid.steps)
         reasons = tuple(Note("definition", text) for text in slo.unusable)
         return Measured(Counts(grid, nothing, nothing), has_data=False, invalid=reasons)
+    source = source_of(source, slo)
     with named(slo.id):
         if isinstance(source, CountSource):
             return source.measured(slo, grid)
@@ -31,4 +33,4 @@ def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
 def parts_between(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Part, ...] | None:
     """The events of (start, end] by series; None for an SLI of which that is not known. Raises SourceError."""
     with named(slo.id):
-        return slo.sli.parts(source, start_ms, end_ms, slo.scraping)
+        return slo.sli.parts(source_of(source, slo), start_ms, end_ms, slo.scraping)

@@ -1,32 +1,31 @@
-"""What an evaluation gives: small typed values, whose series are DataFrames."""
+"""What an evaluation gives: figures, and nothing that draws or formats them."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slo.budget.breakdown import Breakdown, break_down
 from slo.budget.forecast import Forecast
+from slo.budget.incidents import Downtime, Incident
+from slo.budget.maintenance import Without, without_maintenance
+from slo.budget.policy import policy_actions
 from slo.budget.possible import possible, ratio_of
 from slo.sli.base import Note
-from slo.sli.counts import Counts, Gap
+from slo.sli.counts import Counts, Floats, Gap, Ints
 from slo.sli.slices import stretches
 from slo.spec.events import Event
 from slo.spec.model import Slo
-from slo.window import MINUTE, BurnWindow, format_duration, parse_duration
+from slo.window import MINUTE, BurnWindow, Calendar, format_duration, moment, parse_duration, utc_text
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-Floats = NDArray[np.float64]
+# Of `to_dict`: raised when a field changes its meaning or goes; a new field does not raise it.
+SCHEMA_VERSION = 1
 
 
 class State(StrEnum):
@@ -50,43 +49,6 @@ TROUBLE = {state: rank for rank, state in enumerate(State)}
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """A stretch that used the error budget quickly, with all events from its start to its end.
-
-    `budget_share` is the share of the window's whole error budget (a ratio) that it consumed.
-    """
-
-    start: datetime
-    end: datetime
-    errors: float
-    total: float
-    budget_share: float
-
-    @property
-    def error_ratio(self) -> float | None:
-        """Bad events out of all, 0..1; None without traffic, or where there are more bad events than events."""
-        return ratio_of(self.errors, self.total)
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        return (self.end - self.start).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
-class Downtime:
-    """One outage of an `outage` SLI, of any length: from its first slice that was down to its last."""
-
-    start: datetime
-    end: datetime
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        return (self.end - self.start).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
 class Burn:
     """An alert's burn rates now. None where there was no traffic, or not data enough for the window."""
 
@@ -99,6 +61,36 @@ class Burn:
         """Both windows are above the factor."""
         factor = float(self.window.factor)
         return self.long is not None and self.short is not None and self.long > factor and self.short > factor
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return {
+            "severity": self.window.severity,
+            "long_window": format_duration(self.window.long_ms),
+            "short_window": format_duration(self.window.short_ms),
+            "factor": float(self.window.factor),
+            "long_burn_rate": self.long,
+            "short_burn_rate": self.short,
+            "firing": self.firing,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """A period step by step: arrays of shape (steps,).
+
+    `ends_ms` are the steps' ends (int64, ms UTC); `errors`, `good` and `total` their events, NaN before the data begins;
+    `error_ratio` and `sli` are 0..1, NaN without traffic; `budget_remaining` is the share of the period's budget left
+    after the step (it ends at the budget's `remaining`).
+    """
+
+    ends_ms: Ints
+    errors: Floats
+    good: Floats
+    total: Floats
+    error_ratio: Floats
+    sli: Floats
+    budget_remaining: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +132,6 @@ class Budget:
     data_start: datetime | None = None
     earlier: Budget | None = None
     previous: Budget | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """All figures as plain data, as `slo status --json` has them; unknown ones are None."""
-        from slo.budget.export import as_data
-
-        return as_data(self)
 
     @property
     def good(self) -> float:
@@ -255,7 +241,7 @@ class Budget:
 
         What `for` and an evaluation's delay do to it is left to `slo.backtest`.
         """
-        part = self._period
+        part = self.steps
         on = np.zeros(self.counts.grid.steps, dtype=bool)
         for burn in self.burns:
             if burn.window.severity == severity and self.slo.alerting.of(burn.window.severity).enabled:
@@ -278,115 +264,139 @@ class Budget:
         return max(1, round(length_ms / self.counts.grid.step_ms))
 
     @property
-    def _period(self) -> slice:
+    def start_ms(self) -> int:
+        """`start`, milliseconds UTC."""
+        return round(self.start.timestamp() * 1000)
+
+    @property
+    def end_ms(self) -> int:
+        """`end`, milliseconds UTC."""
+        return round(self.end.timestamp() * 1000)
+
+    @property
+    def steps(self) -> slice:
+        """Which steps of `counts` lie in the period; those before are there for burn rates."""
         grid = self.counts.grid
-        first = (round(self.start.timestamp() * 1000) - grid.start_ms) // grid.step_ms
-        return slice(max(0, first), grid.steps)
+        return slice(max(0, (self.start_ms - grid.start_ms) // grid.step_ms), grid.steps)
 
     @property
     def before_data(self) -> NDArray[np.bool_]:
         """Which steps of the period lie before the data begins, of which nothing is known."""
-        part = self._period
+        part = self.steps
         if self.data_start is None:
             return np.zeros(part.stop - part.start, dtype=bool)
         begun = round(self.data_start.timestamp() * 1000)
         return np.asarray((self.counts.grid.ends[part] <= begun) & (self.counts.total[part] == 0))
 
     @property
-    def timeline(self) -> pd.DataFrame:
-        """Per step of the period, indexed by its end (UTC).
-
-        Columns: `errors`, `good`, `total` (events), `error_ratio` and `sli` (0..1, NaN without traffic), and
-        `budget_remaining`: the share of the period's budget left after the step (it ends at `remaining`). All are NaN
-        before the data begins.
-        """
-        import pandas as pd
-
-        part = self._period
+    def timeline(self) -> Timeline:
+        """The period step by step."""
+        part = self.steps
         errors, total = self.counts.errors[part], self.counts.total[part]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(total > 0, errors / total, np.nan)
         allowed = self.allowed_errors
         left = 1.0 - np.cumsum(errors) / allowed if allowed > 0 else np.full(len(errors), np.nan)
         errors, total, left = (np.where(self.before_data, np.nan, values) for values in (errors, total, left))
-        return pd.DataFrame(
-            {
-                "errors": errors,
-                "good": total - errors,
-                "total": total,
-                "error_ratio": ratio,
-                "sli": 1.0 - ratio,
-                "budget_remaining": left,
+        return Timeline(self.counts.grid.ends[part], errors, total - errors, total, ratio, 1.0 - ratio, left)
+
+    @property
+    def breakdowns(self) -> tuple[Breakdown, ...]:
+        """Who had the bad events, by each label; nothing where that is not known by series."""
+        return break_down(self.counts.parts or (), self.slo.sli.kind_labels)
+
+    @property
+    def policy_actions(self) -> tuple[str, ...]:
+        """What is to be done now by the error-budget policy, most pressing first."""
+        return policy_actions(self.slo.policy, self.remaining, self.incidents)
+
+    @property
+    def without_maintenance(self) -> Without | None:
+        """The figures without the steps that touch planned maintenance; None where there is none, or no figure at all.
+
+        Nothing is removed from the budget itself: this stands beside it.
+        """
+        if self.invalid:
+            return None
+        grid, part, counts = self.counts.grid, self.steps, self.counts
+        return without_maintenance(
+            self.known, grid.ends[part], grid.step_ms, counts.errors[part], counts.total[part], self.error_budget
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as plain data, as `slo status --json` has them, unrounded: ratios are 0..1, times RFC 3339 in UTC,
+        unknown figures None. See `slo schema report` for each field."""
+        slo, without, withheld = self.slo, self.without_maintenance, bool(self.invalid)
+        return {
+            "slo": slo.id,
+            "service": slo.service,
+            "name": slo.name,
+            "description": slo.description,
+            "owner": slo.owner,
+            "labels": dict(slo.labels),
+            "objective_percent": f"{slo.objective.percent.normalize():f}",
+            "window": str(slo.window),
+            "time_zone": slo.window.zone if isinstance(slo.window, Calendar) else None,
+            "state": self.state.value,
+            "start": utc_text(self.start),
+            "end": utc_text(self.end),
+            "events": self._events(),
+            "sli": self.sli,
+            "error_ratio": self.error_ratio,
+            "error_budget": {
+                "ratio": self.error_budget,
+                "minutes": self.budget_minutes,
+                "consumed": self.consumed,
+                "remaining": self.remaining,
+                "exhaustion": utc_text(self.exhaustion),
+                "forecast": None if self.forecast is None else self.forecast.to_dict(),
             },
-            index=self._index(part),
-        )
+            "burn_rates": {window: self.burn_rate(window) for window in ("1h", "6h", "3d")},
+            "alerts": [burn.to_dict() for burn in self.burns],
+            "percentiles_seconds": dict(self.quantiles),
+            "incidents": None if withheld else [incident.to_dict() for incident in self.incidents],
+            "breakdown": None if withheld else [breakdown.to_dict() for breakdown in self.breakdowns],
+            "outages": None if withheld else [downtime.to_dict() for downtime in self.downtimes],
+            "mttr_seconds": self.mttr_seconds,
+            "mtbf_seconds": self.mtbf_seconds,
+            "policy": list(self.policy_actions),
+            "known_events": [
+                {
+                    "kind": event.kind,
+                    "name": event.name,
+                    "start": utc_text(moment(event.start_ms)),
+                    "end": utc_text(moment(event.end_ms)),
+                }
+                for event in self.known
+            ],
+            "without_maintenance": None if without is None else asdict(without),
+            "remaining_change": self.change,
+            "earlier": None if self.earlier is None else self.earlier._as_past(),
+            "previous": None if self.previous is None else self.previous._as_past(),
+            "coverage": self.coverage,
+            "data_start": utc_text(self.data_start),
+            "notes": [{"code": note.code, "text": note.text} for note in self.notes],
+            "source": self.source,
+        }
 
-    @property
-    def burn_timeline(self) -> pd.DataFrame:
-        """Burn rates per step of the period, indexed by its end (UTC); a column for each window of its alerts."""
-        import pandas as pd
+    def _as_past(self) -> dict[str, Any]:
+        return {
+            "state": self.state.value,
+            "start": utc_text(self.start),
+            "end": utc_text(self.end),
+            "events": self._events(),
+            "sli": self.sli,
+            "error_ratio": self.error_ratio,
+            "consumed": self.consumed,
+            "remaining": self.remaining,
+            "percentiles_seconds": dict(self.quantiles),
+            "incidents": None if self.invalid else len(self.incidents),
+            "coverage": self.coverage,
+        }
 
-        part = self._period
-        lengths = sorted({length for burn in self.burns for length in (burn.window.long_ms, burn.window.short_ms)})
-        return pd.DataFrame(
-            {format_duration(length): self.burn_rates(length)[part] for length in lengths}, index=self._index(part)
-        )
-
-    @property
-    def percentiles(self) -> pd.DataFrame:
-        """Latency per step of the period in seconds: `p50`, `p90`, `p95`, `p99`. Empty for other kinds of SLI."""
-        import pandas as pd
-
-        from slo.budget.quantile import PERCENTILES, histogram_quantile
-
-        part = self._period
-        if not self.bucket_counts.size:
-            return pd.DataFrame(index=self._index(slice(0)), columns=list(PERCENTILES), dtype=float)
-        counts = self.bucket_counts[part]
-        return pd.DataFrame(
-            {name: histogram_quantile(q, self.bounds, counts) for name, q in PERCENTILES.items()},
-            index=self._index(part),
-        )
-
-    @property
-    def incident_table(self) -> pd.DataFrame:
-        """The incidents found: `start`, `end`, `seconds`, `errors`, `total`, `error_ratio`, `budget_share`."""
-        import pandas as pd
-
-        columns = ["start", "end", "seconds", "errors", "total", "error_ratio", "budget_share"]
-        return pd.DataFrame([[getattr(i, c) for c in columns] for i in self.incidents], columns=columns)
-
-    def burned_by(self, label: str) -> pd.DataFrame:
-        """What each value of a label had of the period's events, most bad events first.
-
-        Columns: `errors`, `total` (events), `error_ratio`, `errors_share` and `total_share` (0..1). Raises KeyError, which
-        names the labels that there are.
-        """
-        found: Any = import_module("slo.budget.breakdown")
-        tables: Mapping[str, pd.DataFrame] = found.budget_tables(self)
-        if label not in tables:
-            raise KeyError(f"{label!r} divides no series of {self.slo.id}; there are {', '.join(tables) or 'none'}")
-        return tables[label]
-
-    def plot(
-        self,
-        kind: Literal["burn_down", "error_ratio", "burn_rate", "latency"] = "burn_down",
-        axes: Axes | None = None,
-        span: tuple[datetime, datetime] | None = None,
-    ) -> Axes:
-        """One of the report's charts on matplotlib axes, of the whole period or of a `span` of it.
-
-        Raises ValueError where there is nothing to draw.
-        """
-        # As pandas names its plotting backend: drawing is looked up when it is asked for, counting does not need it.
-        drawing: Any = import_module("slo.report.plots")
-        drawn: Axes = drawing.plot_budget(self, kind, axes, span)
-        return drawn
-
-    def _index(self, part: slice) -> pd.DatetimeIndex:
-        import pandas as pd
-
-        return pd.DatetimeIndex(pd.to_datetime(self.counts.grid.ends[part], unit="ms", utc=True), name="time")
+    def _events(self) -> dict[str, float | None]:
+        names = ("total", "good", "errors", "allowed_errors")
+        return dict.fromkeys(names) if self.invalid else {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
         from slo.display import show_percent
@@ -394,28 +404,12 @@ class Budget:
         left = "" if self.remaining is None else f", {show_percent(self.remaining)} of the budget left"
         return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}{left}>"
 
-    def _repr_html_(self) -> str:
-        from slo.display import show_count, show_percent, show_points, show_rate, show_share
 
-        rows = [
-            ("state", self.state.value),
-            ("objective", f"{self.slo.objective} over {self.slo.window}"),
-            ("SLI", show_percent(self.sli, 4)),
-            ("budget left", show_percent(self.remaining)),
-            *([("change", f"{show_points(self.change)} since {self.earlier.end:%Y-%m-%d}")] if self.earlier else []),
-            (
-                "bad events",
-                f"{show_count(self.errors)} of {show_count(self.total)}; {show_count(self.allowed_errors)} allowed",
-            ),
-            ("burn rate 1 h / 6 h / 3 d", " / ".join(show_rate(self.burn_rate(w)) for w in ("1h", "6h", "3d"))),
-            (
-                "period",
-                f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC, {show_share(self.coverage)} covered",
-            ),
-            *[("note", note.text) for note in self.notes],
-        ]
-        body = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
-        return f"<table><caption>{html.escape(self.slo.id)}</caption>{body}</table>"
+def worst_first(budgets: Iterable[Budget]) -> list[Budget]:
+    """The budgets by state, then by what remains of them, then by id; those of which nothing is known last in their state."""
+    return sorted(
+        budgets, key=lambda one: (TROUBLE[one.state], 2.0 if one.remaining is None else one.remaining, one.slo.id)
+    )
 
 
 def _trailing(amounts: Floats, width: int) -> Floats:
@@ -425,8 +419,3 @@ def _trailing(amounts: Floats, width: int) -> Floats:
         cumulated = np.concatenate([[0.0], np.cumsum(amounts)])
         sums[width - 1 :] = cumulated[width:] - cumulated[:-width]
     return sums
-
-
-def moment(ms: int) -> datetime:
-    """Milliseconds as a UTC datetime."""
-    return datetime.fromtimestamp(ms / 1000, UTC)

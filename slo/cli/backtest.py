@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slo.cli.inputs import load, open_source, read_pair, read_start, read_time, selection
+from slo.cli.inputs import load, open_sources, read_pair, read_start, read_time, selection
 from slo.cli.output import print_json, progress, say, show
-from slo.cli.program import FINE, AsJson, Config, End, OnlyLabel, OnlyOwner, OnlyService, OnlySlo, SourceName, command
+from slo.cli.program import FINE, AsJson, Config, End, OnlyLabel, OnlyOwner, OnlyService, OnlySlo, Sources, command
 
 if TYPE_CHECKING:
     from slo.backtest import Backtest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @command("slo backtest definitions/ --source recording.parquet --policy policies/calm.yaml -o out")
 def backtest(
-    source: SourceName,
+    source: Sources = None,
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH", help="Definition files, or folders of them.")
     ] = None,
@@ -80,7 +80,7 @@ def backtest(
     from slo.spec.model import Specs
 
     specs = load(paths, selection(service, slo, owner, label)) if paths else Specs([])
-    origin = open_source(source, config)
+    origin = open_sources(source, config)
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
     with progress("running the rules over history", 0):
         result = run(

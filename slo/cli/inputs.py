@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slo.cli.output import progress, say
 from slo.cli.program import FINE, OUT_OF_BUDGET
@@ -14,6 +14,7 @@ from slo.errors import ConfigError
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget, State
+    from slo.review import Review
     from slo.source import Source
     from slo.spec.model import Specs
     from slo.spec.select import Selection
@@ -68,14 +69,41 @@ def open_source(source: str, config: Path | None) -> Source:
     return open_named(source, config=None if config is None else str(config))
 
 
-def evaluate(specs: Specs, source: Source, end: str | None, only: Selection, states: Collection[State]) -> list[Budget]:
-    """The budgets of all SLOs that are in one of the states, of those with `by` the chosen values'."""
-    from slo.budget.evaluate import evaluate_all
+def open_sources(sources: Sequence[str] | None, config: Path | None) -> Source:
+    """The source of all names that were given, else of SLO_SOURCE, else of the configuration file."""
+    from slo.source import open_all
 
-    end_ms = source.latest_ms() if end is None else read_time(end, "--end")
-    with progress("evaluating", len(specs)) as advance:
-        budgets = evaluate_all(specs.values(), source, end_ms, advance)
-    return [budget for budget in budgets if only.takes(budget.slo) and budget.state in states]
+    given = list(sources or ()) or [text for text in (os.environ.get("SLO_SOURCE"),) if text]
+    return open_all(given, config=None if config is None else str(config))
+
+
+def places(source: Source) -> list[Path]:
+    """What a source may be on disk: its own names, or those of several."""
+    from slo.source.several import Several
+
+    names = [part.source.name for part in source.parts] if isinstance(source, Several) else [source.name]
+    return [Path(name) for name in names]
+
+
+def review(
+    specs: Specs,
+    source: Source,
+    end: str | None,
+    only: Selection,
+    states: Collection[State],
+    **asked: Any,
+) -> Review:
+    """What is asked for of all SLOs that are in one of the states, of those with `by` the chosen values'."""
+    from slo.review import review as review_specs
+
+    return review_specs(
+        specs,
+        source,
+        at=None if end is None else read_time(end, "--end"),
+        keep=lambda budget: only.takes(budget.slo) and budget.state in states,
+        progress=progress,
+        **asked,
+    )
 
 
 def verdict(budgets: Sequence[Budget], gate: bool) -> int:
@@ -109,12 +137,26 @@ def read_time(text: str, flag: str) -> int:
 def read_start(text: str, end_ms: int) -> int:
     """A moment in milliseconds, or a duration before the end."""
     from slo.errors import DurationError
+    from slo.window import start_of
+
+    try:
+        return start_of(text, end_ms)
+    except DurationError as error:
+        raise ConfigError(f"--start {error}") from None
+
+
+def read_interval(text: str, flag: str) -> int:
+    """How often something is done, milliseconds: a second or more."""
+    from slo.errors import DurationError
     from slo.window import parse_duration
 
     try:
-        return end_ms - parse_duration(text)
-    except DurationError:
-        return read_time(text, "--start")
+        interval_ms = parse_duration(text)
+    except DurationError as error:
+        raise ConfigError(f"{flag} {error}") from None
+    if interval_ms < 1000:
+        raise ConfigError(f"{flag} {text} is too often for a server; the least is 1s")
+    return interval_ms
 
 
 def keep_apart(outputs: Sequence[Path], specs: Specs, others: Sequence[Path] = ()) -> None:

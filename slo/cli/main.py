@@ -37,6 +37,7 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
     try:
+        _add_installed(arguments)
         code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
         sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code
     except SloError as error:
@@ -63,6 +64,18 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         say(_bug(error, debug))
         return UNEXPECTED
     return code if isinstance(code, int) else FINE
+
+
+def _add_installed(arguments: Sequence[str]) -> None:
+    """Adds the commands of installed packages, where one may be meant: looking for them takes longer than `--help` may."""
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    named = next((text for text in arguments if not text.startswith("-")), None)
+    if named is None or named not in known:
+        from slo import plugins
+
+        for name, point in plugins.installed(plugins.COMMANDS).items():
+            if name not in known:
+                plugins.load(point)
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

@@ -90,6 +90,16 @@ SourceName = Annotated[
         envvar="SLO_SOURCE",
     ),
 ]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        "-s",
+        metavar="[SERVICE=]URL|FILE",
+        help="A server with the Prometheus API (http://host:9090, or host:9090), a recording's path, or a file of events; may be "
+        "repeated, also for one service each (shop=http://host:9090). [env var: SLO_SOURCE]",
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Credentials and time-outs of the source.", envvar="SLO_CONFIG"),

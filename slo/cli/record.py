@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import keep_apart, load, open_source, read_start, read_time, selection
+from slo.cli.inputs import keep_apart, load, open_sources, places, read_start, read_time, selection
 from slo.cli.output import count, progress
 from slo.cli.program import (
     FINE,
@@ -19,16 +18,15 @@ from slo.cli.program import (
     OnlySlo,
     Output,
     Paths,
-    SourceName,
+    Sources,
     command,
 )
-from slo.errors import ConfigError, named
+from slo.errors import ConfigError
 
 
 @command("slo record definitions/ -s http://localhost:9090 --start 2026-11-01T00:00:00Z -o november.parquet")
 def record(
     paths: Paths,
-    source: SourceName,
     start: Annotated[
         str,
         typer.Option(
@@ -38,6 +36,7 @@ def record(
         ),
     ],
     output: Output,
+    source: Sources = None,
     end: End = None,
     config: Config = None,
     service: OnlyService = None,
@@ -46,34 +45,18 @@ def record(
     label: OnlyLabel = None,
 ) -> int:
     """Save the raw samples that the definitions need, to repeat and share an analysis without the server."""
-    from slo.promql.samples import Samples
-    from slo.source.recording import Header, write
+    from slo.source.record import record as save
     from slo.spec.select import select
 
     every = load(paths)
-    keep_apart([output], every, [Path(source)])
+    origin = open_sources(source, config)
+    keep_apart([output], every, places(origin))
     specs = select(every, selection(service, slo, owner, label))
-    origin = open_source(source, config)
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
     start_ms = read_start(start, end_ms)
     if start_ms >= end_ms:
         raise ConfigError(f"--start {start} is not before the end")
-    # Of each selector the first SLO that asks for it, to be named where that fails.
-    selectors: dict[Any, str] = {}
-    for each in specs.values():
-        for selector in each.sli.selectors():
-            selectors.setdefault(selector, each.id)
-    series: dict[tuple[tuple[str, str], ...], Any] = {}
-    with progress("recording", len(selectors)) as advance:
-        for selector, asking in selectors.items():
-            with named(asking):
-                found = origin.samples([selector], start_ms, end_ms).series
-            for one in found:
-                series[tuple(sorted(one.labels.items()))] = (one.labels, one.times, one.values)
-            advance()
-    samples = Samples.from_series(series.values())
-    write(output, samples, Header(start_ms, end_ms, origin.name))
-    print(
-        f"{output}: {count(len(samples.series), 'series', 'series')}, {count(sum(len(s.times) for s in samples.series), 'sample')}"
-    )
+    samples = save(specs.values(), origin, output, start_ms, end_ms, progress)
+    size = count(sum(len(series.times) for series in samples.series), "sample")
+    print(f"{output}: {count(len(samples.series), 'series', 'series')}, {size}")
     return FINE

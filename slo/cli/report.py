@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import evaluate, load, open_source, read_states, selection, verdict
+from slo.cli.inputs import load, open_sources, read_states, review, selection, verdict
 from slo.cli.output import progress
 from slo.cli.program import (
     Config,
@@ -21,35 +20,23 @@ from slo.cli.program import (
     OnlySlo,
     OnlyState,
     Paths,
-    SourceName,
+    Sources,
     command,
 )
-
-# A report compares with how things stood a week before.
-SINCE_MS = 7 * 86_400_000
-
-
-class ReportFormat(StrEnum):
-    """What a report can be written as; all hold the same figures."""
-
-    HTML = "html"
-    MARKDOWN = "markdown"
-    JSON = "json"
-    CSV = "csv"
 
 
 @command("slo report definitions/ --source recording.parquet -o reports/out")
 def report(
     paths: Paths,
-    source: SourceName,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write index.html to.")
     ],
+    source: Sources = None,
     end: End = None,
     config: Config = None,
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="The page's title.")] = "Error budgets",
     form: Annotated[
-        list[ReportFormat] | None,
+        list[str] | None,
         typer.Option(
             "--format",
             metavar="FORMAT",
@@ -70,39 +57,19 @@ def report(
     gate: Gate = False,
 ) -> int:
     """Write the report: a self-contained HTML file, from 10 SLOs on a folder of them; or the same figures in other formats."""
-    from slo.budget.breakdown import with_breakdown
-    from slo.budget.events import with_events
-    from slo.budget.past import with_past
-    from slo.files import write_pages, write_text
-    from slo.report import render_pages, to_csv, to_json, to_markdown
+    from slo.report.formats import Head, files, format_of, write_files
     from slo.report.values import values_of
-    from slo.spec.events import read_events
 
     only, states = selection(service, slo, owner, label), read_states(state)
+    formats = list(dict.fromkeys(form or ["html"]))
+    for name in formats:
+        format_of(name)  # a wrong one is said before the source is asked
     specs = load(paths, only)
-    known = () if events is None else read_events(events)
-    origin = open_source(source, config)
-    budgets = with_events(evaluate(specs, origin, end, only, states), known)
-    with progress("comparing", 2 * len(budgets)) as advance:
-        budgets = with_breakdown(with_past(budgets, origin, SINCE_MS, done=advance), origin, advance)
-    head: dict[str, Any] = {"title": title, "generated": datetime.now(UTC), "warnings": specs.warnings}
-    texts: dict[Path, str] = {}
-    pages: dict[str, str] = {}
+    origin = open_sources(source, config)
+    budgets = review(specs, origin, end, only, states, events=() if events is None else events)
     with progress("drawing", 0):
-        for one in dict.fromkeys(form or [ReportFormat.HTML]):
-            match one:
-                case ReportFormat.HTML:
-                    pages = render_pages(budgets, values=values_of(budgets, origin), **head)
-                case ReportFormat.MARKDOWN:
-                    texts[output / "report.md"] = to_markdown(budgets, **head)
-                case ReportFormat.JSON:
-                    texts[output / "report.json"] = to_json(budgets, **head)
-                case ReportFormat.CSV:
-                    texts[output / "report.csv"] = to_csv(budgets)
-    if pages:
-        write_pages(output, pages)
-        print(output / "index.html")
-    for path, text in texts.items():
-        write_text(path, text)
+        values = values_of(budgets, origin) if "html" in formats else {}
+        texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))
+    for path in write_files(output, texts):
         print(path)
     return verdict(budgets, gate)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from slo.cli.inputs import evaluate, open_source, read_specs, read_states, selection, verdict
-from slo.cli.output import WIDE, count, print_json, say, show
+import typer
+
+from slo.cli.inputs import open_sources, read_interval, read_specs, read_states, review, selection, verdict
+from slo.cli.output import WIDE, complain, count, print_json, say, show
 from slo.cli.program import (
     AsJson,
     Config,
@@ -18,14 +20,16 @@ from slo.cli.program import (
     OnlySlo,
     OnlyState,
     Paths,
-    SourceName,
+    Sources,
     command,
 )
+from slo.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from slo.budget.model import Budget
+    from slo.review import Review
     from slo.spec.model import Specs
 
 # Of these columns the first that does not fit goes first; SLO, budget left and state always stay.
@@ -44,7 +48,7 @@ _COLOURS = {
 @command("slo status definitions/ --source http://localhost:9090")
 def status(
     paths: Paths,
-    source: SourceName,
+    source: Sources = None,
     end: End = None,
     config: Config = None,
     service: OnlyService = None,
@@ -52,23 +56,68 @@ def status(
     owner: OnlyOwner = None,
     label: OnlyLabel = None,
     state: OnlyState = None,
+    watch: Annotated[
+        str | None,
+        typer.Option(
+            "--watch", metavar="INTERVAL", help="Show it anew every 30s, say, until it is interrupted (Ctrl-C)."
+        ),
+    ] = None,
     as_json: AsJson = False,
     gate: Gate = False,
 ) -> int:
     """A table of all SLOs: SLI, budget left, burn rates, state."""
-    from slo.budget.export import SCHEMA_VERSION, as_data
+    from slo.budget.model import SCHEMA_VERSION
     from slo.spec.select import select
 
     only, states = selection(service, slo, owner, label), read_states(state)
+    if watch is not None and (as_json or end is not None):
+        raise ConfigError("--watch shows a table of now, again and again; leave --json and --end out")
     every = read_specs(paths)
     specs = select(every, only)
-    budgets = evaluate(specs, open_source(source, config), end, only, states)
+    origin = open_sources(source, config)
+
+    def asked() -> Review:
+        # The table shows neither the past nor who had the bad events, so no server is asked for them.
+        return review(specs, origin, end, only, states, since=None, breakdown=False)
+
+    if watch is not None:
+        return verdict(_watched(asked, read_interval(watch, "--watch")), gate)
+    budgets = asked()
     if as_json:
-        print_json({"version": SCHEMA_VERSION, "slos": [as_data(budget) for budget in budgets]})
+        print_json({"version": SCHEMA_VERSION, "slos": [budget.to_dict() for budget in budgets]})
     else:
         show(table_of(budgets, _width()))
     _say_what_needs_attention(specs, budgets)
     return verdict(budgets, gate)
+
+
+def _watched(asked: Callable[[], Review], interval_ms: int) -> Sequence[Budget]:
+    """The table, drawn anew after each interval until it is interrupted; the budgets of the last one.
+
+    A source that fails is said below the table before, and asked again: it is watched when things fail.
+    """
+    import sys
+    import time
+
+    from rich.text import Text
+
+    budgets: Sequence[Budget] = ()
+    try:
+        while True:
+            try:
+                review = asked()
+            except SourceError as error:
+                complain(error)
+            else:
+                budgets = review
+                # Only a terminal is cleared; a file keeps all tables.
+                print("\x1b[H\x1b[2J" if sys.stdout.isatty() else "", end="")
+                head = f"{review.source} at {review.at:%Y-%m-%d %H:%M:%S} UTC"
+                show(Text(head, style="dim"), table_of(review, _width()))
+                sys.stdout.flush()
+            time.sleep(interval_ms / 1000)
+    except KeyboardInterrupt:
+        return budgets
 
 
 def table_of(budgets: Sequence[Budget], width: int = WIDE) -> Table:

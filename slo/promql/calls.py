@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from slo.promql import binary, buckets, functions, info, rangecalls, select, windows
 from slo.promql.ast import Call, MatrixSelector, Node, VectorSelector, walk
+from slo.promql.context import Context
 from slo.promql.values import NAME, Floats, Vector, compact, make, refuse_same
-
-if TYPE_CHECKING:
-    from slo.promql.evaluate import Evaluator
 
 _IGNORES_FLOATS = frozenset(
     {"histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"}
 )
 
 
-def call(ev: Evaluator, node: Call) -> Floats | Vector:
+def call(ev: Context, node: Call) -> Floats | Vector:
     """The value of a call. Raises PromqlError."""
     name, args = node.func, node.args
     steps = len(ev.times)
@@ -81,7 +79,7 @@ def call(ev: Evaluator, node: Call) -> Floats | Vector:
             return rangecalls.over_range(ev, node)
 
 
-def _info(ev: Evaluator, of: Node, selector: Node | None) -> Vector:
+def _info(ev: Context, of: Node, selector: Node | None) -> Vector:
     assert selector is None or isinstance(selector, VectorSelector)
     base = ev.vector(of)
     names, data = info.matchers_of(selector)
@@ -97,7 +95,7 @@ def _info(ev: Evaluator, of: Node, selector: Node | None) -> Vector:
     return compact(info.join(base, infos, names, data))
 
 
-def _to_scalar(ev: Evaluator, vector: Vector) -> Floats:
+def _to_scalar(ev: Context, vector: Vector) -> Floats:
     one = vector.present.sum(axis=0) == 1
     values = np.where(vector.present, vector.values, 0.0)
     index = vector.present.argmax(axis=0) if len(vector.labels) else np.zeros(len(ev.times), dtype=np.int64)
@@ -106,7 +104,7 @@ def _to_scalar(ev: Evaluator, vector: Vector) -> Floats:
     return np.where(one, values[index, np.arange(len(ev.times))], np.nan)
 
 
-def _absence(ev: Evaluator, node: Node, there: Any) -> Vector:
+def _absence(ev: Context, node: Node, there: Any) -> Vector:
     selector = node.selector if isinstance(node, MatrixSelector) else node
     labels: dict[str, str] = {}
     if isinstance(selector, VectorSelector):
@@ -119,7 +117,7 @@ def _absence(ev: Evaluator, node: Node, there: Any) -> Vector:
     return compact(Vector([make(labels)], np.ones((1, steps)), absent.reshape(1, steps), [False]))
 
 
-def _bounded(ev: Evaluator, name: str, args: tuple[Node, ...]) -> Vector:
+def _bounded(ev: Context, name: str, args: tuple[Node, ...]) -> Vector:
     vector = ev.vector(args[0])
     params = [ev.scalar(arg) for arg in args[1:]]
     match name:

@@ -6,7 +6,8 @@ import numpy as np
 
 from slo.errors import PromqlError
 from slo.promql.ast import MatrixSelector, Node, Subquery
-from slo.promql.evaluate import Evaluator, Settings, finished
+from slo.promql.context import Settings
+from slo.promql.evaluate import Evaluator, finished
 from slo.promql.parse import parse, parse_duration
 from slo.promql.result import Result, ResultSeries
 from slo.promql.samples import Samples

@@ -23,6 +23,7 @@ from slo.promql.ast import (
     Unary,
     VectorSelector,
 )
+from slo.promql.context import Settings
 from slo.promql.samples import Samples
 from slo.promql.values import (
     Flat,
@@ -38,18 +39,6 @@ from slo.promql.values import (
     refuse_more,
     refuse_same,
 )
-
-
-@dataclass
-class Settings:
-    lookback_ms: int
-    interval_ms: int
-    delayed: bool
-    start_ms: int
-    end_ms: int
-    instant: bool
-    most: int  # samples that one node may hold, of all series and steps together
-    most_inside: int  # the same of a subquery's
 
 
 @dataclass
@@ -87,6 +76,10 @@ class Evaluator:
                 return calls.call(self, node)
             case _:
                 raise PromqlError(f"a range vector cannot be used as a value here: {node}")
+
+    def of(self, samples: Samples, flats: dict[Any, Any]) -> Evaluator:
+        """The same evaluation of other samples."""
+        return replace(self, samples=samples, flats=flats)
 
     def refuse_more(self, series: int) -> None:
         """Raises PromqlError where so many series have more samples at all steps than may be held."""

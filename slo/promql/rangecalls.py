@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from slo.errors import PromqlError
 from slo.promql import binary, quantiles, rangefns, spread
 from slo.promql.ast import Call, MatrixSelector, Node
+from slo.promql.context import Context
 from slo.promql.samples import Samples
 from slo.promql.text import float_text
 from slo.promql.values import NAME, Floats, Notes, Ranges, Vector, compact, make
 from slo.promql.windows import at, changes, counts, times_at
-
-if TYPE_CHECKING:
-    from slo.promql.evaluate import Evaluator
 
 PER_BLOCK = 1_000_000  # samples that are laid side by side at once: few enough for the processor's caches
 KEPT = 20_000_000  # samples up to which what was prepared of them is kept until the end of the query
@@ -27,7 +25,7 @@ _HEAVY = 2
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
 
 
-def over_range(ev: Evaluator, node: Call) -> Vector:
+def over_range(ev: Context, node: Call) -> Vector:
     """The value of a call over windows. Raises PromqlError."""
     name = node.func
     position = 1 if name == "quantile_over_time" else 0
@@ -40,7 +38,7 @@ def over_range(ev: Evaluator, node: Call) -> Vector:
     return binary.renamed(vector, ev.settings.delayed, strict=True)
 
 
-def _blocks(ev: Evaluator, node: Node, most: int) -> Iterator[Ranges]:
+def _blocks(ev: Context, node: Node, most: int) -> Iterator[Ranges]:
     """The windows of all series; of some series at a time where their samples are many."""
     if isinstance(node, MatrixSelector):
         chosen = ev.samples.select(node.selector)
@@ -52,13 +50,13 @@ def _blocks(ev: Evaluator, node: Node, most: int) -> Iterator[Ranges]:
             for row in range(0, len(chosen), rows):
                 key = ("block", node.selector, row, rows)
                 flats = ev.flats.setdefault(key, {}) if held <= KEPT else {}
-                some = replace(ev, samples=Samples(chosen[row : row + rows]), flats=flats)
+                some = ev.of(Samples(chosen[row : row + rows]), flats)
                 yield some.ranges(node)
             return
     yield ev.ranges(node)
 
 
-def _over_block(ev: Evaluator, node: Call, others: list[Floats], r: Ranges) -> Vector:
+def _over_block(ev: Context, node: Call, others: list[Floats], r: Ranges) -> Vector:
     name = node.func
     if name in ("rate", "increase", "delta"):
         values, present = rangefns.extrapolated(r, name != "delta", name == "rate")

@@ -1,11 +1,9 @@
 """Texts of a definition, read and checked: durations, quantities, selectors, expressions."""
 
 from slo.reading.expressions import WINDOW_VARIABLE, read_vector, read_windowed
+from slo.reading.faults import Fault, Path, Report
 from slo.reading.selectors import bucket_holds, check_counter, check_gauge, check_level
 from slo.reading.texts import (
-    Fault,
-    Path,
-    Report,
     parse_quantity,
     read_duration,
     read_selector,

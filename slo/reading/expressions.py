@@ -18,8 +18,9 @@ from slo.promql.parse import parse
 from slo.promql.series import cardinality, grouped_by
 from slo.promql.signatures import FUNCTIONS, SHOWN
 from slo.promql.types import value_type
+from slo.reading.faults import Fault, Path, Report
 from slo.reading.selectors import check_matchers, check_rated, is_counter_name
-from slo.reading.texts import Fault, Path, Report, refusal
+from slo.reading.texts import refusal
 
 WINDOW_VARIABLE = "$window"
 # A duration as long as the variable, so that places in the text stay where they are.

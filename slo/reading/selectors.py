@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
 
 from slo.promql.ast import Aggregate, Call, Matcher, MatrixSelector, Node, VectorSelector
-
-if TYPE_CHECKING:
-    from slo.reading.texts import Path, Report
+from slo.reading.faults import Path, Report
 
 _COUNTER = re.compile(r".*_(?:total|count|sum|bucket)")
 # Names that are gauges wherever they come from. Counters without a suffix are many, so nothing else is doubted.

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from decimal import Decimal
 
 from slo.errors import DurationError, PromqlError
 from slo.promql.ast import VectorSelector
 from slo.promql.parse import parse_selector
+from slo.reading.faults import Fault, Path, Report
 from slo.reading.selectors import check_matchers
 from slo.window import MINUTE, parse_duration
-
-Path = tuple[str | int, ...]
-# Path, message, and "error", "warning" or "withheld": an error of an SLO that can be shown, but has no figures.
-Report = Callable[[Path, str, str], None]
 
 _UNITS = {
     "": Decimal(1), "%": Decimal("0.01"), "ms": Decimal("0.001"), "s": Decimal(1), "k": Decimal(1000),
@@ -23,10 +19,6 @@ _UNITS = {
 }  # fmt: skip
 
 _QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?)\s*(?P<unit>[A-Za-z%]*)")
-
-
-class Fault(Exception):  # noqa: N818 - carried to `report`, never shown by itself
-    """A part that cannot be built; its problem has been reported."""
 
 
 def parse_quantity(text: str) -> Decimal:

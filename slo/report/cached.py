@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from slo.budget.model import Budget
+from slo.budget.model import Budget, Timeline
 
 
 @lru_cache(maxsize=2)
-def timeline(budget: Budget) -> pd.DataFrame:
+def timeline(budget: Budget) -> Timeline:
     """`budget.timeline`; not to be changed."""
     return budget.timeline
 

@@ -87,7 +87,7 @@ def burn_down(axes: Axes, budget: Budget) -> None:
     part = cached.timeline(budget)
     known = ~budget.before_data
     begin = start if budget.data_start is None else budget.data_start.timestamp() * 1000
-    left = np.concatenate([[1.0], part["budget_remaining"].to_numpy()[known]])
+    left = np.concatenate([[1.0], part.budget_remaining[known]])
     times = np.concatenate([[begin], _times(budget)[known]])
     index = keep(left, COLUMNS)
     least = float(np.nanmin(left))
@@ -112,12 +112,12 @@ def error_ratio(axes: Axes, budget: Budget) -> tuple[int, int]:
     start, _ = _span(budget)
     part = cached.timeline(budget)
     step = budget.counts.grid.step_ms
-    errors, total = (part[name].fillna(0.0).to_numpy() for name in ("errors", "total"))
-    width = column_steps(len(part), step, WIDE_COLUMNS)
+    errors, total = (np.nan_to_num(values) for values in (part.errors, part.total))
+    width = column_steps(len(part.ends_ms), step, WIDE_COLUMNS)
     bad, whole = column_sums(errors, width), column_sums(total, width)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(whole > 0, bad / whole, np.nan)
-    worst = column_most(part["error_ratio"].to_numpy(), width)
+    worst = column_most(part.error_ratio, width)
     edges = np.minimum(start + width * step * np.arange(len(ratio) + 1), _times(budget)[-1])
     allowed = budget.error_budget
     highest = float(np.nanmax(worst)) if np.isfinite(worst).any() else allowed

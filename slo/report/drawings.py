@@ -56,7 +56,7 @@ def sparkline(budget: Budget) -> Markup:
     """The burn-down as bare line and area; empty where nothing was counted."""
     if budget.remaining is None:
         return Markup("")
-    left = cached.timeline(budget)["budget_remaining"].to_numpy()
+    left = cached.timeline(budget).budget_remaining
     before = int(budget.before_data.sum())  # steps: the line begins where the data does
     left, steps = left[before:], len(left)
     index = keep(left, 14)

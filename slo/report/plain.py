@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from slo.budget.export import SCHEMA_VERSION, as_data
-from slo.budget.model import State
+from slo.budget.model import SCHEMA_VERSION, State, worst_first
 from slo.report.text import clean
-from slo.report.view import by_trouble, report_view
+from slo.report.view import report_view
 from slo.report.words import MISSING
 
 if TYPE_CHECKING:
@@ -87,8 +86,8 @@ def to_csv(budgets: Sequence[Budget]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for budget in by_trouble(budgets):
-        data = as_data(budget)
+    for budget in worst_first(budgets):
+        data = budget.to_dict()
         remaining = budget.remaining
         row = {
             **data,
@@ -117,7 +116,7 @@ def to_json(
             "generated": generated.isoformat().replace("+00:00", "Z"),
             "missing": missing or None,
             "warnings": [str(problem) for problem in warnings],
-            "slos": [as_data(budget) for budget in by_trouble(budgets)],
+            "slos": [budget.to_dict() for budget in worst_first(budgets)],
         },
         indent=2,
         ensure_ascii=False,

@@ -45,7 +45,7 @@ def joined(values: Iterable[str]) -> str:
 def of_budget_left(budget: Budget) -> tuple[Series, ...]:
     """What is left at the end of each column."""
     width, step = _columns(budget, COLUMNS)
-    left = cached.timeline(budget)["budget_remaining"].to_numpy()
+    left = cached.timeline(budget).budget_remaining
     at = np.minimum(np.arange(1, -(-len(left) // width) + 1) * width, len(left)) - 1
     return (_series(budget, "budget left", width * step, [show_percent(float(v)) for v in left[at]]),)
 
@@ -54,7 +54,7 @@ def of_error_ratio(budget: Budget) -> tuple[Series, ...]:
     """Bad out of all events of each column."""
     width, step = _columns(budget, COLUMNS)
     part = cached.timeline(budget)
-    bad, whole = (column_sums(part[name].fillna(0.0).to_numpy(), width) for name in ("errors", "total"))
+    bad, whole = (column_sums(np.nan_to_num(values), width) for values in (part.errors, part.total))
     texts = [show_ratio_up(b / t if t > 0 else None, 3) for b, t in zip(bad.tolist(), whole.tolist(), strict=True)]
     return (_series(budget, f"errors in {format_duration(width * step)}", width * step, texts),)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from slo.errors import SourceError
 from slo.promql.ast import Aggregate
 from slo.report.thin import column_least, column_most, column_steps
+from slo.source.base import source_of
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -43,14 +44,14 @@ def values_of(budgets: Sequence[Budget], source: Source) -> dict[str, Values]:
     for budget in budgets:
         if budget.slo.sli.held is not None and budget.remaining is not None:
             with suppress(SourceError):
-                found[budget.slo.id] = _values(budget, source)
+                found[budget.slo.id] = _values(budget, source_of(source, budget.slo))
     return found
 
 
 def _values(budget: Budget, source: Source) -> Values:
     held = budget.slo.sli.held
     assert held is not None
-    start, end = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
+    start, end = budget.start_ms, budget.end_ms
     step = budget.counts.grid.step_ms
     every = step * max(1, -(-(end - start) // step // _MOST_POINTS))
     worst = Aggregate("max" if held.op in ("<", "<=") else "min", held.value)

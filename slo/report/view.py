@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from slo.budget.breakdown import Breakdown, Share, of_budget
-from slo.budget.model import TROUBLE, Budget, State, moment
+from slo.budget.breakdown import Breakdown, Share
+from slo.budget.model import Budget, State, worst_first
 from slo.budget.notes import FRESH, RETENTION, said_once
-from slo.budget.policy import follows
 from slo.display import (
     NOTHING,
     show_count,
@@ -24,7 +23,7 @@ from slo.display import (
 )
 from slo.report import words
 from slo.report.text import anchor, clean, is_link
-from slo.window import Calendar, format_duration
+from slo.window import Calendar, format_duration, moment
 
 if TYPE_CHECKING:
     from slo.errors import Problem
@@ -201,17 +200,12 @@ class ReportView:
     totals: tuple[tuple[str, tuple[Total, ...]], ...] = ()
 
 
-def by_trouble(budgets: Sequence[Budget]) -> list[Budget]:
-    """The worst first: by state, then by what is left."""
-    return sorted(budgets, key=lambda b: (TROUBLE[b.state], 2.0 if b.remaining is None else b.remaining, b.slo.id))
-
-
 def report_view(
     budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
 ) -> ReportView:
     """A report on `budgets`, in the order of trouble; `missing` says what the source did not answer."""
     taken: set[str] = set()
-    slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in by_trouble(budgets))
+    slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in worst_first(budgets))
     counted = [(state, sum(one.state is state for one in slos)) for state in State]
     return ReportView(
         title=clean(title),
@@ -232,7 +226,7 @@ def report_view(
 
 def _data(budgets: Sequence[Budget]) -> tuple[str, ...]:
     """Where data begins and what a server keeps, in sentences that each hold for as many SLOs as they can."""
-    said = [str(one) for one in said_once(by_trouble(budgets)) if one.code in (FRESH, RETENTION)]
+    said = [str(one) for one in said_once(worst_first(budgets)) if one.code in (FRESH, RETENTION)]
     rest = len(said) - _SAID
     more = [f"{rest} more such notes are beside their objectives"] if rest > 0 else []
     return tuple(
@@ -273,7 +267,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
     from slo.report.queries import queries
 
     slo = budget.slo
-    broken = of_budget(budget)
+    broken = budget.breakdowns
     unit, days = cells(budget)
     return SloView(
         budget=budget,
@@ -301,7 +295,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
         forecast=words.forecast(budget),
         forecast_range=words.forecast_range(budget),
         headline=words.headline(budget),
-        follows=tuple(clean(text, 2000) for text in follows(budget)),
+        follows=tuple(clean(text, 2000) for text in budget.policy_actions),
         why=words.why(budget),
         period=f"{words.say_moment(budget.start)} to {words.say_moment(budget.end)} UTC",
         coverage=words.coverage(budget),

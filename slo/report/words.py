@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from slo.budget.breakdown import Breakdown
-from slo.budget.events import without_maintenance
 from slo.budget.forecast import CONFIDENCE, PARTS
-from slo.budget.model import LEAST_COVERAGE, Budget, Incident, State
+from slo.budget.incidents import Incident
+from slo.budget.model import LEAST_COVERAGE, Budget, State
 from slo.budget.notes import say_begin, share_of_window
 from slo.display import (
     MINUS,
@@ -87,7 +87,7 @@ def what_is_counted(budget: Budget) -> str:
 
 def excluding(budget: Budget) -> str:
     """The figures without planned maintenance, in a sentence; empty where there was none."""
-    without = without_maintenance(budget)
+    without = budget.without_maintenance
     if without is None:
         return ""
     return (

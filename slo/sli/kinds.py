@@ -1,7 +1,9 @@
-"""All kinds of SLI. A definition names one by its `key`."""
+"""All kinds of SLI: those of the files beside this one, and those of installed packages. A definition names one by its `key`."""
 
 from __future__ import annotations
 
+from slo import plugins
+from slo.errors import ConfigError
 from slo.sli.base import Sli
 from slo.sli.freshness import Freshness
 from slo.sli.latency import Latency
@@ -15,3 +17,15 @@ from slo.sli.threshold import Threshold
 KINDS: dict[str, type[Sli]] = {
     kind.key: kind for kind in (Ratio, Latency, Probe, Raw, Threshold, Freshness, Outage)
 }  # fmt: skip
+
+
+def _add_installed() -> None:
+    for name, point in plugins.installed(plugins.KINDS).items():
+        kind = plugins.load(point)
+        if name in KINDS or kind.key != name:
+            taken = "which there is already" if name in KINDS else f"but its `key` is {kind.key!r}"
+            raise ConfigError(f"{plugins.KINDS} {name!r} ({point.value}) adds a kind of that name, {taken}")
+        KINDS[name] = kind
+
+
+_add_installed()

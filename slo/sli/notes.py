@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slo.display import show_count
-from slo.sli.base import Note
+from slo.sli.base import Answer, Note
 from slo.sli.counts import LOOKBACK_MS, Seen
 from slo.window import format_duration
 
@@ -68,3 +68,8 @@ def several_writers(seen: Seen) -> tuple[Note, ...]:
             "counted; give each process an instance of its own",
         ),
     )
+
+
+def source_notes(*answers: Answer) -> tuple[Note, ...]:
+    """What a source said beside its answers."""
+    return tuple(Note("source", text) for text in dict.fromkeys(text for answer in answers for text in answer.notes))

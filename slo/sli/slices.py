@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery
 from slo.sli.base import Measured, Note, Reader
 from slo.sli.counts import Counts, Gap, Grid, Part, Seen
+from slo.sli.notes import source_notes
 from slo.sli.tile import ZERO, Tile
 from slo.window import MINUTE
 
@@ -44,8 +45,6 @@ def slices_tile(bad: Node, slice_ms: int, tile: Tile, what: Literal["errors", "t
 
 def measure_slices(bad: Node, slice_ms: int, reader: Reader, grid: Grid, first: int) -> Measured:
     """A value judged at the end of each slice."""
-    from slo.sli.stepwise import source_notes
-
     answer = reader.query_range(bad, grid.start_ms + slice_ms, grid.end_ms, slice_ms)
     errors, judged = np.zeros(grid.steps), np.zeros(grid.steps)
     parts = []

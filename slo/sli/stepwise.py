@@ -204,11 +204,6 @@ def stepwise_note(grid: Grid) -> Note:
     )
 
 
-def source_notes(*answers: Answer) -> tuple[Note, ...]:
-    """What a source said beside its answers."""
-    return tuple(Note("source", text) for text in dict.fromkeys(text for answer in answers for text in answer.notes))
-
-
 def part_tile(selector: VectorSelector, reader: Reader, start_ms: int, end_ms: int) -> tuple[int, int] | None:
     """(tile_ms, the first tile's end) in which a server is asked for the events of each series; None: too many of them."""
     counted = reader.query(Aggregate("count", Call("last_over_time", (MatrixSelector(selector, HOUR),))), end_ms)

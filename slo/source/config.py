@@ -25,7 +25,7 @@ GIB = 1 << 30
 TEXTS = ("bearer_token", "basic_user", "basic_password")
 FILES = ("bearer_token_file", "basic_password_file", "client_cert", "client_key", "ca_cert")
 SETTINGS = (*TEXTS, *FILES, "headers", "timeout", "max_response")
-SECTIONS = ("source",)
+SECTIONS = ("source", "sources")
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SIZE = re.compile(r"(\d{1,15})\s*(B|KiB|MiB|GiB|)")
@@ -47,6 +47,11 @@ class SourceConfig:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     timeout_s: float = 60.0
     max_response_bytes: int = GIB
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether it holds something that is meant for one server."""
+        return bool(self.bearer_token or self.bearer_token_file or self.basic_user or self.headers or self.client_cert)
 
     def __post_init__(self) -> None:
         bearer = bool(self.bearer_token or self.bearer_token_file)
@@ -74,7 +79,11 @@ class SourceConfig:
 
 
 def load(
-    path: str | Path | None = None, *, environ: Mapping[str, str] | None = None, user: str = "", password: str = ""
+    path: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    user: str = "",
+    password: str = "",
 ) -> SourceConfig:
     """The settings of the file at `path` (none: the one that SLO_CONFIG names, if any) under those of the environment.
 
@@ -82,7 +91,9 @@ def load(
     """
     environ = os.environ if environ is None else environ
     path = path or environ.get("SLO_CONFIG") or None
-    settings: dict[str, Any] = _read_file(Path(path)) if path else {}
+    settings: dict[str, Any] = {}
+    if path:
+        settings = _settings(_read_file(Path(path)).get("source") or {}, f"{path}: source", Path(path).parent)
     for key in SETTINGS:
         name = f"SLO_{key.upper()}"
         if environ.get(name):
@@ -95,6 +106,46 @@ def load(
             )
         settings |= {"basic_user": user, "basic_password": password}
     return SourceConfig(**settings)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSource:
+    """A source of the file's `sources`: the SLOs that it is for (a pattern of services or ids), its address and settings."""
+
+    of: str
+    address: str
+    config: SourceConfig
+
+
+def sources(
+    path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None
+) -> tuple[NamedSource, ...]:
+    """The `sources` of the file at `path` (none: the one that SLO_CONFIG names), in their order; relative paths start at its folder.
+
+    Of each only what stands there counts, nothing of the environment: a credential is for one server. Raises ConfigError.
+    """
+    environ = os.environ if environ is None else environ
+    path = path or environ.get("SLO_CONFIG") or None
+    if not path:
+        return ()
+    place = Path(path)
+    section = _read_file(place).get("sources") or {}
+    if not isinstance(section, dict):
+        raise ConfigError(
+            f"{place}: sources: a mapping of services to addresses is expected, such as `shop: http://host:9090`"
+        )
+    found = []
+    for of, entry in section.items():
+        where = f"{place}: sources.{of}"
+        own = {"url": entry} if isinstance(entry, str) else entry
+        _expect_mapping(own, where, ("url", *SETTINGS))
+        url = own.get("url")
+        if not isinstance(url, str) or not url.strip():
+            raise ConfigError(f"{where}: `url` is missing: the address of a server, or the path of a recording")
+        settings = _settings({key: value for key, value in own.items() if key != "url"}, where, place.parent)
+        beside = place.parent / Path(url).expanduser()
+        found.append(NamedSource(str(of), str(beside) if beside.exists() else url, SourceConfig(**settings)))
+    return tuple(found)
 
 
 def _override(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -128,18 +179,22 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from None
     try:
-        content = yaml.load(text, _PlainLoader)  # noqa: S506 - it makes nothing but texts, lists and mappings
+        content: Any = yaml.load(text, _PlainLoader)  # noqa: S506 - it makes nothing but texts, lists and mappings
     except yaml.YAMLError as error:
         # The parser's own message quotes the line, which may hold a password.
         raise ConfigError(_yaml_place(path, error)) from None
     if not content:
         return {}
     _expect_mapping(content, f"{path}", SECTIONS)
-    section = content.get("source") or {}
-    _expect_mapping(section, f"{path}: source", SETTINGS)
+    sections: dict[str, Any] = content
+    return sections
+
+
+def _settings(section: Any, where: str, folder: Path) -> dict[str, Any]:
+    _expect_mapping(section, where, SETTINGS)
     settings: dict[str, Any] = {}
     for key, value in section.items():
-        settings |= _named(key, _setting(key, value, f"{path}: source.{key}", path.parent))
+        settings |= _named(key, _setting(key, value, f"{where}.{key}", folder))
     return settings
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slo.promql.samples import Samples
-    from slo.source import Matrix
+    from slo.source.base import Matrix
     from slo.spec.model import Slo
 
 
@@ -113,12 +113,7 @@ class CountSource:
             raise SourceError(f"{file}: cannot be read: {error.strerror or error}") from None
         except ValueError as error:  # pandas's and pyarrow's own for what is not such a file
             raise SourceError(f"{file}: is not a table: {error}") from None
-        there = set(map(str, frame.columns))
-        good = "good" if "good" in there else None
-        errors = "errors" if "errors" in there and good is None else None
-        if good is None and errors is None:
-            raise SourceError(f"{file}: needs a column `good` or `errors` beside `time` and `total`")
-        return cls.of_frame(frame, good=good, errors=errors, slo="slo" if "slo" in there else None, name=str(file))
+        return of_table(frame, str(file))
 
     @property
     def name(self) -> str:
@@ -138,6 +133,10 @@ class CountSource:
     def latest_ms(self) -> int:
         """The end of the last row."""
         return max(int(rows.ends[-1]) for rows in self._rows.values())
+
+    def has(self, slo: Slo) -> bool:
+        """Whether there are events of an SLO."""
+        return None in self._rows or slo.id in self._rows
 
     def measured(self, slo: Slo, grid: Grid) -> Measured:
         """The events of an SLO per step of a grid. Raises SourceError."""
@@ -177,6 +176,16 @@ class CountSource:
 
     def _no_promql(self) -> NoReturn:
         raise SourceError(f"{self._name}: holds numbers of events, no series; use a server or a recording for this")
+
+
+def of_table(frame: pd.DataFrame, name: str) -> CountSource:
+    """The events of a table with the columns `time`, `total`, one of `good` and `errors`, and maybe `slo`. Raises SourceError."""
+    there = set(map(str, frame.columns))
+    good = "good" if "good" in there else None
+    errors = "errors" if "errors" in there and good is None else None
+    if good is None and errors is None:
+        raise SourceError(f"{name}: needs a column `good` or `errors` beside `time` and `total`")
+    return CountSource.of_frame(frame, good=good, errors=errors, slo="slo" if "slo" in there else None, name=name)
 
 
 def _gaps(rows: _Rows, grid: Grid) -> tuple[Gap, ...]:

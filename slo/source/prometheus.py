@@ -22,8 +22,9 @@ from slo.errors import SourceError
 from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.redact import hide_userinfo
-from slo.source import Matrix, MatrixSeries, retention
+from slo.source import retention
 from slo.source.answer import Answer, Labels, ShapeError, series_of
+from slo.source.base import Matrix, MatrixSeries
 from slo.source.config import SourceConfig, load
 from slo.source.failure import TooManySamplesError
 from slo.source.http import PATIENT, Api, Patience

@@ -22,15 +22,15 @@ import numpy as np
 
 from slo.errors import RecordingError
 from slo.files import replaced
-from slo.promql.ast import Node, VectorSelector, walk
+from slo.promql.ast import VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.source import parquet
+from slo.source.sampled import SampleSource
 from slo.window import checked_moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from slo.source import Matrix
 
 FORMAT_VERSION = 2  # 1 had no `times_of`
 _KEY = b"slo.recording"
@@ -152,7 +152,7 @@ def _shared(times: Sequence[Any]) -> list[int | None]:
     return found
 
 
-class Recording:
+class Recording(SampleSource):
     """A recording opened for reading. Only the metrics that are asked for are decoded, and kept for the next question."""
 
     def __init__(self, path: Path, file: Any, header: Header) -> None:
@@ -167,15 +167,9 @@ class Recording:
         """The file's path."""
         return str(self._path)
 
-    @property
-    def local(self) -> bool:
-        """True: raw samples are at hand."""
-        return True
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Nothing: a recording is whole, or refused."""
-        return ()
+    def earliest_ms(self) -> int:
+        """Where the recording begins."""
+        return self.header.start_ms
 
     def latest_ms(self) -> int:
         """Where the recording ends."""
@@ -244,26 +238,6 @@ class Recording:
             if high > low:
                 cut.append(Series(series.labels, times, series.values[low:high]))
         return Samples(cut)
-
-    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
-        """The expression at each step, by the embedded engine. Raises PromqlError, RecordingError."""
-        from slo.promql import Engine
-        from slo.source import Matrix, MatrixSeries
-
-        selectors = [node for node in walk(expr) if isinstance(node, VectorSelector)]
-        engine = Engine(self.samples(selectors, self.header.start_ms, self.header.end_ms))
-        answer = engine.query_range(expr, start=start_ms / 1000, end=end_ms / 1000, step=step_ms / 1000)
-        times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
-        rows = []
-        for series in answer.series:
-            values = np.full(len(times), np.nan)
-            values[(series.times - start_ms) // step_ms] = series.values
-            rows.append(MatrixSeries(series.labels, values))
-        return Matrix(times, tuple(rows), tuple(str(text) for text in (*answer.warnings, *answer.infos)))
-
-    def query(self, expr: Node, at_ms: int) -> Matrix:
-        """The expression at one time. Raises PromqlError, RecordingError."""
-        return self.query_range(expr, at_ms, at_ms, 1000)
 
     def all(self) -> Samples:
         """Every sample of the recording."""

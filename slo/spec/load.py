@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -60,6 +62,42 @@ def load(paths: PathLike | Iterable[PathLike], stdin: Callable[[], bytes] | None
 
 
 STDIN = "<standard input>"
+
+
+TEXT, DICT = "<text>", "<dict>"
+
+
+def load_text(text: str, name: str = TEXT) -> Specs:
+    """The SLOs of a YAML text; `name` stands for the file in messages. Raises DefinitionError."""
+    problems: list[Problem] = []
+    services = loads(text, name, problems)
+    problems += _duplicates(services)
+    if name == DICT:  # which has no lines
+        problems = [replace(problem, line=0, column=0) for problem in problems]
+    if any(problem.severity == "error" and not problem.withheld for problem in problems):
+        raise DefinitionError(_sorted(problems))
+    return Specs(services, _sorted(problems))
+
+
+def to_yaml(definition: Mapping[str, Any]) -> str:
+    """A definition as Python has it (dicts, lists, texts, numbers), as YAML. Raises DefinitionError for anything else."""
+    try:
+        return json.dumps(_plain(definition, ()), ensure_ascii=False, indent=1)
+    except TypeError as error:
+        raise DefinitionError([Problem(DICT, 0, 0, "", str(error))]) from None
+
+
+def _plain(value: object, path: strict_yaml.Path) -> object:
+    match value:
+        case Mapping():
+            return {str(key): _plain(below, (*path, str(key))) for key, below in value.items()}
+        case list() | tuple():
+            return [_plain(below, (*path, index)) for index, below in enumerate(value)]
+        case str() | bool() | int() | None:
+            return value
+        case Decimal() | float():
+            return str(value)  # 99.99 as it is written, not what binary makes of it
+    raise TypeError(f"{strict_yaml.show_path(path)}: {type(value).__name__} is not a text, number, list or mapping")
 
 
 @dataclass(frozen=True, slots=True)

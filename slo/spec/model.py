@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from types import MappingProxyType
@@ -193,7 +193,7 @@ class Specs(Mapping[str, Slo]):
     >>> specs["faciliauto/availability"]  # doctest: +SKIP
     """
 
-    def __init__(self, services: Sequence[Service], warnings: Sequence[Problem] = ()) -> None:
+    def __init__(self, services: Sequence[Service], warnings: Iterable[Problem] = ()) -> None:
         self.services = tuple(services)
         self.warnings = tuple(warnings)
 
@@ -214,6 +214,22 @@ class Specs(Mapping[str, Slo]):
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def __or__(self, other: Mapping[str, Slo]) -> Specs:
+        """Both together, as of dicts: where both have an SLO, or a service's plain alert of one name, the right one counts."""
+        if not isinstance(other, Specs):
+            return NotImplemented
+        alerts = {(service.name, alert.name) for service in other.services for alert in service.alerts}
+        services = [
+            replace(
+                service,
+                slos=tuple(slo for slo in service.slos if slo.id not in other),
+                alerts=tuple(alert for alert in service.alerts if (service.name, alert.name) not in alerts),
+            )
+            for service in self.services
+        ]
+        left = [service for service in services if service.slos or service.alerts]
+        return Specs((*left, *other.services), dict.fromkeys((*self.warnings, *other.warnings)))
 
     def __repr__(self) -> str:
         return f"Specs({', '.join(self._by_id)})"

@@ -59,7 +59,7 @@ class WeeklyModel(Model):
     """The job."""
 
     definitions: Annotated[list[str], Field(min_length=1)]
-    source: str
+    source: Annotated[str | None, Field(description="an address or a recording; null: the `sources` of source_config")]
     source_config: str | None = None
     period: Literal["week", "month", "quarter"] = "week"
     time_zone: str = "UTC"
@@ -78,7 +78,7 @@ class WeeklyConfig:
     """What a configuration means; paths are absolute, secrets are not in it."""
 
     definitions: tuple[Path, ...]
-    source: str
+    source: str | None  # None: the `sources` of source_config
     source_config: str | None
     unit: Unit
     zone: ZoneInfo
@@ -98,7 +98,7 @@ class WeeklyConfig:
     @property
     def is_server(self) -> bool:
         """Whether the source is a server, and no file."""
-        return _is_url(self.source)
+        return self.source is not None and _is_url(self.source)
 
 
 def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
@@ -130,13 +130,19 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
             f"{link!r} is no http(s) address that can be shown; write one such as https://slo.example.com/",
             "error",
         )
-    if holds_userinfo(model.source):
+    if model.source is None and model.source_config is None:
+        report(
+            (),
+            "`source` is null; write a server's address, a recording's path, or `source_config` with `sources`",
+            "error",
+        )
+    if holds_userinfo(model.source or ""):
         report(("source",), "holds a credential; put it into the environment or into source_config", "error")
     if problems:
         raise DefinitionError(problems)
     return WeeklyConfig(
         definitions=tuple(base / name for name in model.definitions),
-        source=model.source if _is_url(model.source) else str(base / model.source),
+        source=model.source if model.source is None or _is_url(model.source) else str(base / model.source),
         source_config=None if model.source_config is None else str(base / model.source_config),
         unit=model.period,
         zone=zone,

@@ -16,21 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slo.budget.breakdown import with_breakdown
-from slo.budget.evaluate import evaluate_all, why_invalid
-from slo.budget.events import with_events
+from slo.budget.evaluate import why_invalid
 from slo.budget.groups import expand
 from slo.budget.measure import measure
 from slo.budget.model import State as BudgetState
-from slo.budget.past import with_past
 from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
-from slo.report import render_pages, to_csv, to_json, to_markdown
+from slo.report.formats import Head, files
 from slo.report.page import FOLDER
 from slo.report.values import Values, values_of
+from slo.review import review
 from slo.sli.counts import Grid
 from slo.source import open as open_source
-from slo.spec.events import read_events
+from slo.source import open_all
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
@@ -162,7 +160,6 @@ def _period(
         ledger = None if config.ledger is None else Ledger(config.ledger)
         clock_ms = now_ms if by_clock and config.is_server else None
         budgets, problem, values = _evaluated(config, specs, period, ledger, log, wait, clock_ms)
-        budgets = with_events(budgets, () if config.events is None else read_events(config.events))
         changed = _with_changes(config, specs, period, budgets, ledger)
         texts = _texts(config, changed, period, budgets, now_ms, problem, values)
         write_pages(folder, texts)
@@ -218,13 +215,13 @@ def _evaluated(
         if attempt:
             wait(RETRY_S * 2 ** (attempt - 1))
         try:
-            source = open_source(config.source, config=config.source_config)
+            source = _opened(config)
             if clock_ms is not None:
                 _check_clock(source, period, clock_ms)
             if ledger is not None:
                 entries, slis = _entries(specs.values(), source, period)
                 ledger.write(period, entries, slis)
-            budgets = _budgets(specs.values(), source, period, ledger)
+            budgets = list(_budgets(config, specs.values(), source, period, ledger))
             return budgets, None, values_of(budgets, source) if "html" in config.formats else {}
         except SourceError as error:
             problem = str(error)
@@ -249,12 +246,20 @@ def _check_clock(source: Source, period: Period, clock_ms: int) -> None:
         )
 
 
-def _budgets(slos: Iterable[Slo], source: Source, period: Period, ledger: Ledger | None) -> list[Budget]:
+def _opened(config: WeeklyConfig) -> Source:
+    if config.source is None:
+        return open_all([], config=config.source_config)
+    return open_source(config.source, config=config.source_config)
+
+
+def _budgets(
+    config: WeeklyConfig, slos: Iterable[Slo], source: Source, period: Period, ledger: Ledger | None
+) -> tuple[Budget, ...]:
     """All that a report tells of some SLOs. Raises SourceError."""
     slos = list(slos)
-    known = _known(ledger, slos)
-    budgets = evaluate_all(slos, source, period.end_ms, known=known)
-    return with_breakdown(with_past(budgets, source, period.end_ms - period.start_ms, known), source)
+    since = period.end_ms - period.start_ms
+    events = () if config.events is None else config.events
+    return review(slos, source, at=period.end_ms, since=since, events=events, known=_known(ledger, slos)).budgets
 
 
 def _one_by_one(
@@ -282,7 +287,7 @@ def _one_by_one(
                     own, texts = _entries([slo], source, period)
                     entries |= own
                     slis |= texts
-                budgets += _budgets([slo], source, period, ledger)
+                budgets += _budgets(config, [slo], source, period, ledger)
                 in_a_row = 0
                 continue
             except SourceError as error:
@@ -290,8 +295,8 @@ def _one_by_one(
                 in_a_row += 1
                 log("objective failed", {"period": period.name, "slo": slo.id, "error": problem})
         failed.append(slo.id)
-        nothing = Nothing(config.source, f"missing data: {problem}")
-        budgets += _budgets([slo], nothing, period, ledger)
+        nothing = Nothing(config.source or str(config.source_config), f"missing data: {problem}")
+        budgets += _budgets(config, [slo], nothing, period, ledger)
     if ledger is not None and len(failed) < len(specs):
         ledger.write(period, entries, slis)
     if len(failed) == len(specs):
@@ -415,19 +420,11 @@ def _texts(
     problem: str | None,
     values: Mapping[str, Values],
 ) -> dict[str, str]:
-    head: dict[str, Any] = {
-        "title": f"{config.title}: {period}",
-        "generated": datetime.fromtimestamp(now_ms / 1000, UTC),
-        "warnings": specs.warnings,
-        "missing": problem or "",
-    }
-    # The index needs the figures, and messages the summary, whatever is asked for.
-    texts = {NAMES["json"]: to_json(budgets, **head), NAMES["markdown"]: to_markdown(budgets, **head)}
-    if "csv" in config.formats:
-        texts[NAMES["csv"]] = to_csv(budgets)
-    if "html" in config.formats:
-        texts |= render_pages(budgets, values=values, **head)
-    return texts
+    generated = datetime.fromtimestamp(now_ms / 1000, UTC)
+    head = Head(f"{config.title}: {period}", generated, specs.warnings, problem or "", values)
+    # The index needs the figures, and messages the summary, whatever is asked for; the page comes last.
+    formats = [name for name in ("json", "markdown", "csv", "html") if name in ("json", "markdown", *config.formats)]
+    return files(budgets, formats, head)
 
 
 def _attached(folder: Path) -> tuple[str, bytes] | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 
 from slo.backtest import run
@@ -206,7 +207,8 @@ def series_at(budget: Budget, title: str, share: float) -> str:
     one = chart.series[0]
     end = min(chart.span[2], one.first_ms + max(0, math.ceil((at - one.first_ms) / one.step_ms)) * one.step_ms)
     moment = datetime.fromtimestamp(end / 1000, UTC)
-    left = show_percent(float(budget.timeline["budget_remaining"][moment]))
+    [place] = np.flatnonzero(budget.timeline.ends_ms == end)
+    left = show_percent(float(budget.timeline.budget_remaining[place]))
     return f"{moment.day} {moment:%b %Y %H:%M} UTC · budget left {left}"
 
 

@@ -19,6 +19,7 @@ from slo.budget.evaluate import evaluate, evaluate_all
 from slo.budget.model import Budget, State
 from slo.budget.past import with_past
 from slo.budget.quantile import histogram_quantile
+from slo.notebook import burn_timeline, percentiles, timeline, to_html
 from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.samples import Samples
 from slo.report import render, to_json
@@ -141,7 +142,7 @@ def test_no_data_and_no_traffic_are_said_and_never_a_figure() -> None:
         figures = (budget.sli, budget.remaining, budget.consumed, budget.burn_rate("1h"), budget.exhaustion)
         assert figures == (None,) * 5
         assert [note.code for note in budget.notes if note.code != "unmatched"] == [code]
-        assert "NaN" not in budget._repr_html_()
+        assert "NaN" not in to_html(budget)
     assert (nothing.coverage, quiet.coverage) == (0.0, 1.0)
 
 
@@ -186,20 +187,20 @@ def test_every_window_counts_its_own_events(window: str) -> None:
     budget = evaluate(ratio_slo("99", window), even(95, 99, 1, MINUTE), END)
     length = (END - parsed.start(END)) // MINUTE
     assert budget.total == length * 100
-    assert len(budget.timeline) * budget.counts.grid.step_ms == length * MINUTE
-    assert budget.timeline["total"].sum() == budget.total
-    assert budget.timeline["budget_remaining"].iloc[-1] == pytest.approx(budget.remaining, abs=1e-9)
+    assert len(timeline(budget)) * budget.counts.grid.step_ms == length * MINUTE
+    assert timeline(budget)["total"].sum() == budget.total
+    assert timeline(budget)["budget_remaining"].iloc[-1] == pytest.approx(budget.remaining, abs=1e-9)
 
 
 def test_the_frames_have_utc_times_and_named_columns() -> None:
     budget = evaluate(ratio_slo("99.9"), even(34, 999, 1), END)
-    assert list(budget.timeline.columns) == ["errors", "good", "total", "error_ratio", "sli", "budget_remaining"]
-    assert isinstance(budget.timeline.index, pd.DatetimeIndex)
-    assert str(budget.timeline.index.tz) == "UTC"
-    assert budget.timeline.index.name == "time"
-    assert list(budget.burn_timeline.columns) == ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
-    assert budget.percentiles.empty
-    assert budget.timeline.index[-1] == budget.end
+    assert list(timeline(budget).columns) == ["errors", "good", "total", "error_ratio", "sli", "budget_remaining"]
+    assert isinstance(timeline(budget).index, pd.DatetimeIndex)
+    assert str(pd.DatetimeIndex(timeline(budget).index).tz) == "UTC"
+    assert timeline(budget).index.name == "time"
+    assert list(burn_timeline(budget).columns) == ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
+    assert percentiles(budget).empty
+    assert timeline(budget).index[-1] == budget.end
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
@@ -244,7 +245,7 @@ def test_percentiles_come_from_the_buckets() -> None:
     assert budget.quantiles == {
         "p50": pytest.approx(0.1), "p90": pytest.approx(0.5), "p95": pytest.approx(0.75), "p99": pytest.approx(0.95),
     }  # fmt: skip
-    assert budget.percentiles["p95"].iloc[-1] == pytest.approx(0.75)
+    assert percentiles(budget)["p95"].iloc[-1] == pytest.approx(0.75)
 
 
 def test_a_threshold_that_is_no_bound_is_named() -> None:

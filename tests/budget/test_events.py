@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from slo.budget.evaluate import evaluate
-from slo.budget.events import with_events, without_maintenance
-from slo.budget.export import as_data
+from slo.budget.events import with_events
 from slo.display import show_percent
 from slo.report import render, to_json, to_markdown
 from slo.spec.events import Event, read_events
@@ -31,12 +30,12 @@ def test_without_maintenance_the_figures_stand_beside_those_with_it() -> None:
     plain = budget(CASE)
     [found] = with_events([plain], [MAINTENANCE])
     assert (found.errors, found.total, found.remaining) == (plain.errors, plain.total, plain.remaining)
-    without = without_maintenance(found)
+    without = found.without_maintenance
     assert without is not None
     assert (without.seconds, without.errors, without.sli, without.remaining) == (36_000, 0.0, 1.0, 1.0)
     part = found.counts.total[-100 * 12 : -90 * 12]
     assert without.total == plain.total - part.sum()
-    assert without_maintenance(plain) is None
+    assert plain.without_maintenance is None
     assert with_events([plain], [Event(0, HOUR), Event(NOW - HOUR, NOW, "x", "other/*")])[0].known == ()
 
 
@@ -67,7 +66,7 @@ def test_what_fails_outside_the_maintenance_stays(
         for low, high in maintenance
     ]
     [found] = with_events([plain], [*events, Event(day, END_MS, "all day", "s/*", "incident")])
-    without = without_maintenance(found)
+    without = found.without_maintenance
     assert without is not None
     assert (without.seconds, without.errors, without.total) == (minutes * 60, errors, total)
     assert without.sli == pytest.approx(1 - errors / total)
@@ -81,7 +80,7 @@ def test_without_any_traffic_outside_the_maintenance_nothing_is_known() -> None:
     plain = evaluate(ratio_slo("99", "24h"), steps(good, good * 0, STEP), END_MS)
     day = END_MS - 24 * HOUR
     [found] = with_events([plain], [Event(day + 10 * HOUR, day + 11 * HOUR, "racks", "*", "maintenance")])
-    without = without_maintenance(found)
+    without = found.without_maintenance
     assert without is not None
     assert (without.errors, without.total, without.sli, without.remaining) == (0, 0, None, None)
 
@@ -111,7 +110,7 @@ def test_all_of_it_is_told_everywhere_and_escaped() -> None:
     assert data["without_maintenance"]["remaining"] == 1.0
     assert data["error_budget"]["remaining"] == found.remaining
     assert found.remaining is not None and found.remaining < 0
-    assert as_data(budget(CASE))["without_maintenance"] is None
+    assert budget(CASE).to_dict()["without_maintenance"] is None
 
 
 def test_a_file_of_events_is_read_in_order(tmp_path: Path) -> None:

@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slo.budget.breakdown import break_down, interval_tables, with_breakdown
+from slo.budget.breakdown import break_down
 from slo.budget.evaluate import budget_of, evaluate, evaluate_all, step_of, with_known, withheld
-from slo.budget.events import without_maintenance
-from slo.budget.export import as_data
 from slo.budget.groups import expand
-from slo.budget.model import Budget, Burn, Downtime, Incident, State, moment
+from slo.budget.incidents import Downtime, Incident
+from slo.budget.measure import parts_between
+from slo.budget.model import Budget, Burn, State
 from slo.budget.notes import data_begins, gap_note, gaps_within, retention_note
 from slo.budget.past import _joined, _until, beside, older_grid, with_past
-from slo.budget.policy import follows
 from slo.budget.possible import impossible, impossible_steps, possible, ratio_of
 from slo.errors import SourceError
+from slo.notebook import burned_by, percentiles, tables_by_label, timeline
 from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
+from slo.review import with_breakdown
 from slo.sli import stepwise
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Gap, Grid, Part, Seen
@@ -35,7 +36,7 @@ from slo.source import Matrix
 from slo.spec.events import Event
 from slo.spec.model import Objective, Slo
 from slo.spec.split import MOST
-from slo.window import DAY, HOUR, MINUTE, BurnWindow, Calendar, Rolling, parse_window
+from slo.window import DAY, HOUR, MINUTE, BurnWindow, Calendar, Rolling, moment, parse_window
 from tests.budget.test_evaluate import END, ratio_slo
 from tests.memory import Memory, Server
 
@@ -78,8 +79,8 @@ def test_a_single_event_is_traffic(event: float) -> None:
     assert (bad.error_ratio, bad.sli) == (1, 0)
     assert [bad.consumed, bad.burn_rate(STEP)] == pytest.approx([10, 10])
     assert (good.consumed, good.remaining, good.error_ratio, good.sli, good.burn_rate(STEP)) == (0, 1, 0, 1, 0)
-    assert bad.timeline["error_ratio"].tolist() == [1] and good.timeline["error_ratio"].tolist() == [0]
-    assert bad.timeline["budget_remaining"].tolist() == [pytest.approx(-9)]
+    assert timeline(bad)["error_ratio"].tolist() == [1] and timeline(good)["error_ratio"].tolist() == [0]
+    assert timeline(bad)["budget_remaining"].tolist() == [pytest.approx(-9)]
     assert (bad.state, good.state) == (State.EXHAUSTED, State.HEALTHY)
     assert [note.code for note in good.notes] == ["low-traffic"]
     assert Incident(AT, AT, event, event, 1.0).error_ratio == 1
@@ -89,7 +90,7 @@ def test_a_single_event_is_traffic(event: float) -> None:
 
 
 def test_the_timeline_ends_with_what_remains() -> None:
-    line = budget([9, 1, 2, 3], [10, 20, 0, 40], before=1).timeline
+    line = timeline(budget([9, 1, 2, 3], [10, 20, 0, 40], before=1))
     assert line["errors"].tolist() == [1, 2, 3] and line["total"].tolist() == [20, 0, 40]
     assert line["good"].tolist() == [19, -2, 37]
     assert line["error_ratio"].tolist() == pytest.approx([0.05, np.nan, 0.075], nan_ok=True)
@@ -202,7 +203,7 @@ def test_what_was_before_the_data_is_unknown() -> None:
     one = budget([0, 0, 1, 0], [0, 0, 10, 10], seen=Seen(1, gaps=(gap,), interval_ms=MINUTE))
     assert one.data_start == AT - timedelta(minutes=10)
     assert one.before_data.tolist() == [True, True, False, False]
-    assert one.timeline["errors"].isna().tolist() == [True, True, False, False]
+    assert timeline(one)["errors"].isna().tolist() == [True, True, False, False]
     assert one.coverage == pytest.approx(0.5)
     assert one.gaps == ()
     whole = budget([0, 0], [1, 1])
@@ -313,7 +314,7 @@ def test_a_policy_says_the_step_that_was_passed() -> None:
     def said(errors: float, *incidents: float) -> tuple[str, ...]:
         found = tuple(Incident(AT, AT, 1, 1, share) for share in incidents)
         one = budget([errors], [1000.0])
-        return follows(replace(one, slo=replace(one.slo, policy=steps), incidents=found))
+        return replace(one, slo=replace(one.slo, policy=steps), incidents=found).policy_actions
 
     assert said(0) == said(50) == ()
     assert said(51) == said(80) == ("half left",)  # exactly a fifth left is not below it
@@ -322,7 +323,7 @@ def test_a_policy_says_the_step_that_was_passed() -> None:
     assert said(0, 0.2) == ()
     [postmortem] = said(0, 0.1, 0.21)
     assert postmortem == "A postmortem of the incident of 20 Nov 2026 00:00: it spent 21.0% of the budget."
-    assert follows(budget([0.0], [0.0])) == ()
+    assert budget([0.0], [0.0]).policy_actions == ()
 
 
 @pytest.mark.parametrize(
@@ -478,13 +479,13 @@ def test_what_a_server_added_up_is_asked_for_by_series(only_steps: bool, monkeyp
     calls: list[int] = []
     [one] = with_breakdown([plain], source, lambda: calls.append(1))
     assert calls == [1]
-    assert one.burned_by("route")["errors"].to_dict() == {"/0": 60, "/1": 0}
-    assert one.burned_by("route")["total"].sum() == plain.total == one.total
+    assert burned_by(one, "route")["errors"].to_dict() == {"/0": 60, "/1": 0}
+    assert burned_by(one, "route")["total"].sum() == plain.total == one.total
     # The last two hours alone; the first of them had no errors.
-    table = interval_tables(slo, source, END - 2 * HOUR, END)["route"]
+    table = tables_by_label(parts_between(slo, source, END - 2 * HOUR, END) or ())["route"]
     assert table["errors"].to_dict() == {"/0": 60, "/1": 0}
     assert table["total"].sum() == 2 * 1200 + 60
-    quiet = interval_tables(slo, source, END - 3 * HOUR, END - HOUR)
+    quiet = tables_by_label(parts_between(slo, source, END - 3 * HOUR, END - HOUR) or ())
     assert "route" not in quiet
 
 
@@ -516,8 +517,9 @@ def test_the_label_where_errors_are_elsewhere_than_traffic_comes_first() -> None
     pay, root = route.shares
     assert (pay.value, pay.errors, pay.total, pay.errors_share, pay.total_share) == ("/pay", 10, 20, 1.0, 0.1)
     assert (pay.error_ratio, root.error_ratio) == (0.5, 0.0)
-    assert list(route.table.columns) == ["errors", "total", "error_ratio", "errors_share", "total_share"]
-    assert route.table.index.name == "route" and list(route.table.loc["/pay"]) == [10, 20, 0.5, 1.0, 0.1]
+    table = tables_by_label(parts)["route"]
+    assert list(table.columns) == ["errors", "total", "error_ratio", "errors_share", "total_share"]
+    assert table.index.name == "route" and list(table.loc["/pay"]) == [10, 20, 0.5, 1.0, 0.1]
     assert not route.kinds
     [last, first] = sorted(break_down(parts, frozenset({"route"})), key=lambda one: -one.kinds)
     assert (last.label, last.kinds, first.label) == ("route", True, "instance")
@@ -670,13 +672,13 @@ def test_what_cannot_be_believed_by_definition_is_not_asked_for() -> None:
 
 
 def test_without_traffic_nothing_of_the_budget_is_known_at_any_time() -> None:
-    line = budget([0, 0], [0, 0]).timeline
+    line = timeline(budget([0, 0], [0, 0]))
     assert line[["error_ratio", "sli", "budget_remaining"]].isna().all(axis=None)
     assert line["total"].tolist() == [0, 0]
 
 
 def test_an_sli_without_latencies_has_an_empty_table_of_them() -> None:
-    table = budget([0.0, 0.0], [1.0, 1.0]).percentiles
+    table = percentiles(budget([0.0, 0.0], [1.0, 1.0]))
     assert table.empty and list(table.columns) == ["p50", "p90", "p95", "p99"]
 
 
@@ -702,7 +704,7 @@ def test_as_data_has_the_figures_as_they_are() -> None:
     errors = [0.0] * 288
     errors[100:112] = [50.0] * 12
     incident = budget(errors, [100.0] * 288, percent="99", windows=(replace(PAGE, short_ms=2 * STEP),))
-    data = as_data(replace(incident, known=(), previous=budget([1.0], [10.0])))
+    data = replace(incident, known=(), previous=budget([1.0], [10.0])).to_dict()
     assert data["events"] == {"total": 28_800, "good": 28_200, "errors": 600, "allowed_errors": pytest.approx(288)}
     assert (data["slo"], data["objective_percent"], data["window"], data["time_zone"]) == ("s/a", "99", "1d", None)
     assert data["state"] == "exhausted" and data["source"] == "memory"
@@ -721,14 +723,14 @@ def test_as_data_has_the_figures_as_they_are() -> None:
     assert data["previous"]["events"]["errors"] == 1 and data["previous"]["incidents"] == 0
     assert data["earlier"] is None and data["without_maintenance"] is None
     zoned = replace(incident, slo=replace(incident.slo, window=Calendar("month", "Europe/Berlin")))
-    assert as_data(zoned)["time_zone"] == "Europe/Berlin"
+    assert zoned.to_dict()["time_zone"] == "Europe/Berlin"
 
 
 def test_probes_have_no_kinds_of_errors() -> None:
     one = replace(budget([1.0], [2.0]), slo=replace(ratio_slo("99"), sli=Probe(VectorSelector("up"))))
     parts = (Part({"instance": "a"}, 1, 1), Part({"instance": "b"}, 0, 1))
     one = replace(one, counts=replace(one.counts, parts=parts))
-    data = as_data(one)["breakdown"]
+    data = one.to_dict()["breakdown"]
     assert data == [
         {
             "label": "instance", "alike": [], "kinds": False, "skew": 0.5,
@@ -826,7 +828,7 @@ def test_outside_of_maintenance_what_cannot_be_is_no_figure() -> None:
     """Three errors of two events in the first step; the second one, with ten events, was planned."""
     one = budget([3, 0], [2, 10], "50")
     planned = Event(END - STEP, END, "racks", "*", "maintenance")
-    without = without_maintenance(replace(one, known=(planned,)))
+    without = replace(one, known=(planned,)).without_maintenance
     assert not one.invalid and without is not None
     assert (without.seconds, without.errors, without.total, without.sli, without.remaining) == (
         300,

@@ -13,15 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo.budget.evaluate import budget_of, evaluate
-from slo.budget.export import as_data
 from slo.budget.model import Budget, State
 from slo.budget.notes import data_begins, said_once
 from slo.budget.schema import SloShape
 from slo.display import show_share
+from slo.notebook import plot, timeline
 from slo.promql.ast import VectorSelector
 from slo.report import render, to_markdown
 from slo.report.heatmap import cells
-from slo.report.plots import plot_budget
 from slo.sli.base import Measured, Note, Sli
 from slo.sli.counts import Counts, Gap, Grid, Seen
 from slo.sli.outage import Outage
@@ -68,7 +67,7 @@ def test_data_a_minute_old_is_one_note() -> None:
     assert [str(note) for note in one.notes] == ["data begins 19 Nov 23:59 UTC (<0.01% of the window)"]
     assert codes(one) == ["fresh"] and one.gaps == ()
     assert one.data_start == AT - timedelta(minutes=1)
-    data = as_data(one)
+    data = one.to_dict()
     SloShape.model_validate(data)
     assert data["data_start"] == "2026-11-19T23:59:00Z"
 
@@ -92,7 +91,7 @@ def test_data_that_covers_the_window_is_not_fresh() -> None:
     for age in (30 * DAY, 31 * DAY):
         one = fresh(age)
         assert one.data_start is None and "fresh" not in codes(one) and one.gaps == ()
-        assert not one.before_data.any() and as_data(one)["data_start"] is None
+        assert not one.before_data.any() and one.to_dict()["data_start"] is None
 
 
 def test_a_gap_in_scraping_is_not_the_time_before_the_data() -> None:
@@ -142,7 +141,7 @@ def test_low_traffic_is_that_of_a_whole_window() -> None:
 @given(st.integers(1, 30 * 288 - 1), st.sampled_from([0.0, 1.0]))
 def test_nothing_is_told_of_the_time_before_the_data(age_steps: int, bad: float) -> None:
     one = fresh(age_steps * STEP, bad=bad)
-    line = one.timeline
+    line = timeline(one)
     before = line.index <= AT - timedelta(milliseconds=age_steps * STEP)
     assert line[before].isna().all(axis=None) and int(before.sum()) == 30 * 288 - age_steps
     after = line[~before]
@@ -157,7 +156,7 @@ def test_events_are_never_hidden() -> None:
     one = fresh(DAY)
     counts = one.counts
     counts.total[-DAY // STEP - 1] = 7.0
-    assert one.timeline["total"].notna().sum() == DAY // STEP + 1
+    assert timeline(one)["total"].notna().sum() == DAY // STEP + 1
 
 
 @pytest.mark.parametrize("bad", [0.0, 1.0])
@@ -206,14 +205,14 @@ def test_the_days_of_a_calendar_window_are_those_of_its_zone(zone: str, first: d
 
 def test_the_burn_down_begins_where_the_data_does() -> None:
     one = fresh(6 * DAY, bad=0.5)
-    axes = plot_budget(one)
+    axes = plot(one)
     [line] = [line for line in axes.lines if line.get_label() == "budget left"]
     assert line.get_xdata()[0] == END - 6 * DAY and line.get_ydata()[0] == 1.0  # type: ignore[index]
     # To the end, and half a day more: what is now is not on the edge.
     low, high = axes.get_xlim()
     assert low == END - 30 * DAY and END < high < END + DAY / 2
     assert [patch.get_label() for patch in axes.patches if patch.get_hatch()] == ["no data yet"]
-    ratio = plot_budget(one, "error_ratio", span=(AT - timedelta(days=2), AT))
+    ratio = plot(one, "error_ratio", span=(AT - timedelta(days=2), AT))
     assert not [patch for patch in ratio.patches if patch.get_hatch()]
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from slo.budget.evaluate import evaluate
 from slo.budget.incidents import INCIDENT_BURN, INCIDENT_SHARE, QUIET_MS, Stretch, find_incidents
 from slo.budget.model import Budget
-from slo.budget.policy import follows
 from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.window import MINUTE
@@ -199,7 +198,7 @@ def test_a_slow_burn_of_four_days_is_one_incident_and_needs_its_postmortem() -> 
     [incident] = budget.incidents
     assert incident.errors >= 0.99 * bad.sum()
     assert incident.budget_share == pytest.approx(0.4, abs=0.03)
-    [postmortem] = [text for text in follows(budget) if "postmortem" in text]
+    [postmortem] = [text for text in budget.policy_actions if "postmortem" in text]
     assert "10 Nov" in postmortem
 
 

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo.budget.evaluate import budget_of, evaluate
-from slo.budget.events import with_events, without_maintenance
-from slo.budget.export import as_data
+from slo.budget.events import with_events
 from slo.budget.model import TROUBLE, Budget, State
 from slo.budget.past import beside, older_grid, with_past
 from slo.budget.possible import possible
 from slo.budget.schema import SloShape
+from slo.notebook import burn_timeline, plot, timeline, to_html
 from slo.promql.ast import Matcher
 from slo.report import render, to_csv, to_json, to_markdown
 from slo.sli.base import Measured, Note
@@ -63,9 +63,9 @@ def nothing_is_told(one: Budget) -> None:
         assert np.isnan(getattr(one, name)), name
     assert one.incidents == () and one.downtimes == () and not one.bucket_counts.size and one.counts.parts is None
     assert all(burn.long is None and burn.short is None and not burn.firing for burn in one.burns)
-    assert one.timeline.isna().all(axis=None) and one.burn_timeline.isna().all(axis=None)
+    assert timeline(one).isna().all(axis=None) and burn_timeline(one).isna().all(axis=None)
     assert one.firings("page") == [] == one.firings("ticket")
-    data = as_data(one)
+    data = one.to_dict()
     SloShape.model_validate(data)
     assert data["state"] == "invalid" and data["notes"][0] == {"code": cause.code, "text": cause.text}
     assert set(data["events"].values()) == {None} == set(data["burn_rates"].values())
@@ -74,7 +74,7 @@ def nothing_is_told(one: Budget) -> None:
     assert [budget_data[name] for name in ("consumed", "remaining", "exhaustion", "forecast")] == [None] * 4
     head: dict[str, Any] = {"title": "Review", "generated": NOW}
     first = cause.text.partition(";")[0].split("<")[0]
-    for text in (render([one], **head), to_markdown([one], **head), to_json([one], **head), one._repr_html_()):
+    for text in (render([one], **head), to_markdown([one], **head), to_json([one], **head), to_html(one)):
         assert first in text.replace("\\", "") and not re.search(r"\bnan\b", text, re.IGNORECASE)
     row = to_csv([one]).splitlines()[1].split(",")
     assert row[2] == "invalid" and row[7:18] == [""] * 11  # from total to exhaustion
@@ -226,7 +226,7 @@ def test_an_invalid_window_is_never_compared() -> None:
         for past in (one.earlier, one.previous):
             assert past is not None
             assert past.state is State.INVALID and past.remaining is None
-        data = as_data(one)
+        data = one.to_dict()
         SloShape.model_validate(data)
         assert data["previous"]["state"] == "invalid" and data["previous"]["incidents"] is None
         assert set(data["previous"]["events"].values()) == {None}
@@ -246,7 +246,7 @@ def test_what_is_invalid_now_has_no_past() -> None:
     assert told is one
     assert beside(one, None, 7 * DAY) is one
     [known] = with_events([one], [Event(END - 2 * HOUR, END - HOUR, "racks", "*", "maintenance")])
-    assert without_maintenance(known) is None
+    assert known.without_maintenance is None
 
 
 def test_maintenance_that_leaves_nothing_possible_has_no_figures() -> None:
@@ -255,11 +255,11 @@ def test_maintenance_that_leaves_nothing_possible_has_no_figures() -> None:
     errors[-6:], total[-6:] = 0, 10
     errors[-12:-6] = 3  # 18 of 6, outside the maintenance; burn windows look at the whole hour
     [known] = with_events([budget(measured(errors, total))], [Event(END - HOUR // 2, END, "racks", "*", "maintenance")])
-    without = without_maintenance(known)
+    without = known.without_maintenance
     assert known.sli is not None or known.invalid
     if without is not None:
         assert (without.errors, without.total, without.sli, without.remaining) == (None, None, None, None)
-        SloShape.model_validate(as_data(known))
+        SloShape.model_validate(known.to_dict())
 
 
 def test_it_stands_behind_what_needs_somebody_now_and_before_all_that_lasts() -> None:
@@ -283,4 +283,4 @@ def test_gaps_are_still_told_of_what_is_invalid() -> None:
     assert {"gaps", "resets"} <= {note.code for note in one.notes}
     assert one.coverage == pytest.approx(1 - 2 / 168, rel=1e-3)
     with pytest.raises(ValueError, match="its figures are invalid: 40,320 errors"):
-        one.plot()
+        plot(one)

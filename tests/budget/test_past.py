@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from slo.budget.evaluate import evaluate
-from slo.budget.export import as_data
 from slo.budget.model import Budget
 from slo.budget.past import with_past
 from slo.errors import SourceError
@@ -68,7 +67,7 @@ def test_it_is_what_an_evaluation_said_then(shop: tuple[dict[str, Slo], Recordin
     specs, source = shop
     now = evaluate(specs[name], source, END)
     [found] = with_past([now], source, WEEK)
-    assert as_data(found) | {"earlier": None, "previous": None, "remaining_change": None} == as_data(now)
+    assert found.to_dict() | {"earlier": None, "previous": None, "remaining_change": None} == now.to_dict()
     for past, end in ((found.earlier, END - WEEK), (found.previous, round(now.start.timestamp() * 1000))):
         then = evaluate(specs[name], source, end)
         assert past is not None and then.total > 0

@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slo.budget.export import as_data
-from slo.budget.model import Incident
-from slo.budget.policy import follows
+from slo.budget.incidents import Incident
 from slo.report import render, to_markdown
 from slo.spec.load import loads
 from slo.spec.model import Specs
@@ -42,14 +40,14 @@ def slos(text: str = STEPS) -> Specs:
 def test_the_step_with_the_least_budget_that_was_passed_counts(left: float, expected: tuple[str, ...]) -> None:
     spec = slos()["shop/a"]
     budget = budget_of(spec, errors=(1 - left) * 1000.0, total=100_000.0)
-    assert follows(budget) == expected
+    assert budget.policy_actions == expected
 
 
 def test_an_slos_own_policy_replaces_the_files_and_without_any_it_is_the_workbooks() -> None:
-    assert follows(budget_of(slos()["shop/b"], errors=500.0, total=100_000.0)) == ("own",)
+    assert budget_of(slos()["shop/b"], errors=500.0, total=100_000.0).policy_actions == ("own",)
     plain = slos("service: s\nslos: [{name: a, objective: 99, sli: {probe: {metric: up}}}]\n")["s/a"]
-    assert follows(budget_of(plain, errors=999.0, total=100_000.0)) == ()
-    [text] = follows(budget_of(plain, errors=1001.0, total=100_000.0))
+    assert budget_of(plain, errors=999.0, total=100_000.0).policy_actions == ()
+    [text] = budget_of(plain, errors=1001.0, total=100_000.0).policy_actions
     assert "P0 and security" in text
 
 
@@ -57,14 +55,14 @@ def test_an_incident_of_over_a_fifth_of_the_budget_needs_a_postmortem() -> None:
     start = datetime(2026, 11, 3, 4, 5, tzinfo=UTC)
     incidents = tuple(Incident(start, start + timedelta(hours=1), 1.0, 2.0, share) for share in (0.2, 0.21))
     budget = replace(budget_of(slos()["shop/a"], errors=1.0, total=100_000.0), incidents=incidents)
-    assert follows(budget) == ("A postmortem of the incident of 3 Nov 2026 04:05: it spent 21.0% of the budget.",)
+    assert budget.policy_actions == ("A postmortem of the incident of 3 Nov 2026 04:05: it spent 21.0% of the budget.",)
 
 
 def test_it_is_stated_everywhere_and_escaped() -> None:
     budget = budget_of(slos()["shop/a"], errors=900.0, total=100_000.0)
     page = render([budget], title="x", generated=datetime(2026, 11, 21, tzinfo=UTC))
     assert "slow &lt;b&gt;down&lt;/b&gt;" in page and "<b>down" not in page
-    assert as_data(budget)["policy"] == ["slow <b>down</b>"]
+    assert budget.to_dict()["policy"] == ["slow <b>down</b>"]
     assert "Policy actions:" in to_markdown([budget], title="x", generated=datetime(2026, 11, 21, tzinfo=UTC))
 
 

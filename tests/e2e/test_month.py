@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from slo.budget.breakdown import with_breakdown
 from slo.budget.evaluate import evaluate
 from slo.budget.model import Budget
+from slo.notebook import burned_by
 from slo.promql.parse import parse
 from slo.report.queries import queries
+from slo.review import with_breakdown
 from slo.sli import stepwise
 from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
@@ -111,7 +112,7 @@ def test_who_burned_it_is_the_same_from_a_recording_and_by_a_server(
         monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 0)
     source = open_source(month.server.url)
     [there] = with_breakdown([evaluate(month.specs[slo], source, END)], source)
-    table, other = here.burned_by("instance"), there.burned_by("instance")
+    table, other = burned_by(here, "instance"), burned_by(there, "instance")
     assert len(table) > 1 and table["errors"].sum() == here.errors
     assert other.loc[table.index, "errors"].to_list() == pytest.approx(
         table["errors"].to_list(), rel=0 if raw else 1e-3

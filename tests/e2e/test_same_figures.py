@@ -29,7 +29,7 @@ END = 1_790_000_000_000 // DAY * DAY
 BOOK = (
     "import slo\nfrom IPython.display import display\n"
     'specs = slo.load("definitions")\n'
-    'for budget in slo.evaluate_all(specs, slo.open("r.parquet")):\n'
+    'for budget in slo.review(specs, slo.open("r.parquet")):\n'
     "    display(budget)"
 )
 

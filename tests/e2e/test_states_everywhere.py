@@ -91,7 +91,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
     status = json.loads(slo("status", "shop.yaml", "-s", "r.parquet", "--json").stdout)["slos"]
     shown = slo("status", "shop.yaml", "-s", "r.parquet")
     lines = shown.stdout.splitlines()
-    book = "import slo,json;print(json.dumps({b.slo.name:b._repr_html_() for b in slo.evaluate_all(slo.load('shop.yaml'),slo.open('r.parquet'))}))"
+    book = "import slo,json;from slo.notebook import to_html;print(json.dumps({b.slo.name:to_html(b) for b in slo.review(slo.load('shop.yaml'),slo.open('r.parquet'))}))"
     notebook = json.loads(run(sys.executable, "-c", book).stdout)
     gated = slo("status", "shop.yaml", "-s", "r.parquet", "--fail-on-exhausted", code=1)
     page = (place / "out" / "index.html").read_text()

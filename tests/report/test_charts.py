@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slo.budget.model import Budget, Downtime
+from slo.budget.incidents import Downtime
+from slo.budget.model import Budget
 from slo.report import render
 from slo.report.drawings import Chart, draw
 from slo.report.svg import NARROWEST, WIDTH, rectangle

@@ -50,17 +50,17 @@ def test_what_if_knows_several_states_and_its_own_objective_is_the_real_one() ->
 def test_values_at_the_pointer_are_those_of_the_steps() -> None:
     one = budget(BURNING)
     charts = {chart.title: chart for chart in draw(one)}
-    left = one.timeline["budget_remaining"]
+    left = dict(zip(one.timeline.ends_ms.tolist(), one.timeline.budget_remaining.tolist(), strict=True))
     [series] = charts["Error budget left"].series
     values = decoded(series)
     for place in (0, 17, 100, len(values) - 1):
         at = min(series.first_ms + place * series.step_ms, charts["Error budget left"].span[2])
-        assert values[place] == show_percent(float(left[datetime.fromtimestamp(at / 1000, UTC)])), place
+        assert values[place] == show_percent(left[at]), place
     assert values[-1] == show_percent(one.remaining)
     [rates] = charts["Burn rate over 1h and 5m"].series
     assert decoded(rates)[-1] == show_rate(one.burn_rate("1h"))
     [ratio] = charts["Error ratio, last 24 h"].series
-    step = one.timeline["error_ratio"].iloc[-1]
+    step = one.timeline.error_ratio[-1]
     assert float(decoded(ratio)[-1].rstrip("%")) == pytest.approx(step * 100, abs=0.001)
 
 

@@ -280,7 +280,7 @@ def test_firings_stand_where_both_windows_burned_and_over_the_error_ratio() -> N
 
 
 def test_charts_in_notebooks_have_the_pages_colours() -> None:
-    from slo.report import plots
+    from slo import notebook
     from slo.report.charts import LOOKS
     from slo.report.page import _asset
 
@@ -291,4 +291,4 @@ def test_charts_in_notebooks_have_the_pages_colours() -> None:
     for name, look in LOOKS.items():
         colour = look["color"] if "color" in look else look["facecolor"]
         assert colour == light[strokes[name] if "color" in look else fills[name]], name
-    assert light["band"] == plots.INCIDENT
+    assert light["band"] == notebook.INCIDENT

@@ -116,7 +116,7 @@ def test_no_event_is_lost_or_made(rows: list[tuple[int, int]], seed: int) -> Non
         "errors": [min(pair) for pair in kept], "total": [max(pair) for pair in kept],
     })  # fmt: skip
     source = slo.from_events(frame.sample(frac=1, random_state=seed % 1000), errors="errors", step="5m")
-    budget = slo.evaluate(ORDERS, source, end=END.to_pydatetime())
+    budget = slo.evaluate(ORDERS, source, at=END.to_pydatetime())
     assert (budget.errors, budget.total) == pytest.approx((sum(map(min, kept)), sum(map(max, kept))))
 
 
@@ -125,16 +125,16 @@ def two() -> pd.DataFrame:
 
 
 def test_a_column_of_slos_gives_each_its_own() -> None:
-    budgets = slo.evaluate_all(SPECS, slo.from_events(two(), good="good", slo="slo"))
+    budgets = slo.review(SPECS, slo.from_events(two(), good="good", slo="slo"))
     assert [(one.slo.id, one.errors) for one in budgets] == [("shop/orders", 288), ("shop/mails", 0)]
     frame = two().query("slo == 'shop/orders'")
-    budgets = slo.evaluate_all(SPECS, slo.from_events(frame, good="good", slo="slo"))
+    budgets = slo.review(SPECS, slo.from_events(frame, good="good", slo="slo"))
     assert budgets[1].state is slo.State.NO_DATA
 
 
 def test_a_table_without_names_is_of_one_slo() -> None:
     with pytest.raises(SourceError, match="no column of SLOs"):
-        slo.evaluate_all(SPECS, slo.from_events(day(), good="good"))
+        slo.review(SPECS, slo.from_events(day(), good="good"))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_package_adds_a_source_by_its_scheme(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_summary_is_a_table_and_a_budget_a_dict() -> None:
-    budgets = slo.evaluate_all(SPECS, slo.from_events(two(), good="good", slo="slo"))
+    budgets = slo.review(SPECS, slo.from_events(two(), good="good", slo="slo"))
     table = slo.summary(budgets)
     assert list(table.index) == ["shop/orders", "shop/mails"]
     assert table.loc["shop/orders", "errors"] == 288
@@ -210,7 +210,7 @@ def test_a_summary_is_a_table_and_a_budget_a_dict() -> None:
     assert budgets[0].to_dict()["events"] == {"total": 28_800, "good": 28_512, "errors": 288, "allowed_errors": 288}
     json.dumps(budgets[0].to_dict(), allow_nan=False)
     nothing = slo.summary(
-        slo.evaluate_all(SPECS, slo.from_events(two(), good="good", slo="slo"), end=datetime(2020, 1, 1, tzinfo=UTC))
+        slo.review(SPECS, slo.from_events(two(), good="good", slo="slo"), at=datetime(2020, 1, 1, tzinfo=UTC))
     )
     assert nothing["sli"].isna().all()
     assert len(slo.summary([])) == 0

@@ -1,0 +1,136 @@
+"""The one way from definitions and a source to what people read: budgets, their past, who had the bad events, what is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import overload
+
+from slo.budget.evaluate import Known, evaluate_all
+from slo.budget.events import with_events
+from slo.budget.measure import parts_between
+from slo.budget.model import Budget, worst_first
+from slo.budget.past import with_past
+from slo.callable import callable_as
+from slo.errors import Problem, SourceError
+from slo.sli.base import Note
+from slo.source.base import Source
+from slo.spec.events import Event, read_events
+from slo.spec.model import Slo, Specs
+from slo.suggest import suggest
+from slo.window import moment, moment_ms, parse_duration
+
+# Told what is done and how often; within it, called after each.
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+# A report compares with how things stood a week before.
+SINCE = "7d"
+
+
+@dataclass(frozen=True, eq=False)
+class Review(Sequence[Budget]):
+    """All that is to be told of some SLOs at one moment: their budgets, in the order of the definitions.
+
+    A sequence of budgets; `review["shop/availability"]` is one by its id. `warnings` are the definitions'.
+    """
+
+    budgets: tuple[Budget, ...]
+    at: datetime
+    source: str
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def worst_first(self) -> list[Budget]:
+        """The budgets by state, then by what remains."""
+        return worst_first(self.budgets)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Budget: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Budget, ...]: ...
+
+    def __getitem__(self, key: int | str | slice) -> Budget | tuple[Budget, ...]:
+        if not isinstance(key, str):
+            return self.budgets[key]
+        for budget in self.budgets:
+            if budget.slo.id == key:
+                return budget
+        raise KeyError(f"no budget of {key!r}{suggest(key, [budget.slo.id for budget in self.budgets])}")
+
+    def __iter__(self) -> Iterator[Budget]:
+        return iter(self.budgets)
+
+    def __len__(self) -> int:
+        return len(self.budgets)
+
+    def __repr__(self) -> str:
+        return f"<Review of {len(self.budgets)} SLOs at {self.at:%Y-%m-%d %H:%M} UTC>"
+
+
+def review(
+    slos: Specs | Iterable[Slo],
+    source: Source,
+    *,
+    at: datetime | int | str | None = None,
+    since: str | int | None = SINCE,
+    events: Sequence[Event] | str | os.PathLike[str] = (),
+    breakdown: bool = True,
+    keep: Callable[[Budget], bool] | None = None,
+    known: Known | None = None,
+    progress: Progress = lambda what, steps: nullcontext(lambda: None),
+) -> Review:
+    """The budgets of SLOs at one moment, as `slo status`, `slo report`, `slo weekly` and notebooks show them.
+
+    `at` is a datetime with a time zone, a text such as `2026-11-20T12:00:00Z`, or milliseconds UTC; without it a recording's
+    end, a server's present. `since` (a duration, or milliseconds) adds the past: `earlier`, the same SLO so long ago,
+    `change` since then, and `previous`, the window before; None leaves it out. `events` are known incidents, deployments and
+    maintenance, or their file. With `breakdown` a server is asked which series had the bad events.
+
+    `keep` chooses budgets before anything more is asked for them. `known` tells of steps that the source no longer has.
+    Whatever is added, no figure of a budget changes. Raises SourceError, and DefinitionError for the file of events.
+
+    >>> slo.review(specs, source, since="7d")["shop/availability"].change  # doctest: +SKIP
+    """
+    specs = list(slos.values() if isinstance(slos, Specs) else slos)
+    at_ms = source.latest_ms() if at is None else moment_ms(at)
+    reported = read_events(events) if isinstance(events, str | os.PathLike) else events
+    with progress("evaluating", len(specs)) as done:
+        budgets = evaluate_all(specs, source, at_ms, done, known)
+    budgets = with_events([budget for budget in budgets if keep is None or keep(budget)], reported)
+    steps = (since is not None) + breakdown
+    if steps:
+        with progress("comparing", steps * len(budgets)) as done:
+            if since is not None:
+                ago_ms = parse_duration(since) if isinstance(since, str) else since
+                budgets = with_past(budgets, source, ago_ms, known, done)
+            if breakdown:
+                budgets = with_breakdown(budgets, source, done)
+    warnings = slos.warnings if isinstance(slos, Specs) else ()
+    return Review(tuple(budgets), moment(at_ms), source.name, tuple(warnings))
+
+
+def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[], None] = lambda: None) -> list[Budget]:
+    """The budgets, each with its events by series where they were added up by a server, which is asked for them once more.
+
+    Those of raw samples have them already. A server that fails leaves them out, and a note says so.
+    """
+    found = []
+    for budget in budgets:
+        if budget.counts.parts is None and budget.remaining is not None:
+            start_ms, end_ms = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
+            try:
+                parts = parts_between(budget.slo, source, start_ms, end_ms)
+                budget = replace(budget, counts=replace(budget.counts, parts=parts))
+            except SourceError as error:
+                why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands beside the name
+                note = Note("no-breakdown", f"which series had the bad events could not be asked for: {why}")
+                budget = replace(budget, notes=(*budget.notes, note))
+        found.append(budget)
+        done()
+    return found
+
+
+callable_as(__name__, review)

@@ -1,0 +1,41 @@
+"""All rules of some definitions as one text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from slo.errors import ConfigError
+from slo.rules.format import prometheus_rule, yaml_file
+from slo.rules.names import NAMES
+from slo.rules.texts import rule_texts
+from slo.spec.model import Specs
+from slo.suggest import suggest
+
+
+def rules(
+    specs: Specs,
+    *,
+    format: Literal["prometheus", "operator"] = "prometheus",
+    names: str = "slo",
+    namespace: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> str:
+    """The recording and alert rules of all SLOs as a rules file, or with `operator` as a PrometheusRule; as `slo rules` writes them.
+
+    `names` are those of recorded series, `slo` or `sloth`; `namespace` and `labels` are the PrometheusRule's. Raises
+    DefinitionError, ConfigError.
+
+    >>> print(slo.rules(slo.load("definitions/")))  # doctest: +SKIP
+    """
+    if names not in NAMES:
+        raise ConfigError(f"{names!r} is no set of names{suggest(names, NAMES)}")
+    if format not in ("prometheus", "operator"):
+        raise ConfigError(f"{format!r} is not a format of rules{suggest(format, ('prometheus', 'operator'))}")
+    operator = format == "operator"
+    texts = (text.text for text in rule_texts(specs, NAMES[names], "    " if operator else "  ")[0])
+    files = list(dict.fromkeys(service.file for service in specs.services))
+    services = list(dict.fromkeys(service.name for service in specs.services))
+    name = services[0] if len(services) == 1 else "slo-rules"
+    pieces = prometheus_rule(texts, name, namespace, labels, files) if operator else yaml_file(texts, files)
+    return "".join(pieces)
