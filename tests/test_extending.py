@@ -146,7 +146,7 @@ def test_a_source_of_another_package_is_opened_by_its_scheme(said: Said) -> None
 
 def test_a_format_of_another_package_is_written(said: Said, place: Path) -> None:
     assert tuple(said["format"][:2]) == (0, "out/report.txt\n"), said["format"][2]
-    assert (place / "out" / "report.txt").read_text() == "Today\nshop/replicas: exhausted, -316.7% left\n"
+    assert (place / "out" / "report.txt").read_text() == "Today\nshop/replicas: exhausted, −316.7% left\n"
 
 
 def test_a_command_of_another_package_runs(said: Said) -> None:

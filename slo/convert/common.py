@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from slo.convert.model import Draft, Note, Notes, Refused, is_label, text_of
+from slo.convert.model import Draft, Refused, Remark, Remarks, is_label, text_of
 from slo.convert.write import document_text
 from slo.errors import DefinitionError, Problem
 from slo.spec.gotemplate import fault_in
@@ -15,7 +15,7 @@ from slo.spec.model import Specs
 from slo.spec.yaml import Path
 
 
-def own_labels(given: Mapping[str, Any], at: Path, notes: Notes) -> dict[str, str]:
+def own_labels(given: Mapping[str, Any], at: Path, notes: Remarks) -> dict[str, str]:
     """Labels that a service or an SLO can have here; others are dropped with a note."""
     found = {}
     for name, value in given.items():
@@ -40,7 +40,7 @@ def take_owner(labels: dict[str, str]) -> str:
     return labels.pop("owner", "") or labels.get("team", "")
 
 
-def alert_labels(given: Mapping[str, Any], by: Iterable[str], at: Path, notes: Notes) -> dict[str, str]:
+def alert_labels(given: Mapping[str, Any], by: Iterable[str], at: Path, notes: Remarks) -> dict[str, str]:
     """Labels of alerts, `severity` among them; those that `by` gives to alerts anyway are left out."""
     found = {}
     for name, value in given.items():
@@ -77,7 +77,7 @@ def _names_label(template: str) -> str | None:
     return None
 
 
-def annotations_of(given: Mapping[str, Any], at: Path, notes: Notes) -> dict[str, str]:
+def annotations_of(given: Mapping[str, Any], at: Path, notes: Remarks) -> dict[str, str]:
     """Annotations of alerts; those that a server would refuse are dropped with a note."""
     found = {}
     for name, value in given.items():
@@ -93,7 +93,7 @@ def annotations_of(given: Mapping[str, Any], at: Path, notes: Notes) -> dict[str
     return found
 
 
-def by_of(by: tuple[str, ...], labels: Mapping[str, str], notes: Notes) -> list[str]:
+def by_of(by: tuple[str, ...], labels: Mapping[str, str], notes: Remarks) -> list[str]:
     """The labels under `by`: one that the definition sets itself has that value on every series, there and here."""
     for label in by:
         if label in labels:
@@ -109,10 +109,10 @@ def unknown_keys(
     known: Iterable[str],
     where: str,
     at: Path,
-    notes: Notes,
+    notes: Remarks,
     misspelt: Mapping[str, str] | None = None,
 ) -> None:
-    """Notes on keys that the tool itself does not know, and so does not heed; `misspelt` has the right ones."""
+    """Remarks on keys that the tool itself does not know, and so does not heed; `misspelt` has the right ones."""
     for key in sorted(given.keys() - set(known)):
         right = (misspelt or {}).get(key)
         hint = f"; the tool reads `{right}` and does not heed this" if right else "; the tool does not know it"
@@ -130,7 +130,7 @@ def check_draft(head: Mapping[str, Any], draft: Draft, file: str) -> None:
         draft.entry["alerting"] = {key: value for key, value in alerting.items() if key != "windows"}
         draft.notes = [note for note in draft.notes if note.path[:2] != ("alerting", "windows")]
         draft.notes.append(
-            Note(
+            Remark(
                 ("alerting",),
                 f"its pairs of windows were replaced by those of the SRE workbook: {'; '.join(reasons)}",
                 True,

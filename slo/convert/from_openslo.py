@@ -12,9 +12,9 @@ from slo.convert.expression import Sli, of_events, of_good, of_ratio, of_selecto
 from slo.convert.from_slo_generator import percent_of
 from slo.convert.model import (
     Draft,
-    Notes,
     Refusal,
     Refused,
+    Remarks,
     ServiceDraft,
     mapping,
     name_of,
@@ -79,7 +79,7 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
             raise Refused("`spec.objectives` is missing")
         required(mapping(data, "metadata", ""), "name", "metadata.")
         service = required(spec, "serviceRef" if "serviceRef" in spec else "service", "spec.")
-        notes = Notes()
+        notes = Remarks()
         head: dict[str, Any] = {"service": name_of(service, "the service", ("service",), notes)}
         if text := optional(mapping(known.get(("Service", service), {}), "spec", ""), "description"):
             head["description"] = text
@@ -104,7 +104,7 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
 
 
 def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line: int, known: Index) -> Draft:
-    notes = Notes()
+    notes = Remarks()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     name = required(metadata, "name", "metadata.")
     several = len(sequence(spec, "objectives", "spec.")) > 1
@@ -112,7 +112,7 @@ def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line
     if several:
         title = optional(objective, "displayName")
         suffix = (
-            name_of(title, "the objective", ("name",), Notes()).lower()
+            name_of(title, "the objective", ("name",), Remarks()).lower()
             if title.isascii() and title.strip("-_. ")
             else str(place + 1)
         )
@@ -151,7 +151,7 @@ def _target(objective: Mapping[str, Any]) -> str:
 # Time windows.
 
 
-def _window(spec: Mapping[str, Any], notes: Notes) -> str:
+def _window(spec: Mapping[str, Any], notes: Remarks) -> str:
     given = sequence(spec, "timeWindow" if "timeWindow" in spec else "timeWindows", "spec.")
     if len(given) != 1 or not isinstance(given[0], dict):
         raise Refused(f"has {len(given)} time windows; one is read" if given else "`spec.timeWindow` is missing")
@@ -189,7 +189,7 @@ def _length(window: Mapping[str, Any]) -> tuple[int, str]:
     return int(text[:-1]), text[-1]
 
 
-def _check_calendar(unit: str, calendar: Mapping[str, Any], notes: Notes) -> None:
+def _check_calendar(unit: str, calendar: Mapping[str, Any], notes: Remarks) -> None:
     zone = optional(calendar, "timeZone") or "UTC"
     start = optional(calendar, "startTime")
     if zone not in ("UTC", "Etc/UTC", "GMT"):
@@ -250,7 +250,7 @@ def _indicator(spec: Mapping[str, Any], objective: Mapping[str, Any], known: Ind
 
 
 def _sli(
-    indicator: Mapping[str, Any], objective: Mapping[str, Any], method: str, known: Index, notes: Notes
+    indicator: Mapping[str, Any], objective: Mapping[str, Any], method: str, known: Index, notes: Remarks
 ) -> tuple[Sli, dict[str, str]]:
     at: Path = ("sli",)
     slices = method in ("Timeslices", "RatioTimeslices")
@@ -303,7 +303,7 @@ def _query(metric: Mapping[str, Any], known: Index) -> str:
     raise Refused("its metric has no query")
 
 
-def _counter(text: str, counter: bool, notes: Notes) -> tuple[VectorSelector, tuple[str, ...]]:
+def _counter(text: str, counter: bool, notes: Remarks) -> tuple[VectorSelector, tuple[str, ...]]:
     """The counter behind a query that gives a number at each moment. Raises Refused."""
     try:
         node: Node = parse(text)
@@ -335,7 +335,7 @@ def _counter(text: str, counter: bool, notes: Notes) -> tuple[VectorSelector, tu
 
 
 def _threshold(
-    metric: Mapping[str, Any], objective: Mapping[str, Any], slices: bool, known: Index, notes: Notes
+    metric: Mapping[str, Any], objective: Mapping[str, Any], slices: bool, known: Index, notes: Remarks
 ) -> tuple[Sli, dict[str, str]]:
     text = _query(metric, known)
     try:
@@ -364,7 +364,7 @@ def _threshold(
     return Sli("threshold", body), {"value": body["value"]}
 
 
-def _sliced(sli: Sli, original: Mapping[str, str], part_is: str, objective: Mapping[str, Any], notes: Notes) -> Sli:
+def _sliced(sli: Sli, original: Mapping[str, str], part_is: str, objective: Mapping[str, Any], notes: Remarks) -> Sli:
     """Time slices of a ratio: a slice is good where its own share of good events is high enough."""
     if sli.by:
         raise Refused(f"time slices by ({', '.join(sli.by)}) are not known here")
@@ -388,7 +388,7 @@ def _sliced(sli: Sli, original: Mapping[str, str], part_is: str, objective: Mapp
 # Alerts.
 
 
-def _alerting(policies: Sequence[Any], known: Index, notes: Notes) -> Any:
+def _alerting(policies: Sequence[Any], known: Index, notes: Remarks) -> Any:
     at: Path = ("alerting",)
     windows: list[dict[str, Any]] = []
     severities: dict[str, str] = {}
@@ -415,7 +415,7 @@ def _alerting(policies: Sequence[Any], known: Index, notes: Notes) -> Any:
     return found
 
 
-def _resolved(value: Any, key: str, kind: str, known: Index, notes: Notes) -> Mapping[str, Any]:
+def _resolved(value: Any, key: str, kind: str, known: Index, notes: Remarks) -> Mapping[str, Any]:
     """A policy or condition that is written in place, or referred to; empty where it is not there."""
     if isinstance(value, dict) and value.get(key) is None:
         return value
@@ -426,7 +426,7 @@ def _resolved(value: Any, key: str, kind: str, known: Index, notes: Notes) -> Ma
     return known[kind, name]
 
 
-def _conditions(policy: Mapping[str, Any], known: Index, notes: Notes) -> Iterator[Mapping[str, Any]]:
+def _conditions(policy: Mapping[str, Any], known: Index, notes: Remarks) -> Iterator[Mapping[str, Any]]:
     spec = mapping(policy, "spec", "")
     if spec.get("notificationTargets"):
         notes.changed(
@@ -436,7 +436,7 @@ def _conditions(policy: Mapping[str, Any], known: Index, notes: Notes) -> Iterat
         yield _resolved(condition, "conditionRef", "AlertCondition", known, notes)
 
 
-def _pair(condition: Mapping[str, Any], notes: Notes) -> tuple[dict[str, Any], str] | None:
+def _pair(condition: Mapping[str, Any], notes: Remarks) -> tuple[dict[str, Any], str] | None:
     spec = mapping(condition, "spec", "")
     if not spec:
         return None

@@ -10,9 +10,9 @@ from slo.convert.common import annotations_of, by_of, check_draft, own_labels, t
 from slo.convert.expression import Sli, of_selectors, probe, selector_of
 from slo.convert.model import (
     Draft,
-    Notes,
     Refusal,
     Refused,
+    Remarks,
     ServiceDraft,
     alert_name_of,
     mapping,
@@ -58,7 +58,7 @@ def read(document: Document, file: str) -> Iterator[ServiceDraft | Refusal]:
 
 
 def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, str, str]:
-    notes = Notes()
+    notes = Remarks()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     name = required(metadata, "name", "metadata.")
     labels = mapping(metadata, "labels", "metadata.")
@@ -106,7 +106,7 @@ def _window(text: str) -> int:
         raise Refused(f"window: {error}") from None
 
 
-def _sli(indicator: Mapping[str, Any], notes: Notes) -> tuple[Sli, dict[str, str]]:
+def _sli(indicator: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:
     given = [kind for kind in _INDICATORS if indicator.get(kind) is not None]
     if len(given) != 1:
         raise Refused(
@@ -135,7 +135,7 @@ def _sli(indicator: Mapping[str, Any], notes: Notes) -> tuple[Sli, dict[str, str
     return of_selectors(metric, total, "good", by, at, notes), original
 
 
-def _alerting(alerting: Mapping[str, Any], window_ms: int, target: str, notes: Notes) -> Any:
+def _alerting(alerting: Mapping[str, Any], window_ms: int, target: str, notes: Remarks) -> Any:
     at: Path = ("alerting",)
     unknown_keys(
         alerting, ("disabled", "name", "burnrates", "absent", "severities", "absentName"), "spec.alerting.", at, notes
@@ -170,7 +170,7 @@ def _is(data: Mapping[str, Any], key: str, default: bool) -> bool:
     return text_of(data.get(key, default)).lower() == "true"
 
 
-def _windows(window_ms: int, target: str, severities: Mapping[str, str], notes: Notes) -> list[dict[str, Any]]:
+def _windows(window_ms: int, target: str, severities: Mapping[str, str], notes: Remarks) -> list[dict[str, Any]]:
     """Pyrra's four pairs for an SLO's window, rounded to minutes as it does."""
     try:
         budget = 1 - parse_objective(target).ratio

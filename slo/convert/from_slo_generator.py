@@ -11,10 +11,10 @@ from slo.convert.common import check_draft, own_labels, take_owner
 from slo.convert.expression import Sli, of_events, of_good, of_ratio, selector_of
 from slo.convert.model import (
     Draft,
-    Notes,
     Options,
     Refusal,
     Refused,
+    Remarks,
     ServiceDraft,
     mapping,
     name_of,
@@ -48,7 +48,7 @@ def read(document: Document, file: str, options: Options) -> Iterator[ServiceDra
 
 
 def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, dict[str, Any]]:
-    notes = Notes()
+    notes = Remarks()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     backend = optional(spec, "backend").partition("/")[0]
     if backend != "prometheus":
@@ -101,7 +101,7 @@ def percent_of(ratio: str) -> str:
     return f"{percent.normalize():f}" if percent.is_finite() and abs(percent.adjusted()) < 20 else str(ratio)
 
 
-def _sli(method: str, given: Mapping[str, Any], notes: Notes) -> tuple[Sli, dict[str, str]]:
+def _sli(method: str, given: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:
     at: Path = ("sli",)
     where = "spec.service_level_indicator."
     if method == "query_sli":

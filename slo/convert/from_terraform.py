@@ -10,7 +10,7 @@ from typing import Any
 from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, take_owner
 from slo.convert.expression import Sli, of_ratio, of_selectors
 from slo.convert.from_slo_generator import percent_of
-from slo.convert.model import Draft, Notes, Refusal, Refused, ServiceDraft, name_of
+from slo.convert.model import Draft, Refusal, Refused, Remarks, ServiceDraft, name_of
 from slo.reading import WINDOW_VARIABLE
 from slo.spec.yaml import Path
 
@@ -70,7 +70,7 @@ def _resource(body: Any, name: str, line: int, file: str) -> ServiceDraft | Refu
 
 
 def _slo(body: Mapping[str, Any], name: str, line: int) -> tuple[Draft, dict[str, Any]]:
-    notes = Notes()
+    notes = Remarks()
     objectives = _blocks(body, "objectives")
     if len(objectives) != 1:
         raise Refused(f"has {len(objectives)} blocks `objectives`; one is read")
@@ -101,7 +101,7 @@ def _slo(body: Mapping[str, Any], name: str, line: int) -> tuple[Draft, dict[str
     }
 
 
-def _sli(body: Mapping[str, Any], notes: Notes) -> tuple[Sli, dict[str, str]]:
+def _sli(body: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:
     at: Path = ("sli",)
     queries = _blocks(body, "query")
     if len(queries) != 1:
@@ -124,7 +124,7 @@ def _sli(body: Mapping[str, Any], notes: Notes) -> tuple[Sli, dict[str, str]]:
     raise Refused(f"its query is of the type {kind}; ratio and freeform are PromQL")
 
 
-def _alerting(body: Mapping[str, Any], by: list[str], notes: Notes) -> Any:
+def _alerting(body: Mapping[str, Any], by: list[str], notes: Remarks) -> Any:
     at: Path = ("alerting",)
     blocks = _blocks(body, "alerting")
     if not blocks:
@@ -152,7 +152,7 @@ def _alerting(body: Mapping[str, Any], by: list[str], notes: Notes) -> Any:
     return {key: value for key, value in found.items() if value} or None or {}
 
 
-def _alert(block: Mapping[str, Any], by: list[str], at: Path, notes: Notes) -> dict[str, Any]:
+def _alert(block: Mapping[str, Any], by: list[str], at: Path, notes: Remarks) -> dict[str, Any]:
     labels = {_text(pair, "key", "label."): _text(pair, "value", "label.") for pair in _blocks(block, "label")}
     annotations = {
         _text(pair, "key", "annotation."): _text(pair, "value", "annotation.") for pair in _blocks(block, "annotation")

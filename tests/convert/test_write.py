@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slo.convert.model import Draft, Note
+from slo.convert.model import Draft, Remark
 from slo.convert.write import document_text, scalar
 from slo.spec import yaml as strict_yaml
 
@@ -45,9 +45,11 @@ def test_a_document_reads_back_whatever_is_noted(
         "alerting": {"windows": pairs, "page": False},
         "by": [text],
     }
-    notes = [Note(path, f"note {text}", True) for path in ((), ("name",), ("labels",), ("alerting", "windows"))]
+    notes = [Remark(path, f"note {text}", True) for path in ((), ("name",), ("labels",), ("alerting", "windows"))]
     data = read(
-        document_text({"service": "s", "labels": labels}, [Draft("x", 1, entry, notes)], [Note((), text or "n", False)])
+        document_text(
+            {"service": "s", "labels": labels}, [Draft("x", 1, entry, notes)], [Remark((), text or "n", False)]
+        )
     )
     expected = {**entry, "alerting": {"windows": pairs, "page": "off"}}
     assert data == {"service": "s", "labels": labels, "slos": [expected]}
@@ -55,7 +57,7 @@ def test_a_document_reads_back_whatever_is_noted(
 
 def test_notes_stand_above_what_they_are_about() -> None:
     entry = {"name": "x", "objective": "99.9", "sli": {"probe": {"metric": "up"}}}
-    notes = [Note((), "of all", True), Note(("sli",), "of the SLI", False)]
+    notes = [Remark((), "of all", True), Remark(("sli",), "of the SLI", False)]
     assert document_text({"service": "s"}, [Draft("x", 1, entry, notes)]) == (
         "service: s\nslos:\n  # changed: of all\n  - name: x\n    objective: 99.9\n    # of the SLI\n    sli:\n      probe:\n        metric: up\n"
     )
