@@ -169,6 +169,12 @@ def severity_of(
     return shown, is_page(labels, pages)
 
 
+def is_one_of(interval: AlertInterval, alerts: Iterable[tuple[str, frozenset[tuple[str, str]]]]) -> bool:
+    """Whether an alert is one of some, by their names and the labels that they have."""
+    held = frozenset(interval.labels)
+    return any(name == interval.name and fixed <= held for name, fixed in alerts)
+
+
 def is_page(labels: Mapping[str, str], pages: Sequence[tuple[str, str]] = ()) -> bool:
     """Whether an alert of another tool wakes somebody, by its labels.
 

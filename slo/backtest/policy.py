@@ -28,11 +28,13 @@ from slo.spec.single import parse_single, read_text
 
 @dataclass(frozen=True)
 class Policy:
-    """Rules under a name. `burns` says of our own alerts which are pages: by alert name and labels."""
+    """Rules under a name. `severities` says of our own burn-rate alerts which are pages, by alert name and labels; `beside`
+    are our alerts that answer no incident: that data is missing, and what is consumed of a budget."""
 
     name: str
     groups: tuple[Group, ...]
     severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
+    beside: frozenset[tuple[str, frozenset[tuple[str, str]]]] = frozenset()
     warnings: tuple[str, ...] = ()
     pages: tuple[tuple[str, str], ...] = ()  # labels of alerts that page, beside the usual ones
 
@@ -52,13 +54,13 @@ class _PolicyModel(Model):
 def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
     """The policy that the definitions hold: their burn-rate alerts and plain alerts. Raises DefinitionError."""
     groups, problems = compile_specs(specs, at_once=True)
+    alerts = [(group.slo, rule) for group in groups for rule in group.rules if isinstance(rule, AlertRule)]
     severities = {
-        (rule.name, frozenset(rule.labels.items())): rule.burns[0].severity
-        for group in groups
-        for rule in group.rules
-        if isinstance(rule, AlertRule) and rule.burns
+        (rule.name, frozenset(rule.labels.items())): rule.burns[0].severity for _, rule in alerts if rule.burns
     }
-    return Policy(name, tuple(engine_group(group) for group in groups), severities, tuple(map(str, problems)))
+    beside = frozenset((rule.name, frozenset(rule.labels.items())) for slo, rule in alerts if slo and not rule.burns)
+    made = tuple(engine_group(group) for group in groups)
+    return Policy(name, made, severities, beside, tuple(map(str, problems)))
 
 
 def of_rules(path: str | os.PathLike[str], pages: Sequence[tuple[str, str]] = ()) -> Policy:

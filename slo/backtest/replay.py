@@ -176,7 +176,8 @@ def _played(
     own: dict[str, list[AlertInterval]] = {name: [] for name in specs}
     others: list[AlertInterval] = []
     for interval in intervals:
-        names = about.slos(interval)
+        # An alert that answers no incident is neither right nor wrong, and stands beside.
+        names = () if judge.is_one_of(interval, policy.beside) else about.slos(interval)
         for name in names:
             own[name].append(interval)
         if not names:

@@ -182,7 +182,7 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Boo
         first = np.concatenate([low[chosen] - 1 - _NEARBY, high[chosen]])
         intervals = first[:, None] + np.arange(_NEARBY)
         there = (intervals >= 0) & (intervals < len(times) - 1)
-        at = np.where(there, intervals, 0)
+        at = intervals * there
         if others is not None:
             there &= ~others[at]
         gained = (values[at + 1] - values[at]) / (times[at + 1] - times[at])

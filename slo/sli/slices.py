@@ -93,21 +93,16 @@ def slice_parts(
 def too_long(down: NDArray[np.bool_], known: NDArray[np.bool_], slices: int) -> NDArray[np.bool_]:
     """Where everything has been down for `slices` slices or more. An unknown slice continues what was before it."""
     state = continued(down, known)
-    up = np.flatnonzero(~state)
     index = np.arange(len(state))
-    last_up = np.full(len(state), -1)
-    if len(up):
-        found = np.searchsorted(up, index, side="right") - 1
-        last_up = np.where(found >= 0, up[np.maximum(found, 0)], -1)
+    last_up = np.maximum.accumulate(np.where(state, -1, index))
     result: NDArray[np.bool_] = state & (index - last_up >= slices)
     return result
 
 
 def continued(down: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """`down` with each unknown slice like the last known one before it; up before the first."""
-    index = np.where(known, np.arange(len(down)), -1)
-    last = np.maximum.accumulate(index) if len(index) else index
-    return np.where(last >= 0, down[np.maximum(last, 0)] & known[np.maximum(last, 0)], False)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(down)), -1))
+    return np.asarray((last >= 0) & down[last])
 
 
 def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

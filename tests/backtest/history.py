@@ -35,8 +35,14 @@ def definition(place: Path, objective: str = "99.9") -> Specs:
     return load(file)
 
 
-def record(place: Path, hours: float, outages: Sequence[Outage], truth: dict[str, object] | None = None) -> Recording:
-    """3,000 requests each 30 s; in an outage the given share of them fails."""
+def record(
+    place: Path,
+    hours: float,
+    outages: Sequence[Outage],
+    truth: dict[str, object] | None = None,
+    hole: tuple[float, float] | None = None,
+) -> Recording:
+    """3,000 requests each 30 s; in an outage the given share of them fails, and between the hours of a hole nothing is scraped."""
     steps = int(hours * HOUR / SCRAPE_MS)
     times = START + SCRAPE_MS * np.arange(steps + 1)
     ratio = np.zeros(steps)
@@ -44,9 +50,11 @@ def record(place: Path, hours: float, outages: Sequence[Outage], truth: dict[str
         low = round(begin * HOUR / SCRAPE_MS)
         ratio[low : low + round(minutes * 60_000 / SCRAPE_MS)] = share
     bad = np.round(PER_SCRAPE * ratio)
+    begin, end = (START + hour * HOUR for hour in hole or (hours + 1, hours + 1))
+    seen = (times < begin) | (times >= end)
     rows = [
-        ({"__name__": "requests_total", "job": "shop", "instance": "a", "code": code}, times,
-         np.concatenate([[0.0], np.cumsum(events)]))
+        ({"__name__": "requests_total", "job": "shop", "instance": "a", "code": code}, times[seen],
+         np.concatenate([[0.0], np.cumsum(events)])[seen])
         for code, events in (("200", PER_SCRAPE - bad), ("500", bad))
     ]  # fmt: skip
     file = place / "history.parquet"

@@ -72,6 +72,16 @@ def test_an_alert_without_labels_is_about_the_slo_whose_metric_it_reads(tmp_path
     assert noisy.others == ()  # there is no `up` in this history
 
 
+def test_that_data_was_missing_is_neither_right_nor_wrong(tmp_path: Path, specs: Specs) -> None:
+    """No incident is answered by it; when it fired is told beside."""
+    whole, holed = (run(specs, record(tmp_path, 100, OUTAGES, hole=hole)).policies[0] for hole in (None, (50.0, 50.5)))
+    assert [one.name for one in whole.others] == []
+    firing = [one for one in holed.others if one.state == "firing"]
+    assert [one.name for one in firing] == ["SLODataMissing"]
+    assert 50.0 < (firing[0].start_ms - START) / HOUR < 50.2 and 50.4 < (firing[0].end_ms - START) / HOUR < 50.7
+    assert holed.score.firings == whole.score.firings and holed.score.precision == whole.score.precision
+
+
 def test_rules_alone_need_no_definitions(tmp_path: Path) -> None:
     (tmp_path / "noisy.yml").write_text(NOISY)
     history = record(tmp_path, 100, OUTAGES, {"incidents": [{"slo": "x/y", "kind": "outage", "start_ms": START + 80 * HOUR, "end_ms": START + 81 * HOUR}]})  # fmt: skip

@@ -255,6 +255,8 @@ def test_the_longest_gaps_are_named_as_far_as_they_lie_in_the_period() -> None:
         ("30d", 29, "keeps 29d of samples, and the window is 30d: .*time=35d$"),
         ("36h", 1, "the window is 1d12h: .*time=7d$"),
         ("month", 15, "the window is month of 30d: .*time=35d$"),
+        ("month", 29, "the window is month of 30d: .*time=35d$"),
+        ("quarter", 91, "the window is quarter of 92d: .*time=97d$"),
     ],
 )
 def test_a_window_beyond_what_is_kept(window: str, kept_days: int | None, words: str | None) -> None:

@@ -505,3 +505,23 @@ def test_what_a_gap_means(names: tuple[str, ...], what: str, then: str) -> None:
     for name in names:
         said = EXPECTED[name][0].gap_words
         assert said[0] == what and said[1].startswith(then)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("process_resident_memory_bytes", "bytes"),
+        ("max(a_bytes) - b_bytes", "bytes"),
+        ("last_run_seconds", "seconds"),
+        ("histogram_quantile(0.9, rate(d_seconds_bucket[5m]))", "seconds"),
+        ("a_bytes - b_seconds", ""),
+        ("rate(a_bytes[5m])", ""),
+        ("a_bytes / 2", ""),
+        ("queue_length", ""),
+        ("vector(1)", ""),
+    ],
+)
+def test_the_unit_of_what_is_held_against_a_bound(text: str, unit: str) -> None:
+    held = Threshold(text, "<", Decimal(1), MINUTE).held
+    assert held is not None
+    assert (held.unit, held.op, held.bound) == (unit, "<", 1.0)

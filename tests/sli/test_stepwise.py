@@ -197,6 +197,17 @@ def test_steps_that_lie_close_together_are_asked_for_at_once(
     assert _spans(where) == spans
 
 
+def test_of_spans_far_apart_the_last_is_made_longer() -> None:
+    where = np.zeros(200, dtype=bool)
+    where[[10, 50, 120, 122]] = True
+    assert _spans(where) == [(10, 11), (50, 51), (120, 123)]
+
+
+def test_a_step_is_a_tile_with_the_scrapes_of_its_definition() -> None:
+    tile = tile_of(Grid(END, 5 * MINUTE, 3), Scraping(15_000, ("job",)))
+    assert (tile.length_ms, tile.target, tile.scrape_ms) == (5 * MINUTE, ("job",), 15_000)
+
+
 def test_no_more_than_forty_spans_are_asked_for() -> None:
     where = np.arange(10_000) % 7 == 0
     assert len(_spans(where)) == 1
