@@ -15,6 +15,7 @@ import typer
 # Importing a command's file adds it; --help lists them in this order.
 from slo.cli import init, import_, explain, check, rules, backfill, status, report, record  # noqa: F401  # isort: skip
 from slo.cli import simulate, backtest, weekly, dashboard, export, schema  # noqa: F401  # isort: skip
+from slo.cli import program
 from slo.cli.output import complain, discard_output, say
 from slo.cli.program import BAD_INPUT, FINE, UNEXPECTED, app
 from slo.errors import SloError
@@ -68,7 +69,9 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
 
 def _add_installed(arguments: Sequence[str]) -> None:
     """Adds the commands of installed packages, where one may be meant: looking for them takes longer than `--help` may."""
-    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known = {
+        command.name or command.callback.__name__ for command in program.app.registered_commands if command.callback
+    }
     named = next((text for text in arguments if not text.startswith("-")), None)
     if named is None or named not in known:
         from slo import plugins

@@ -52,7 +52,6 @@ def test_what_should_not_happen_has_a_code_of_its_own(
     def fails(**_: Any) -> int:
         raise error
 
-    fails.registered_commands = ()  # type: ignore[attr-defined]
     monkeypatch.setattr(sys.modules["slo.cli.main"], "app", fails)
     monkeypatch.setattr(sys, "argv", ["slo", "status", *(["--debug"] if debug else [])])
     with pytest.raises(SystemExit) as left:
@@ -68,7 +67,6 @@ def test_a_failure_of_the_system_is_none_of_these(monkeypatch: pytest.MonkeyPatc
     def fails(**_: Any) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out.html")
 
-    fails.registered_commands = ()  # type: ignore[attr-defined]
     monkeypatch.setattr(sys.modules["slo.cli.main"], "app", fails)
     assert run([]) == 2
 

@@ -180,6 +180,8 @@ def test_command_lines(
                 arguments.append(option)
             case _:
                 arguments += [option, value]
+        if option == "" and value in ("/", "~", ".."):
+            return  # all YAML files of the machine are read, which takes what it takes
         if option in WRITTEN and (value in FILES or (value[:1] in ("/", "~", ".") and value != "/dev/null")):
             return  # that is allowed, and does harm here
     monkeypatch.chdir(shop)
