@@ -25,8 +25,17 @@ from slo.source import Source
 from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
 from slo.window import DAY
+from tests.contract.hazards import Numpy, short_visits
 from tests.contract.histories import KINDS, NAMED, History, draw
-from tests.contract.history import IMPOSSIBLE, IN_DOUBT, NO_BOUND, NOTHING_MATCHED, SEVERAL_WRITERS
+from tests.contract.history import (
+    IMPOSSIBLE,
+    IN_DOUBT,
+    NO_BOUND,
+    NOTHING_MATCHED,
+    SEVERAL_WRITERS,
+    finish,
+    setting,
+)
 from tests.contract.paths import Counted, count, count_by_engine, count_by_rules, count_by_samples
 from tests.servers import Prometheus, VictoriaMetrics, load_openmetrics
 
@@ -207,6 +216,18 @@ def test_the_rules_on_drawn_histories(part: int) -> None:
         history = draw(seed)
         found = fault_by_rules(history, count_by_rules(history))
         assert found is None, f"draw({seed}) = {history}: {found}"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_target_that_is_scraped_for_minutes_now_and_then(seed: int) -> None:
+    """By samples and by rules: what returns is no birth, however short its visits and whenever they are."""
+    made = setting("ratio", 5, seed=seed)
+    for name in ("a", "b", "c"):
+        made.add(name, 10, 0.02, 1e4)
+    short_visits(made, Numpy(seed))
+    history = finish(made, f"short visits {seed}")
+    assert fault(history, count_by_samples(history)) is None
+    assert fault_by_rules(history, count_by_rules(history)) is None
 
 
 class Merged:
