@@ -7,7 +7,7 @@ after them is made, at the moments at which its server evaluates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +36,8 @@ def filled(slo: Slo, source: Source, start_ms: int, end_ms: int, names: Names = 
 
     A moment counts as held where a recorded one lies less than an interval of its group from it. Raises SourceError.
     """
-    groups = [_without_alerts(engine_group(group)) for group in compile_slo(slo, names, at_once=True)]
+    compiled = [engine_group(group) for group in compile_slo(slo, names, at_once=True)]
+    groups = _with_rules(compiled, lambda rule: bool(rule.record))
     first, later = _by_what_they_read(groups)
     held = [_held(group, slo, source, names, start_ms, end_ms) for group in groups]
     clocks = {group.name: _clock(moments, group.interval_ms) for group, moments in zip(groups, held, strict=True)}
@@ -53,8 +54,10 @@ def filled(slo: Slo, source: Source, start_ms: int, end_ms: int, names: Names = 
     return Samples(new)
 
 
-def _without_alerts(group: Group) -> Group:
-    return replace(group, rules=tuple(rule for rule in group.rules if rule.record), limit=0)
+def _with_rules(groups: Sequence[Group], keep: Callable[[Rule], bool]) -> list[Group]:
+    """The groups with some of their rules, without those that have none: a group may hold nothing but alerts."""
+    kept = (replace(group, rules=tuple(filter(keep, group.rules)), limit=0) for group in groups)
+    return [group for group in kept if group.rules]
 
 
 def _by_what_they_read(groups: Sequence[Group]) -> tuple[list[Group], list[Group]]:
@@ -69,12 +72,8 @@ def _by_what_they_read(groups: Sequence[Group]) -> tuple[list[Group], list[Group
             found.add(place)
             todo.extend(reads[place])
     names = {rules[place].record for place in found}
-
-    def part(inside: bool) -> list[Group]:
-        kept = (replace(one, rules=tuple(r for r in one.rules if (r.record in names) == inside)) for one in groups)
-        return [group for group in kept if group.rules]
-
-    return part(True), part(False)
+    inside, outside = (lambda rule: rule.record in names), (lambda rule: rule.record not in names)
+    return _with_rules(groups, inside), _with_rules(groups, outside)
 
 
 def _selectors(rule: Rule) -> Iterable[VectorSelector]:

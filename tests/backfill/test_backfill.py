@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from slo.errors import ConfigError, SourceError
 from slo.promql.ast import VectorSelector
 from slo.promql.rules import run_rules
 from slo.promql.samples import Samples, Series, is_stale
-from slo.rules import NAMES, compile_specs
+from slo.rules import NAMES, Recording, compile_specs
 from slo.rules.groups import engine_group
 from slo.source.recording import Header, write
 from slo.source.simulation import simulate
@@ -122,6 +123,17 @@ def test_it_is_what_the_rules_record(specs: Specs, tmp_path: Path, monkeypatch: 
     assert (made.series, made.samples) == (len(expected), sum(map(len, expected.values())))
     assert list(made.files) == sorted((tmp_path / "out").iterdir())
     assert made.empty == ()
+
+
+def test_a_group_may_hold_nothing_but_alerts(tmp_path: Path) -> None:
+    """Of scrapes 5 m apart all rules have one interval, and so many that the alerts stand in a group of their own."""
+    file = tmp_path / "shop.yaml"
+    file.write_text(DEFINITION.replace("    window: 1d\n", "    window: 7d\n    scrape_interval: 5m\n"))
+    slow = Specs([replace(service, slos=service.slos[:1]) for service in load(file).services])
+    groups, _ = compile_specs(slow, at_once=True)
+    assert not all(any(isinstance(rule, Recording) for rule in group.rules) for group in groups)
+    [one] = slow.values()
+    same(points(filled(one, Memory(raw(), END), START, END).series), points(recorded(slow, START, END).series))
 
 
 @pytest.mark.parametrize("offset", [0.0, 17.0, 61.0])
