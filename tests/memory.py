@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slo.promql import Engine
 from slo.promql.ast import Node, VectorSelector, walk
 from slo.promql.samples import Samples
-from slo.source import Matrix, MatrixSeries
+from slo.source import Matrix
+from slo.source.sampled import answered
 
 
 class Memory:
@@ -43,15 +43,7 @@ class Memory:
         self.asked.append((start_ms, end_ms))
         selectors = [node for node in walk(expr) if isinstance(node, VectorSelector)]
         wanted = {id(one): one for selector in selectors for one in self._samples.select(selector)}
-        engine = Engine(Samples(wanted.values()))
-        answer = engine.query_range(expr, start=start_ms / 1000, end=end_ms / 1000, step=step_ms / 1000)
-        times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
-        rows = []
-        for series in answer.series:
-            values = np.full(len(times), np.nan)
-            values[(series.times - start_ms) // step_ms] = series.values
-            rows.append(MatrixSeries(series.labels, values))
-        return Matrix(times, tuple(rows), tuple(str(text) for text in (*answer.warnings, *answer.infos)))
+        return answered(Samples(wanted.values()), expr, start_ms, end_ms, step_ms)
 
     def query(self, expr: Node, at_ms: int) -> Matrix:
         return self.query_range(expr, at_ms, at_ms, 1000)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from slo.convert.model import Draft, Refused, Remark, Remarks, is_label, text_of
+from slo.convert.model import Draft, Refusal, Refused, Remark, Remarks, ServiceDraft, is_label, optional, text_of
 from slo.convert.write import document_text
 from slo.errors import DefinitionError, Problem
 from slo.spec.gotemplate import fault_in
 from slo.spec.labels import RESERVED
 from slo.spec.load import loads
 from slo.spec.model import Specs
-from slo.spec.yaml import Path
+from slo.spec.yaml import Document, Path
 
 
 def own_labels(given: Mapping[str, Any], at: Path, notes: Remarks) -> dict[str, str]:
@@ -158,3 +159,33 @@ def _faults(head: Mapping[str, Any], draft: Draft, file: str) -> list[str]:
 def _reason(problem: Problem) -> str:
     path = problem.path.partition("].")[2] if problem.path.startswith("slos[") else problem.path
     return f"{path}: {problem.message}" if path else problem.message
+
+
+def percent_of(ratio: str) -> str:
+    """A ratio in 0..1 as a percentage, exact to the digit. Raises Refused."""
+    try:
+        percent = Decimal(ratio) * 100
+    except InvalidOperation:
+        raise Refused(f"the goal {ratio!r} is no number") from None
+    # What is far from a percentage is shown as it is written when it is refused.
+    return f"{percent.normalize():f}" if percent.is_finite() and abs(percent.adjusted()) < 20 else str(ratio)
+
+
+def only_slo(
+    document: Document, file: str, make: Callable[[Mapping[str, Any], int], tuple[Draft, dict[str, Any]]]
+) -> Iterator[ServiceDraft | Refusal]:
+    """The SLO of a `ServiceLevelObjective`, or why it was refused; of another document nothing. `make` gives the SLO and the
+    head of its service from the document and its line, and raises Refused."""
+    data: dict[str, Any] = document.data
+    line = document.place(())[0]
+    if data.get("kind") != "ServiceLevelObjective":
+        return
+    metadata: Any = data.get("metadata")
+    name = optional(metadata, "name") if isinstance(metadata, dict) else ""
+    try:
+        draft, head = make(data, line)
+        check_draft(head, draft, file)
+    except Refused as error:
+        yield Refusal(name or "the document", line, str(error))
+        return
+    yield ServiceDraft(head, [draft])

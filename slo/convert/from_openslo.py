@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from slo.convert.common import check_draft, own_labels, take_owner
+from slo.convert.common import check_draft, own_labels, percent_of, take_owner
 from slo.convert.expression import Sli, of_events, of_good, of_ratio, of_selectors
-from slo.convert.from_slo_generator import percent_of
 from slo.convert.model import (
     Draft,
     Refusal,

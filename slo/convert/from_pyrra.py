@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from slo.convert.common import annotations_of, by_of, check_draft, own_labels, take_owner, unknown_keys
+from slo.convert.common import annotations_of, by_of, only_slo, own_labels, take_owner, unknown_keys
 from slo.convert.expression import Sli, of_selectors, probe, selector_of
 from slo.convert.model import (
     Draft,
@@ -41,23 +41,10 @@ _INDICATORS = ("ratio", "latency", "latencyNative", "bool_gauge")
 
 def read(document: Document, file: str) -> Iterator[ServiceDraft | Refusal]:
     """The SLO of a document, or why it was refused."""
-    data: dict[str, Any] = document.data
-    line = document.place(())[0]
-    if data.get("kind") != "ServiceLevelObjective":
-        return
-    metadata: Any = data.get("metadata")
-    name = optional(metadata, "name") if isinstance(metadata, dict) else ""
-    try:
-        draft, service, owner = _slo(data, line)
-        head = {"service": service} | ({"owner": owner} if owner else {})
-        check_draft(head, draft, file)
-    except Refused as error:
-        yield Refusal(name or "the document", line, str(error))
-        return
-    yield ServiceDraft(head, [draft])
+    return only_slo(document, file, _slo)
 
 
-def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, str, str]:
+def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, dict[str, Any]]:
     notes = Remarks()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     name = required(metadata, "name", "metadata.")
@@ -96,7 +83,8 @@ def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, str, str]:
     unknown_keys(
         spec, ("target", "window", "description", "indicator", "alerting", "performanceOverAccuracy"), "spec.", (), notes
     )  # fmt: skip
-    return Draft(name, line, found, notes.found, original), name_of(service, "the service", ("name",), notes), owner
+    head = {"service": name_of(service, "the service", ("name",), notes)} | ({"owner": owner} if owner else {})
+    return Draft(name, line, found, notes.found, original), head
 
 
 def _window(text: str) -> int:

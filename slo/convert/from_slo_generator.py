@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from slo.convert.common import check_draft, own_labels, take_owner
+from slo.convert.common import only_slo, own_labels, percent_of, take_owner
 from slo.convert.expression import Sli, of_events, of_good, of_ratio, selector_of
 from slo.convert.model import (
     Draft,
@@ -32,19 +31,7 @@ _NAMES = ("service_name", "feature_name", "slo_name")
 
 def read(document: Document, file: str, options: Options) -> Iterator[ServiceDraft | Refusal]:
     """The SLO of a document, or why it was refused."""
-    data: dict[str, Any] = document.data
-    line = document.place(())[0]
-    if data.get("kind") != "ServiceLevelObjective":
-        return
-    metadata: Any = data.get("metadata")
-    name = optional(metadata, "name") if isinstance(metadata, dict) else ""
-    try:
-        draft, head = _slo(data, line, options)
-        check_draft(head, draft, file)
-    except Refused as error:
-        yield Refusal(name or "the document", line, str(error))
-        return
-    yield ServiceDraft(head, [draft])
+    return only_slo(document, file, lambda data, line: _slo(data, line, options))
 
 
 def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, dict[str, Any]]:
@@ -89,16 +76,6 @@ def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, d
     return Draft(name, line, found, notes.found, original), {
         "service": name_of(service, "the service", ("name",), notes)
     }
-
-
-def percent_of(ratio: str) -> str:
-    """A ratio in 0..1 as a percentage, exact to the digit. Raises Refused."""
-    try:
-        percent = Decimal(ratio) * 100
-    except InvalidOperation:
-        raise Refused(f"the goal {ratio!r} is no number") from None
-    # What is far from a percentage is shown as it is written when it is refused.
-    return f"{percent.normalize():f}" if percent.is_finite() and abs(percent.adjusted()) < 20 else str(ratio)
 
 
 def _sli(method: str, given: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:

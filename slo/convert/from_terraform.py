@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, take_owner
+from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, percent_of, take_owner
 from slo.convert.expression import Sli, of_ratio, of_selectors
-from slo.convert.from_slo_generator import percent_of
 from slo.convert.model import Draft, Refusal, Refused, Remarks, ServiceDraft, name_of
 from slo.reading import WINDOW_VARIABLE
 from slo.spec.yaml import Path

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,40 +47,42 @@ def write_openmetrics(path: str | os.PathLike[str], samples: Samples) -> None:
 
 def lines_by_block(series: Series, block_ms: int) -> Iterator[tuple[int, memoryview]]:
     """The lines of a series by the blocks of time that its samples lie in: (start in ms, text as bytes)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    head, nothing = pa.scalar(_head(series) + " "), pa.scalar("")
-    held = ~is_stale(series.values)
-    times, values = series.times[held], series.values[held]
+    times, values = _without_stale(series)
     blocks = times // block_ms
     edges = np.flatnonzero(np.diff(blocks, prepend=blocks[:1] - 1, append=blocks[-1:] + 1)).tolist()
     for low in range(0, len(edges) - 1, _BLOCK // 1000):
         ends = edges[low : low + _BLOCK // 1000 + 1]
-        first, last = ends[0], ends[-1]
-        text = pc.binary_join_element_wise(
-            head, _numbers(values[first:last]), " ", _stamps(times[first:last]), "\n", nothing
-        )
-        _, offsets, characters = text.buffers()
-        places, bytes_ = np.frombuffer(offsets, dtype=np.int32), memoryview(characters)
+        text, places = _text(series, times[ends[0] : ends[-1]], values[ends[0] : ends[-1]])
         for start, end in pairwise(ends):
-            yield int(blocks[start]) * block_ms, bytes_[places[start - first] : places[end - first]]
+            yield int(blocks[start]) * block_ms, text[places[start - ends[0]] : places[end - ends[0]]]
 
 
-def _lines(series: Series) -> Iterator[Any]:
+def _lines(series: Series) -> Iterator[memoryview]:
     """The lines of a series in blocks of text, each a buffer of bytes."""
+    times, values = _without_stale(series)
+    for low in range(0, len(times), _BLOCK):
+        yield _text(series, times[low : low + _BLOCK], values[low : low + _BLOCK])[0]
+
+
+def _without_stale(series: Series) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Times and values without stale markers."""
+    held = ~is_stale(series.values)
+    return series.times[held], series.values[held]
+
+
+def _text(
+    series: Series, times: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[memoryview, NDArray[np.int32]]:
+    """Lines as bytes, and where each begins: one place more than lines."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     head, nothing = pa.scalar(_head(series) + " "), pa.scalar("")
-    held = ~is_stale(series.values)
-    times, values = series.times[held], series.values[held]
-    for low in range(0, len(times), _BLOCK):
-        numbers, stamps = _numbers(values[low : low + _BLOCK]), _stamps(times[low : low + _BLOCK])
-        text = pc.binary_join_element_wise(head, numbers, " ", stamps, "\n", nothing)
-        # The strings of an array lie end to end in one buffer: that is the text.
-        _, offsets, characters = text.buffers()
-        yield memoryview(characters)[: np.frombuffer(offsets, dtype=np.int32)[len(text)]]
+    text = pc.binary_join_element_wise(head, _numbers(values), " ", _stamps(times), "\n", nothing)
+    # The strings of an array lie end to end in one buffer: that is the text.
+    _, offsets, characters = text.buffers()
+    places = np.frombuffer(offsets, dtype=np.int32)[: len(text) + 1]
+    return memoryview(characters)[: places[-1]], places
 
 
 def _head(series: Series) -> str:

@@ -44,19 +44,24 @@ class SampleSource(ABC):
 
     def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
         """The expression at each step, by the embedded engine. Raises PromqlError, SourceError."""
-        from slo.promql import Engine
-
         selectors = [node for node in walk(expr) if isinstance(node, VectorSelector)]
-        engine = Engine(self.samples(selectors, self.earliest_ms(), self.latest_ms()))
-        answer = engine.query_range(expr, start=start_ms / 1000, end=end_ms / 1000, step=step_ms / 1000)
-        times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
-        rows = []
-        for series in answer.series:
-            values = np.full(len(times), np.nan)
-            values[(series.times - start_ms) // step_ms] = series.values
-            rows.append(MatrixSeries(series.labels, values))
-        return Matrix(times, tuple(rows), tuple(str(text) for text in (*answer.warnings, *answer.infos)))
+        samples = self.samples(selectors, self.earliest_ms(), self.latest_ms())
+        return answered(samples, expr, start_ms, end_ms, step_ms)
 
     def query(self, expr: Node, at_ms: int) -> Matrix:
         """The expression at one time. Raises PromqlError, SourceError."""
         return self.query_range(expr, at_ms, at_ms, 1000)
+
+
+def answered(samples: Samples, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+    """What the embedded engine makes of an expression over samples, at each step. Raises PromqlError."""
+    from slo.promql import Engine
+
+    answer = Engine(samples).query_range(expr, start=start_ms / 1000, end=end_ms / 1000, step=step_ms / 1000)
+    times = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
+    rows = []
+    for series in answer.series:
+        values = np.full(len(times), np.nan)
+        values[(series.times - start_ms) // step_ms] = series.values
+        rows.append(MatrixSeries(series.labels, values))
+    return Matrix(times, tuple(rows), tuple(str(text) for text in (*answer.warnings, *answer.infos)))
