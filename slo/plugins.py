@@ -25,5 +25,5 @@ def load(point: EntryPoint) -> Any:
         package = f" of the package {point.dist.name}" if point.dist is not None else ""
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(
-            f"{point.group} {point.name!r}{package} cannot be loaded: {reason}; mend it, or uninstall the package"
+            f"{point.group} {point.name!r}{package} cannot be loaded: {reason}; fix it, or uninstall the package"
         ) from error

@@ -124,11 +124,11 @@ def _outages(budget: Budget, longest_ms: int) -> Chart:
     longest = f"bad from {format_duration(longest_ms)} on"
     legend = [(css, longest if css == "limit" else label) for css, label in drawn.legend]
     count = len(budget.downtimes)
-    told = f"{count} outage{'' if count == 1 else 's'}" if count else "no outage in the period"
+    outages = f"{count} outage{'' if count == 1 else 's'}" if count else "no outage in the period"
     return Chart(
         title="Outages",
-        unit=f"how long each was; {told}",
-        summary=f"Outages over time, as high as they were long: {told}; those of {format_duration(longest_ms)} or "
+        unit=f"how long each was; {outages}",
+        summary=f"Outages over time, as high as they were long: {outages}; those of {format_duration(longest_ms)} or "
         "longer spend the budget.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
         bands=_bands(budget) + _firings(budget),

@@ -13,7 +13,7 @@ from slo.errors import ConfigError
 from slo.rules.groups import RuleGroup
 from slo.window import format_duration
 
-# Mimir's limits, unless told otherwise.
+# Mimir's default limits.
 MOST_RULES = 20
 MIMIR_GROUPS = 70
 
