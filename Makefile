@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test quick lowest slow check contract fuzz mutants bench docs format servers audit clean
+.PHONY: report test quick lowest slow check contract fuzz mutants bench docs site format servers audit clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -85,6 +85,14 @@ bench: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m tests.notebooks
 	$(BIN)/python -m tests.systems.tutorials
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
+
+# The documentation as a site, in build/site: `python -m http.server -d build/site` shows it. A warning is an error.
+site: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Known vulnerabilities of what a user installs, and a bill of materials of it (CycloneDX): build/sbom.json.
 audit:
