@@ -111,7 +111,7 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The real servers that the tests run beside ours (Debian packages, unpacked into a cache).
+# The real servers that the tests run alongside ours (Debian packages, unpacked into a cache).
 servers:
 	tests/servers/fetch
 

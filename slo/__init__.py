@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         SloError,
         SourceError,
     )
-    from slo.notebook import burn_timeline, burned_by, incidents, percentiles, plot, summary, timeline
+    from slo.notebook import burn_timeline, incidents, percentiles, plot, summary, timeline, top_contributors
     from slo.report.formats import report
     from slo.review import Review, review
     from slo.rules.write import rules
@@ -63,7 +63,6 @@ __all__ = [
     "backtest",
     "breakdown",
     "burn_timeline",
-    "burned_by",
     "evaluate",
     "from_events",
     "incidents",
@@ -78,6 +77,7 @@ __all__ = [
     "simulate",
     "summary",
     "timeline",
+    "top_contributors",
     "what_if",
 ]
 
@@ -88,7 +88,7 @@ _HOMES = {
         ("breakdown", "evaluate", "from_events", "load", "open", "record", "simulate", "what_if"), "slo.api"
     ),
     **dict.fromkeys(
-        ("burn_timeline", "burned_by", "incidents", "percentiles", "plot", "summary", "timeline"), "slo.notebook"
+        ("burn_timeline", "top_contributors", "incidents", "percentiles", "plot", "summary", "timeline"), "slo.notebook"
     ),
     **dict.fromkeys(("Downtime", "Incident"), "slo.budget.incidents"),
     **dict.fromkeys(("Budget", "Burn", "State", "Timeline"), "slo.budget.model"),

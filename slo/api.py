@@ -100,7 +100,7 @@ def what_if(
 
 
 def breakdown(slo: Slo, source: Source, start: When, end: When) -> Mapping[str, pd.DataFrame]:
-    """Who was hit between two moments (as in `evaluate`): for each label that divides the series a table by its values.
+    """Who had the bad events between two moments (as in `evaluate`): for each label that divides the series a table by its values.
 
     Columns: `errors`, `total` (events), `error_ratio`, `errors_share`, `total_share` (0..1), most bad events first. Raises
     SourceError.

@@ -1,6 +1,6 @@
 """The exceptions of this package: one small tree, caught once, in the command line.
 
-Every message says what is wrong, where, and the mend.
+Every message says what is wrong, where, and how to fix it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class SloError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One fault in a definition, pointing at the place where a person mends it.
+    """One fault in a definition, pointing at the place where a person fixes it.
 
     `line` and `column` count from 1; `path` is the path in the YAML, such as `slos[0].sli.ratio.total`.
     """
@@ -52,7 +52,7 @@ class DefinitionError(SloError):
 
 
 class DurationError(SloError, ValueError):
-    """A text that is no duration or no window."""
+    """A text that is not a valid duration or no window."""
 
 
 class PromqlError(SloError):

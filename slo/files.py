@@ -58,7 +58,7 @@ def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:
     """Writes UTF-8 text, or the pieces of one as they are made, whole or not at all. Raises OSError."""
     with replaced(path) as temporary, temporary.open("wb") as file:
         for piece in (text,) if isinstance(text, str) else text:
-            # A lone surrogate, as of a file name that is no UTF-8, is no text: it is written as `?`.
+            # A lone surrogate, as of a file name that is not UTF-8, is not text: it is written as `?`.
             file.write(piece.encode("utf-8", errors="replace"))
 
 
@@ -120,7 +120,7 @@ def _copy(temporary: Path, place: Path | int) -> None:
 
 
 def _new_beside(place: Path) -> tuple[int, Path]:
-    """A new file beside `place`, locked for as long as its descriptor is open, so that others know that it is in use."""
+    """A new file alongside `place`, locked for as long as its descriptor is open, so that others know that it is in use."""
     while True:
         handle, name = tempfile.mkstemp(prefix=_prefix(place), suffix=_SUFFIX, dir=place.parent)
         with suppress(OSError):  # a file system without locks

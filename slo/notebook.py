@@ -72,7 +72,7 @@ def timeline(budget: Budget) -> pd.DataFrame:
     """Per step of the period, indexed by its end (UTC).
 
     Columns: `errors`, `good`, `total` (events), `error_ratio` and `sli` (0..1, NaN without traffic), and
-    `budget_remaining`: the share of the period's budget left after the step (it ends at `budget.remaining`). All are NaN
+    `budget_remaining`: the share of the period's budget remaining after the step (it ends at `budget.remaining`). All are NaN
     before the data begins.
     """
     import pandas as pd
@@ -110,7 +110,7 @@ def incidents(budget: Budget) -> pd.DataFrame:
     return pd.DataFrame([[getattr(one, column) for column in columns] for one in budget.incidents], columns=columns)
 
 
-def burned_by(budget: Budget, label: str) -> pd.DataFrame:
+def top_contributors(budget: Budget, label: str) -> pd.DataFrame:
     """What each value of a label had of the period's events, most bad events first, indexed by the value.
 
     Columns: `errors`, `total` (events), `error_ratio`, `errors_share` and `total_share` (0..1). Raises KeyError, which
@@ -123,7 +123,7 @@ def burned_by(budget: Budget, label: str) -> pd.DataFrame:
 
 
 def tables_by_label(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> Mapping[str, pd.DataFrame]:
-    """A table as `burned_by` gives it, for every label that has several values."""
+    """A table as `top_contributors` gives it, for every label that has several values."""
     return {label: _table(found) for label, found in by_label(parts, kinds).items()}
 
 
@@ -191,7 +191,7 @@ def _plot_budget(budget: Budget, kind: str, axes: Callable[[], Axes], span: tupl
     if span is not None and kind != "burn_down":
         budget = charts.within(budget, *span)
     if kind not in KINDS:
-        raise ValueError(f"{kind!r} is no chart; there are {', '.join(KINDS)}")
+        raise ValueError(f"{kind!r} is not a chart; there are {', '.join(KINDS)}")
     if budget.invalid:
         raise ValueError(f"{budget.slo.id} has nothing to draw: its figures are invalid: {budget.invalid[0].text}")
     if budget.remaining is None:
@@ -204,7 +204,7 @@ def _plot_budget(budget: Budget, kind: str, axes: Callable[[], Axes], span: tupl
             if span is not None:
                 drawn.set_xlim(*(at.timestamp() * 1000 for at in span))
             _ticks(drawn, axis.share_ticks(*drawn.get_ylim()))
-            title += "error budget left"
+            title += "error budget remaining"
         case "error_ratio":
             column, _ = charts.error_ratio(drawn, budget)
             _ticks(drawn, axis.ratio_ticks(budget.error_budget, drawn.get_ylim()[1]))
@@ -294,7 +294,7 @@ def to_html(figures: Budget | Backtest) -> str:
         ("state", budget.state.value),
         ("objective", f"{budget.slo.objective} over {budget.slo.window}"),
         ("SLI", show_percent(budget.sli, 4)),
-        ("budget left", show_percent(budget.remaining)),
+        ("budget remaining", show_percent(budget.remaining)),
         *([("change", f"{show_points(budget.change)} since {budget.earlier.end:%Y-%m-%d}")] if budget.earlier else []),
         (
             "bad events",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import overload
 
-from slo.budget.evaluate import Known, evaluate_all
+from slo.budget.evaluate import CountHistory, evaluate_all
 from slo.budget.events import with_events
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget, worst_first
@@ -23,7 +23,7 @@ from slo.spec.model import Slo, Specs
 from slo.suggest import suggest
 from slo.window import moment, moment_ms, parse_duration
 
-# Told what is done and how often; within it, called after each.
+# Called with what is done and how often; within it, its result is called after each.
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 # A report compares with how things stood a week before.
 SINCE = "7d"
@@ -31,7 +31,7 @@ SINCE = "7d"
 
 @dataclass(frozen=True, eq=False)
 class Review(Sequence[Budget]):
-    """All that is to be told of some SLOs at one moment: their budgets, in the order of the definitions.
+    """All that is shown of some SLOs at one moment: their budgets, in the order of the definitions.
 
     A sequence of budgets; `review["shop/availability"]` is one by its id. `warnings` are the definitions'.
     """
@@ -79,17 +79,17 @@ def review(
     events: Sequence[Event] | str | os.PathLike[str] = (),
     breakdown: bool = True,
     keep: Callable[[Budget], bool] | None = None,
-    known: Known | None = None,
+    known: CountHistory | None = None,
     progress: Progress = lambda what, steps: nullcontext(lambda: None),
 ) -> Review:
     """The budgets of SLOs at one moment, as `slo status`, `slo report`, `slo weekly` and notebooks show them.
 
     `at` is a datetime with a time zone, a text such as `2026-11-20T12:00:00Z`, or milliseconds UTC; without it a recording's
     end, a server's present. `since` (a duration, or milliseconds) adds the past: `earlier`, the same SLO so long ago,
-    `change` since then, and `previous`, the window before; None leaves it out. `events` are known incidents, deployments and
+    `change` since then, and `previous`, the previous window; None leaves it out. `events` are known incidents, deployments and
     maintenance, or their file. With `breakdown` a server is asked which series had the bad events.
 
-    `keep` chooses budgets before anything more is asked for them. `known` tells of steps that the source no longer has.
+    `keep` chooses budgets before anything more is asked for them. `known` has the counts of steps that the source no longer has.
     Whatever is added, no figure of a budget changes. Raises SourceError, and DefinitionError for the file of events.
 
     >>> slo.review(specs, source, since="7d")["shop/availability"].change  # doctest: +SKIP
@@ -125,7 +125,7 @@ def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[],
                 parts = parts_between(budget.slo, source, start_ms, end_ms)
                 budget = replace(budget, counts=replace(budget.counts, parts=parts))
             except SourceError as error:
-                why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands beside the name
+                why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands alongside the name
                 note = Note("no-breakdown", f"which series had the bad events could not be asked for: {why}")
                 budget = replace(budget, notes=(*budget.notes, note))
         found.append(budget)

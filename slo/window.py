@@ -35,7 +35,7 @@ def parse_duration(text: str) -> int:
     found = _DURATION.fullmatch(text) if len(text) <= _MOST_DURATION else None
     if not text or found is None:
         raise DurationError(
-            f"{shorten(text)!r} is no duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"
+            f"{shorten(text)!r} is not a valid duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"
         )
     total = sum(int(count) * _UNITS[unit] for unit, count in found.groupdict().items() if count)
     if total == 0:
@@ -72,7 +72,9 @@ def parse_moment(text: str) -> int:
         reason = "is out of range" if re.match(r"[+-]?[0-9]{4,}-[0-9]", text) and not _plausible_year(text) else ""
         if reason:
             raise DurationError(f"{shorten(text)!r} {reason}; {_ACCEPTED_MOMENTS}") from None
-        raise DurationError(f"{shorten(text)!r} is no time; write 2026-11-20T12:00:00Z or Unix seconds") from None
+        raise DurationError(
+            f"{shorten(text)!r} is not a valid time; write 2026-11-20T12:00:00Z or Unix seconds"
+        ) from None
     return checked_moment(((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1), text)
 
 
@@ -241,7 +243,7 @@ def parse_window(text: str) -> Window:
         length = parse_duration(text)
     except DurationError as error:
         raise DurationError(
-            f"{shorten(text)!r} is no window; write a duration from 1h to 90d such as 30d, or week, month, quarter or year"
+            f"{shorten(text)!r} is not a valid window; write a duration from 1h to 90d such as 30d, or week, month, quarter or year"
         ) from error
     if not HOUR <= length <= 90 * DAY:
         raise DurationError(f"a window of {text} is out of range; accepted are 1h to 90d")
@@ -264,7 +266,7 @@ Severity = Literal["page", "ticket"]
 class BurnWindow:
     """One multiwindow burn-rate alert: it fires while the burn rate over both windows is above `factor`.
 
-    `budget_share` (a ratio) of the period's error budget is spent when the long window alone fires.
+    `budget_share` (a ratio) of the period's error budget is consumed when the long window alone fires.
     """
 
     severity: Severity
@@ -295,7 +297,7 @@ _MOST_THRESHOLD = Fraction(4, 5)
 
 
 def burn_factor(budget_share: Fraction, period_ms: int, window_ms: int) -> Fraction:
-    """The burn rate that spends `budget_share` of a period's budget within `window_ms`: share × period ÷ window."""
+    """The burn rate that consumes `budget_share` of a period's budget within `window_ms`: share × period ÷ window."""
     return budget_share * period_ms / window_ms
 
 

@@ -417,7 +417,7 @@ class _Collector(ast.NodeVisitor):
 
 def _others(value: float) -> tuple[float, float]:
     """Two numbers that a number could wrongly be. Of hundreds, such as of a limit on what is read at once, one more or less
-    is no fault, and of a large float no other number; half as many is."""
+    is not a fault, and of a large float no other number; half as many is."""
     if value + 1 == value:
         return value / 2, value / 4
     if value < 100:
@@ -607,8 +607,8 @@ def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
     reached = [test for test in tests if test.passed and reaches(test)]
     if mutant.reach is None:
         # What is there as soon as the file is imported may be looked at without a call.
-        beside = {test.name.split("::")[0] for test in reached}
-        reached = [test for test in tests if test.passed and test.name.split("::")[0] in beside]
+        files = {test.name.split("::")[0] for test in reached}
+        reached = [test for test in tests if test.passed and test.name.split("::")[0] in files]
     reached.sort(key=lambda test: test.seconds)
     turn: dict[tuple[str, frozenset[int]], int] = {}
     ordered = []
@@ -618,11 +618,11 @@ def chosen(mutant: Mutant, tests: Sequence[Case], seconds: float) -> list[Case]:
         ordered.append((turn[way], test))
     ordered.sort(key=lambda one: one[0])
     found: list[Case] = []
-    spent = 0.0
+    consumed = 0.0
     for _, test in ordered:
-        if spent + test.seconds <= seconds or not found:
+        if consumed + test.seconds <= seconds or not found:
             found.append(test)
-            spent += test.seconds
+            consumed += test.seconds
     return found
 
 

@@ -22,7 +22,7 @@ PAGES = {
     "reports/README.md": "reports.md",
 }
 SOURCES = {page: file for file, page in PAGES.items()}
-# Where copies of files are that are no pages.
+# Where copies of files are that are not pages.
 FILES = "repository"
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)(#[^)\s]*)?(?=\))")
 
@@ -60,7 +60,7 @@ def with_links(page: str, text: str) -> str:
 
 
 def _outside_code(text: str, change: Callable[[str], str] | None = None) -> Iterator[str]:
-    """The parts of a text that are no fenced code; with `change` all parts, these ones changed."""
+    """The parts of a text that are not fenced code; with `change` all parts, these ones changed."""
     for number, part in enumerate(re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)):
         if number % 2 == 0:
             yield part if change is None else change(part)

@@ -161,7 +161,7 @@ def test_rules_are_those_of_the_command(tmp_path: Path, capsys: pytest.CaptureFi
     ):
         assert run(["rules", str(tmp_path / "shop.yaml"), *flags]) == 0
         assert slo.rules(specs, **arguments) == capsys.readouterr().out
-    with pytest.raises(slo.ConfigError, match="'sloht' is no set of names; did you mean `sloth`"):
+    with pytest.raises(slo.ConfigError, match="'sloht' is not a valid set of names; did you mean `sloth`"):
         slo.rules(specs, names="sloht")
     with pytest.raises(slo.ConfigError, match="not a format of rules"):
         slo.rules(specs, format="operater")  # type: ignore[arg-type]
@@ -260,11 +260,11 @@ def test_a_plot_is_drawn_on_the_axes_that_are_given() -> None:
     budget = slo.evaluate(SPECS["shop/errors"], source())
     left, right = Figure().subplots(1, 2)
     assert slo.plot(budget, ax=left) is left and slo.plot(budget, "error_ratio", ax=right) is right
-    assert left.get_title(loc="left") == "shop/errors: error budget left" and left.lines and right.lines
+    assert left.get_title(loc="left") == "shop/errors: error budget remaining" and left.lines and right.lines
     spans = (f"{moment(END - HOUR):%Y-%m-%dT%H:%M:%SZ}", moment(END))
     zoomed = slo.plot(budget, "error_ratio", ax=Figure().subplots(), span=spans)
     assert zoomed.get_xlim()[0] == END - HOUR
-    with pytest.raises(ValueError, match="'burndown' is no chart; there are burn_down, error_ratio"):
+    with pytest.raises(ValueError, match="'burndown' is not a chart; there are burn_down, error_ratio"):
         slo.plot(budget, "burndown", ax=left)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="has no latency to draw"):
         slo.plot(budget, "latency", ax=left)

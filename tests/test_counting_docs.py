@@ -91,7 +91,7 @@ def samples_of(lines: Sequence[str], before: int = 60) -> Samples:
     return Samples.from_series(rows)
 
 
-def judge(kind: str, lines: Sequence[str], more: str = "", local: bool = True, before: int = 60) -> Budget:
+def budget_of(kind: str, lines: Sequence[str], more: str = "", local: bool = True, before: int = 60) -> Budget:
     text = f"service: shop\nslos:\n  - {{name: it, objective: 99, window: 1d, sli: {SLIS[kind]}{', ' if more else ''}{more}}}\n"
     problems: list[object] = []
     (service,) = loads(text, "counting.md", problems)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ def judge(kind: str, lines: Sequence[str], more: str = "", local: bool = True, b
 
 
 def counted(lines: Sequence[str], kind: str = "ratio", more: str = "", local: bool = True) -> tuple[float, float]:
-    budget = judge(kind, lines, more, local)
+    budget = budget_of(kind, lines, more, local)
     return round(budget.total, 6), round(budget.errors, 6)
 
 
@@ -112,7 +112,7 @@ def codes(budget: Budget) -> set[str]:
 
 @pytest.mark.parametrize("example", list(examples()), ids=str)
 def test_the_pages_examples_are_counted_as_it_says(example: Example) -> None:
-    budget = judge(example.kind, example.series, example.more)
+    budget = budget_of(example.kind, example.series, example.more)
     if example.events is not None:
         assert (round(budget.total, 6), round(budget.errors, 6)) == (example.events, example.errors)
     assert codes(budget) & ON_COUNTING == example.notes, [str(note) for note in budget.notes]
@@ -148,7 +148,7 @@ def stepwise(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_counts_stepwise_as_samples_do() -> None:
     lines = [f"{OK} 1000+10x40 _x20 1610+10x40", f"{BAD} _x10 3+1x91"]
     assert counted(lines, local=False) == counted(lines) == (1010 + 94, 94)
-    assert "stepwise" in codes(judge("ratio", lines, local=False))
+    assert "stepwise" in codes(budget_of("ratio", lines, local=False))
 
 
 @pytest.mark.usefixtures("stepwise")
@@ -157,7 +157,7 @@ def test_a_server_does_not_look_back_further_than_two_hours() -> None:
     for minutes, local, bridged in ((110, False, True), (110, True, True), (150, True, True), (150, False, False)):
         away = 2 * minutes
         lines = [f"{OK} 1000+10x9 _x{away} {1090 + 10 * (away + 1)}+10x9", f"{BAD} 0x9 _x{away} 0x9"]
-        budget = judge("ratio", lines, local=local, before=minutes + 30)
+        budget = budget_of("ratio", lines, local=local, before=minutes + 30)
         assert round(budget.total) == 180 + (10 * (away + 1) if bridged else 0)
         assert ("gap-unknown" in codes(budget)) == (not bridged)
 
@@ -173,7 +173,7 @@ def test_a_relabelling_that_is_taken_back_within_a_step_counts_twice_on_a_server
 def test_nan_at_the_end_of_a_step_loses_its_events_on_a_server() -> None:
     lines = [f"{OK} 1000+10x40 NaN 1420+10x40", f"{BAD} 0x81"]
     assert counted(lines) == (820, 0)
-    budget = judge("ratio", lines, local=False)
+    budget = budget_of("ratio", lines, local=False)
     assert budget.total < 820
     assert "not-finite" in codes(budget)
 
@@ -194,7 +194,7 @@ def test_a_raw_expression_without_a_sum_counts_a_relabelled_series_from_its_next
 def test_a_relabelled_gauge_is_judged_twice_for_five_minutes() -> None:
     """Twenty scrapes are twenty slices; ten of them are judged under the old name too, one of which is the last it had."""
     lines = ['queue{pod="a"} 80x9 _x10', 'queue{pod="b"} _x10 80x9']
-    budget = judge("threshold", lines)
+    budget = budget_of("threshold", lines)
     assert 20 < budget.total <= 40
     assert "judged-twice" in codes(budget)
 
@@ -204,7 +204,7 @@ def test_a_series_of_which_nothing_was_read_before_is_a_baseline() -> None:
 
 
 def test_impossible_figures_are_withheld() -> None:
-    budget = judge("two", ["bad_total 0+20x9", "requests_total 0+10x9"])
+    budget = budget_of("two", ["bad_total 0+20x9", "requests_total 0+10x9"])
     assert budget.state.value == "invalid"
     assert np.isnan(budget.errors)
     assert budget.sli is None
@@ -212,7 +212,7 @@ def test_impossible_figures_are_withheld() -> None:
 
 
 def test_stale_markers_are_no_samples() -> None:
-    budget = judge("ratio", [f"{OK} 1000 1010 stale 1030 1040", f"{BAD} 0x4"])
+    budget = budget_of("ratio", [f"{OK} 1000 1010 stale 1030 1040", f"{BAD} 0x4"])
     assert (budget.total, budget.errors) == (40, 0)
     assert "not-finite" not in codes(budget)
 
@@ -277,7 +277,7 @@ def test_rules_leave_a_target_out_while_its_bucket_is_away() -> None:
     history = HISTORIES["a bucket is away for twenty minutes"]()
     came = count_by_rules(history)
     assert history.total.sum() * 0.8 < came.total.sum() < history.total.sum()
-    # No good events without the bad ones beside them, nor the other way round.
+    # No good events without the bad ones alongside them, nor the other way round.
     assert 0.01 < came.errors.sum() / came.total.sum() < 0.04
 
 

@@ -228,7 +228,7 @@ def test_no_command_writes_over_what_it_reads(tmp_path: Path, arguments: tuple[s
 
 
 def test_rules_among_definitions_may_be_written_again(tmp_path: Path) -> None:
-    """A folder may hold its own rules: they are no definition, and nobody loses one by writing them."""
+    """A folder may hold its own rules: they are not definitions, and nobody loses one by writing them."""
     (tmp_path / "shop.yaml").write_text(GOOD)
     for _ in range(2):
         done = slo("rules", ".", "-o", "rules.yml", cwd=tmp_path)

@@ -104,7 +104,7 @@ def test_every_way_to_say_when_gives_the_same() -> None:
     assert {review.at for review in reviews} == {moment(at)}
     assert all(review[0].errors == 600 for review in reviews)  # the hour of the day before, and none since
     assert slo.review(SPECS, source).at == moment(END)  # the source's own end
-    with pytest.raises(slo.DurationError, match="'soon' is no time; write 2026-11-20T12:00:00Z"):
+    with pytest.raises(slo.DurationError, match="'soon' is not a valid time; write 2026-11-20T12:00:00Z"):
         slo.review(SPECS, source, at="soon")
 
 
@@ -134,7 +134,7 @@ def test_a_past_that_fails_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     budget = slo.review([SPECS["shop/errors"]], Young(SAMPLES, END), since="7d")[0]
     assert budget.errors == 1200 and budget.earlier is None
     assert [note.text for note in budget.notes if note.code == "no-past"] == [
-        "the window before could not be read: no data before Monday"
+        "the previous window could not be read: no data before Monday"
     ]
 
 
@@ -147,17 +147,17 @@ def test_an_unknown_name_says_what_is_meant() -> None:
 
 
 def test_progress_is_told_of_each_step() -> None:
-    told: list[tuple[str, int, int]] = []
+    reported: list[tuple[str, int, int]] = []
 
     @contextmanager
     def progress(what: str, steps: int) -> Iterator[Any]:
         done: list[None] = []
         yield lambda: done.append(None)
-        told.append((what, steps, len(done)))
+        reported.append((what, steps, len(done)))
 
     slo.review(SPECS, Memory(SAMPLES, END), progress=progress)
     slo.review(SPECS, Memory(SAMPLES, END), progress=progress, since=None, breakdown=False)
-    assert told == [("evaluating", 2, 2), ("comparing", 4, 4), ("evaluating", 2, 2)]
+    assert reported == [("evaluating", 2, 2), ("comparing", 4, 4), ("evaluating", 2, 2)]
 
 
 def test_status_report_weekly_and_python_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -255,7 +255,7 @@ def test_a_moment_without_a_zone_is_utc_wherever_it_is_read(monkeypatch: pytest.
 
 @pytest.mark.parametrize("text", ["", "noon", "nan", "inf", "2026-13-01"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
-    with pytest.raises(DurationError, match="is no time; write 2026-11-20T12:00:00Z or Unix seconds"):
+    with pytest.raises(DurationError, match="is not a valid time; write 2026-11-20T12:00:00Z or Unix seconds"):
         parse_moment(text)
 
 
@@ -372,14 +372,14 @@ def test_seconds_of_a_finer_unit_are_named(text: str, words: str) -> None:
     ],
 )
 def test_a_date_of_another_age_is_out_of_range_and_one_that_there_is_not_is_no_time(text: str, out: bool) -> None:
-    with pytest.raises(DurationError, match="is out of range" if out else "is no time"):
+    with pytest.raises(DurationError, match="is out of range" if out else "is not a valid time"):
         parse_moment(text)
 
 
 def test_what_is_read_has_a_length() -> None:
     """A duration up to 60 characters, a number of seconds up to 40; messages quote 60."""
     assert parse_duration("0" * 58 + "1s") == 1000
-    with pytest.raises(DurationError, match=rf"^'{'0' * 59}1…' is no duration"):
+    with pytest.raises(DurationError, match=rf"^'{'0' * 59}1…' is not a valid duration"):
         parse_duration("0" * 59 + "1s")
     assert parse_moment("1." + "0" * 38) == 1000
     with pytest.raises(DurationError, match="out of range"):
@@ -424,5 +424,5 @@ def test_a_start_is_a_moment_or_a_duration_before_the_end() -> None:
     end = parse_moment("2026-11-20T00:00:00Z")
     assert start_of("30d", end) == end - 30 * DAY
     assert start_of("2026-11-01", end) == start_of(parse_moment("2026-11-01"), end) == end - 19 * DAY
-    with pytest.raises(DurationError, match="'soon' is no time"):
+    with pytest.raises(DurationError, match="'soon' is not a valid time"):
         start_of("soon", end)

@@ -1,13 +1,13 @@
-"""What alerts would have done on history: caught incidents, delays, pages, and budget spent unseen."""
+"""What alerts would have done on history: caught incidents, delays, pages, and budget consumed unseen."""
 
 from slo.backtest.incidents import planted, read_incidents
-from slo.backtest.model import Backtest, Caught, Firing, Incident, Outcome, Played, Score
+from slo.backtest.model import Backtest, Detection, Firing, Incident, Outcome, Played, Score
 from slo.backtest.policy import Policy, of_definitions, of_file, of_rules
 from slo.backtest.run import run
 
 __all__ = [
     "Backtest",
-    "Caught",
+    "Detection",
     "Firing",
     "Incident",
     "Outcome",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from slo.backtest.model import Backtest, Caught, Incident, Outcome, Played, Score
+from slo.backtest.model import Backtest, Detection, Incident, Outcome, Played, Score
 from slo.display import show_percent
 from slo.promql.alerts import AlertInterval
 
@@ -72,19 +72,19 @@ def _score(score: Score) -> dict[str, Any]:
         "pages_per_week": score.pages_per_week,
         "firing_seconds": score.firing_seconds,
         "median_delay_seconds": score.delay_seconds,
-        "budget_spent": score.spent,
+        "budget_consumed": score.consumed,
         "budget_unalerted": score.unalerted,
     }
 
 
-def _caught(one: Caught) -> dict[str, Any]:
+def _caught(one: Detection) -> dict[str, Any]:
     return _incident(one.incident) | {
         "alert": one.alert or None,
         "severity": one.severity or None,
         "fired": None if one.at_ms is None else _time(one.at_ms),
         "paged": None if one.paged_ms is None else _time(one.paged_ms),
         "delay_seconds": one.delay_seconds,
-        "budget_spent_by_then": one.spent,
+        "budget_consumed_by_then": one.consumed,
     }
 
 

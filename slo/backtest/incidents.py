@@ -32,16 +32,16 @@ def planted(truth: Mapping[str, Any]) -> tuple[Event, ...]:
 
 
 def of_slo(
-    told: Sequence[Event], slo: Slo, counts: Counts, span: tuple[int, int], origin: Origin
+    reported: Sequence[Event], slo: Slo, counts: Counts, span: tuple[int, int], origin: Origin
 ) -> tuple[Incident, ...]:
-    """Those that are this SLO's and touch the span, with what they spent.
+    """Those that are this SLO's and touch the span, with what they consumed.
 
-    A planted one that spent nothing is left out: what a simulation did to a value that keeps to its bound is no
-    incident. One that a person told of stays: that the SLI did not see it is worth knowing.
+    A planted one that consumed nothing is left out: what a simulation did to a value that keeps to its bound is no
+    incident. One that a person reported stays: that the SLI did not see it is worth knowing.
     """
     found = (
         Incident(one.name, one.start_ms, one.end_ms, origin, budget_share(slo, counts, one.start_ms, one.end_ms))
-        for one in sorted(told, key=lambda one: one.start_ms)
+        for one in sorted(reported, key=lambda one: one.start_ms)
         if one.is_of(slo.id) and one.start_ms < span[1] and one.end_ms > span[0]
     )
     return tuple(one for one in found if origin != "planted" or one.budget_share)
@@ -66,7 +66,7 @@ def allowed(slo: Slo, counts: Counts) -> float:
 
 
 def budget_share(slo: Slo, counts: Counts, start_ms: int, end_ms: int) -> float | None:
-    """The share of the whole error budget that was spent from `start_ms` to `end_ms`, to the step."""
+    """The share of the whole error budget that was consumed from `start_ms` to `end_ms`, to the step."""
     whole = allowed(slo, counts)
     if whole <= 0:
         return None

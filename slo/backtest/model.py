@@ -24,9 +24,9 @@ WEEK_MS = 7 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A stretch that an alert should have told of: from a file, planted by a simulation, or found in the SLI.
+    """A stretch that an alert should have caught: from a file, planted by a simulation, or found in the SLI.
 
-    `budget_share` is the share of the SLO's whole error budget (a ratio) that was spent in it; None where the SLI
+    `budget_share` is the share of the SLO's whole error budget (a ratio) that was consumed in it; None where the SLI
     isn't known.
     """
 
@@ -38,11 +38,11 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Caught:
+class Detection:
     """What became of an incident under one policy; `at_ms` is None where no alert fired for it.
 
-    `paged_ms` is when the first page fired. `spent` is the share of the SLO's whole error budget that was gone when
-    the first alert fired, since the incident began; where none did, it is all that the incident spent.
+    `paged_ms` is when the first page fired. `consumed` is the share of the SLO's whole error budget that was gone when
+    the first alert fired, since the incident began; where none did, it is all that the incident consumed.
     """
 
     incident: Incident
@@ -50,7 +50,7 @@ class Caught:
     alert: str = ""
     severity: str = ""
     paged_ms: int | None = None
-    spent: float | None = None
+    consumed: float | None = None
 
     @property
     def delay_seconds(self) -> float | None:
@@ -79,8 +79,8 @@ class Firing:
 class Score:
     """One policy on one SLO, or on all of them. Ratios are 0..1, and None where there was nothing to judge.
 
-    `unalerted` is the share of the whole error budget that was spent while no alert fired, `spent` the share that was
-    spent in all; over several SLOs they are means.
+    `unalerted` is the share of the whole error budget that was consumed while no alert fired, `consumed` the share that was
+    consumed in all; over several SLOs they are means.
     """
 
     incidents: int
@@ -92,7 +92,7 @@ class Score:
     firing_seconds: float
     delay_seconds: float | None = None  # the median of the incidents that were caught
     unalerted: float | None = None
-    spent: float | None = None
+    consumed: float | None = None
 
     @property
     def recall(self) -> float | None:
@@ -116,7 +116,7 @@ class Outcome:
 
     slo: str
     policy: str
-    caught: tuple[Caught, ...]
+    caught: tuple[Detection, ...]
     firings: tuple[Firing, ...]
     intervals: tuple[AlertInterval, ...]
     score: Score
@@ -165,7 +165,7 @@ class Backtest:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """A row per policy and SLO: incidents, caught, recall, firings, precision, pages_per_week, firing_hours,
-        median_delay_seconds, budget_spent, budget_unalerted (shares of the whole error budget)."""
+        median_delay_seconds, budget_consumed, budget_unalerted (shares of the whole error budget)."""
         import pandas as pd
 
         rows = [
@@ -180,7 +180,7 @@ class Backtest:
                 "pages_per_week": score.pages_per_week,
                 "firing_hours": score.firing_seconds / 3600,
                 "median_delay_seconds": score.delay_seconds,
-                "budget_spent": score.spent,
+                "budget_consumed": score.consumed,
                 "budget_unalerted": score.unalerted,
             }
             for played in self.policies
@@ -191,7 +191,7 @@ class Backtest:
 
     @cached_property
     def caught(self) -> pd.DataFrame:
-        """A row per policy, SLO and incident: its start, end and origin, the alert that told of it, and when."""
+        """A row per policy, SLO and incident: its start, end and origin, the alert that caught it, and when."""
         import pandas as pd
 
         rows = [
@@ -207,7 +207,7 @@ class Backtest:
                 "severity": one.severity or None,
                 "fired": _moment(one.at_ms),
                 "delay_seconds": one.delay_seconds,
-                "budget_spent_by_then": one.spent,
+                "budget_consumed_by_then": one.consumed,
             }
             for played in self.policies
             for outcome in played.outcomes.values()

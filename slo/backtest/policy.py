@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from slo.backtest.judge import is_page
+from slo.backtest.scoring import is_page
 from slo.errors import DefinitionError, Problem, PromqlError
 from slo.fields import Model
 from slo.promql.groups import Group, read_groups
@@ -28,15 +28,15 @@ from slo.spec.single import parse_single, read_text
 
 @dataclass(frozen=True)
 class Policy:
-    """Rules under a name. `severities` says of our own burn-rate alerts which are pages, by alert name and labels; `beside`
+    """Rules under a name. `severities` says of our own burn-rate alerts which are pages, by alert name and labels; `alongside`
     are our alerts that answer no incident: that data is missing, and what is consumed of a budget."""
 
     name: str
     groups: tuple[Group, ...]
     severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
-    beside: frozenset[tuple[str, frozenset[tuple[str, str]]]] = frozenset()
+    other_alerts: frozenset[tuple[str, frozenset[tuple[str, str]]]] = frozenset()
     warnings: tuple[str, ...] = ()
-    pages: tuple[tuple[str, str], ...] = ()  # labels of alerts that page, beside the usual ones
+    pages: tuple[tuple[str, str], ...] = ()  # labels of alerts that page, besides the usual ones
 
 
 class _PolicyModel(Model):
@@ -58,9 +58,11 @@ def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
     severities = {
         (rule.name, frozenset(rule.labels.items())): rule.burns[0].severity for _, rule in alerts if rule.burns
     }
-    beside = frozenset((rule.name, frozenset(rule.labels.items())) for slo, rule in alerts if slo and not rule.burns)
+    other_alerts = frozenset(
+        (rule.name, frozenset(rule.labels.items())) for slo, rule in alerts if slo and not rule.burns
+    )
     made = tuple(engine_group(group) for group in groups)
-    return Policy(name, made, severities, beside, tuple(map(str, problems)))
+    return Policy(name, made, severities, other_alerts, tuple(map(str, problems)))
 
 
 def of_rules(path: str | os.PathLike[str], pages: Sequence[tuple[str, str]] = ()) -> Policy:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slo.backtest import judge
+from slo.backtest import scoring
 from slo.backtest.incidents import found_in, of_slo
-from slo.backtest.judge import Fired
 from slo.backtest.model import Backtest, Incident, Outcome, Played
 from slo.backtest.policy import Policy, distinct
+from slo.backtest.scoring import Fired
 from slo.budget.evaluate import why_invalid
 from slo.budget.incidents import INCIDENT_BURN
 from slo.budget.measure import measure
@@ -46,15 +46,15 @@ def backtest(
     policies: Sequence[Policy],
     start_ms: int,
     end_ms: int,
-    told: Sequence[Event] | None = None,
+    reported: Sequence[Event] | None = None,
     planted: bool = False,
     burn: float = INCIDENT_BURN,
     done: Callable[[], None] = lambda: None,
 ) -> Backtest:
     """What `policies` would have done from `start_ms` to `end_ms` (milliseconds UTC).
 
-    `told` are the incidents, `planted` says that a simulation told of them; without any (None) they are found in each
-    SLI, where the budget was spent `burn` times too fast. `done` is called after each SLO and each part of a policy's
+    `told` are the incidents, `planted` says that a simulation reported them; without any (None) they are found in each
+    SLI, where the budget was consumed `burn` times too fast. `done` is called after each SLO and each part of a policy's
     rules. Alerts see the history before `start_ms` as far as it is there. Raises SourceError.
     """
     span = (start_ms, end_ms)
@@ -67,12 +67,12 @@ def backtest(
         notes += [f"{slo.id}: nothing is known of its incidents: {note.text}" for note in doubt]
         incidents[slo.id] = (
             found_in(slo, counts, burn)
-            if told is None
-            else of_slo(told, slo, counts, span, "planted" if planted else "given")
+            if reported is None
+            else of_slo(reported, slo, counts, span, "planted" if planted else "given")
         )
         done()
-    if not specs and told is not None:
-        incidents[""] = tuple(Incident(one.name, one.start_ms, one.end_ms, "given") for one in told)
+    if not specs and reported is not None:
+        incidents[""] = tuple(Incident(one.name, one.start_ms, one.end_ms, "given") for one in reported)
     played, samples = [], 0
     known: dict[tuple[Group, ...], _Part] = {}  # policies often share most of their rules
     for policy in distinct(policies):
@@ -133,7 +133,7 @@ def _run(
     problems: list[str] = list(policy.warnings)
     samples_read = 0
     parts = components(needed_by_alerts(policy.groups))
-    # Samples are read here, one part after the other; what runs beside each other is arithmetic on them.
+    # Samples are read here, one part after the other; what runs alongside each other is arithmetic on them.
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[tuple[tuple[Group, ...], Future[_Part]]] = deque()
         for part in parts:
@@ -176,8 +176,8 @@ def _played(
     own: dict[str, list[AlertInterval]] = {name: [] for name in specs}
     others: list[AlertInterval] = []
     for interval in intervals:
-        # An alert that answers no incident is neither right nor wrong, and stands beside.
-        names = () if judge.is_one_of(interval, policy.beside) else about.slos(interval)
+        # An alert that answers no incident is neither right nor wrong, and stands alongside.
+        names = () if scoring.is_one_of(interval, policy.other_alerts) else about.slos(interval)
         for name in names:
             own[name].append(interval)
         if not names:
@@ -190,16 +190,16 @@ def _played(
     for name, slo, mine in cases:
         counts = timelines.get(name)
         fired = [
-            Fired(one, *judge.severity_of(one, policy.severities, policy.pages)) for one in mine if one.state == "firing"
+            Fired(one, *scoring.severity_of(one, policy.severities, policy.pages)) for one in mine if one.state == "firing"
         ]  # fmt: skip
-        caught = tuple(judge.catch(one, fired, slo, counts) for one in incidents.get(name, ()))
-        # What another SLO suffers on the same metrics is no false alarm here, though nobody has to tell of it twice.
+        caught = tuple(scoring.catch(one, fired, slo, counts) for one in incidents.get(name, ()))
+        # What another SLO suffers on the same metrics is not a false alarm here, though nobody has to catch it twice.
         near = [one for other in specs if slo and metrics[other] & metrics[name] for one in incidents[other]]
-        firings = judge.messages(fired, near if slo else list(incidents.get(name, ())))
+        firings = scoring.messages(fired, near if slo else list(incidents.get(name, ())))
         outcomes[name] = Outcome(
-            name, policy.name, caught, firings, tuple(mine), judge.score(caught, firings, span, slo, counts)
+            name, policy.name, caught, firings, tuple(mine), scoring.score(caught, firings, span, slo, counts)
         )
-    overall = judge.total(list(outcomes.values()), span)
+    overall = scoring.total(list(outcomes.values()), span)
     rules = sum(len(group.rules) for group in policy.groups)
     return Played(policy.name, outcomes, tuple(others), overall, tuple(problems), rules)
 

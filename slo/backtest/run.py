@@ -42,8 +42,8 @@ def run(
 
     `policies` are files, or mappings with a file's content. `start` and `end` are datetimes with a time zone or milliseconds UTC: without them all of a recording, or the last
     30 d of a server. `incidents` is a YAML or CSV file, or "planted" or "found"; without it they are those that a
-    simulation planted, or else found where the budget was spent `burn_rate` times too fast. `pages` are labels and values
-    (with `*`) of the rules files' alerts that wake somebody, beside the usual ones. Raises DefinitionError, ConfigError,
+    simulation planted, or else found where the budget was consumed `burn_rate` times too fast. `pages` are labels and values
+    (with `*`) of the rules files' alerts that wake somebody, besides the usual ones. Raises DefinitionError, ConfigError,
     SourceError.
     """
     end_ms = source.latest_ms() if end is None else moment_ms(end)
@@ -65,12 +65,12 @@ def run(
     chosen += [of_rules(one, pages) for one in rules]
     if not chosen:
         raise ConfigError("nothing to backtest: name definitions, or a rules file with --rules")
-    told, is_planted = _incidents(incidents, {} if header is None else header.truth)
-    return backtest(specs, source, chosen, start_ms, end_ms, told, is_planted, burn_rate, done)
+    reported, is_planted = _incidents(incidents, {} if header is None else header.truth)
+    return backtest(specs, source, chosen, start_ms, end_ms, reported, is_planted, burn_rate, done)
 
 
 def _incidents(named: PathLike | None, truth: Mapping[str, Any]) -> tuple[tuple[Event, ...] | None, bool]:
-    """(what somebody told of, whether a simulation did)."""
+    """(what somebody reported, whether a simulation did)."""
     known = planted(truth)
     match named:
         case None:

@@ -1,4 +1,4 @@
-"""What burned a budget, by the values of each label: which instance, which route, which code."""
+"""The top contributors to a budget's consumption, by the values of each label: which instance, which route, which code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from slo.budget.possible import ratio_of
 from slo.sli.counts import Part
 
-# A histogram's bounds and the metric's name tell nothing of who was hit.
+# A histogram's bounds and the metric's name do not say who had the bad events.
 _SILENT = frozenset({"__name__", "le"})
 # So many values of a label are listed one by one in JSON.
 VALUES = 20

@@ -1,4 +1,4 @@
-"""From counts to an error budget: what is spent, what is left, how fast it burns, and when."""
+"""From counts to an error budget: what is consumed, what is left, how fast it burns, and when."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def step_of(slo: Slo) -> int:
 
 
 # Bad and all events per step of a grid as they were counted before, by an SLO's id; NaN where nothing is known.
-Known = Callable[[str, Grid], tuple[Floats, Floats]]
+CountHistory = Callable[[str, Grid], tuple[Floats, Floats]]
 
 
-def evaluate(slo: Slo, source: Source, end: datetime | int, known: Known | None = None) -> Budget:
+def evaluate(slo: Slo, source: Source, end: datetime | int, known: CountHistory | None = None) -> Budget:
     """The error budget of one SLO at `end` (a datetime with a time zone, or milliseconds UTC).
 
     A rolling window ends there; of a calendar window it is the part up to there that counts. With `by` it is the budget
-    of all values together. `known` tells of steps of which the source has nothing any more. Raises SourceError.
+    of all values together. `known` has the counts of steps of which the source has nothing any more. Raises SourceError.
     """
     source = source_of(source, slo)
     end_ms = moment_ms(end)
@@ -104,7 +104,7 @@ def evaluate_all(
     source: Source,
     end: datetime | int,
     done: Callable[[], None] = lambda: None,
-    known: Known | None = None,
+    known: CountHistory | None = None,
 ) -> list[Budget]:
     """The error budgets of many SLOs, all at the same moment, in their order; `done` is called after each.
 
@@ -258,7 +258,7 @@ def _step_notes(budget: Budget) -> list[Note]:
 
 
 def _forecast(budget: Budget) -> Forecast | None:
-    """From the last steps of the counts; None where nothing is left to be spent, or nothing known."""
+    """From the last steps of the counts; None where the budget is exhausted, or nothing known."""
     grid, period = budget.counts.grid, budget.slo.window.nominal_ms
     pace_ms = pace_length(period, grid.step_ms)
     steps = budget.steps_in(pace_ms)

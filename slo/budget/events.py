@@ -1,4 +1,4 @@
-"""What people know of a budget's period beside its figures."""
+"""What people know of a budget's period alongside its figures."""
 
 from __future__ import annotations
 

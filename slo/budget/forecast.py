@@ -1,4 +1,4 @@
-"""When an error budget ends at the present pace, and how sure that is."""
+"""When an error budget ends at the current pace, and how sure that is."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ QUIET_MS = 120 * MINUTE
 # or this share of the allowed errors where that is less.
 _QUIET_ERRORS = 10.0
 _QUIET_SHARE = 0.1
-# A stretch that chance would bring this often in a window, at a burn rate of 1, is no incident; one that consumes
+# A stretch that chance would bring this often in a window, at a burn rate of 1, is not an incident; one that consumes
 # the share below is, however few its errors.
 _BY_CHANCE = 0.25
 _LARGE_SHARE = 0.1
@@ -115,7 +115,7 @@ def find_incidents(
         return ()
     # Nothing burns faster than by failing altogether: where `burn` is out of reach, that is the bound.
     bound = min(1.0, burn * error_budget)
-    spent = np.concatenate([[0.0], np.cumsum(errors)])
+    consumed = np.concatenate([[0.0], np.cumsum(errors)])
     burning = (errors > 0) & (errors >= (1 - 1e-9) * bound * total)
     edges = np.flatnonzero(np.diff(burning, prepend=False, append=False))
     busy = np.flatnonzero(total)
@@ -125,8 +125,8 @@ def find_incidents(
         min(_QUIET_ERRORS, _QUIET_SHARE * allowed_errors),
     )
     found = []
-    for low, high in _whole(edges[::2], edges[1::2], spent, served, quiet):
-        bad, events = float(spent[high] - spent[low]), float(served[high] - served[low])
+    for low, high in _whole(edges[::2], edges[1::2], consumed, served, quiet):
+        bad, events = float(consumed[high] - consumed[low]), float(served[high] - served[low])
         used = bad / allowed_errors
         # A share that is exactly the least is not lost to rounding.
         if used >= share * (1 - 1e-9) and _is_more_than_chance(bad, error_budget * events, allowed_errors):
@@ -150,7 +150,7 @@ class _Quiet:
 
 
 def _whole(
-    starts: NDArray[np.intp], ends: NDArray[np.intp], spent: Floats, served: Floats, quiet: _Quiet
+    starts: NDArray[np.intp], ends: NDArray[np.intp], consumed: Floats, served: Floats, quiet: _Quiet
 ) -> list[tuple[int, int]]:
     """Runs of burning steps joined into the largest stretches that burn at the bound throughout.
 
@@ -158,10 +158,10 @@ def _whole(
     bound. One look at each run: `before` names for each stretch the last one that began lower, so that a search skips
     all between.
     """
-    excess = spent - quiet.bound * served
-    rounding = 1e-12 * (float(spent[-1]) + quiet.bound * float(served[-1]))
+    excess = consumed - quiet.bound * served
+    rounding = 1e-12 * (float(consumed[-1]) + quiet.bound * float(served[-1]))
     begun, reached = excess[starts].tolist(), excess[ends].tolist()
-    bad_at_start, bad_at_end = spent[starts].tolist(), spent[ends].tolist()
+    bad_at_start, bad_at_end = consumed[starts].tolist(), consumed[ends].tolist()
     events_at_start, events_at_end = served[starts].tolist(), served[ends].tolist()
     # Stretches as (first run, last run), and for each the position of `before`.
     firsts: list[int] = []

@@ -1,4 +1,4 @@
-"""The figures without planned maintenance, beside those that count it."""
+"""The figures without planned maintenance, alongside those that count it."""
 
 from __future__ import annotations
 

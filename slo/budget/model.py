@@ -80,7 +80,7 @@ class Timeline:
     """A period step by step: arrays of shape (steps,).
 
     `ends_ms` are the steps' ends (int64, ms UTC); `errors`, `good` and `total` their events, NaN before the data begins;
-    `error_ratio` and `sli` are 0..1, NaN without traffic; `budget_remaining` is the share of the period's budget left
+    `error_ratio` and `sli` are 0..1, NaN without traffic; `budget_remaining` is the share of the period's budget remaining
     after the step (it ends at the budget's `remaining`).
     """
 
@@ -95,7 +95,7 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """One SLO over one period: events counted, the SLI, and what is left of the error budget.
+    """One SLO over one period: events counted, the SLI, and what remains of the error budget.
 
     Ratios are 0..1. `errors` and `total` count events from `start` to `end` (for a calendar window the part that has
     passed). `coverage` is the share of that time in which scrapes came. Everything is None, never 0 or 1, where
@@ -161,18 +161,18 @@ class Budget:
 
     @property
     def consumed(self) -> float | None:
-        """The share of the error budget that is spent; above 1 when it is exhausted, None without traffic."""
+        """The share of the error budget that is consumed; above 1 when it is exhausted, None without traffic."""
         return self.errors / self.allowed_errors if self.total > 0 else None
 
     @property
     def remaining(self) -> float | None:
-        """The share of the error budget that is left; below 0 when it is overspent, None without traffic."""
+        """The share of the error budget that is left; below 0 when it is exhausted, None without traffic."""
         consumed = self.consumed
         return None if consumed is None else 1.0 - consumed
 
     @property
     def exhaustion(self) -> datetime | None:
-        """When the budget ends at the present pace; None where it lasts, is spent, or nothing is known."""
+        """When the budget ends at the current pace; None where it lasts, is consumed, or nothing is known."""
         return None if self.forecast is None else self.forecast.at
 
     @property
@@ -196,7 +196,7 @@ class Budget:
         """How the SLO stands at `end`.
 
         Exhausted: nothing is left. Burning: an alert of its own catalogue would fire now. At risk: less than a quarter
-        is left, or the present pace exhausts it. No data: nothing could be counted. Invalid: what was counted cannot be
+        is left, or the current pace exhausts it. No data: nothing could be counted. Invalid: what was counted cannot be
         true, such as more errors than events.
         """
         if self.invalid:
@@ -229,7 +229,7 @@ class Budget:
     def burn_rate(self, window: str | int) -> float | None:
         """The burn rate over a window (`1h`, or milliseconds) that ends at `end`.
 
-        Error ratio ÷ error budget (SRE workbook, chapter 5): 1 spends the budget exactly in the period. None without
+        Error ratio ÷ error budget (SRE workbook, chapter 5): 1 consumes the budget exactly in the period. None without
         traffic, where the counted time is shorter than the window, or where its errors are below 0 or above its total.
         """
         rates = self.burn_rates(window)
@@ -314,7 +314,7 @@ class Budget:
     def without_maintenance(self) -> Without | None:
         """The figures without the steps that touch planned maintenance; None where there is none, or no figure at all.
 
-        Nothing is removed from the budget itself: this stands beside it.
+        Nothing is removed from the budget itself: this stands alongside it.
         """
         if self.invalid:
             return None
@@ -401,7 +401,7 @@ class Budget:
     def __repr__(self) -> str:
         from slo.display import show_percent
 
-        left = "" if self.remaining is None else f", {show_percent(self.remaining)} of the budget left"
+        left = "" if self.remaining is None else f", {show_percent(self.remaining)} of the budget remaining"
         return f"<Budget {self.slo.id} {self.slo.objective} over {self.slo.window}: {self.state.value}{left}>"
 
 

@@ -1,4 +1,4 @@
-"""What must be said beside figures about the data that they rest on: where it begins, where it lacks, how long it is kept."""
+"""What must be said alongside figures about the data that they rest on: where it begins, where it lacks, how long it is kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRESH, RETENTION = "fresh", "retention"
 _NAMED_GAPS = 3
 # Targets are scraped at different moments of an interval, and a rollout takes a while: one beginning for a reader.
 _SAME_BEGINNING = timedelta(minutes=5)
-# So many SLOs with one and the same note are told it once.
+# So many SLOs with one and the same note have it once.
 _MANY = 3
 _NAMED_SLOS = 3
 # What a server keeps must hold the window and what burn rates and a late report look back on.
@@ -36,7 +36,7 @@ def data_begins(gaps: Sequence[Gap], grid: Grid) -> int | None:
 
 
 def gaps_within(gaps: Sequence[Gap], grid: Grid, start_ms: int) -> tuple[Gap, ...]:
-    """The gaps after `start_ms` in data that had begun: the time before it began is no gap."""
+    """The gaps after `start_ms` in data that had begun: the time before it began is not a gap."""
     begun = data_begins(gaps, grid)
     return tuple(gap for gap in gaps if gap.end_ms > start_ms and (begun is None or gap.end_ms > begun))
 
@@ -136,7 +136,7 @@ def _beginnings(budgets: Sequence[Budget]) -> dict[str, str]:
     found: dict[str, str] = {}
     group: list[Budget] = []
 
-    def told() -> None:
+    def reported() -> None:
         first = group[0]
         assert first.data_start is not None
         # Windows alike have one share, that of the first beginning.
@@ -150,9 +150,9 @@ def _beginnings(budgets: Sequence[Budget]) -> dict[str, str]:
     fresh = [budget for budget in budgets if budget.data_start is not None]
     for budget in sorted(fresh, key=lambda one: one.data_start or one.start):
         if group and (budget.data_start or budget.start) - (group[0].data_start or budget.start) > _SAME_BEGINNING:
-            told()
+            reported()
             group = []
         group.append(budget)
     if group:
-        told()
+        reported()
     return found

@@ -1,4 +1,4 @@
-"""A budget beside its own past: as it stood at the last review, and the window before the present one."""
+"""A budget alongside its own past: as it stood at the last review, and the window before the present one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slo.budget.evaluate import Known, budget_of, with_known
+from slo.budget.evaluate import CountHistory, budget_of, with_known
 from slo.budget.measure import measure
 from slo.budget.model import Budget
 from slo.errors import SourceError
 from slo.sli.base import Measured, Note
-from slo.sli.counts import Counts, Gap, Grid, Seen, coverage
+from slo.sli.counts import CountingStats, Counts, Gap, Grid, coverage
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -23,7 +23,7 @@ def with_past(
     budgets: Sequence[Budget],
     source: Source,
     since_ms: int,
-    known: Known | None = None,
+    known: CountHistory | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> list[Budget]:
     """The budgets with `earlier`, the same objective `since_ms` ago, and `previous`, the window that ends where its own begins.
@@ -39,19 +39,19 @@ def with_past(
     return found
 
 
-def _with_past(budget: Budget, source: Source, since_ms: int, known: Known | None) -> Budget:
+def _with_past(budget: Budget, source: Source, since_ms: int, known: CountHistory | None) -> Budget:
     if budget.invalid:
         return budget
     slo, older = budget.slo, older_grid(budget, since_ms)
     if older is None:
-        return beside(budget, None, since_ms)
+        return with_older(budget, None, since_ms)
     try:
         found = measure(slo, source, older)
     except SourceError as error:
-        why = str(error).removeprefix(f"{slo.id}: ")  # a note stands beside the name
-        note = Note("no-past", f"the window before could not be read: {why}")
+        why = str(error).removeprefix(f"{slo.id}: ")  # a note stands alongside the name
+        note = Note("no-past", f"the previous window could not be read: {why}")
         return replace(budget, notes=(*budget.notes, note))
-    return beside(budget, with_known(found, *known(slo.id, older)) if known else found, since_ms)
+    return with_older(budget, with_known(found, *known(slo.id, older)) if known else found, since_ms)
 
 
 def older_grid(budget: Budget, since_ms: int) -> Grid | None:
@@ -62,7 +62,7 @@ def older_grid(budget: Budget, since_ms: int) -> Grid | None:
     return Grid(grid.start_ms, grid.step_ms, steps) if steps > 0 else None
 
 
-def beside(budget: Budget, older: Measured | None, since_ms: int) -> Budget:
+def with_older(budget: Budget, older: Measured | None, since_ms: int) -> Budget:
     """The budget with `earlier` and `previous`, from its own counts and those of its older grid."""
     if budget.invalid:
         return budget
@@ -96,7 +96,7 @@ def _joined(old: Measured, new: Measured) -> Measured:
             gaps[-1] = Gap(gaps[-1].start_ms, gap.end_ms)
         else:
             gaps.append(gap)
-    seen = Seen(
+    seen = CountingStats(
         max(before.seen.series, after.seen.series),
         gaps=tuple(gaps),
         interval_ms=after.seen.interval_ms or before.seen.interval_ms,
@@ -124,7 +124,7 @@ def _until(measured: Measured, start_ms: int, end_ms: int) -> Measured:
     counts, grid = measured.counts, measured.counts.grid
     steps = (end_ms - grid.start_ms) // grid.step_ms
     gaps = tuple(Gap(gap.start_ms, min(gap.end_ms, end_ms)) for gap in counts.seen.gaps if gap.start_ms < end_ms)
-    seen = Seen(counts.seen.series, gaps=gaps, interval_ms=counts.seen.interval_ms, bounds=counts.seen.bounds)
+    seen = CountingStats(counts.seen.series, gaps=gaps, interval_ms=counts.seen.interval_ms, bounds=counts.seen.bounds)
     return Measured(
         Counts(Grid(end_ms, grid.step_ms, steps), counts.errors[:steps], counts.total[:steps], seen),
         measured.bounds,

@@ -17,7 +17,7 @@ def policy_actions(
 ) -> tuple[str, ...]:
     """What is to be done now, most pressing first; nothing where the budget is unknown or suffices.
 
-    The policy's step for the least budget that has been passed, and a postmortem for each incident that spent more
+    The policy's step for the least budget that has been passed, and a postmortem for each incident that consumed more
     than a fifth of the budget. `remaining` is a share of the budget.
     """
     if remaining is None:
@@ -33,6 +33,6 @@ def policy_actions(
         if incident.budget_share > POSTMORTEM_SHARE:
             day = f"{incident.start.day} {incident.start:%b %Y %H:%M}"
             actions.append(
-                f"A postmortem of the incident of {day}: it spent {show_percent(incident.budget_share)} of the budget."
+                f"A postmortem of the incident of {day}: it consumed {show_percent(incident.budget_share)} of the budget."
             )
     return tuple(actions)

@@ -11,7 +11,7 @@ from slo.display import show_count
 
 Floats = NDArray[np.float64]
 
-# Sums of a month of floats are off by about 1e-13 of the total; one event of a hundred million is no rounding.
+# Sums of a month of floats are off by about 1e-13 of the total; one event of a hundred million is not rounding.
 _ROUNDING = 1e-9
 _BELOW = (
     "usually the good events match series that the total does not have, a series or its `le` was spelled anew, or a gauge "
@@ -44,7 +44,7 @@ def impossible(errors: float, total: float, where: str) -> str | None:
         return None
     if not (np.isfinite(errors) and np.isfinite(total)):
         return (
-            f"{show_number(errors)} errors of {show_number(total)} events {where}: these are no numbers of events; usually an "
+            f"{show_number(errors)} errors of {show_number(total)} events {where}: these are not numbers of events; usually an "
             "expression divides by zero or multiplies what has no bound"
         )
     counted = f"{show_count(errors)} errors of {show_count(total)} events {where}"

@@ -44,11 +44,11 @@ class ErrorBudgetShape(_Model):
     ratio: Annotated[float, Field(description="1 - objective")]
     minutes: Annotated[float, Field(description="the whole window's budget as minutes of full outage")]
     consumed: Annotated[
-        Maybe, Field(description="errors ÷ allowed_errors; above 1 it is overspent; null without traffic")
+        Maybe, Field(description="errors ÷ allowed_errors; above 1 it is exhausted; null without traffic")
     ]
-    remaining: Annotated[Maybe, Field(description="1 - consumed; below 0 it is overspent; null without traffic")]
+    remaining: Annotated[Maybe, Field(description="1 - consumed; below 0 it is exhausted; null without traffic")]
     exhaustion: Annotated[
-        Time | None, Field(description="when it ends at the present pace; null where it lasts or is spent")
+        Time | None, Field(description="when it ends at the current pace; null where it lasts or is consumed")
     ]
     forecast: Annotated[
         ForecastShape | None, Field(description="null where nothing is left, or nothing was counted lately")
@@ -114,7 +114,7 @@ class OutageShape(_Model):
 
 
 class KnownShape(_Model):
-    """Something that people told of the period."""
+    """Something that people reported about the window."""
 
     kind: Literal["incident", "deployment", "maintenance"]
     name: str
@@ -159,7 +159,7 @@ class NoteShape(_Model):
 
 
 class SloShape(_Model):
-    """One objective over its window. Figures are null, never 0 or 1, where there is nothing to say."""
+    """One SLO over its window. Figures are null, never 0 or 1, where nothing is known."""
 
     slo: Annotated[str, Field(description="service/name")]
     service: str
@@ -202,7 +202,7 @@ class SloShape(_Model):
 
 
 class ReportShape(_Model):
-    """Objectives with their figures; reports have them worst first, and a title, time and warnings."""
+    """SLOs with their figures; reports have them worst first, and a title, time and warnings."""
 
     version: Literal[1]
     title: str = ""

@@ -102,7 +102,7 @@ class Probed:
 
 
 def page(source: Source, path: str) -> Any:
-    """The `data` of a page of the server's API beside its queries; None where the source has no such page."""
+    """The `data` of a page of the server's API alongside its queries; None where the source has no such page."""
     ask = getattr(source, "page", None)
     body = None if ask is None else ask(path)
     if not body:

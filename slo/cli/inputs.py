@@ -110,7 +110,7 @@ def verdict(budgets: Sequence[Budget], gate: bool) -> int:
     """The exit code of what was evaluated."""
     from slo.budget.model import State
 
-    # A gate that figures nobody can believe would open is no gate.
+    # A gate that figures nobody can believe would open is not a gate.
     failed = {
         state: [budget.slo.id for budget in budgets if budget.state is state]
         for state in (State.EXHAUSTED, State.INVALID)

@@ -34,7 +34,7 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str], debug: bool = False) -> int:
     """The exit code of one command, its errors said on standard error."""
     for stream in (sys.stdout, sys.stderr):
-        # A file name that is no UTF-8, or `…` where the terminal has ASCII, is escaped and not a failure.
+        # A file name that is not UTF-8, or `…` where the terminal has ASCII, is escaped and not a failure.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from slo.convert.model import Draft, Refusal, Refused, Remark, Remarks, ServiceDraft, is_label, optional, text_of
+from slo.convert.model import (
+    ConversionNote,
+    ConversionNotes,
+    Draft,
+    Refusal,
+    Refused,
+    ServiceDraft,
+    is_label,
+    optional,
+    text_of,
+)
 from slo.convert.write import document_text
 from slo.errors import DefinitionError, Problem
 from slo.spec.gotemplate import fault_in
@@ -16,7 +26,7 @@ from slo.spec.model import Specs
 from slo.spec.yaml import Document, Path
 
 
-def own_labels(given: Mapping[str, Any], at: Path, notes: Remarks) -> dict[str, str]:
+def own_labels(given: Mapping[str, Any], at: Path, notes: ConversionNotes) -> dict[str, str]:
     """Labels that a service or an SLO can have here; others are dropped with a note."""
     found = {}
     for name, value in given.items():
@@ -41,7 +51,7 @@ def take_owner(labels: dict[str, str]) -> str:
     return labels.pop("owner", "") or labels.get("team", "")
 
 
-def alert_labels(given: Mapping[str, Any], by: Iterable[str], at: Path, notes: Remarks) -> dict[str, str]:
+def alert_labels(given: Mapping[str, Any], by: Iterable[str], at: Path, notes: ConversionNotes) -> dict[str, str]:
     """Labels of alerts, `severity` among them; those that `by` gives to alerts anyway are left out."""
     found = {}
     for name, value in given.items():
@@ -78,7 +88,7 @@ def _names_label(template: str) -> str | None:
     return None
 
 
-def annotations_of(given: Mapping[str, Any], at: Path, notes: Remarks) -> dict[str, str]:
+def annotations_of(given: Mapping[str, Any], at: Path, notes: ConversionNotes) -> dict[str, str]:
     """Annotations of alerts; those that a server would refuse are dropped with a note."""
     found = {}
     for name, value in given.items():
@@ -94,7 +104,7 @@ def annotations_of(given: Mapping[str, Any], at: Path, notes: Remarks) -> dict[s
     return found
 
 
-def by_of(by: tuple[str, ...], labels: Mapping[str, str], notes: Remarks) -> list[str]:
+def by_of(by: tuple[str, ...], labels: Mapping[str, str], notes: ConversionNotes) -> list[str]:
     """The labels under `by`: one that the definition sets itself has that value on every series, there and here."""
     for label in by:
         if label in labels:
@@ -110,10 +120,10 @@ def unknown_keys(
     known: Iterable[str],
     where: str,
     at: Path,
-    notes: Remarks,
+    notes: ConversionNotes,
     misspelt: Mapping[str, str] | None = None,
 ) -> None:
-    """Remarks on keys that the tool itself does not know, and so does not heed; `misspelt` has the right ones."""
+    """Notes on keys that the tool itself does not know, and so does not heed; `misspelt` has the right ones."""
     for key in sorted(given.keys() - set(known)):
         right = (misspelt or {}).get(key)
         hint = f"; the tool reads `{right}` and does not heed this" if right else "; the tool does not know it"
@@ -131,7 +141,7 @@ def check_draft(head: Mapping[str, Any], draft: Draft, file: str) -> None:
         draft.entry["alerting"] = {key: value for key, value in alerting.items() if key != "windows"}
         draft.notes = [note for note in draft.notes if note.path[:2] != ("alerting", "windows")]
         draft.notes.append(
-            Remark(
+            ConversionNote(
                 ("alerting",),
                 f"its pairs of windows were replaced by those of the SRE workbook: {'; '.join(reasons)}",
                 True,
@@ -166,7 +176,7 @@ def percent_of(ratio: str) -> str:
     try:
         percent = Decimal(ratio) * 100
     except InvalidOperation:
-        raise Refused(f"the goal {ratio!r} is no number") from None
+        raise Refused(f"the goal {ratio!r} is not a valid number") from None
     # What is far from a percentage is shown as it is written when it is refused.
     return f"{percent.normalize():f}" if percent.is_finite() and abs(percent.adjusted()) < 20 else str(ratio)
 

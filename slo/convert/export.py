@@ -60,7 +60,7 @@ def _decimal(dumper: yaml.SafeDumper, value: Decimal) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:float" if "." in text else "tag:yaml.org,2002:int", text)
 
 
-# What ends a line to YAML beside the usual is escaped: written as it is, it would be read as a space.
+# What ends a line to YAML besides the usual is escaped: written as it is, it would be read as a space.
 _BREAKS = ("\x85", "\u2028", "\u2029")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from slo.convert.model import Refused, Remarks
+from slo.convert.model import ConversionNotes, Refused
 from slo.errors import PromqlError
 from slo.promql.ast import (
     Aggregate,
@@ -80,18 +80,18 @@ def as_window(node: Node) -> str:
     return str(node).replace(format_duration(MARK_MS), WINDOW_VARIABLE)
 
 
-def of_events(errors: str, total: str, at: Path, notes: Remarks, invert: bool = False) -> Sli:
+def of_events(errors: str, total: str, at: Path, notes: ConversionNotes, invert: bool = False) -> Sli:
     """The SLI of two queries over `$window`: bad events, and all of them. Raises Refused."""
     return _events(read(errors, "errors"), read(total, "total"), at, notes, invert)
 
 
-def of_good(good: str, total: str, at: Path, notes: Remarks) -> Sli:
+def of_good(good: str, total: str, at: Path, notes: ConversionNotes) -> Sli:
     """The SLI of two queries over `$window`: good events, and all of them. Raises Refused."""
     return _good(read(good, "good"), read(total, "total"), at, notes)
 
 
 def of_ratio(
-    text: str, at: Path, notes: Remarks, role: Literal["ratio", "success"] = "ratio", invert: bool = False
+    text: str, at: Path, notes: ConversionNotes, role: Literal["ratio", "success"] = "ratio", invert: bool = False
 ) -> Sli:
     """The SLI of one query over `$window`: the error ratio, or with "success" the share of good events. Raises Refused."""
     node = read(text, role)
@@ -99,7 +99,7 @@ def of_ratio(
 
 
 def of_selectors(
-    part: str, total: str, part_is: Literal["errors", "good"], by: Sequence[str], at: Path, notes: Remarks
+    part: str, total: str, part_is: Literal["errors", "good"], by: Sequence[str], at: Path, notes: ConversionNotes
 ) -> Sli:
     """The SLI of two counters given by their selectors. Raises Refused."""
     terms = [
@@ -119,7 +119,7 @@ def selector_of(text: str, what: str) -> VectorSelector:
     return node
 
 
-def probe(selector: VectorSelector, by: Sequence[str], at: Path, notes: Remarks) -> Sli:
+def probe(selector: VectorSelector, by: Sequence[str], at: Path, notes: ConversionNotes) -> Sli:
     """A gauge of 0 and 1."""
     return Sli("probe", {"metric": str(selector)}, _varying(tuple(by), [selector], at, notes))
 
@@ -127,7 +127,7 @@ def probe(selector: VectorSelector, by: Sequence[str], at: Path, notes: Remarks)
 # What stands around counters and changes nothing of what is counted.
 
 
-def _bare(node: Node, role: Role, at: Path, notes: Remarks) -> Node:
+def _bare(node: Node, role: Role, at: Path, notes: ConversionNotes) -> Node:
     """The expression without what is put around it for moments without traffic or with impossible values."""
     while True:
         match node:
@@ -171,7 +171,7 @@ def _groups(node: Binary) -> bool:
     return node.matching is not None and bool(node.matching.labels)
 
 
-def _note_default(value: float, role: Role, at: Path, notes: Remarks) -> None:
+def _note_default(value: float, role: Role, at: Path, notes: ConversionNotes) -> None:
     if role in ("errors", "good") and value == 0:
         notes.same(at, "left out `or vector(0)`: where nothing is counted, 0 is counted here too")
     elif (role, value) in (("ratio", 0.0), ("success", 1.0)):
@@ -198,7 +198,7 @@ def _term(node: Node) -> _Term | None:
 # The order in which an expression becomes an SLI.
 
 
-def _events(errors: Node, total: Node, at: Path, notes: Remarks, invert: bool) -> Sli:
+def _events(errors: Node, total: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
     errors, total = _bare(errors, "errors", at, notes), _bare(total, "total", at, notes)
     _refuse_quantiles(errors, total)
     bad, every = _term(errors), _term(total)
@@ -229,7 +229,7 @@ def _events(errors: Node, total: Node, at: Path, notes: Remarks, invert: bool) -
     return _raw(errors, total, at, notes)
 
 
-def _good(good: Node, total: Node, at: Path, notes: Remarks) -> Sli:
+def _good(good: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
     good, total = _bare(good, "good", at, notes), _bare(total, "total", at, notes)
     _refuse_quantiles(good, total)
     fine, every = _term(good), _term(total)
@@ -240,7 +240,7 @@ def _good(good: Node, total: Node, at: Path, notes: Remarks) -> Sli:
     return _raw(Binary("-", total, good), total, at, notes)
 
 
-def _ratio(node: Node, at: Path, notes: Remarks, invert: bool) -> Sli:
+def _ratio(node: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
     node = _bare(node, "ratio", at, notes)
     match node:
         case Binary("-", Number(1.0), good):
@@ -253,7 +253,7 @@ def _ratio(node: Node, at: Path, notes: Remarks, invert: bool) -> Sli:
     raise Refused(_no_counts(node, "error ratio"))
 
 
-def _success(node: Node, at: Path, notes: Remarks) -> Sli:
+def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
     node = _bare(node, "success", at, notes)
     match node:
         case Binary("/", left, right, matching=matching) if matching is None or not matching.include:
@@ -278,7 +278,12 @@ def _no_counts(node: Node, what: str) -> str:
 
 
 def _of_terms(
-    part: _Term, total: _Term, part_is: Literal["errors", "good"], at: Path, notes: Remarks, order: tuple[str, ...]
+    part: _Term,
+    total: _Term,
+    part_is: Literal["errors", "good"],
+    at: Path,
+    notes: ConversionNotes,
+    order: tuple[str, ...],
 ) -> Sli:
     if part.by != total.by:
         raise Refused(
@@ -305,7 +310,9 @@ def _order(node: Node) -> tuple[str, ...]:
     return node.grouping if isinstance(node, Aggregate) else ()
 
 
-def _varying(by: tuple[str, ...], selectors: Sequence[VectorSelector], at: Path, notes: Remarks) -> tuple[str, ...]:
+def _varying(
+    by: tuple[str, ...], selectors: Sequence[VectorSelector], at: Path, notes: ConversionNotes
+) -> tuple[str, ...]:
     """The labels that can have several values: one that all selectors fix is the same for all."""
     fixed = [label for label in by if all(_fixed(selector, label) for selector in selectors)]
     for label in fixed:
@@ -365,7 +372,7 @@ def _is_fast(part: VectorSelector, total: VectorSelector) -> bool:
     return bound is not None and bound.is_finite() and histogram is not None and part.name == f"{histogram}_bucket"
 
 
-def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Remarks) -> dict[str, Any] | None:
+def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: ConversionNotes) -> dict[str, Any] | None:
     """A latency's keys; None for what is none, or cannot be said as one."""
     if not _is_fast(good, total):
         return None
@@ -383,7 +390,7 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Remar
         return None
     threshold_ms = bound * seconds * 1000
     if threshold_ms <= 0 or threshold_ms != threshold_ms.to_integral_value():
-        notes.same(at, f"a bound of {bound} is no whole number of milliseconds, so the bucket is named as it stands")
+        notes.same(at, f"a bound of {bound} is not a whole number of milliseconds, so the bucket is named as it stands")
         return None
     selector = replace(total, name=histogram, matchers=tuple(m for m in total.matchers if m.label != "le"))
     return {"histogram": str(selector), "threshold": format_duration(int(threshold_ms))}
@@ -416,7 +423,7 @@ def _over_time(node: Node, func: str) -> tuple[VectorSelector, tuple[str, ...], 
     return None
 
 
-def _averaged(node: Node, at: Path, notes: Remarks) -> tuple[VectorSelector, tuple[str, ...]]:
+def _averaged(node: Node, at: Path, notes: ConversionNotes) -> tuple[VectorSelector, tuple[str, ...]]:
     found = _over_time(node, "avg_over_time")
     if found is None or found[0].offset_ms or found[0].at is not None:
         raise Refused(_no_counts(node, "average"))
@@ -482,7 +489,7 @@ def _samples_of(errors: Node, total: Node) -> tuple[VectorSelector, tuple[str, .
     return None
 
 
-def _threshold(selector: VectorSelector, by: tuple[str, ...], at: Path, notes: Remarks) -> Sli:
+def _threshold(selector: VectorSelector, by: tuple[str, ...], at: Path, notes: ConversionNotes) -> Sli:
     if by:
         raise Refused(f"a `threshold` has no `by`, and this is by ({', '.join(by)})")
     notes.changed(
@@ -494,7 +501,7 @@ def _threshold(selector: VectorSelector, by: tuple[str, ...], at: Path, notes: R
 # Everything else.
 
 
-def _raw(errors: Node, total: Node, at: Path, notes: Remarks) -> Sli:
+def _raw(errors: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
     for node, role in ((errors, "errors"), (total, "total")):
         grouping = sorted({label for part in walk(node) if isinstance(part, Aggregate) for label in part.grouping})
         if grouping:
@@ -504,7 +511,7 @@ def _raw(errors: Node, total: Node, at: Path, notes: Remarks) -> Sli:
             )
         if func := next((p.func for p in walk(node) if isinstance(p, Call) and p.func in _LAST_TWO), None):
             raise Refused(f"`{func}` counts no events over a window: {_short(as_window(node))}")
-    notes.same(at, "kept as PromQL: it is no plain ratio of counters, and as exact as its expressions are")
+    notes.same(at, "kept as PromQL: it is not a plain ratio of counters, and as exact as its expressions are")
     return Sli("raw", {"errors": as_window(errors), "total": as_window(total)})
 
 
@@ -512,7 +519,7 @@ def _refuse_quantiles(*nodes: Node) -> None:
     for node in nodes:
         if any(isinstance(part, Call) and part.func == "histogram_quantile" for part in walk(node)):
             raise Refused(
-                f"a quantile is no number of events: {_short(as_window(node))}; count the bucket of the threshold instead"
+                f"a quantile is not a number of events: {_short(as_window(node))}; count the bucket of the threshold instead"
             )
 
 

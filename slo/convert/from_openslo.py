@@ -10,10 +10,10 @@ from typing import Any
 from slo.convert.common import check_draft, own_labels, percent_of, take_owner
 from slo.convert.expression import Sli, of_events, of_good, of_ratio, of_selectors
 from slo.convert.model import (
+    ConversionNotes,
     Draft,
     Refusal,
     Refused,
-    Remarks,
     ServiceDraft,
     mapping,
     name_of,
@@ -33,7 +33,7 @@ from slo.spec.yaml import Document, Path
 from slo.window import format_duration
 
 Index = Mapping[tuple[str, str], Mapping[str, Any]]
-# Kinds that others refer to; by themselves they are no SLOs.
+# Kinds that others refer to; by themselves they are not SLOs.
 _REFERRED = ("SLI", "AlertPolicy", "AlertCondition", "DataSource", "Service", "AlertNotificationTarget")
 _PROMETHEUS = (
     "prometheus",
@@ -78,7 +78,7 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
             raise Refused("`spec.objectives` is missing")
         required(mapping(data, "metadata", ""), "name", "metadata.")
         service = required(spec, "serviceRef" if "serviceRef" in spec else "service", "spec.")
-        notes = Remarks()
+        notes = ConversionNotes()
         head: dict[str, Any] = {"service": name_of(service, "the service", ("service",), notes)}
         if text := optional(mapping(known.get(("Service", service), {}), "spec", ""), "description"):
             head["description"] = text
@@ -103,7 +103,7 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
 
 
 def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line: int, known: Index) -> Draft:
-    notes = Remarks()
+    notes = ConversionNotes()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     name = required(metadata, "name", "metadata.")
     several = len(sequence(spec, "objectives", "spec.")) > 1
@@ -111,7 +111,7 @@ def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line
     if several:
         title = optional(objective, "displayName")
         suffix = (
-            name_of(title, "the objective", ("name",), Remarks()).lower()
+            name_of(title, "the objective", ("name",), ConversionNotes()).lower()
             if title.isascii() and title.strip("-_. ")
             else str(place + 1)
         )
@@ -150,7 +150,7 @@ def _target(objective: Mapping[str, Any]) -> str:
 # Time windows.
 
 
-def _window(spec: Mapping[str, Any], notes: Remarks) -> str:
+def _window(spec: Mapping[str, Any], notes: ConversionNotes) -> str:
     given = sequence(spec, "timeWindow" if "timeWindow" in spec else "timeWindows", "spec.")
     if len(given) != 1 or not isinstance(given[0], dict):
         raise Refused(f"has {len(given)} time windows; one is read" if given else "`spec.timeWindow` is missing")
@@ -188,7 +188,7 @@ def _length(window: Mapping[str, Any]) -> tuple[int, str]:
     return int(text[:-1]), text[-1]
 
 
-def _check_calendar(unit: str, calendar: Mapping[str, Any], notes: Remarks) -> None:
+def _check_calendar(unit: str, calendar: Mapping[str, Any], notes: ConversionNotes) -> None:
     zone = optional(calendar, "timeZone") or "UTC"
     start = optional(calendar, "startTime")
     if zone not in ("UTC", "Etc/UTC", "GMT"):
@@ -249,7 +249,7 @@ def _indicator(spec: Mapping[str, Any], objective: Mapping[str, Any], known: Ind
 
 
 def _sli(
-    indicator: Mapping[str, Any], objective: Mapping[str, Any], method: str, known: Index, notes: Remarks
+    indicator: Mapping[str, Any], objective: Mapping[str, Any], method: str, known: Index, notes: ConversionNotes
 ) -> tuple[Sli, dict[str, str]]:
     at: Path = ("sli",)
     slices = method in ("Timeslices", "RatioTimeslices")
@@ -302,7 +302,7 @@ def _query(metric: Mapping[str, Any], known: Index) -> str:
     raise Refused("its metric has no query")
 
 
-def _counter(text: str, counter: bool, notes: Remarks) -> tuple[VectorSelector, tuple[str, ...]]:
+def _counter(text: str, counter: bool, notes: ConversionNotes) -> tuple[VectorSelector, tuple[str, ...]]:
     """The counter behind a query that gives a number at each moment. Raises Refused."""
     try:
         node: Node = parse(text)
@@ -316,7 +316,7 @@ def _counter(text: str, counter: bool, notes: Remarks) -> tuple[VectorSelector, 
         case VectorSelector():
             if not counter and not is_counter_name(node.name or ""):
                 raise Refused(
-                    f"`counter` is not true and {node.name} is no counter by its name, so its values are no numbers of events: {text}"
+                    f"`counter` is not true and {node.name} is not a counter by its name, so its values are not numbers of events: {text}"
                 )
             if not counter:
                 notes.changed(
@@ -330,11 +330,11 @@ def _counter(text: str, counter: bool, notes: Remarks) -> tuple[VectorSelector, 
                 f"`{func}` over {format_duration(range_ms)} at each moment there; here each event is counted once",
             )
             return selector, by
-    raise Refused(f"its query is no counter and no rate of one: {text}")
+    raise Refused(f"its query is not a counter and no rate of one: {text}")
 
 
 def _threshold(
-    metric: Mapping[str, Any], objective: Mapping[str, Any], slices: bool, known: Index, notes: Remarks
+    metric: Mapping[str, Any], objective: Mapping[str, Any], slices: bool, known: Index, notes: ConversionNotes
 ) -> tuple[Sli, dict[str, str]]:
     text = _query(metric, known)
     try:
@@ -350,7 +350,7 @@ def _threshold(
     try:
         Decimal(value)
     except InvalidOperation:
-        raise Refused(f"`value: {value}` is no number") from None
+        raise Refused(f"`value: {value}` is not a valid number") from None
     body = {"value": " ".join(text.split()), _BOUNDS[op]: value}
     if slices:
         body["slice"] = required(objective, "timeSliceWindow", "spec.objectives[].")
@@ -363,7 +363,9 @@ def _threshold(
     return Sli("threshold", body), {"value": body["value"]}
 
 
-def _sliced(sli: Sli, original: Mapping[str, str], part_is: str, objective: Mapping[str, Any], notes: Remarks) -> Sli:
+def _sliced(
+    sli: Sli, original: Mapping[str, str], part_is: str, objective: Mapping[str, Any], notes: ConversionNotes
+) -> Sli:
     """Time slices of a ratio: a slice is good where its own share of good events is high enough."""
     if sli.by:
         raise Refused(f"time slices by ({', '.join(sli.by)}) are not known here")
@@ -387,7 +389,7 @@ def _sliced(sli: Sli, original: Mapping[str, str], part_is: str, objective: Mapp
 # Alerts.
 
 
-def _alerting(policies: Sequence[Any], known: Index, notes: Remarks) -> Any:
+def _alerting(policies: Sequence[Any], known: Index, notes: ConversionNotes) -> Any:
     at: Path = ("alerting",)
     windows: list[dict[str, Any]] = []
     severities: dict[str, str] = {}
@@ -414,7 +416,7 @@ def _alerting(policies: Sequence[Any], known: Index, notes: Remarks) -> Any:
     return found
 
 
-def _resolved(value: Any, key: str, kind: str, known: Index, notes: Remarks) -> Mapping[str, Any]:
+def _resolved(value: Any, key: str, kind: str, known: Index, notes: ConversionNotes) -> Mapping[str, Any]:
     """A policy or condition that is written in place, or referred to; empty where it is not there."""
     if isinstance(value, dict) and value.get(key) is None:
         return value
@@ -425,7 +427,7 @@ def _resolved(value: Any, key: str, kind: str, known: Index, notes: Remarks) -> 
     return known[kind, name]
 
 
-def _conditions(policy: Mapping[str, Any], known: Index, notes: Remarks) -> Iterator[Mapping[str, Any]]:
+def _conditions(policy: Mapping[str, Any], known: Index, notes: ConversionNotes) -> Iterator[Mapping[str, Any]]:
     spec = mapping(policy, "spec", "")
     if spec.get("notificationTargets"):
         notes.changed(
@@ -435,7 +437,7 @@ def _conditions(policy: Mapping[str, Any], known: Index, notes: Remarks) -> Iter
         yield _resolved(condition, "conditionRef", "AlertCondition", known, notes)
 
 
-def _pair(condition: Mapping[str, Any], notes: Remarks) -> tuple[dict[str, Any], str] | None:
+def _pair(condition: Mapping[str, Any], notes: ConversionNotes) -> tuple[dict[str, Any], str] | None:
     spec = mapping(condition, "spec", "")
     if not spec:
         return None
@@ -443,7 +445,8 @@ def _pair(condition: Mapping[str, Any], notes: Remarks) -> tuple[dict[str, Any],
     kind, op = optional(inner, "kind"), optional(inner, "op") or "gt"
     if kind != "burnrate" or op not in ("gt", "gte"):
         notes.changed(
-            ("alerting",), f"an alert condition `{kind} {op}` is no burn rate above a threshold, and was dropped"
+            ("alerting",),
+            f"an alert condition `{kind} {op}` is not a valid burn rate above a threshold, and was dropped",
         )
         return None
     level = optional(spec, "severity") or "ticket"

@@ -9,10 +9,10 @@ from typing import Any
 from slo.convert.common import annotations_of, by_of, only_slo, own_labels, take_owner, unknown_keys
 from slo.convert.expression import Sli, of_selectors, probe, selector_of
 from slo.convert.model import (
+    ConversionNotes,
     Draft,
     Refusal,
     Refused,
-    Remarks,
     ServiceDraft,
     alert_name_of,
     mapping,
@@ -45,7 +45,7 @@ def read(document: Document, file: str) -> Iterator[ServiceDraft | Refusal]:
 
 
 def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, dict[str, Any]]:
-    notes = Remarks()
+    notes = ConversionNotes()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     name = required(metadata, "name", "metadata.")
     labels = mapping(metadata, "labels", "metadata.")
@@ -94,7 +94,7 @@ def _window(text: str) -> int:
         raise Refused(f"window: {error}") from None
 
 
-def _sli(indicator: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:
+def _sli(indicator: Mapping[str, Any], notes: ConversionNotes) -> tuple[Sli, dict[str, str]]:
     given = [kind for kind in _INDICATORS if indicator.get(kind) is not None]
     if len(given) != 1:
         raise Refused(
@@ -123,7 +123,7 @@ def _sli(indicator: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, s
     return of_selectors(metric, total, "good", by, at, notes), original
 
 
-def _alerting(alerting: Mapping[str, Any], window_ms: int, target: str, notes: Remarks) -> Any:
+def _alerting(alerting: Mapping[str, Any], window_ms: int, target: str, notes: ConversionNotes) -> Any:
     at: Path = ("alerting",)
     unknown_keys(
         alerting, ("disabled", "name", "burnrates", "absent", "severities", "absentName"), "spec.alerting.", at, notes
@@ -158,7 +158,9 @@ def _is(data: Mapping[str, Any], key: str, default: bool) -> bool:
     return text_of(data.get(key, default)).lower() == "true"
 
 
-def _windows(window_ms: int, target: str, severities: Mapping[str, str], notes: Remarks) -> list[dict[str, Any]]:
+def _windows(
+    window_ms: int, target: str, severities: Mapping[str, str], notes: ConversionNotes
+) -> list[dict[str, Any]]:
     """Pyrra's four pairs for an SLO's window, rounded to minutes as it does."""
     try:
         budget = 1 - parse_objective(target).ratio
@@ -171,7 +173,7 @@ def _windows(window_ms: int, target: str, severities: Mapping[str, str], notes: 
         if not minutes[2] or minutes[2] >= minutes[1]:
             notes.same(
                 ("alerting",), f"Pyrra's pair with a burn rate of {factor} is left out: over {format_duration(window_ms)} its short window rounds to "
-                f"{minutes[2]}m, beside {minutes[1]}m",
+                f"{minutes[2]}m, alongside {minutes[1]}m",
             )  # fmt: skip
         elif factor * budget >= 1:
             notes.same(

@@ -9,11 +9,11 @@ from typing import Any
 from slo.convert.common import only_slo, own_labels, percent_of, take_owner
 from slo.convert.expression import Sli, of_events, of_good, of_ratio, selector_of
 from slo.convert.model import (
+    ConversionNotes,
     Draft,
     Options,
     Refusal,
     Refused,
-    Remarks,
     ServiceDraft,
     mapping,
     name_of,
@@ -35,7 +35,7 @@ def read(document: Document, file: str, options: Options) -> Iterator[ServiceDra
 
 
 def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, dict[str, Any]]:
-    notes = Remarks()
+    notes = ConversionNotes()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     backend = optional(spec, "backend").partition("/")[0]
     if backend != "prometheus":
@@ -78,7 +78,7 @@ def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, d
     }
 
 
-def _sli(method: str, given: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:
+def _sli(method: str, given: Mapping[str, Any], notes: ConversionNotes) -> tuple[Sli, dict[str, str]]:
     at: Path = ("sli",)
     where = "spec.service_level_indicator."
     if method == "query_sli":

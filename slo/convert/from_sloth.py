@@ -10,11 +10,11 @@ from typing import Any
 from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, take_owner, unknown_keys
 from slo.convert.expression import Sli, of_events, of_ratio
 from slo.convert.model import (
+    ConversionNotes,
     Draft,
     Options,
     Refusal,
     Refused,
-    Remarks,
     ServiceDraft,
     alert_name_of,
     mapping,
@@ -67,7 +67,7 @@ def read(
     keys, other, base = (_RESOURCE, _FILE, ("spec",)) if resource else (_FILE, _RESOURCE, ())
     where = "spec." if resource else ""
     line = document.place(())[0]
-    notes = Remarks()
+    notes = ConversionNotes()
     try:
         spec = mapping(data, "spec", "") if resource else data
         head: dict[str, Any] = {
@@ -105,7 +105,7 @@ def read(
     if any(draft.entry.get("alerting") is not False for draft in drafts):
         notes.same(
             (),
-            "Beside Sloth's two alerts an SLO has one for missing data; `absent: off` under `alerting` leaves it out.",
+            "Alongside Sloth's two alerts an SLO has one for missing data; `absent: off` under `alerting` leaves it out.",
         )
     if drafts:
         yield ServiceDraft(head, drafts, notes.found)
@@ -114,7 +114,7 @@ def read(
 def _slo(entry: Any, line: int, keys: _Keys, other: _Keys, labels: Mapping[str, str], options: Options) -> Draft:
     if not isinstance(entry, dict):
         raise Refused("must be a mapping")
-    notes = Remarks()
+    notes = ConversionNotes()
     name = required(entry, "name", "")
     found: dict[str, Any] = {
         "name": name_of(name, "the SLO", ("name",), notes),
@@ -141,7 +141,7 @@ def _slo(entry: Any, line: int, keys: _Keys, other: _Keys, labels: Mapping[str, 
 
 
 def _sli(
-    sli: Mapping[str, Any], keys: _Keys, other: _Keys, notes: Remarks, options: Options
+    sli: Mapping[str, Any], keys: _Keys, other: _Keys, notes: ConversionNotes, options: Options
 ) -> tuple[Sli, dict[str, str]]:
     given = [kind for kind in ("events", "raw", "plugin") if sli.get(kind) is not None]
     if len(given) != 1:
@@ -168,7 +168,7 @@ def _sli(
     return of_ratio(queries[0], at, notes, invert=options.invert), {"ratio": queries[0]}
 
 
-def _alerting(alerting: Mapping[str, Any], keys: _Keys, other: _Keys, by: Sequence[str], notes: Remarks) -> Any:
+def _alerting(alerting: Mapping[str, Any], keys: _Keys, other: _Keys, by: Sequence[str], notes: ConversionNotes) -> Any:
     at: Path = ("alerting",)
     misspelt = {other.page: keys.page, other.ticket: keys.ticket}
     unknown_keys(alerting, ("name", "labels", "annotations", keys.page, keys.ticket), "alerting.", at, notes, misspelt)
@@ -202,8 +202,8 @@ def _alerting(alerting: Mapping[str, Any], keys: _Keys, other: _Keys, by: Sequen
     return found or None
 
 
-def _plugins(given: Any, key: str, notes: Remarks) -> None:
-    """Remarks on code that changes Sloth's rules."""
+def _plugins(given: Any, key: str, notes: ConversionNotes) -> None:
+    """Notes on code that changes Sloth's rules."""
     chain = given.get("chain") if isinstance(given, dict) else None
     for plugin in chain if isinstance(chain, list) else [given] if given else []:
         name = optional(plugin, "id") if isinstance(plugin, dict) else ""
@@ -217,7 +217,7 @@ def _disabled(alert: Mapping[str, Any]) -> bool:
     return text_of(alert.get("disable", False)).lower() == "true"
 
 
-def _alert_windows(given: Sequence[Mapping[str, Any]], window: str, notes: Remarks) -> list[dict[str, str]]:
+def _alert_windows(given: Sequence[Mapping[str, Any]], window: str, notes: ConversionNotes) -> list[dict[str, str]]:
     """Sloth's own pairs of windows for a period. Raises Refused where they are incomplete."""
     for data in given:
         spec = mapping(data, "spec", "")
@@ -232,7 +232,7 @@ def _alert_windows(given: Sequence[Mapping[str, Any]], window: str, notes: Remar
             try:
                 Decimal(share)
             except InvalidOperation:
-                raise Refused(f"`{where}errorBudgetPercent` is {share!r}, which is no number") from None
+                raise Refused(f"`{where}errorBudgetPercent` is {share!r}, which is not a valid number") from None
             long, short = required(pair, "longWindow", where), required(pair, "shortWindow", where)
             pairs.append({"severity": severity, "long": long, "short": short, "budget": f"{share}%"})
         return pairs

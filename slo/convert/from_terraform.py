@@ -9,7 +9,7 @@ from typing import Any
 
 from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, percent_of, take_owner
 from slo.convert.expression import Sli, of_ratio, of_selectors
-from slo.convert.model import Draft, Refusal, Refused, Remarks, ServiceDraft, name_of
+from slo.convert.model import ConversionNotes, Draft, Refusal, Refused, ServiceDraft, name_of
 from slo.reading import WINDOW_VARIABLE
 from slo.spec.yaml import Path
 
@@ -69,7 +69,7 @@ def _resource(body: Any, name: str, line: int, file: str) -> ServiceDraft | Refu
 
 
 def _slo(body: Mapping[str, Any], name: str, line: int) -> tuple[Draft, dict[str, Any]]:
-    notes = Remarks()
+    notes = ConversionNotes()
     objectives = _blocks(body, "objectives")
     if len(objectives) != 1:
         raise Refused(f"has {len(objectives)} blocks `objectives`; one is read")
@@ -100,7 +100,7 @@ def _slo(body: Mapping[str, Any], name: str, line: int) -> tuple[Draft, dict[str
     }
 
 
-def _sli(body: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:
+def _sli(body: Mapping[str, Any], notes: ConversionNotes) -> tuple[Sli, dict[str, str]]:
     at: Path = ("sli",)
     queries = _blocks(body, "query")
     if len(queries) != 1:
@@ -123,7 +123,7 @@ def _sli(body: Mapping[str, Any], notes: Remarks) -> tuple[Sli, dict[str, str]]:
     raise Refused(f"its query is of the type {kind}; ratio and freeform are PromQL")
 
 
-def _alerting(body: Mapping[str, Any], by: list[str], notes: Remarks) -> Any:
+def _alerting(body: Mapping[str, Any], by: list[str], notes: ConversionNotes) -> Any:
     at: Path = ("alerting",)
     blocks = _blocks(body, "alerting")
     if not blocks:
@@ -151,7 +151,7 @@ def _alerting(body: Mapping[str, Any], by: list[str], notes: Remarks) -> Any:
     return {key: value for key, value in found.items() if value} or None or {}
 
 
-def _alert(block: Mapping[str, Any], by: list[str], at: Path, notes: Remarks) -> dict[str, Any]:
+def _alert(block: Mapping[str, Any], by: list[str], at: Path, notes: ConversionNotes) -> dict[str, Any]:
     labels = {_text(pair, "key", "label."): _text(pair, "value", "label.") for pair in _blocks(block, "label")}
     annotations = {
         _text(pair, "key", "annotation."): _text(pair, "value", "annotation.") for pair in _blocks(block, "annotation")

@@ -17,7 +17,7 @@ class Refused(Exception):  # noqa: N818 - carried to the summary, never shown by
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class ConversionNote:
     """What must be known of a place of a draft. `changed`: what is measured or alerted is not quite the same."""
 
     path: Path
@@ -26,20 +26,20 @@ class Remark:
 
 
 @dataclass(slots=True)
-class Remarks:
+class ConversionNotes:
     """Collects notes; paths are those in an SLO's entry, or in a service's document."""
 
-    found: list[Remark] = field(default_factory=list)
+    found: list[ConversionNote] = field(default_factory=list)
 
     def same(self, path: Path, text: str) -> None:
         """Something looks different, but means the same."""
-        self._add(Remark(path, text, False))
+        self._add(ConversionNote(path, text, False))
 
     def changed(self, path: Path, text: str) -> None:
         """Something is not quite what it was, or was dropped."""
-        self._add(Remark(path, text, True))
+        self._add(ConversionNote(path, text, True))
 
-    def _add(self, note: Remark) -> None:
+    def _add(self, note: ConversionNote) -> None:
         if note not in self.found:
             self.found.append(note)
 
@@ -54,7 +54,7 @@ class Draft:
     name: str
     line: int
     entry: dict[str, Any]
-    notes: list[Remark]
+    notes: list[ConversionNote]
     original: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -82,7 +82,7 @@ class ServiceDraft:
 
     head: dict[str, Any]
     slos: list[Draft]
-    notes: list[Remark] = field(default_factory=list)
+    notes: list[ConversionNote] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -125,7 +125,7 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-def name_of(text: str, what: str, at: Path, notes: Remarks) -> str:
+def name_of(text: str, what: str, at: Path, notes: ConversionNotes) -> str:
     """A name that definitions accept, with a note where it is another one than there. Raises Refused where nothing is left."""
     name = _NOT_IN_NAMES.sub("-", text).strip("-_.")[:100].rstrip("-_.")
     if not name:
@@ -135,7 +135,7 @@ def name_of(text: str, what: str, at: Path, notes: Remarks) -> str:
     return name
 
 
-def alert_name_of(text: str, at: Path, notes: Remarks) -> str:
+def alert_name_of(text: str, at: Path, notes: ConversionNotes) -> str:
     """A name that alerts accept here, with a note where it is another one."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:100]
     name = f"_{name}" if name[:1].isdigit() else name

@@ -58,7 +58,7 @@ def _bucket(options: Options) -> str:
     try:
         Decimal(text)
     except InvalidOperation:
-        raise Refused(f"the plugin's option `bucket` is {text!r}, which is no number") from None
+        raise Refused(f"the plugin's option `bucket` is {text!r}, which is not a valid number") from None
     return text
 
 

@@ -26,7 +26,7 @@ class _Parsed:
     documents: list[Document]
     problems: list[Problem]
     text: str
-    refused: str = ""  # why it is no document yet
+    refused: str = ""  # why it is not a document yet
 
 
 def convert(files: Mapping[str, str], options: Options) -> list[Imported]:

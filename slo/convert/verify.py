@@ -1,4 +1,4 @@
-"""The foreign expression beside our SLI on the same source: both error ratios, and why they differ."""
+"""The foreign expression alongside our SLI on the same source: both error ratios, and why they differ."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _compare(slo: Slo, draft: Draft, source: Source, end_ms: int, averages: bool
     original = draft.original
     if not original or "value" in original:
         return Comparison(
-            slo.id, None, None, ours, ("the original is no error ratio in PromQL, so only ours is shown",)
+            slo.id, None, None, ours, ("the original is not a valid error ratio in PromQL, so only ours is shown",)
         )
     try:
         theirs = _number(source, _ratio(original, length_ms), end_ms)

@@ -7,14 +7,14 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from slo.convert.model import Draft, Imported, Remark, ServiceDraft
+from slo.convert.model import ConversionNote, Draft, Imported, ServiceDraft
 from slo.spec.yaml import Path
 
 _WIDTH = 118
 # Text that YAML, in every version and reader, takes for the text that it is.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./%-]*(?: [A-Za-z0-9_./%()-]+)*")
 _OTHER = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
-# Without what ends a line to YAML beside the usual: NEL and the separators of Unicode.
+# Without what ends a line to YAML besides the usual: NEL and the separators of Unicode.
 _PRINTABLE = re.compile(r"[\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]*")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -35,7 +35,7 @@ def service_text(service: ServiceDraft) -> str:
     return document_text(service.head, service.slos, service.notes)
 
 
-def document_text(head: Mapping[str, Any], slos: Sequence[Draft], notes: Sequence[Remark] = ()) -> str:
+def document_text(head: Mapping[str, Any], slos: Sequence[Draft], notes: Sequence[ConversionNote] = ()) -> str:
     """A document of ours: `head`, then the SLOs with their notes."""
     lines = [*_notes_at((), notes, 0), *_mapping(head, (), notes, 0), "slos:"]
     for draft in slos:
@@ -66,7 +66,7 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _mapping(data: Mapping[str, Any], path: Path, notes: Sequence[Remark], indent: int) -> Iterator[str]:
+def _mapping(data: Mapping[str, Any], path: Path, notes: Sequence[ConversionNote], indent: int) -> Iterator[str]:
     pad = " " * indent
     for key, value in data.items():
         here = (*path, key)
@@ -116,7 +116,7 @@ def _flow_value(value: Any) -> str:
     return scalar(value)
 
 
-def _notes_at(path: Path, notes: Sequence[Remark], indent: int) -> Iterator[str]:
+def _notes_at(path: Path, notes: Sequence[ConversionNote], indent: int) -> Iterator[str]:
     for note in notes:
         if note.path == path:
             yield _comment(("changed: " if note.changed else "") + note.text, indent)

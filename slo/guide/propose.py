@@ -136,7 +136,7 @@ def _bounds(source: Source, selector: str, at_ms: int) -> dict[float, float]:
     """Observations up to each upper bound, since the counters began."""
     found = {}
     for series in source.query(parse(f"sum by (le) ({selector})"), at_ms).series:
-        with suppress(ValueError):  # a bound that is no number
+        with suppress(ValueError):  # a bound that is not a valid number
             found[float(series.labels.get("le", ""))] = float(series.values[-1])
     return found
 

@@ -31,7 +31,7 @@ _ATOM = 9
 def quote(text: str) -> str:
     """A PromQL string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    # Bytes that are no UTF-8 are held as halves of surrogate pairs.
+    # Bytes that are not UTF-8 are held as halves of surrogate pairs.
     unprintable = r"[\x00-\x09\x0b-\x1f\x7f\udc80-\udcff]"
     return '"' + re.sub(unprintable, lambda m: f"\\x{ord(m[0]) & 0xFF:02x}", escaped) + '"'
 
@@ -268,9 +268,9 @@ def pretty(node: Node, indent: int = 0) -> str:
             least = own + (not to_right)
             if isinstance(node.right, Number | String):
                 return f"{left} {node.op}{modifier} {_wrapped(node.right, least)}"
-            beside = f"{pad}{node.op}{modifier} {_wrapped(node.right, least)}"
-            if len(beside) + _width(node.right) - len(str(node.right)) <= _WIDTH:
-                return f"{left}\n{beside}"
+            continued = f"{pad}{node.op}{modifier} {_wrapped(node.right, least)}"
+            if len(continued) + _width(node.right) - len(str(node.right)) <= _WIDTH:
+                return f"{left}\n{continued}"
             right = _pretty_operand(node.right, least, indent)
             return f"{left}\n{pad}{node.op}{modifier}\n{right}"
         case Aggregate():

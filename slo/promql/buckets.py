@@ -30,7 +30,7 @@ def _coalesced(bounds: Floats, counts: Floats) -> tuple[Floats, Floats]:
 
 
 def _monotonic(counts: Floats) -> tuple[Floats, Bools]:
-    """Counts that never fall from bucket to bucket, and at which steps more than rounding was mended."""
+    """Counts that never fall from bucket to bucket, and at which steps more than rounding was corrected."""
     out = counts.copy()
     held = out[0].copy()
     forced = np.zeros(counts.shape[1], dtype=bool)

@@ -23,8 +23,8 @@ def problem(one: Eval, answer: Result | str) -> str:
         return _error_problem(expect, answer)
     if expect.fail:
         return f"expected an error, got {show(answer)}"
-    if told := _notes_problem(expect, answer):
-        return told
+    if reported := _notes_problem(expect, answer):
+        return reported
     if expect.text is not None:
         return "" if answer.text == expect.text else f"expected the string {expect.text!r}, got {show(answer)}"
     if expect.scalar is not None and not expect.series:
@@ -51,9 +51,9 @@ def _error_problem(expect: Expectation, error: str) -> str:
 def _notes_problem(expect: Expectation, answer: Result) -> str:
     held = {"warn": answer.warnings, "info": answer.infos}
     for kind, notes in held.items():
-        if any(told == f"no_{kind}" for told, _, _ in expect.notes) and notes:
+        if any(reported == f"no_{kind}" for reported, _, _ in expect.notes) and notes:
             return f"expected no {kind}, got {list(notes)}"
-        wanted = [(how, text) for told, how, text in expect.notes if told == kind]
+        wanted = [(how, text) for reported, how, text in expect.notes if reported == kind]
         for how, text in wanted:
             if not any(_noted(note, how, text) for note in notes):
                 return f"expected {kind} {text!r}, got {list(notes)}"

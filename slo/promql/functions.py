@@ -45,7 +45,7 @@ MATH: dict[str, Callable[[Floats], Floats]] = {
 }  # fmt: skip
 
 
-# 2**63 seconds after the epoch, to which a server wraps NaN, infinities and whatever else is no int64
+# 2**63 seconds after the epoch, to which a server wraps NaN, infinities and whatever else is not an int64
 _END_OF_TIME = {
     "minute": 30.0, "hour": 15.0, "day_of_week": 0.0, "day_of_month": 4.0, "day_of_year": 339.0, "days_in_month": 31.0,
     "month": 12.0, "year": 292277026596.0,

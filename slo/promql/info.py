@@ -1,4 +1,4 @@
-"""`info()`: the labels of info metrics, such as target_info, beside the series of the same job and instance."""
+"""`info()`: the labels of info metrics, such as target_info, alongside the series of the same job and instance."""
 
 from __future__ import annotations
 

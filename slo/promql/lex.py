@@ -44,7 +44,7 @@ class Token:
     """`kind` is word, number, duration, string, the operator itself, eof, or error, after which none follows.
 
     `value` is the decoded content, of a number seconds or a plain number; or the message of an error, or of a number
-    that is none, which is told where it is used. `nested` says that braces or brackets were open.
+    that is none, which is reported where it is used. `nested` says that braces or brackets were open.
     """
 
     kind: str

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from slo.promql import doubled
-from slo.promql.doubled import Doubled
+from slo.promql import double_double
+from slo.promql.double_double import DoubleDouble
 from slo.promql.prefix import prefixes
 from slo.promql.values import Bools, Flat, Floats, Ints, Ranges
 
@@ -28,7 +28,7 @@ def folds(flat: Flat, what: str) -> list[Floats] | None:
         held: list[Floats] | None = []
         if max(float(np.abs(part).max(initial=0.0)) for part in parts) > _LARGEST:
             held = None
-        for piece in (parts[0],) if len(parts) == 1 else doubled.two_product(parts[0], parts[1]):
+        for piece in (parts[0],) if len(parts) == 1 else double_double.two_product(parts[0], parts[1]):
             found = prefixes(piece)
             held = None if held is None or found is None else held + found
         flat.cache[key] = held
@@ -44,15 +44,15 @@ def origin(flat: Flat) -> int:
     return int(flat.times.min()) if len(flat.times) else 0
 
 
-def _sum(parts: list[Floats], lo: Ints, hi: Ints) -> Doubled:
+def _sum(parts: list[Floats], lo: Ints, hi: Ints) -> DoubleDouble:
     total, rest = np.zeros(lo.shape), np.zeros(lo.shape)
     for fold in parts:
-        total, lost = doubled.two_sum(total, fold[hi] - fold[lo])
+        total, lost = double_double.two_sum(total, fold[hi] - fold[lo])
         rest = rest + lost
-    return doubled.two_sum(total, rest)
+    return double_double.two_sum(total, rest)
 
 
-def sums(r: Ranges, *names: str) -> list[Doubled] | None:
+def sums(r: Ranges, *names: str) -> list[DoubleDouble] | None:
     """The sums of each window by name; None where exponents reach too far."""
     found = []
     for name in names:
@@ -79,8 +79,8 @@ def variance(r: Ranges, constant: Bools) -> tuple[Floats, Bools]:
     if found is None:
         return np.full(n.shape, np.nan), np.zeros(n.shape, dtype=bool)
     total, squares = found
-    mean = doubled.divide(total, n)
-    spread = doubled.divide(doubled.subtract(squares, doubled.multiply(mean, total)), n)[0]
+    mean = double_double.divide(total, n)
+    spread = double_double.divide(double_double.subtract(squares, double_double.multiply(mean, total)), n)[0]
     steady = constant | (mean[0] ** 2 <= _STEADY**2 * spread)
     strange = odd(r) > 0  # NaN, as a server has it
     return np.where(strange, np.nan, np.where(constant, 0.0, spread)), steady | strange
@@ -97,10 +97,10 @@ def line(r: Ranges, intercept_ms: Ints, ahead: Floats | None, constant: Bools) -
         return np.full(n.shape, np.nan), np.full(n.shape, np.nan), np.zeros(n.shape, dtype=bool)
     y, t, ty, tt = found
     from_ms = np.broadcast_to((intercept_ms - origin(r.flat)).astype(np.float64), n.shape)
-    x = doubled.subtract(t, doubled.two_product(n, from_ms))
-    mean = doubled.divide(y, n)
-    covariance = doubled.subtract(ty, doubled.multiply(t, mean))[0] / 1000
-    spread = doubled.subtract(tt, doubled.divide(doubled.multiply(t, t), n))[0] / 1e6
+    x = double_double.subtract(t, double_double.two_product(n, from_ms))
+    mean = double_double.divide(y, n)
+    covariance = double_double.subtract(ty, double_double.multiply(t, mean))[0] / 1000
+    spread = double_double.subtract(tt, double_double.divide(double_double.multiply(t, t), n))[0] / 1e6
     slope = covariance / spread
     to_middle = x[0] / 1000 / n
     intercept = mean[0] - slope * to_middle

@@ -108,7 +108,7 @@ class _Parser(Cursor):
         return left
 
     def starts_expression(self) -> bool:
-        """Whether the token may begin an operand; what is no token at all is told by itself."""
+        """Whether the token may begin an operand; what is not a token at all has an error of its own."""
         kind = self.token.kind
         return kind in ("number", "duration", "string", "(", "{", "+", "-", "error") or (
             kind == "word" and self.keyword() not in _NEVER_A_METRIC

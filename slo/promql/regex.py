@@ -45,7 +45,7 @@ def compile_anchored(pattern: str) -> Callable[[str], bool]:
     def matches(text: str) -> bool:
         return compiled.fullmatch(text.encode("utf-8", "surrogateescape")) is not None
 
-    # patterns of bytes: label values may hold bytes that are no UTF-8
+    # patterns of bytes: label values may hold bytes that are not UTF-8
     return matches
 
 

@@ -76,7 +76,7 @@ def run_rules(
     """Evaluates rule groups at the multiples of their intervals (plus `offset` seconds) in [start, end] (seconds).
 
     At one moment groups are evaluated in their order. Raises PromqlError for groups or expressions that do not parse; a
-    rule that fails at an evaluation records nothing there, and is told in `problems`.
+    rule that fails at an evaluation records nothing there, and is reported in `problems`.
     """
     parts: list[_Run] = []
     read = read_groups(groups)

@@ -2,7 +2,7 @@
 
 Each `eval` is checked against its expectations, instant ones also as range queries; a failure is printed with its
 file and line. The exit code is 0 when all held, else 1. Native histograms are not supported: an evaluation that
-expects one, or that reads a series which has one, is told as skipped.
+expects one, or that reads a series which has one, is reported as skipped.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Eval:
-    """A query at `start`, or from `start` to `end` (seconds since the epoch) where `end` is no None."""
+    """A query at `start`, or from `start` to `end` (seconds since the epoch) where `end` is not None."""
 
     line: int
     expr: str

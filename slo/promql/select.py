@@ -54,7 +54,7 @@ def ranges(flat: Flat, labels: list[Labels], drop: list[bool], ends: Ints, range
 
 
 def _shift(ends: Ints, range_ms: int) -> int:
-    """How many steps a window is long; 0 where it is no whole number of them, or longer than all."""
+    """How many steps a window is long; 0 where it is not a whole number of them, or longer than all."""
     step = int(ends[1] - ends[0]) if len(ends) > 1 else 0
     if step <= 0:
         return 0

@@ -1,4 +1,4 @@
-"""What expressions evaluate to: labels, vectors over all steps with presence masks, notes beside them."""
+"""What expressions evaluate to: labels, vectors over all steps with presence masks, notes alongside them."""
 
 from __future__ import annotations
 

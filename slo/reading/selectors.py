@@ -24,13 +24,13 @@ def check_matchers(selector: VectorSelector, at: Path, report: Report) -> None:
         if matcher.op in ("=", "!=") and matcher.label != "__name__" and _REGEX.search(matcher.value):
             meant = Matcher(matcher.label, "=~" if matcher.op == "=" else "!~", matcher.value)
             report(
-                at, f"{matcher} compares with the text {matcher.value!r}, which is no regular expression after "
+                at, f"{matcher} compares with the text {matcher.value!r}, which is not a valid regular expression after "
                 f"`{matcher.op}`; did you mean {meant}?", "warning",
             )  # fmt: skip
 
 
 def check_counter(selector: VectorSelector, at: Path, report: Report) -> None:
-    """Reports buckets that would be added up, warns of what is no counter."""
+    """Reports buckets that would be added up, warns of what is not a counter."""
     name = selector.name or ""
     if name.endswith("_bucket") and not any(m.label == "le" and m.op in ("=", "=~") for m in selector.matchers):
         report(
@@ -76,7 +76,7 @@ def is_counter_name(name: str) -> bool:
 
 
 def bucket_holds(outer: str, inner: str) -> bool | None:
-    """Whether the bucket up to `outer` counts all that the one up to `inner` does; None where a bound is no number."""
+    """Whether the bucket up to `outer` counts all that the one up to `inner` does; None where a bound is not a valid number."""
     try:
         bounds = float(outer), float(inner)
     except ValueError:

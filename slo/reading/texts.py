@@ -26,7 +26,7 @@ def parse_quantity(text: str) -> Decimal:
     found = _QUANTITY.fullmatch(text.strip())
     if found is None or found["unit"] not in _UNITS:
         raise ValueError(
-            f"{text!r} is no quantity; write a number, with a unit such as {', '.join(filter(None, _UNITS))}"
+            f"{text!r} is not a valid quantity; write a number, with a unit such as {', '.join(filter(None, _UNITS))}"
         )
     return Decimal(found["number"].replace("_", "").replace(",", "")) * _UNITS[found["unit"]]
 

@@ -12,16 +12,16 @@ from markupsafe import Markup
 
 from slo.display import NOTHING, show_count, show_duration, show_percent
 from slo.report import axis, charts
+from slo.report.downsample import column_most, column_steps, column_sums
 from slo.report.drawings import Chart
+from slo.report.sentences import say_moment
 from slo.report.svg import canvas, plot, rectangle
-from slo.report.thin import column_most, column_steps, column_sums
-from slo.report.words import say_moment
 from slo.window import format_duration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from slo.backtest.model import Backtest, Caught, Firing, Outcome, Score
+    from slo.backtest.model import Backtest, Detection, Firing, Outcome, Score
     from slo.sli.counts import Counts
     from slo.spec.model import Slo
 
@@ -73,7 +73,7 @@ class View:
 
 SCORE_COLUMNS = (
     "policy", "incidents caught", "median delay", "pages a week", "firings", "during incidents", "time firing",
-    "budget spent unalerted",
+    "budget consumed unalerted",
 )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
 
 
 def _missed(result: Backtest, shown: Sequence[tuple[str, Sequence[Outcome]]]) -> tuple[tuple[str, ...], ...]:
-    """(place, SLO, policy, incident, began, lasted, budget spent) of incidents in which nothing fired, the costliest first."""
+    """(place, SLO, policy, incident, began, lasted, budget consumed) of incidents in which nothing fired, the costliest first."""
     found = [
         (one.incident.budget_share or 0.0, number, name, outcome.policy, one.incident)
         for number, (name, outcomes) in enumerate(shown)
@@ -166,7 +166,7 @@ def missed(result: Backtest) -> list[str]:
         + (
             ""
             if one.incident.budget_share is None
-            else f" and spent {show_percent(one.incident.budget_share)} of the budget"
+            else f" and consumed {show_percent(one.incident.budget_share)} of the budget"
         )
         for played in result.policies
         for outcome in played.outcomes.values()
@@ -207,12 +207,12 @@ def _slo(result: Backtest, name: str, outcomes: Sequence[Outcome], number: int) 
     )
 
 
-def _caught(one: Caught) -> tuple[str, str, str]:
+def _caught(one: Detection) -> tuple[str, str, str]:
     if one.at_ms is None:
         return "missed", NOTHING, NOTHING
     alert = f"{one.alert} ({one.severity})" if one.severity else one.alert
     delay = show_duration(one.delay_seconds) if one.delay_seconds else "already firing"
-    return alert, delay, show_percent(one.spent)
+    return alert, delay, show_percent(one.consumed)
 
 
 def _lanes(outcome: Outcome, span: tuple[int, int]) -> list[Lane]:

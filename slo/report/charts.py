@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from slo.budget.forecast import CONFIDENCE
 from slo.report import cached
-from slo.report.thin import column_most, column_steps, column_sums, keep
+from slo.report.downsample import column_most, column_steps, column_sums, keep
 from slo.sli.counts import Counts, Grid
 from slo.window import Calendar
 
@@ -81,7 +81,7 @@ def within(budget: Budget, start: datetime, end: datetime) -> Budget:
 
 
 def burn_down(axes: Axes, budget: Budget) -> None:
-    """The share of the error budget that is left, from where the data begins, against spending it evenly."""
+    """The share of the error budget that is left, from where the data begins, against consuming it evenly."""
     start, end = _span(budget)
     last = period_end_ms(budget)
     part = cached.timeline(budget)
@@ -91,16 +91,16 @@ def burn_down(axes: Axes, budget: Budget) -> None:
     times = np.concatenate([[begin], _times(budget)[known]])
     index = keep(left, COLUMNS)
     least = float(np.nanmin(left))
-    _line(axes, [start, last], [1.0, 0.0], "ideal", "spent evenly")
+    _line(axes, [start, last], [1.0, 0.0], "ideal", "consumed evenly")
     if least < 0:
         axes.axhline(0, gid="limit", label="exhausted", **LOOKS["limit"])
-    _line(axes, times[index], left[index], "main", "budget left")
+    _line(axes, times[index], left[index], "main", "budget remaining")
     if budget.forecast is not None and last > end:
         found = budget.forecast
         for rate, name, label in (
             (found.low, "faint", f"{CONFIDENCE:.0%} range"),
             (found.high, "faint", ""),
-            (found.pace, "forecast", "at the present pace"),
+            (found.pace, "forecast", "at the current pace"),
         ):
             _line(axes, *_ahead(budget, rate, end, last), name, label)
     axes.set_xlim(start, axis_end_ms(budget))
@@ -213,7 +213,7 @@ def latency(axes: Axes, budget: Budget, threshold_seconds: float) -> int:
 
 
 def _ahead(budget: Budget, rate: float, end: float, last: float) -> tuple[list[float], list[float]]:
-    """The line of a budget that goes on to be spent at a burn rate, until it is gone or the axis ends."""
+    """The line of a budget that goes on to be consumed at a burn rate, until it is gone or the axis ends."""
     left, period = budget.remaining or 0.0, budget.slo.window.nominal_ms
     until = min(last, end + left * period / rate) if rate > 0 else last
     return [end, until], [left, left - rate * (until - end) / period]

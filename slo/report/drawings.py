@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from slo.budget.model import Budget
 from slo.display import show_duration, show_latency, show_percent, show_rate, show_value
-from slo.report import axis, cached, charts, series, words
+from slo.report import axis, cached, charts, sentences, series
+from slo.report.downsample import keep
 from slo.report.heatmap import latency_heatmap
 from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectangle
 from slo.report.text import clean
-from slo.report.thin import keep
 from slo.report.values import Values
 from slo.sli.base import Held
 from slo.window import format_duration
@@ -80,7 +80,7 @@ def _burn_down(budget: Budget) -> Chart:
     axes = canvas()
     charts.burn_down(axes, budget)
     return Chart(
-        title="Error budget left",
+        title="Error budget remaining",
         unit="share of the budget",
         summary=f"Burn-down of the error budget: {show_percent(budget.remaining)} is left at the end.",
         plot=plot(axes, _times(budget), axis.share_ticks(*axes.get_ylim())),
@@ -102,13 +102,13 @@ def _value(budget: Budget, values: Values, held: Held) -> Chart:
     axes = canvas()
     charts.value(axes, budget, values, held)
     drawn = plot(axes, _times(budget), axis.value_ticks(*axes.get_ylim(), held.unit))
-    bound = f"good {words.OPERATORS[held.op]} {show_value(held.bound, held.unit)}"
+    bound = f"good {sentences.OPERATORS[held.op]} {show_value(held.bound, held.unit)}"
     legend = [(css, bound if label == "bound" else label) for css, label in drawn.legend]
     per = format_duration(round(values.edges[1] - values.edges[0]))
     return Chart(
         title="Measured value",
         unit=f"of the worst series, now {show_value(values.now, held.unit)}; per {per}",
-        summary=f"The measured value over time, now {show_value(values.now, held.unit)}; good {words.OPERATORS[held.op]} "
+        summary=f"The measured value over time, now {show_value(values.now, held.unit)}; good {sentences.OPERATORS[held.op]} "
         f"{show_value(held.bound, held.unit)}. {_incidents(budget)} shaded.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
         bands=_bands(budget) + _firings(budget),
@@ -129,7 +129,7 @@ def _outages(budget: Budget, longest_ms: int) -> Chart:
         title="Outages",
         unit=f"how long each was; {outages}",
         summary=f"Outages over time, as high as they were long: {outages}; those of {format_duration(longest_ms)} or "
-        "longer spend the budget.",
+        "longer consume the budget.",
         plot=Plot(drawn.shapes, drawn.x, drawn.y, legend),
         bands=_bands(budget) + _firings(budget),
         span=_edges(budget),
@@ -162,8 +162,10 @@ def _firings(budget: Budget) -> Markup:
     for severity, top in (("page", 0), ("ticket", 45)):
         for begin, over in budget.firings(severity)[-100:]:
             left, right = ((at.timestamp() * 1000 - start) / (end - start) for at in (begin, over))
-            told = f"a {severity} fired, {words.say_moment(begin)} for {show_duration((over - begin).total_seconds())}"
-            found.append(rectangle(f"fired-{severity}", left, right, told, top, 38))
+            reported = (
+                f"a {severity} fired, {sentences.say_moment(begin)} for {show_duration((over - begin).total_seconds())}"
+            )
+            found.append(rectangle(f"fired-{severity}", left, right, reported, top, 38))
     return Markup("").join(found)
 
 
@@ -244,7 +246,7 @@ def _before(budget: Budget) -> Markup:
         return Markup("")
     start, end = budget.start.timestamp() * 1000, charts.axis_end_ms(budget)
     until = (budget.data_start.timestamp() * 1000 - start) / (end - start)
-    band = rectangle("before", 0.0, until, f"no data before {words.say_moment(budget.data_start)} UTC")
+    band = rectangle("before", 0.0, until, f"no data before {sentences.say_moment(budget.data_start)} UTC")
     right = round(until * WIDTH)
     lines = []
     for foot in range(
@@ -272,12 +274,12 @@ def _bands(budget: Budget) -> Markup:
             "incident",
             share(one.start.timestamp() * 1000),
             share(one.end.timestamp() * 1000),
-            words.incident_title(one),
+            sentences.incident_title(one),
         )
         for one in budget.incidents
         if one.end > budget.start
     ]
-    told = [
+    reported = [
         rectangle(
             one.kind if one.kind != "incident" else "known",
             share(one.start_ms),
@@ -288,4 +290,4 @@ def _bands(budget: Budget) -> Markup:
         for one in budget.known[:200]
         if start <= one.end_ms and one.start_ms <= end
     ]
-    return Markup("").join([_before(budget), *gaps, *incidents, *told])
+    return Markup("").join([_before(budget), *gaps, *incidents, *reported])

@@ -1,4 +1,4 @@
-"""Where latencies lay over time, and which days spent the budget."""
+"""Where latencies lay over time, and which days consumed the budget."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from slo.budget.model import Budget
 from slo.display import NOTHING, show_count, show_latency, show_percent
 from slo.report.charts import axis_end_ms
+from slo.report.downsample import column_steps, column_sums
 from slo.report.svg import HEIGHT, WIDTH, Plot, Tick
-from slo.report.thin import column_steps, column_sums
 from slo.window import DAY, MINUTE, WEEK, Calendar, midnight, zone_of
 
 LEVELS = 6
@@ -94,24 +94,24 @@ def _cells(chosen: NDArray[np.bool_], across: NDArray[np.int_], up: NDArray[np.i
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day of the period, of a long one a week: what it spent, and how much that is beside an even one (0 to 5).
+    """One day of the period, of a long one a week: what it consumed, and how much that is alongside an even one (0 to 5).
 
-    `level` is None, and `spent` is n/a, where nothing is known of it.
+    `level` is None, and `consumed` is n/a, where nothing is known of it.
     """
 
     date: str
-    spent: str
+    consumed: str
     level: int | None
     title: str
     column: int
 
 
 def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
-    """(`day` or `week`, what each of the period spent); none for windows below a week, or where nothing was counted.
+    """(`day` or `week`, what each of the period consumed); none for windows below a week, or where nothing was counted.
 
-    Days are those of UTC, of a calendar window those of its time zone. A window of over a hundred days is told by weeks from
+    Days are those of UTC, of a calendar window those of its time zone. A window of over a hundred days is shown by weeks from
     Monday. A day or week without data, or without events, is n/a:
-    it spent nothing that is known.
+    it consumed nothing that is known.
     """
     allowed = budget.allowed_errors
     if budget.slo.window.nominal_ms < 7 * DAY or budget.remaining is None or allowed <= 0:
@@ -137,8 +137,8 @@ def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
             title += f"{show_count(bad)} bad of {show_count(events)} events, {show_percent(share, 2)} of the budget"
         else:
             title += "no data" if not known_day else "no events"
-        spent = NOTHING if not seen else show_percent(share) if bad else "0%"
-        found.append(Day(f"{date.day} {date:%b}", spent, level, title, 1 if weekly else date.isoweekday()))
+        consumed = NOTHING if not seen else show_percent(share) if bad else "0%"
+        found.append(Day(f"{date.day} {date:%b}", consumed, level, title, 1 if weekly else date.isoweekday()))
     return "week" if weekly else "day", tuple(found)
 
 

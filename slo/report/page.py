@@ -15,11 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from slo.report.drawings import draw, sparkline
+from slo.report.sentences import MISSING
 from slo.report.svg import HEIGHT, WIDTH
 from slo.report.text import clean
 from slo.report.values import NO_VALUES, Values
 from slo.report.view import ReportView, report_view
-from slo.report.words import MISSING
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -81,7 +81,7 @@ def render_pages(
                 up="../index.html",
                 place=lambda name: f"{name}.html",
                 script=Markup(script),  # noqa: S704 – the package's own file
-                **_dress(script, values),
+                **_page_assets(script, values),
             )
         )
     return {**found, "index.html": _whole(view, values, paged=True)}
@@ -100,12 +100,12 @@ def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> st
             up="#summary",
             near=list(zip((None, *view.slos[:-1]), (*view.slos[1:], None), strict=True)) if view.slos else [],
             script=Markup(script),  # noqa: S704 – the package's own file
-            **_dress(script, values),
+            **_page_assets(script, values),
         )
     )
 
 
-def _dress(script: str, values: Mapping[str, Values]) -> dict[str, object]:
+def _page_assets(script: str, values: Mapping[str, Values]) -> dict[str, object]:
     """What every page has: its style, and the hashes by which its policy names style and script."""
     style = _asset("style.css")
     return {
@@ -119,7 +119,7 @@ def _dress(script: str, values: Mapping[str, Values]) -> dict[str, object]:
 
 
 def page_of(template: str, *styles: str, **values: object) -> str:
-    """Another page in the same style: a template of this package with the report's style sheet and more beside it."""
+    """Another page in the same style: a template of this package with the report's style sheet and more alongside it."""
     style = "\n".join(_asset(name) for name in ("style.css", *styles))
     return (
         _environment()

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from slo.budget.model import SCHEMA_VERSION, State, worst_first
+from slo.report.sentences import MISSING
 from slo.report.text import clean
 from slo.report.view import report_view
-from slo.report.words import MISSING
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -46,7 +46,7 @@ def to_markdown(
     lines += [line for text in view.data for line in (_plain(text), "")]
     if view.slos:
         lines += [
-            "| State | Objective | SLI | Target | Budget left | Change | Burn 1h / 6h / 3d | Forecast |",
+            "| State | Objective | SLI | Target | Budget remaining | Change | Burn 1h / 6h / 3d | Forecast |",
             "|---|---|--:|--:|--:|--:|--:|---|",
         ]
     for slo in view.slos:
@@ -62,18 +62,18 @@ def to_markdown(
         lines += [
             "",
             *(
-                f"- **{_plain(f'{slo.service}/{slo.name}')}**: {_plain(slo.headline)} {_plain(slo.burned_by)}".rstrip()
+                f"- **{_plain(f'{slo.service}/{slo.name}')}**: {_plain(slo.headline)} {_plain(slo.top_contributors)}".rstrip()
                 for slo in troubled
             ),
         ]
     planned = [(slo, slo.excluding) for slo in view.slos if slo.excluding]
     lines += [f"- **{_plain(f'{slo.service}/{slo.name}')}**: {_plain(text)}" for slo, text in planned]
-    told = [(slo, text) for slo in view.slos for text in slo.follows]
-    if told:
+    reported = [(slo, text) for slo in view.slos for text in slo.follows]
+    if reported:
         lines += [
             "",
             "Policy actions:",
-            *(f"- **{_plain(f'{s.service}/{s.name}')}**: {_plain(text)}" for s, text in told),
+            *(f"- **{_plain(f'{s.service}/{s.name}')}**: {_plain(text)}" for s, text in reported),
         ]
     if view.warnings:
         lines += ["", "Warnings about the definitions:", *(f"- {_plain(warning)}" for warning in view.warnings)]

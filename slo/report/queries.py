@@ -55,7 +55,9 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         ratio = OWN.series(slo, names.PERIOD_ERROR)
         found += [
             Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
-            Query("Budget left, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))),
+            Query(
+                "Budget remaining, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))
+            ),
         ]
     buckets = slo.sli.buckets
     if buckets is not None:

@@ -11,7 +11,7 @@ from slo.budget.model import Budget, Burn
 from slo.budget.quantile import PERCENTILES, histogram_quantile
 from slo.display import show_latency, show_percent, show_rate, show_ratio_up, show_value
 from slo.report import cached
-from slo.report.thin import column_steps, column_sums
+from slo.report.downsample import column_steps, column_sums
 from slo.report.values import Values
 from slo.sli.base import Held
 from slo.window import format_duration
@@ -47,7 +47,7 @@ def of_budget_left(budget: Budget) -> tuple[Series, ...]:
     width, step = _columns(budget, COLUMNS)
     left = cached.timeline(budget).budget_remaining
     at = np.minimum(np.arange(1, -(-len(left) // width) + 1) * width, len(left)) - 1
-    return (_series(budget, "budget left", width * step, [show_percent(float(v)) for v in left[at]]),)
+    return (_series(budget, "budget remaining", width * step, [show_percent(float(v)) for v in left[at]]),)
 
 
 def of_error_ratio(budget: Budget) -> tuple[Series, ...]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 LONGEST = 200
-# Characters that are no text, or that turn the direction of what follows.
+# Characters that are not text, or that turn the direction of what follows.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slo.errors import SourceError
 from slo.promql.ast import Aggregate
-from slo.report.thin import column_least, column_most, column_steps
+from slo.report.downsample import column_least, column_most, column_steps
 from slo.source.base import source_of
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from slo.display import (
     show_ratio_up,
     show_share,
 )
-from slo.report import words
+from slo.report import sentences
 from slo.report.text import anchor, clean, is_link
 from slo.window import Calendar, format_duration, moment
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from slo.report.whatif import WhatIf
 
 BURN_WINDOWS = ("1h", "6h", "3d")
-# So many labels, and values of each, are shown of what burned a budget.
+# So many labels, and values of each, are shown of the top contributors to a budget's consumption.
 _BREAKDOWNS = 3
 # So many sentences on the data's beginning stand above a report.
 _SAID = 4
@@ -131,7 +131,7 @@ class SloView:
     notes: tuple[str, ...]
     figures: tuple[Figure, ...]
     incidents: tuple[IncidentRow, ...]
-    burned_by: str
+    top_contributors: str
     shares: tuple[SharesView, ...]
     known: tuple[tuple[str, str, str, str], ...]
     excluding: str
@@ -156,7 +156,7 @@ class SloView:
     @property
     def ends_in(self) -> int:
         """Seconds to the end of the budget as its forecast says it, to sort by: 0 where it is exhausted."""
-        return words.ends_in(self.budget)
+        return sentences.ends_in(self.budget)
 
     @property
     def outages(self) -> tuple[Figure, ...]:
@@ -171,7 +171,7 @@ class SloView:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How the objectives of one service, team or tier stand: the worst state, a count of each, the least budget."""
+    """How the SLOs of one service, team or tier stand: the worst state, a count of each, the least budget."""
 
     name: str
     state: State
@@ -209,11 +209,11 @@ def report_view(
     counted = [(state, sum(one.state is state for one in slos)) for state in State]
     return ReportView(
         title=clean(title),
-        generated=f"{words.say_moment(generated)} {generated.tzname() or 'UTC'}",
+        generated=f"{sentences.say_moment(generated)} {generated.tzname() or 'UTC'}",
         period=_periods(budgets),
         sources=tuple(dict.fromkeys(clean(budget.source) for budget in budgets if budget.source)),
         slos=slos,
-        tally=tuple((state, words.STATE_WORDS[state], count) for state, count in counted if count),
+        tally=tuple((state, sentences.STATE_WORDS[state], count) for state, count in counted if count),
         verdict=_verdict(dict(counted), len(slos)),
         since=days.pop() if len(days := {slo.since for slo in slos if slo.since}) == 1 else "since the review before",
         data=_data(budgets),
@@ -228,7 +228,7 @@ def _data(budgets: Sequence[Budget]) -> tuple[str, ...]:
     """Where data begins and what a server keeps, in sentences that each hold for as many SLOs as they can."""
     said = [str(one) for one in said_once(worst_first(budgets)) if one.code in (FRESH, RETENTION)]
     rest = len(said) - _SAID
-    more = [f"{rest} more such notes are beside their objectives"] if rest > 0 else []
+    more = [f"{rest} more such notes are with their SLOs"] if rest > 0 else []
     return tuple(
         clean(f"{text.replace('all ', 'All ', 1) if text.startswith('all ') else text}.", 2000)
         for text in said[:_SAID] + more
@@ -244,20 +244,20 @@ def _totals(slos: Sequence[SloView]) -> tuple[tuple[str, tuple[Total, ...]], ...
             name = {"Service": slo.service, "Team": slo.owner, "Tier": dict(slo.labels).get("tier", "")}[title]
             if name:
                 groups.setdefault(name, []).append(slo)
-        same = any([total.counts for total in told] == _counts(groups) for _, told in found)
+        same = any([total.counts for total in reported] == _counts(groups) for _, reported in found)
         if 1 < len(groups) < len(slos) and not same:
             found.append((title, tuple(_total(name, own) for name, own in groups.items())))
     return tuple(found)
 
 
 def _counts(groups: Mapping[str, Sequence[SloView]]) -> list[str]:
-    """What stands beside each group; teams that are the services again need no table of their own."""
+    """What stands alongside each group; teams that are the services again need no table of their own."""
     return [_total(name, own).counts for name, own in groups.items()]
 
 
 def _total(name: str, own: Sequence[SloView]) -> Total:
     counted = [(state, sum(slo.state is state for slo in own)) for state in State]
-    counts = ", ".join(f"{count} {words.STATE_WORDS[state].lower()}" for state, count in counted if count)
+    counts = ", ".join(f"{count} {sentences.STATE_WORDS[state].lower()}" for state, count in counted if count)
     return Total(name, own[0].state, counts, own[0].name, own[0].anchor, own[0].left)
 
 
@@ -279,33 +279,33 @@ def slo_view(budget: Budget, name: str) -> SloView:
         labels=tuple((clean(key), clean(value)) for key, value in sorted(slo.labels.items())),
         links=tuple((clean(key), clean(value, 2000), is_link(value)) for key, value in sorted(slo.annotations.items())),
         state=budget.state,
-        state_text=words.STATE_WORDS[budget.state],
+        state_text=sentences.STATE_WORDS[budget.state],
         objective=str(slo.objective),
         window=str(slo.window),
         sli=show_percent(budget.sli, sli_digits(budget)),
         left=show_percent(budget.remaining),
         left_ratio=budget.remaining,
-        minutes=words.say_minutes(words.minutes_left(budget)),
-        events=words.say_events(budget),
+        minutes=sentences.say_minutes(sentences.minutes_left(budget)),
+        events=sentences.say_events(budget),
         change=show_points(budget.change),
-        change_from=words.change_from(budget),
-        since=words.since(budget),
-        compared=words.compared(budget),
+        change_from=sentences.change_from(budget),
+        since=sentences.since(budget),
+        compared=sentences.compared(budget),
         burns=tuple((window, show_rate(budget.burn_rate(window))) for window in BURN_WINDOWS),
-        forecast=words.forecast(budget),
-        forecast_range=words.forecast_range(budget),
-        headline=words.headline(budget),
+        forecast=sentences.forecast(budget),
+        forecast_range=sentences.forecast_range(budget),
+        headline=sentences.headline(budget),
         follows=tuple(clean(text, 2000) for text in budget.policy_actions),
-        why=words.why(budget),
-        period=f"{words.say_moment(budget.start)} to {words.say_moment(budget.end)} UTC",
-        coverage=words.coverage(budget),
+        why=sentences.why(budget),
+        period=f"{sentences.say_moment(budget.start)} to {sentences.say_moment(budget.end)} UTC",
+        coverage=sentences.coverage(budget),
         # Where the data begins is part of what is said on its coverage.
         notes=tuple(clean(note.text, 2000) for note in budget.notes if note.code != FRESH),
         figures=figures(budget),
         incidents=tuple(
             IncidentRow(
                 at=f"{one.start:%Y-%m-%dT%H:%MZ}",
-                start=words.say_moment(one.start),
+                start=sentences.say_moment(one.start),
                 length=show_duration(one.seconds),
                 errors=show_count(one.errors),
                 total=show_count(one.total),
@@ -314,18 +314,18 @@ def slo_view(budget: Budget, name: str) -> SloView:
             )
             for one in sorted(budget.incidents, key=lambda one: one.start, reverse=True)
         ),
-        burned_by=words.burned_by(budget, broken),
+        top_contributors=sentences.top_contributors(budget, broken),
         shares=tuple(_shares(one) for one in broken[:_BREAKDOWNS]),
         known=tuple(
             (
-                words.say_moment(moment(one.start_ms)),
+                sentences.say_moment(moment(one.start_ms)),
                 one.kind,
                 clean(one.name),
                 show_duration((one.end_ms - one.start_ms) / 1000) if one.end_ms > one.start_ms else "",
             )
             for one in reversed(budget.known)
         ),
-        excluding=words.excluding(budget),
+        excluding=sentences.excluding(budget),
         alerts=tuple(
             BurnRow(
                 name=f"{burn.window.severity.capitalize()}: {format_duration(burn.window.long_ms)} and "
@@ -344,10 +344,10 @@ def slo_view(budget: Budget, name: str) -> SloView:
 
 
 def _shares(found: Breakdown) -> SharesView:
-    """The values with most bad events, and the others together; those without any are told of only as traffic."""
+    """The values with most bad events, and the others together; those without any are shown only as traffic."""
     guilty = [share for share in found.shares if share.errors > 0]
     shown = guilty if len(guilty) <= _VALUES + 1 else guilty[:_VALUES]
-    rows = [_share_row(words.say_value(share.value), share, found.kinds) for share in shown]
+    rows = [_share_row(sentences.say_value(share.value), share, found.kinds) for share in shown]
     rest = found.shares[len(shown) :]
     if rest and not (found.kinds and shown == guilty):
         sums = [
@@ -379,10 +379,10 @@ def sli_digits(budget: Budget) -> int:
 def figures(budget: Budget) -> tuple[Figure, ...]:
     """All figures of an SLO, with their definitions."""
     digits = sli_digits(budget) + 2
-    counted = words.what_is_counted(budget)
+    counted = sentences.what_is_counted(budget)
     found = [
         Figure("All events", show_count(budget.total if budget.has_data else None), f"Counted: {counted}."),
-        Figure("Bad events", show_count(budget.errors if budget.has_data else None), "Those that spend the budget."),
+        Figure("Bad events", show_count(budget.errors if budget.has_data else None), "Those that consume the budget."),
         Figure("SLI", show_percent(budget.sli, digits), "Good events ÷ all events, rounded down."),
         Figure("Error ratio", show_ratio_up(budget.error_ratio, digits), "Bad events ÷ all events, rounded up."),
         Figure(
@@ -396,8 +396,10 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
             show_count(budget.allowed_errors if budget.remaining is not None else None),
             "Error budget × all events so far.",
         ),
-        Figure("Budget spent", show_percent(budget.consumed, 2), "Bad events ÷ bad events allowed."),
-        Figure("Budget left", show_percent(budget.remaining, 2), "1 − budget spent; below zero it is overspent."),
+        Figure("Budget consumed", show_percent(budget.consumed, 2), "Bad events ÷ bad events allowed."),
+        Figure(
+            "Budget remaining", show_percent(budget.remaining, 2), "1 − budget consumed; below zero it is exhausted."
+        ),
     ]
     found += [
         Figure(
@@ -407,7 +409,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
         )
         for window in BURN_WINDOWS
     ]
-    found.append(Figure("Forecast", words.forecast(budget), words.pace(budget)))
+    found.append(Figure("Forecast", sentences.forecast(budget), sentences.pace(budget)))
     found += [
         Figure(f"Latency {name}", show_latency(value), "histogram_quantile over all requests of the period.")
         for name, value in budget.quantiles.items()
@@ -425,7 +427,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
 
 
 def _verdict(counted: dict[State, int], total: int) -> str:
-    """The worst of the whole report in a sentence; how many are in each state stands beside it."""
+    """The worst of the whole report in a sentence; how many are in each state stands alongside it."""
     if not total:
         return "There are no SLOs in this report."
     said = {
@@ -451,5 +453,5 @@ def _periods(budgets: Sequence[Budget]) -> str:
         return NOTHING
     starts = {budget.start for budget in budgets}
     if len(ends) == 1 and len(starts) == 1:
-        return f"{words.say_moment(min(starts))} to {words.say_moment(max(ends))} UTC"
-    return f"up to {words.say_moment(max(ends))} UTC, each over its own window"
+        return f"{sentences.say_moment(min(starts))} to {sentences.say_moment(max(ends))} UTC"
+    return f"up to {sentences.say_moment(max(ends))} UTC, each over its own window"

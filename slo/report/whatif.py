@@ -8,7 +8,7 @@ from decimal import Decimal
 from slo.budget.forecast import forecast
 from slo.budget.model import Budget, Burn, State
 from slo.display import show_count, show_percent
-from slo.report import words
+from slo.report import sentences
 from slo.spec.model import Objective
 from slo.window import Calendar
 
@@ -45,10 +45,10 @@ def what_if(budget: Budget) -> tuple[WhatIf, ...]:
                 share,
                 str(other.slo.objective),
                 other.state,
-                words.STATE_WORDS[other.state],
+                sentences.STATE_WORDS[other.state],
                 show_percent(other.remaining),
                 show_count(other.allowed_errors),
-                words.forecast(other),
+                sentences.forecast(other),
             )
         )
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The alerts of an SLO: on its burn rate, on missing data, on its budget; and plain alerts beside the SLOs.
+"""The alerts of an SLO: on its burn rate, on missing data, on its budget; and plain alerts alongside the SLOs.
 
 A hole in the data is not good news. So a burn-rate alert goes on through one as it was when the hole began, and stops
 where the short window is known to burn slowly or to have had no traffic; that data is missing is an alert of its own.
@@ -55,12 +55,12 @@ COARSE_MS = 5 * MINUTE
 BURN_ALERT, ABSENT_ALERT, BUDGET_ALERT = "ErrorBudgetBurn", "SLODataMissing", "BudgetConsumed"
 # How long a hole may last until its alert is no longer held; a short window of hours is held for two of them.
 _HELD_MS = 2 * HOUR
-# A hole that tiles look back over is no start of the history.
+# A hole that tiles look back over is not a start of the history.
 _HOLE_MS = LOOKBACK_MS
 # Data in here, and none now, is missing data. Of the fine tiles: an alert that read a later group's series would make the
 # engine go step by step. It is looked for every 5 m, which reads a fifth of them.
 _HAD_DATA_MS = DAY
-# The server has evaluated these rules for a while: what it did not evaluate is no missing data.
+# The server has evaluated these rules for a while: what it did not evaluate is not missing data.
 _EVALUATED_MS, _EVALUATED_AGO_MS = 6 * MINUTE, MINUTE
 # Slower than that missing data is not noticed, whatever the objective.
 _SLOWEST_ABSENT_MS = 5 * MINUTE
@@ -166,7 +166,7 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
     same, tile_ms = _same(slo, names), tiles.tile_ms
     threshold = _number(burn.threshold(slo.objective.error_budget))
     ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
-    # By the clock, so that it is right however often the rules are evaluated. Holes of two hours are no start of it.
+    # By the clock, so that it is right however often the rules are evaluated. Holes of two hours are not the start of it.
     step_ms = COARSE_MS if burn.long_ms >= 6 * COARSE_MS and burn.long_ms % COARSE_MS == 0 else tile_ms
     history = without_event(Call("count_over_time", (tiles.looked_at(burn.long_ms + _HOLE_MS, step_ms),)))
     known = Call("clamp_max", (Binary("/", history, Number(burn.long_ms / step_ms)), Number(1.0)))
@@ -300,7 +300,7 @@ def _problem(slo: Slo, message: str, severity: str) -> Problem:
 
 
 def plain_alerts(service: str, alerts: Sequence[PlainAlert]) -> RuleGroup:
-    """The alerts of a service beside its SLOs. Their annotations are templates, as in any rules file."""
+    """The alerts of a service alongside its SLOs. Their annotations are templates, as in any rules file."""
     rules = tuple(
         AlertRule(
             alert.name,

@@ -26,7 +26,7 @@ def plain(text: str) -> str:
 
 
 def alert_labels(slo: Slo, alert: Alert, severity: Severity, own: Mapping[str, str], names: Names) -> dict[str, str]:
-    """Severity, the SLO and the labels of the alert's `own`; a team's beside them, `severity` being theirs to set.
+    """Severity, the SLO and the labels of the alert's `own`; a team's alongside them, `severity` being theirs to set.
 
     Labels of a definition are plain text, those that it gives to its alerts are templates.
     """

@@ -85,7 +85,7 @@ def scalar(text: str) -> str:
 
 def _escaped(character: str) -> str:
     code = ord(character)
-    # Half of a pair is no character: nothing can write it in UTF-8.
+    # Half of a pair is not a character: nothing can write it in UTF-8.
     return "\\ufffd" if 0xD800 <= code <= 0xDFFF else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 

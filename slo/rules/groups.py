@@ -25,7 +25,7 @@ class AlertRule:
     """An alert. Labels and annotations are Go templates, as the server reads them.
 
     `burns` are the pairs of windows that it watches, any of which sets it off: for the tests of the rules and for
-    backtests. `key` is what its expression is made of beside its SLO's; None says nothing.
+    backtests. `key` is what its expression is made of alongside its SLO's; None says nothing.
     """
 
     name: str

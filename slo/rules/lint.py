@@ -1,7 +1,7 @@
 """Comments for pint, Cloudflare's linter of rules: which of its checks do not fit these rules, and why.
 
 What holds for whole files is said once at their top, what holds for some rules at each of them, so that a team's own alerts
-beside them are checked as usual. `docs/linting.md` says it to people.
+alongside them are checked as usual. `docs/linting.md` says it to people.
 """
 
 from __future__ import annotations

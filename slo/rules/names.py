@@ -87,7 +87,7 @@ class Names:
         return f"{weeks}w" if self is SLOTH and weeks and not rest else format_duration(window_ms)
 
     def period_ratio_name(self, window_ms: int) -> str:
-        """The error ratio of an SLO's whole window: Sloth has it beside those of the alerts."""
+        """The error ratio of an SLO's whole window: Sloth has it alongside those of the alerts."""
         return f"slo:sli_error:ratio_rate{self.duration(window_ms)}" if self is SLOTH else PERIOD_ERROR
 
 

@@ -91,7 +91,7 @@ def _case(slo: Slo, rule: AlertRule, burn: BurnWindow, step_ms: int) -> _Case:
     """A stretch that a pair of windows must not see, then an outage that it must."""
     budget = Fraction(slo.objective.error_budget)
     threshold = burn.factor * budget
-    # Beside the threshold of a pair of the same alert that needs more, so that this one is what fires.
+    # Alongside the threshold of a pair of the same alert that needs more, so that this one is what fires.
     higher = [other.factor * budget for other in rule.burns if other.factor > burn.factor]
     ratio = min([Fraction(1), 4 * threshold, *((threshold + other) / 2 for other in higher)])
     # The history of a fast window is complete; that of a slow one begins here, as after the rules are loaded.

@@ -29,7 +29,7 @@ def rules(
     >>> print(slo.rules(slo.load("definitions/")))  # doctest: +SKIP
     """
     if names not in NAMES:
-        raise ConfigError(f"{names!r} is no set of names{suggest(names, NAMES)}")
+        raise ConfigError(f"{names!r} is not a valid set of names{suggest(names, NAMES)}")
     if format not in ("prometheus", "operator"):
         raise ConfigError(f"{format!r} is not a format of rules{suggest(format, ('prometheus', 'operator'))}")
     operator = format == "operator"

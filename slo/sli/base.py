@@ -1,4 +1,4 @@
-"""What a kind of SLI is to everybody else: the protocol that each file beside this one fulfils.
+"""What a kind of SLI is to everybody else: the protocol that each file alongside this one fulfils.
 
 Nothing outside `slo.sli` knows one kind from another. A new kind is one file and its line in `slo.sli.kinds`.
 """
@@ -33,7 +33,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Measured:
-    """Counts per step, the histogram's buckets if there are any, and what must be said beside them.
+    """Counts per step, the histogram's buckets if there are any, and what must be said alongside them.
 
     `bounds` are upper bounds in seconds, ascending, `bucket_counts` cumulative counts of shape (steps, bounds).
     `downtimes` are (start_ms, end_ms). Where `invalid` has notes no figure can be believed.

@@ -11,7 +11,7 @@ from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.sli.base import Measured, Note, Reader, Scraping, Sli
 from slo.sli.counters import Tally
-from slo.sli.counts import LOOKBACK_MS, Grid, Part, Seen, find_gaps, parts_of
+from slo.sli.counts import LOOKBACK_MS, CountingStats, Grid, Part, find_gaps, parts_of
 from slo.sli.notes import several_writers
 from slo.sli.stepwise import added_up, measure_steps, part_tile, stepwise_note, tile_of, too_many
 from slo.sli.tile import Tile
@@ -75,7 +75,7 @@ class CountedSli(Sli):
         return ()
 
     def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
-        """What a server's answer needs beside its counts."""
+        """What a server's answer needs alongside its counts."""
         return found
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
@@ -113,10 +113,10 @@ class CountedSli(Sli):
 
 def seen_of(
     series: Sequence[Series], grid: Grid, target: tuple[str, ...], whole: Tally, part: Tally | None = None
-) -> Seen:
+) -> CountingStats:
     """What was met while all events, and a part of them, were counted."""
     gaps, interval = find_gaps(series, grid.start_ms, grid.end_ms, target)
-    return Seen(
+    return CountingStats(
         len(series),
         whole.resets,
         whole.born,

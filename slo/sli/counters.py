@@ -14,8 +14,8 @@ The contract, per target (`job` and `instance`, or the labels that a definition 
 - The first targets ever seen are baselines.
 - A new target that stands higher than a process of one scrape can, and at which each series of one of its job that just
   vanished goes on, is that one under another name.
-- What a counter shows for up to three scrapes before it goes on from where it was, and values below 0, are no values.
-- A fall that leaves more than a process can show that has just begun is no restart, for none of its target's series: it
+- What a counter shows for up to three scrapes before it goes on from where it was, and values below 0, are not values.
+- A fall that leaves more than a process can show that has just begun is not a restart, for none of its target's series: it
   is a baseline (`slo.sli.glitches`).
 
 `slo.sli.tiles` counts in the same way on a server.
@@ -399,7 +399,7 @@ class Counters:
             if not any(len(places) for _, _, places in restarts):
                 break
         for target, falls in fallen:
-            # What was not believed of all events is no restart for a part of them either.
+            # What was not believed of all events is not a restart for a part of them either.
             self.refused[target] = np.union1d(self.refused[target], falls.at_ms[~falls.believed])
         return sum(float(np.sum(falls.events[~falls.believed])) for _, falls in fallen)
 
@@ -616,7 +616,7 @@ class Counters:
                     last_seen[near] <= at_ms - _SCRAPE * own
                 )
                 appeared = set(of_line[group].tolist())
-                # What was there together with a series that comes back is no stand-in for it, but another scraper's.
+                # What was there together with a series that comes back is not a stand-in for it, but another scraper's.
                 vanished = np.array(
                     [
                         run

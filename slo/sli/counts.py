@@ -26,7 +26,7 @@ LOOKBACK_MS = 2 * HOUR
 # A value that appears is believed up to twice what its target counted in this long before.
 TRAFFIC_MS = 15 * MINUTE
 TRAFFIC_FACTOR = 2.0
-# So few events are believed of an idle target too: the first requests of a day are no relabelling.
+# So few events are believed of an idle target too: the first requests of a day are not relabelling.
 FEW_EVENTS = 10.0
 # A series that begins late and is away for a while now and then has so many runs; comparing more takes longer than sorting.
 _MOST_RUNS = 32
@@ -66,8 +66,8 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was met on the way, for the notes beside a figure.
+class CountingStats:
+    """What was met on the way, for the notes alongside a figure.
 
     `continued` series went on under other labels; `born_events` are the first values that were counted. `doubt_events`
     (of all) and `doubt_errors` (of the bad or the good ones) are values that appeared or restarted too high to be
@@ -113,7 +113,7 @@ class Counts:
     grid: Grid
     errors: Floats
     total: Floats
-    seen: Seen = field(default_factory=Seen)
+    seen: CountingStats = field(default_factory=CountingStats)
     parts: tuple[Part, ...] | None = None
 
 
@@ -131,7 +131,7 @@ def parts_of(whole: Amounts, part: Amounts, part_is: Literal["errors", "good"]) 
 
 
 def finite(series: Series) -> tuple[Ints, Floats, int]:
-    """The samples that are numbers, and how many were not (stale markers are no samples at all)."""
+    """The samples that are numbers, and how many were not (stale markers are not samples at all)."""
     ok = np.isfinite(series.values)
     if ok.all():
         return series.times, series.values, 0
@@ -183,8 +183,8 @@ def slices_of(some: Ints, every: Ints) -> list[slice] | None:
     at = 0
     while at < len(some):
         low = int(np.searchsorted(every, some[at]))
-        beside = every[low : low + len(some) - at]
-        same = some[at : at + len(beside)] == beside
+        overlap = every[low : low + len(some) - at]
+        same = some[at : at + len(overlap)] == overlap
         many = len(same) if same.all() else int(np.argmin(same))
         if not many or len(found) == _MOST_RUNS:
             return None
@@ -250,7 +250,7 @@ def _without(lows: Ints, highs: Ints, times: Ints, least: float) -> tuple[Ints, 
     return starts[wide], ends[wide]
 
 
-def coverage(seen: Seen, start_ms: int, end_ms: int) -> float:
+def coverage(seen: CountingStats, start_ms: int, end_ms: int) -> float:
     """The share of a stretch of time (0..1) in which scrapes came."""
     missing = 0.0
     for gap in seen.gaps:

@@ -1,8 +1,8 @@
-"""Samples of a counter that were never its value, and falls that were no restart.
+"""Samples of a counter that were never its value, and falls that were not restarts.
 
 - A glitch: for up to three scrapes a counter shows something else, mostly 0 or what it showed before, and then goes on
   from where it was; or it shows far more, and goes back. Read as a restart, it would count the whole life of the counter.
-- A sum over several processes falls by what the one had that ended. What is left is no count from 0.
+- A sum over several processes falls by what the one had that ended. What is left is not a count from 0.
 
 Both are told from a restart by what the series gained nearby: in the 30 intervals before and after.
 """
@@ -132,7 +132,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     lengths = 1 + np.arange(_LONGEST)
     later = values[np.minimum(falls[:, None] + lengths, size - 1)]
     earlier = values[np.maximum(falls[:, None] - 1 - lengths, 0)]
-    # What neither comes back nor was there before is no glitch, as most falls are none.
+    # What neither comes back nor was there before is not a glitch, as most falls are none.
     if not ((later >= before[:, None]) | (earlier <= after[:, None])).any():
         return _Glitches(low, high, shaped, shaped)
     usual = float(np.median(np.diff(times[:1000])))
@@ -157,7 +157,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     chosen = np.flatnonzero(evident)
     if len(chosen):
         ends = high[chosen]
-        # A glitch nearby is no measure of what is usual.
+        # A glitch nearby is not a measure of what is usual.
         within = np.zeros(size, np.int64)
         np.add.at(within, low[chosen] - 1, 1)
         np.add.at(within, ends, -1)

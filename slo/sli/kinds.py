@@ -1,4 +1,4 @@
-"""All kinds of SLI: those of the files beside this one, and those of installed packages. A definition names one by its `key`."""
+"""All kinds of SLI: those of the files alongside this one, and those of installed packages. A definition names one by its `key`."""
 
 from __future__ import annotations
 

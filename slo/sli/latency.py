@@ -370,7 +370,7 @@ def _while_there(one: Series, bucket: Sequence[Series]) -> Series:
         np.abs(present[np.maximum(place - 1, 0)] - one.times),
     )
     usual = np.median(np.diff(one.times)) if len(one.times) > 1 else 60_000.0
-    # Both come in one scrape: what the count gained before its bucket came is no slow request.
+    # Both come in one scrape: what the count gained before its bucket came is not a slow request.
     kept = nearest <= 0.5 * usual
     return replace(one, times=one.times[kept], values=one.values[kept])
 

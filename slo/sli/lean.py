@@ -23,7 +23,7 @@ from slo.window import SECOND
 
 # Series that were seen within it go on: the fall of one is seen over a pause as long.
 RECENT_MS = TRAFFIC_MS
-_BESIDE = "beside"
+_BESIDE = "alongside"
 
 
 class _Lean:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from slo.display import show_count
 from slo.sli.base import Answer, Note
-from slo.sli.counts import LOOKBACK_MS, Seen
+from slo.sli.counts import LOOKBACK_MS, CountingStats
 from slo.window import format_duration
 
 _NAMED = 3
 
 
-def counting_notes(seen: Seen) -> list[Note]:
+def counting_notes(seen: CountingStats) -> list[Note]:
     """The notes on what was met while the events were counted."""
     notes = []
     if seen.resets:
@@ -41,7 +41,7 @@ def counting_notes(seen: Seen) -> list[Note]:
         notes.append(
             Note(
                 "not-finite",
-                f"{seen.dropped} samples were no possible values (NaN, infinite, negative, or gone again within 3 scrapes) and were left out",
+                f"{seen.dropped} samples were not possible values (NaN, infinite, negative, or gone again within 3 scrapes) and were left out",
             )
         )
     if seen.longest_unseen_ms:
@@ -55,7 +55,7 @@ def counting_notes(seen: Seen) -> list[Note]:
     return notes
 
 
-def several_writers(seen: Seen) -> tuple[Note, ...]:
+def several_writers(seen: CountingStats) -> tuple[Note, ...]:
     """What makes the figures invalid: counters that more than one process writes."""
     if not seen.several_writers:
         return ()
@@ -71,5 +71,5 @@ def several_writers(seen: Seen) -> tuple[Note, ...]:
 
 
 def source_notes(*answers: Answer) -> tuple[Note, ...]:
-    """What a source said beside its answers."""
+    """What a source said alongside its answers."""
     return tuple(Note("source", text) for text in dict.fromkeys(text for answer in answers for text in answer.notes))

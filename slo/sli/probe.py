@@ -14,7 +14,7 @@ from slo.promql.samples import Samples
 from slo.reading import Path, Report, check_gauge, read_selector
 from slo.sli.base import Measured, Measuring, Note, Reader, Scraping, Simulated, Surroundings
 from slo.sli.counted import CountedSli, Labelled
-from slo.sli.counts import Counts, Cursor, Grid, Part, Seen, find_gaps, finite
+from slo.sli.counts import CountingStats, Counts, Cursor, Grid, Part, find_gaps, finite
 from slo.sli.tile import ZERO, Tile, matrix
 
 _ONE = Number(1.0)
@@ -76,7 +76,7 @@ class Probe(CountedSli):
             good += passed
             parts.append(Part(one.labels, float(np.sum((checks - passed)[first:])), float(np.sum(checks[first:]))))
         gaps, interval = find_gaps(series, grid.start_ms, grid.end_ms, target)
-        seen = Seen(len(series), dropped=left_out, gaps=gaps, interval_ms=interval)
+        seen = CountingStats(len(series), dropped=left_out, gaps=gaps, interval_ms=interval)
         counts = Counts(grid, total - good, total, seen, tuple(parts))
         return Measured(counts, has_data=bool(series), invalid=(_no_probe(self, odd),) if odd else ())
 
@@ -87,7 +87,7 @@ class Probe(CountedSli):
 
     def total_tile(self, tile: Tile) -> Node:
         window = matrix(self.metric, tile.length_ms, tile.lag_ms)
-        # A series whose sum is NaN has a sample that is no value: neither good nor bad.
+        # A series whose sum is NaN has a sample that is not a value: neither good nor bad.
         values = Binary("<", Call("sum_over_time", (window,)), Number(float("inf")))
         checks = Binary("and", Call("count_over_time", (window,)), values)
         return Aggregate("sum", checks, grouping=tile.by)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery
 from slo.sli.base import Measured, Note, Reader
-from slo.sli.counts import Counts, Gap, Grid, Part, Seen
+from slo.sli.counts import CountingStats, Counts, Gap, Grid, Part
 from slo.sli.notes import source_notes
 from slo.sli.tile import ZERO, Tile
 from slo.window import MINUTE
@@ -58,7 +58,7 @@ def measure_slices(bad: Node, slice_ms: int, reader: Reader, grid: Grid, first: 
         Gap(grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms)
         for low, high in stretches(judged == 0)
     )
-    counts = Counts(grid, errors, judged, Seen(series=len(answer.series), gaps=gaps), tuple(parts))
+    counts = Counts(grid, errors, judged, CountingStats(series=len(answer.series), gaps=gaps), tuple(parts))
     notes = source_notes(answer)
     twice = _twice([~np.isnan(values) for _, values in answer.series], slice_ms)
     if twice:
@@ -67,7 +67,7 @@ def measure_slices(bad: Node, slice_ms: int, reader: Reader, grid: Grid, first: 
 
 
 def _twice(known: Sequence[NDArray[np.bool_]], slice_ms: int) -> int:
-    """In how many slices a series that ends is still there beside one that has just begun."""
+    """In how many slices a series that ends is still there alongside one that has just begun."""
     runs = [(place, low, high - 1) for place, one in enumerate(known) for low, high in stretches(one)]
     reach = round(_STALE_MS / slice_ms)
     found = 0
@@ -76,9 +76,9 @@ def _twice(known: Sequence[NDArray[np.bool_]], slice_ms: int) -> int:
             continue
         others = [run for run in runs if run[0] != place]
         took_over = [first for _, first, _ in others if max(0, high - reach) < first <= high]
-        # A short one beside another that lasts: it took over, and was taken over from, before it could be seen to end.
-        beside = low > 0 and high - low <= 3 * reach and any(first < low and last > high for _, first, last in others)
-        found += max((high - first + 1 for first in took_over), default=reach if beside else 0)
+        # A short one alongside another that lasts: it took over, and was taken over from, before it could be seen to end.
+        parallel = low > 0 and high - low <= 3 * reach and any(first < low and last > high for _, first, last in others)
+        found += max((high - first + 1 for first in took_over), default=reach if parallel else 0)
     return found
 
 

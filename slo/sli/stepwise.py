@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
 from slo.sli.base import Answer, Measured, Note, Reader, Scraping, Sli
 from slo.sli.counters import FALLING_SHARE, name_of, several_writers
-from slo.sli.counts import LOOKBACK_MS, Counts, Floats, Gap, Grid, Seen
+from slo.sli.counts import LOOKBACK_MS, CountingStats, Counts, Floats, Gap, Grid
 from slo.sli.notes import several_writers as written_by_several
 from slo.sli.slices import stretches
 from slo.sli.tile import Tile
@@ -111,7 +111,7 @@ def measure_steps(
         return sum(added_up(steps.ask(node, changed)) for node in nodes)
 
     pauses = [gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms]
-    seen = Seen(
+    seen = CountingStats(
         series=int(seen_steps.any()),
         dropped=int(added_up(steps.ask(broken(sli.selectors(), tile)))),
         several_writers=_writers(both, reader, grid),
@@ -141,7 +141,7 @@ class _Steps:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What the source said beside its answers, and what of them is left out."""
+        """What the source said alongside its answers, and what of them is left out."""
         said = tuple(Note("source", text) for text in self._said)
         many = np.count_nonzero(self._infinite)
         if not many:
@@ -222,7 +222,7 @@ def added_up(values: Floats) -> float:
 
 
 def _summed(answer: Answer, steps: int) -> Floats:
-    """All series added up by step; what is infinite is no value, but a sum that becomes it is an ArithmeticError: left out,
+    """All series added up by step; what is infinite is not a value, but a sum that becomes it is an ArithmeticError: left out,
     it would be a gap, or no errors."""
     if not answer.series:
         return np.full(steps, np.nan)

@@ -103,7 +103,7 @@ def marked_as(event: str, node: Node) -> Node:
 
 
 def labelled(node: Node, label: str, value: str = "1") -> Node:
-    """With a label of its own, so that it can stand beside others of the same labels."""
+    """With a label of its own, so that it can stand alongside others of the same labels."""
     return Call("label_replace", (node, String(label), String(value), String(""), String("")))
 
 

@@ -62,7 +62,7 @@ class _Counter:
         """What each series gained since the last scrape before the tile, or since it appeared, by series."""
         difference = Binary("-", self.last, Binary("or", self.recent, self.least))
         gained = Binary(">=", Binary("or", Binary("+", difference, self.falls), difference), ZERO)
-        # A fall after the subquery's last step: the old process's greatest value beside the new one's.
+        # A fall after the subquery's last step: the old process's greatest value alongside the new one's.
         greatest = _finite(Call("max_over_time", (matrix(self.selector, self.tile.length_ms, self.tile.lag_ms),)))
         older = Call("clamp_min", (Binary("-", greatest, self.recent), ZERO))
         fell = Binary("+", Binary("<", self.last, self.recent), older)
@@ -199,7 +199,7 @@ def by_series(counter: VectorSelector, tile: Tile, whole: VectorSelector | None 
     one = _Counter(counter, tile, whole)
     bound = one.bound if whole is None else _Counter(whole, tile).bound
     births = Binary("<=", one.born, bound, matching=one.each)
-    # Beside what it gained in the tile a series has what it appeared with.
+    # Alongside what it gained in the tile a series has what it appeared with.
     appeared = Binary("or", one.bridged, births)
     return Binary("or", Binary("+", one.grown, appeared), one.grown)
 
@@ -227,7 +227,7 @@ def present(selector: VectorSelector, tile: Tile) -> Node:
 
 
 def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
-    """About how many samples of a tile are no numbers: what is NaN or infinite does not differ from itself by 0."""
+    """About how many samples of a tile are not numbers: what is NaN or infinite does not differ from itself by 0."""
     found = [
         Call(
             "count_over_time", (Subquery(Binary("!=", Binary("-", one, one), ZERO), tile.length_ms, tile.quickest_ms),)
@@ -256,7 +256,7 @@ def _bound(traffic: Node) -> Node:
 
 
 def _finite(node: Node) -> Node:
-    """Without NaN and infinity: they are no values."""
+    """Without NaN and infinity: they are not values."""
     return Binary("<", node, INFINITE)
 
 

@@ -107,7 +107,7 @@ def _each(answer: Answer) -> Iterator[tuple[Labels, NDArray[np.int64], NDArray[n
 
 
 def labels_of(metric: Mapping[str, str]) -> Labels:
-    """Sorted; raises TypeError where a name or a value is no text."""
+    """Sorted; raises TypeError where a name or a value is not text."""
     if not all(type(name) is str and type(value) is str for name, value in metric.items()):
         raise TypeError
     return tuple(sorted(metric.items()))

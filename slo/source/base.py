@@ -1,4 +1,4 @@
-"""What every source offers: samples, answers to PromQL, and what it says beside them."""
+"""What every source offers: samples, answers to PromQL, and what it says alongside them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Matrix:
     """The values of an expression at each of `times` (int64 milliseconds UTC, ascending).
 
     A series without a value at some time has NaN there; no series at all is an empty answer, not an error. `notes` is
-    what the source said beside it, such as that the answer is partial.
+    what the source said alongside it, such as that the answer is partial.
     """
 
     times: NDArray[np.int64]
@@ -57,7 +57,7 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the source has said beside its answers so far, such as that one is partial; each once."""
+        """What the source has said alongside its answers so far, such as that one is partial; each once."""
 
     def latest_ms(self) -> int:
         """The last moment that the source knows of: a recording's end, a server's present."""

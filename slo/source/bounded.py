@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-# What headers may take beside an answer's body: of a hundred lines of 64 KiB, the most that Python reads, a few.
+# What headers may take alongside an answer's body: of a hundred lines of 64 KiB, the most that Python reads, a few.
 HEADER_BYTES = 1 << 20
 
 

@@ -143,8 +143,8 @@ def sources(
         if not isinstance(url, str) or not url.strip():
             raise ConfigError(f"{where}: `url` is missing: the address of a server, or the path of a recording")
         settings = _settings({key: value for key, value in own.items() if key != "url"}, where, place.parent)
-        beside = place.parent / Path(url).expanduser()
-        found.append(NamedSource(str(of), str(beside) if beside.exists() else url, SourceConfig(**settings)))
+        sibling = place.parent / Path(url).expanduser()
+        found.append(NamedSource(str(of), str(sibling) if sibling.exists() else url, SourceConfig(**settings)))
     return tuple(found)
 
 

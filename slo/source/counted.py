@@ -12,7 +12,7 @@ import numpy as np
 
 from slo.errors import DurationError, SourceError
 from slo.sli.base import Measured, Note
-from slo.sli.counts import Counts, Floats, Gap, Grid, Ints, Seen
+from slo.sli.counts import CountingStats, Counts, Floats, Gap, Grid, Ints
 from slo.source import parquet
 from slo.suggest import suggest
 from slo.window import EARLIEST_MS, LATEST_MS, MINUTE, checked_moment, format_duration, parse_moment
@@ -152,10 +152,10 @@ class CountSource:
         edges = np.concatenate([[grid.start_ms], grid.ends])
         if rows is None or rows.ends[-1] <= grid.start_ms or rows.begins[0] >= grid.end_ms:
             nothing = np.zeros(grid.steps)
-            seen = Seen(gaps=(Gap(grid.start_ms, grid.end_ms),))
+            seen = CountingStats(gaps=(Gap(grid.start_ms, grid.end_ms),))
             return Measured(Counts(grid, nothing, nothing, seen, ()), has_data=False)
         errors, total = rows.between(rows.errors, edges), rows.between(rows.total, edges)
-        seen = Seen(series=1, gaps=_gaps(rows, grid))
+        seen = CountingStats(series=1, gaps=_gaps(rows, grid))
         notes: tuple[Note, ...] = ()
         if self._step_ms > _FINE_MS:
             length = format_duration(self._step_ms)
@@ -184,7 +184,7 @@ def of_table(frame: pd.DataFrame, name: str) -> CountSource:
     good = "good" if "good" in there else None
     errors = "errors" if "errors" in there and good is None else None
     if good is None and errors is None:
-        raise SourceError(f"{name}: needs a column `good` or `errors` beside `time` and `total`")
+        raise SourceError(f"{name}: needs a column `good` or `errors` alongside `time` and `total`")
     return CountSource.of_frame(frame, good=good, errors=errors, slo="slo" if "slo" in there else None, name=name)
 
 

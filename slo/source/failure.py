@@ -1,4 +1,4 @@
-"""What can go wrong between us and a Prometheus, told plainly: what is wrong, and the mend. Pure."""
+"""What can go wrong between us and a Prometheus, said plainly: what is wrong, and how to fix it. Pure."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def of_answer(
     moved: str | None,
     redact: Callable[[str], str],
 ) -> Failure:
-    """The failure that an answer tells of. `again`: whether its status is one that may pass; `redact` takes out of the
+    """The failure that an answer reports. `again`: whether its status is one that may pass; `redact` takes out of the
     server's words what must not be shown."""
     error_type, said = _prometheus_error(body)
     said, text = _short(redact(said)), _short(redact(body[: 1 << 16].decode("utf-8", errors="replace")))

@@ -40,7 +40,7 @@ AGAIN = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often, how soon and how long a call is tried. Seconds."""
 
     connect_s: float = 5.0
@@ -50,7 +50,7 @@ class Patience:
     total_factor: float = 4.0  # all attempts of a call together: this many read time-outs
 
 
-PATIENT = Patience()
+DEFAULT_RETRIES = RetryPolicy()
 
 
 class Credentials(AuthBase):
@@ -99,9 +99,9 @@ class Session(requests.Session):
     Thread-safe: `take_answer` gives the answer of the calling thread's last request.
     """
 
-    def __init__(self, address: SplitResult, name: str, config: SourceConfig, patience: Patience) -> None:
+    def __init__(self, address: SplitResult, name: str, config: SourceConfig, retry_policy: RetryPolicy) -> None:
         super().__init__()
-        self._address, self._name, self._config, self._patience = address, name, config, patience
+        self._address, self._name, self._config, self._patience = address, name, config, retry_policy
         self._credentials = Credentials(config)
         self._local = threading.local()
         self.auth = self._credentials
@@ -297,15 +297,17 @@ class _Parsed(requests.Response):
 class Api:
     """The two calls that everything rests on, by way of prometheus-api-client."""
 
-    def __init__(self, url: str, load_config: Callable[[str, str], SourceConfig], patience: Patience = PATIENT) -> None:
+    def __init__(
+        self, url: str, load_config: Callable[[str, str], SourceConfig], retry_policy: RetryPolicy = DEFAULT_RETRIES
+    ) -> None:
         address, user, password = split_url(url)
         config = load_config(user, password)
         self.name = urlunsplit(address)
-        self._session = Session(address, self.name, config, patience)
+        self._session = Session(address, self.name, config, retry_policy)
         # The server gives up just before we do, and says so in its own words, instead of working on for nobody.
-        # VictoriaMetrics moves a range's start and end to multiples of the step unless it is told not to cache.
+        # VictoriaMetrics moves a range's start and end to multiples of the step unless it is asked not to cache.
         self._limits = {"timeout": f"{max(1, round(config.timeout_s * 950))}ms", "nocache": "1"}
-        self._connect = _client(self.name, self._session, (patience.connect_s, config.timeout_s))
+        self._connect = _client(self.name, self._session, (retry_policy.connect_s, config.timeout_s))
 
     def query(self, query: str, at_ms: int | None) -> Answer:
         """An instant query; None asks for the server's present. Raises SourceError."""
@@ -320,7 +322,7 @@ class Api:
         return self._session.take_answer()
 
     def page(self, path: str, most_bytes: int = PEEK_BYTES, most_s: float = PEEK_S) -> bytes | None:
-        """A page of the server beside its queries, such as `/api/v1/status/flags`; empty where it has none, None where no answer comes."""
+        """A page of the server alongside its queries, such as `/api/v1/status/flags`; empty where it has none, None where no answer comes."""
         return self._session.peek(f"{self.name}{path}", most_bytes, most_s)
 
     def redact(self, text: str) -> str:

@@ -27,7 +27,7 @@ from slo.source.answer import Answer, Labels, ShapeError, series_of
 from slo.source.base import Matrix, MatrixSeries
 from slo.source.config import SourceConfig, load
 from slo.source.failure import TooManySamplesError
-from slo.source.http import PATIENT, Api, Patience
+from slo.source.http import DEFAULT_RETRIES, Api, RetryPolicy
 from slo.window import EARLIEST_MS, LATEST_MS
 
 MOST_STEPS = 11_000  # per range query; a server refuses more
@@ -70,7 +70,11 @@ class PrometheusSource:
 
     @classmethod
     def open(
-        cls, url: str, *, config: str | os.PathLike[str] | SourceConfig | None = None, patience: Patience = PATIENT
+        cls,
+        url: str,
+        *,
+        config: str | os.PathLike[str] | SourceConfig | None = None,
+        retry_policy: RetryPolicy = DEFAULT_RETRIES,
     ) -> PrometheusSource:
         """The server at a URL, which may hold user and password. Settings come from the environment and, under it, the
         YAML file at `config` (none: that of SLO_CONFIG), or are given. Raises ConfigError."""
@@ -80,7 +84,7 @@ class PrometheusSource:
                 return replace(config, basic_user=user, basic_password=password) if user else config
             return load(None if config is None else os.fspath(config), user=user, password=password)
 
-        return cls(Api(url, settings, patience))
+        return cls(Api(url, settings, retry_policy))
 
     @property
     def name(self) -> str:
@@ -106,7 +110,7 @@ class PrometheusSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that the server has said beside its answers so far, each once; see also `Matrix.notes`."""
+        """All that the server has said alongside its answers so far, each once; see also `Matrix.notes`."""
         return tuple(self._notes)
 
     def retention_ms(self) -> int | None:
@@ -126,7 +130,7 @@ class PrometheusSource:
             return self._retention[0]
 
     def page(self, path: str) -> bytes | None:
-        """A page of the server beside its queries, such as `/api/v1/rules`; None or empty where there is none. Never raises."""
+        """A page of the server alongside its queries, such as `/api/v1/rules`; None or empty where there is none. Never raises."""
         return self._api.page(path, most_bytes=PAGE_BYTES, most_s=PAGE_S)
 
     def close(self) -> None:
@@ -260,7 +264,7 @@ class PrometheusSource:
             yield labels, times[low:high], values[low:high]
 
     def _said(self, answer: Answer) -> dict[str, None]:
-        """What the server says beside an answer, which may quote what it was sent."""
+        """What the server says alongside an answer, which may quote what it was sent."""
         return dict.fromkeys(hide_userinfo(self._api.redact(note)) for note in answer.notes)
 
     def _series(self, answer: Answer) -> Iterator[Part]:

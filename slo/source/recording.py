@@ -277,7 +277,7 @@ class Recording(SampleSource):
             starts.append(times[t_offsets[row] : t_offsets[row + 1]] if of is None else starts[of])
             labels = json.loads(text)
             if not all(type(value) is str for value in labels.values()):
-                raise ValueError("a label's value is no text")
+                raise ValueError("a label's value is not text")
             rows.append((labels, starts[row], values[v_offsets[row] : v_offsets[row + 1]]))
         return Samples.from_series(rows)
 

@@ -18,7 +18,7 @@ _SIZE = re.compile(r"[0-9]+(\.[0-9]+)?(B|[KMGTPE]i?B)")
 
 
 def of_runtime(body: bytes) -> int | None:
-    """Milliseconds, of runtimeinfo's `storageRetention`: `15d`, `15d or 10GiB`; a size alone is no time."""
+    """Milliseconds, of runtimeinfo's `storageRetention`: `15d`, `15d or 10GiB`; a size alone is not a valid time."""
     said = _data(body).get("storageRetention")
     if not isinstance(said, str):
         return None

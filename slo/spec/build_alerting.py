@@ -60,7 +60,7 @@ def build_alerting(layers: Layers, objective: Objective, window: Window, report:
                     pairs[burn] = alert
         if layer.least_errors is not None:
             if not layer.least_errors.isdecimal():
-                report((*at, "least_errors"), f"{layer.least_errors!r} is no number of events such as 3", "error")
+                report((*at, "least_errors"), f"{layer.least_errors!r} is not a number of events such as 3", "error")
                 raise Fault
             least_errors = int(layer.least_errors)
     shared = Alert(annotations=common.annotations)
@@ -156,7 +156,7 @@ def _marks(texts: Sequence[str], at: Path, objective: Objective, report: Report)
             problem = str(error)
         else:
             if mark <= 0:
-                problem = f"{text} is no share of a budget; write one above 0%, such as 50%"
+                problem = f"{text} is not a share of a budget; write one above 0%, such as 50%"
             elif mark > 1 and "%" not in text:
                 problem = f"{text} is {mark * 100:f}% of the budget; did you mean `{text}%`?"
             elif mark > most:
@@ -230,7 +230,7 @@ def build_plain_alerts(
     lines: Callable[[Path], int],
     report: Report,
 ) -> tuple[PlainAlert, ...]:
-    """The alerts beside a service's SLOs; faulty ones are reported and left out."""
+    """The alerts alongside a service's SLOs; faulty ones are reported and left out."""
     alerts: list[PlainAlert] = []
     for index, model in enumerate(service.alerts):
         at: Path = ("alerts", index)
@@ -267,7 +267,9 @@ def build_policy(models: list[PolicyModel], at: Path, report: Report) -> tuple[P
             report((*at, index, "below"), str(error), "error")
             continue
         if not 0 <= below <= 1:
-            report((*at, index, "below"), f"{model.below} is no share of a budget; write one from 0% to 100%", "error")
+            report(
+                (*at, index, "below"), f"{model.below} is not a share of a budget; write one from 0% to 100%", "error"
+            )
         elif below in steps:
             report((*at, index, "below"), f"{model.below} has a step already", "error")
         else:

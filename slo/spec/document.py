@@ -244,7 +244,7 @@ class DefaultsModel(Model):
 
 
 class PlainAlertModel(Model):
-    """An alert beside the SLOs."""
+    """An alert alongside the SLOs."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
 
@@ -259,7 +259,7 @@ class PlainAlertModel(Model):
 
 
 class ServiceModel(Model):
-    """One service and its objectives."""
+    """One service and its SLOs."""
 
     service: _Name
     owner: _Text = ""
@@ -267,7 +267,7 @@ class ServiceModel(Model):
     labels: _Labels
     defaults: DefaultsModel | None = None
     slos: Annotated[list[SloModel], Field(min_length=1)]
-    alerts: Annotated[list[PlainAlertModel], Field(default_factory=list, description="alerts beside the SLOs")]
+    alerts: Annotated[list[PlainAlertModel], Field(default_factory=list, description="alerts alongside the SLOs")]
 
 
 def json_schema() -> dict[str, Any]:

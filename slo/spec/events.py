@@ -24,7 +24,7 @@ _KEYS = ("start", "end", "name", "slo", "kind")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that somebody told of, milliseconds UTC; `slo` is an SLO's id with `*` for any text.
+    """Something that somebody reported, milliseconds UTC; `slo` is an SLO's id with `*` for any text.
 
     A deployment may be a single moment.
     """

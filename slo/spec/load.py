@@ -102,7 +102,7 @@ def _plain(value: object, path: strict_yaml.Path) -> object:
 
 @dataclass(frozen=True, slots=True)
 class _Foreign:
-    """A document below a folder that is no definition."""
+    """A document below a folder that is not a definition."""
 
     file: str
     what: str
@@ -114,7 +114,7 @@ def loads(text: str, file: str, problems: list[Problem]) -> list[Service]:
 
 
 def _read(text: str, file: str, problems: list[Problem], foreign: list[_Foreign] | None) -> list[Service]:
-    """The services of a text. With `foreign`, documents that are no definitions are added to it and passed over."""
+    """The services of a text. With `foreign`, documents that are not definitions are added to it and passed over."""
     parsed = strict_yaml.parse(text, file)
     if foreign is not None and parsed.problems and not _OURS.search(text):
         foreign.append(_Foreign(file, "not plain YAML"))
@@ -147,7 +147,7 @@ _OURS = re.compile(r"^(?:service|slos)\s*:", re.M)
 def _not_ours(
     file: str, document: strict_yaml.Document, what: str | None, foreign: list[_Foreign] | None
 ) -> list[Problem]:
-    """What is to be said of a document that is no definition, in one line."""
+    """What is to be said of a document that is not a definition, in one line."""
     line, column = document.place(())
     if foreign is None:
         said = f"this is {what}, not a definition of this tool" if what else "has neither `service` nor `slos`"
@@ -265,13 +265,15 @@ def validation_messages(
                 message = f"`{path[-1]}` is missing"
                 path = path[:-1]
             case "string_pattern_mismatch":
-                message = f"{_show(value)} is no name; letters, digits, `-`, `_` and `.` are accepted"
+                message = f"{_show(value)} is not a valid name; letters, digits, `-`, `_` and `.` are accepted"
                 if {"by", "target_labels"} & set(path[-2:]):
-                    message = f"{_show(value)} is no label name; any text without control characters is accepted"
+                    message = (
+                        f"{_show(value)} is not a valid label name; any text without control characters is accepted"
+                    )
                 elif detail["loc"][-1:] == ("[key]",):
-                    message = f"{_show(value)} is no label name; letters, digits and `_` are accepted, no digit first"
+                    message = f"{_show(value)} is not a valid label name; letters, digits and `_` are accepted, no digit first"
                 elif "-" not in detail["ctx"]["pattern"].replace("a-z", "").replace("A-Z", "").replace("0-9", ""):
-                    message = f"{_show(value)} is no alert name; letters, digits and `_` are accepted, no digit first"
+                    message = f"{_show(value)} is not a valid alert name; letters, digits and `_` are accepted, no digit first"
             case "string_too_long":
                 message = f"is longer than {detail['ctx']['max_length']} characters"
             case "string_type":

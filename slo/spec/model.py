@@ -102,7 +102,7 @@ class Alerting:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStep:
-    """What `follows` once less than `below` (a ratio) of the error budget is left; below 0 means exhausted."""
+    """What `follows` once less than `below` (a ratio) of the error budget remains; below 0 means exhausted."""
 
     below: Decimal
     follows: str
@@ -121,7 +121,7 @@ LabelsOn = Literal["info", "series"]
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """One objective of one service. `file` and `line` are where it is defined.
+    """One SLO of one service. `file` and `line` are where it is defined.
 
     `policy` is in the order of what is left, least first. With `by`, each combination of these labels' values in the metrics has a budget of its own.
     `target_labels` name a scraped target; all but the last name its job. `unusable` says why its figures could not be
@@ -163,7 +163,7 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class PlainAlert:
-    """An alert of a service that is no objective: an expression that should not hold for `for_ms`."""
+    """An alert of a service that is not a valid objective: an expression that should not hold for `for_ms`."""
 
     name: str
     expr: str

@@ -10,7 +10,7 @@ from slo.reading import Fault, Path, Report, read_duration
 from slo.spec.model import Objective
 from slo.window import HOUR, Window, format_duration, parse_duration, parse_window
 
-# Samples that are later than that are no delay, but missing.
+# Samples that are later than that are not delays, but missing.
 MAX_DELAY_MS = HOUR
 
 
@@ -20,9 +20,9 @@ def parse_objective(text: str) -> Objective:
     try:
         percent = Decimal(written)
     except InvalidOperation:
-        raise ValueError(f"objective {text!r} is no percentage; write one such as 99.9") from None
+        raise ValueError(f"objective {text!r} is not a valid percentage; write one such as 99.9") from None
     if not percent.is_finite():
-        raise ValueError(f"objective {text} is no percentage; write one such as 99.9")
+        raise ValueError(f"objective {text} is not a valid percentage; write one such as 99.9")
     if percent > 100:
         raise ValueError(f"objective {text} is above 100; write a percentage such as 99.9")
     if percent == 100:

@@ -1,7 +1,7 @@
 """YAML without its surprises: every scalar stays the text a person wrote, every node knows its place.
 
 Only `true`, `false`, `null`, `~` and nothing at all are read as other than text, so `no`, `012`, `1:30` and `1.10`
-never change. Duplicate keys, tags, and keys that are no text are refused.
+never change. Duplicate keys, tags, and keys that are not text are refused.
 """
 
 from __future__ import annotations

@@ -12,18 +12,18 @@ from typing import Any
 from slo.budget.model import TROUBLE, State
 from slo.display import NOTHING, show_percent, show_points
 from slo.report.page import FOLDER, page_of
+from slo.report.sentences import STATE_WORDS
 from slo.report.text import anchor
-from slo.report.words import STATE_WORDS
 
 SHOWN = 6  # periods side by side
 TREND = 53  # periods in the trend: a year of weeks
-# Of a trend's picture, whose line is full at the top; what is overspent by more than a whole budget is drawn at its foot.
+# Of a trend's picture, whose line is full at the top; what is exhausted by more than a whole budget is drawn at its foot.
 _WIDTH, _HEIGHT, _LEAST = 120, 30, -1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One SLO: a (budget left, state, page) for each period, its trend over all that is kept, and its last change.
+    """One SLO: a (budget remaining, state, page) for each period, its trend over all that is kept, and its last change.
 
     `state` and `state_text` are those of the newest period, `link` its page there.
     """
@@ -77,7 +77,7 @@ def is_readable(folder: Path, period: str) -> bool:
 
 
 def _figures(path: Path) -> tuple[bool, list[tuple[str, float | None, str]]] | None:
-    """(whether data is missing, each objective's budget left and state) of a report; None where it is damaged."""
+    """(whether data is missing, each SLO's budget remaining and state) of a report; None where it is damaged."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         rows = [(slo["slo"], slo["error_budget"]["remaining"], slo["state"]) for slo in report["slos"]]

@@ -102,7 +102,7 @@ class WeeklyConfig:
 
 
 def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
-    """Reads and checks a configuration. Raises DefinitionError with every fault, its line and the mend."""
+    """Reads and checks a configuration. Raises DefinitionError with every fault, its line and a fix."""
     what = "a job is one mapping with definitions, source and deliver"
     model, report, problems = parse_single(read_text(path), str(path), WeeklyModel, what, _accepted)
     base = Path(path).resolve().parent
@@ -127,7 +127,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
     if link is not None and (not is_address(link) or holds_userinfo(link)):
         report(
             ("deliver", "webhook", "link"),
-            f"{link!r} is no http(s) address that can be shown; write one such as https://slo.example.com/",
+            f"{link!r} is not a http(s) address that can be shown; write one such as https://slo.example.com/",
             "error",
         )
     if model.source is None and model.source_config is None:
@@ -182,7 +182,7 @@ def is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        # The last label of a name has a letter: `1.2.3` is no address, and no name.
+        # The last label of a name has a letter: `1.2.3` is not a valid address, and no name.
         last = text.rstrip(".").rpartition(".")[2]
         return len(text) <= 253 and _HOST.fullmatch(text) is not None and not last.isdecimal()
     return True
@@ -219,29 +219,29 @@ def _check_email(email: EmailModel, report: Report) -> None:
     at: YamlPath = ("deliver", "email")
     if not is_host(email.host):
         name, colon, port = email.host.rpartition(":")
-        mend = (
+        fix = (
             f"write `host: {name}` and `port: {port}`"
             if colon and is_host(name)
             else "write one such as smtp.example.com"
         )
-        report((*at, "host"), f"{email.host!r} is no host name; {mend}", "error")
+        report((*at, "host"), f"{email.host!r} is not a valid host name; {fix}", "error")
     for path, text in ((("from",), email.from_), *((("to", index), text) for index, text in enumerate(email.to))):
         if mailbox(text) is None:
-            mend = "write one such as team@example.com or Team <team@example.com>, several as a list"
-            report((*at, *path), f"{text!r} is no e-mail address; {mend}", "error")
+            fix = "write one such as team@example.com or Team <team@example.com>, several as a list"
+            report((*at, *path), f"{text!r} is not a valid e-mail address; {fix}", "error")
     if (email.user_env is None) != (email.password_env is None):
         report(at, "user_env and password_env belong together; give both, or none", "error")
 
 
 def _no_zone(name: str, report: Report) -> ZoneInfo:
-    report(("time_zone",), f"{name!r} is no time zone; write one such as Europe/Berlin or UTC", "error")
+    report(("time_zone",), f"{name!r} is not a valid time zone; write one such as Europe/Berlin or UTC", "error")
     return ZoneInfo("UTC")
 
 
 def _number(text: str, at: YamlPath, least: int, most: int, report: Report) -> int:
     if len(text) < 16 and text.isdecimal() and least <= int(text) <= most:
         return int(text)
-    report(at, f"{text!r} is no number from {least} to {most}", "error")
+    report(at, f"{text!r} is not a valid number from {least} to {most}", "error")
     return least
 
 

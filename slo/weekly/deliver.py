@@ -1,4 +1,4 @@
-"""Where a report goes beside its folder: e-mail and a chat's webhook. Secrets come from the environment alone."""
+"""Where a report goes alongside its folder: e-mail and a chat's webhook. Secrets come from the environment alone."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def send_email(
         raise DeliveryError(f"{place}: {type(error).__name__}: {_reason(error)}") from None
     except SloError:
         raise
-    except Exception as error:  # noqa: BLE001 - such as a password that is no ASCII, which the error would show
+    except Exception as error:  # noqa: BLE001 - such as a password that is not ASCII, which the error would show
         raise DeliveryError(f"{place}: {type(error).__name__}; no message was sent") from None
     if refused:
         raise DeliveryError(f"{place} did not take {', '.join(refused)}")
@@ -142,7 +142,7 @@ def _address(text: str) -> Address:
     """An address of the configuration, which has been checked."""
     found = mailbox(text)
     if found is None:
-        raise ConfigError(f"{text!r} is no e-mail address")
+        raise ConfigError(f"{text!r} is not a valid e-mail address")
     return Address(*found)
 
 

@@ -36,7 +36,7 @@ from slo.weekly.config import Format, WeeklyConfig
 from slo.weekly.deliver import DeliveryError, post_webhook, send_email
 from slo.weekly.ledger import STEP_MS, Entry, Ledger, fingerprint
 from slo.weekly.message import chat_text, mail_text
-from slo.weekly.nothing import Nothing
+from slo.weekly.null import NullSource
 from slo.weekly.period import Period, last_whole, unit_of
 from slo.weekly.state import Done, State
 from slo.window import Calendar
@@ -50,7 +50,7 @@ NAMES: dict[Format, str] = {"html": "index.html", "markdown": "report.md", "json
 Log = Callable[[str, Mapping[str, Any]], None]
 # Seconds before the first repetition; each next one waits twice as long.
 RETRY_S = 10.0
-# After so many objectives in a row that it did not answer a source is taken to be down.
+# After so many SLOs in a row that it did not answer a source is taken to be down.
 _DOWN_AFTER = 3
 # By how much this machine's clock may differ from a server's, and by how much a period's end may lie in that one's future.
 _CLOCKS_MS, _FUTURE_MS = 3_600_000, 60_000
@@ -95,8 +95,8 @@ def run(
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
         for name in ordered:
             if not is_readable(config.folder, name):
-                told = f"{config.folder / name / 'report.json'}: is damaged, and left out of the index; remove its period from {place} to have it made again"
-                log("report damaged", {"period": name, "error": told})
+                reported = f"{config.folder / name / 'report.json'}: is damaged, and left out of the index; remove its period from {place} to have it made again"
+                log("report damaged", {"period": name, "error": reported})
         write_text(config.folder / "index.html", index_page(config.folder, ordered, config.title))
         found.pending = len(due(config, state, now_ms))
         code = INCOMPLETE if found.pending else FINE
@@ -173,7 +173,7 @@ def _period(
     text = (folder / NAMES["markdown"]).read_text(encoding="utf-8")
     for name in _deliveries(config):
         # A report with missing data is delivered once, and the whole one when the source has answered.
-        already = done.delivered if done.whole else done.told
+        already = done.delivered if done.whole else done.reported
         if name in already:
             continue
         try:
@@ -208,7 +208,7 @@ def _evaluated(
     clock_ms: int | None,
 ) -> tuple[list[Budget], str | None, dict[str, Values]]:
     """The budgets at the period's end, and what is held against bounds; what the source does not answer has no data, and
-    the problem is told."""
+    the problem is reported."""
     problem = ""
     source: Source | None = None
     for attempt in range(config.retries + 1):
@@ -255,7 +255,7 @@ def _opened(config: WeeklyConfig) -> Source:
 def _budgets(
     config: WeeklyConfig, slos: Iterable[Slo], source: Source, period: Period, ledger: Ledger | None
 ) -> tuple[Budget, ...]:
-    """All that a report tells of some SLOs. Raises SourceError."""
+    """All that a report shows of some SLOs. Raises SourceError."""
     slos = list(slos)
     since = period.end_ms - period.start_ms
     events = () if config.events is None else config.events
@@ -291,17 +291,17 @@ def _one_by_one(
                 in_a_row = 0
                 continue
             except SourceError as error:
-                problem = str(error).removeprefix(f"{slo.id}: ")  # which is named beside it
+                problem = str(error).removeprefix(f"{slo.id}: ")  # which is named alongside it
                 in_a_row += 1
                 log("objective failed", {"period": period.name, "slo": slo.id, "error": problem})
         failed.append(slo.id)
-        nothing = Nothing(config.source or str(config.source_config), f"missing data: {problem}")
+        nothing = NullSource(config.source or str(config.source_config), f"missing data: {problem}")
         budgets += _budgets(config, [slo], nothing, period, ledger)
     if ledger is not None and len(failed) < len(specs):
         ledger.write(period, entries, slis)
     if len(failed) == len(specs):
         return budgets, problem
-    return budgets, f"{len(failed)} of {len(specs)} objectives ({_several(failed)}): {problem}" if failed else problem
+    return budgets, f"{len(failed)} of {len(specs)} SLOs ({_several(failed)}): {problem}" if failed else problem
 
 
 def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[str, Entry], dict[str, str]]:

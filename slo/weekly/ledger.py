@@ -149,14 +149,14 @@ def _read(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    mend = "move it away and run the job again: the period is counted anew while the server still has it"
+    fix = "move it away and run the job again: the period is counted anew while the server still has it"
     try:
         if not parquet.whole(path):
             raise ValueError
         table = pq.read_table(path)
         head: dict[str, Any] = json.loads((table.schema.metadata or {})[_KEY])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise ConfigError(f"{path}: no ledger file, or damaged ({type(error).__name__}); {mend}") from None
+        raise ConfigError(f"{path}: no ledger file, or damaged ({type(error).__name__}); {fix}") from None
     version = head.get("version") if isinstance(head, dict) else None
     if isinstance(version, int) and version > VERSION:
         raise ConfigError(
@@ -164,12 +164,12 @@ def _read(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
         )
     try:
         if version != VERSION or head.get("sha256") != _digest(table):
-            raise ConfigError(f"{path}: its rows are not those that were written; {mend}")
+            raise ConfigError(f"{path}: its rows are not those that were written; {fix}")
         names = table.column("slo").to_pylist()
         columns = [table.column(name).to_numpy() for name in ("end_ms", "errors", "total")]
         slis = {str(name): str(text) for name, text in dict(head.get("slis") or {}).items()}
     except (KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
-        raise ConfigError(f"{path}: is no ledger of this package ({type(error).__name__}); {mend}") from None
+        raise ConfigError(f"{path}: is not a ledger of this package ({type(error).__name__}); {fix}") from None
     found: dict[str, Entry] = {}
     start = 0
     for index in range(1, len(names) + 1):

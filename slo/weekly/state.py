@@ -15,11 +15,11 @@ VERSION = 1
 
 @dataclass
 class Done:
-    """One period: whether its source answered (`whole`), where it has been delivered, and who was told of missing data."""
+    """One period: whether its source answered (`whole`), where it has been delivered, and who was notified of missing data."""
 
     whole: bool = False
     delivered: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -31,13 +31,13 @@ class State:
     @classmethod
     def read(cls, path: Path) -> State:
         """An empty state where there is no file. Raises ConfigError where it is damaged."""
-        mend = "move it away, and the job makes the last period's report again (and delivers it again)"
+        fix = "move it away, and the job makes the last period's report again (and delivers it again)"
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls()
         except (ValueError, RecursionError):
-            raise ConfigError(f"{path}: is damaged: it is not JSON, or ends early; {mend}") from None
+            raise ConfigError(f"{path}: is damaged: it is not JSON, or ends early; {fix}") from None
         version = content.get("version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > VERSION:
             raise ConfigError(
@@ -48,7 +48,7 @@ class State:
                 raise ValueError("version")
             return cls({name: _done(name, done) for name, done in content["periods"].items()})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{path}: is damaged ({error}); {mend}") from None
+            raise ConfigError(f"{path}: is damaged ({error}); {fix}") from None
 
     def write(self, path: Path) -> None:
         """Whole or not at all."""
@@ -59,7 +59,7 @@ class State:
 def _done(name: str, content: dict[str, object]) -> Done:
     """Raises ValueError, TypeError where it is of another shape."""
     done = Done(**content)  # type: ignore[arg-type]
-    texts = [*done.delivered, *done.told]
+    texts = [*done.delivered, *done.reported]
     if type(done.whole) is not bool or not all(isinstance(text, str) for text in texts) or unit_of(name) is None:
         raise ValueError(f"period {name!r}")
     return done

@@ -1,4 +1,4 @@
-"""History that is filled on a real Prometheus, beside what promtool makes of the same rules."""
+"""History that is filled on a real Prometheus, alongside what promtool makes of the same rules."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def test_a_server_is_filled_on_its_clock_with_what_promtool_makes_of_the_rules(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It records from noon on; the morning is filled."""
-    told = history.write(tmp_path / "history.txt", days=1, instances=2)
+    reported = history.write(tmp_path / "history.txt", days=1, instances=2)
     # What a pass makes has moments of its own, and so other ones than the rest of its group, which no server does.
     groups = recordings(compile_specs(tables.specs(tmp_path))[0], lambda rule: ":increase" in rule.name)
     noon = START + 12 * 3600
     data, whole = (load_openmetrics(tmp_path / "history.txt", tmp_path / name) for name in ("data", "whole"))
     # In one folder, as the moments of a group are drawn by the path of its file.
-    by_promtool(tmp_path, data, groups, noon, told.end, most=2)
-    by_promtool(tmp_path, whole, groups, START, told.end, most=2)
-    arguments = ["backfill", str(tmp_path / "shop.yaml"), "--start", str(START), "--end", str(told.end)]
+    by_promtool(tmp_path, data, groups, noon, reported.end, most=2)
+    by_promtool(tmp_path, whole, groups, START, reported.end, most=2)
+    arguments = ["backfill", str(tmp_path / "shop.yaml"), "--start", str(START), "--end", str(reported.end)]
     with Prometheus(tmp_path, data=data) as server:
         assert slo([*arguments, "-s", server.url, "-o", str(tmp_path / "out")]) == 0
     for file in (tmp_path / "out").glob("*.om"):
         done = promtool("tsdb", "create-blocks-from", "openmetrics", file, data)
         assert done.returncode == 0, done.stdout + done.stderr
     with Prometheus(tmp_path, data=data) as server:
-        found = series(server, START, told.end)
+        found = series(server, START, reported.end)
         capsys.readouterr()
         assert slo([*arguments, "-s", server.url, "-o", str(tmp_path / "again")]) == 0
         assert "shop/latency: nothing to fill: its history is there" in capsys.readouterr().err
         assert not list((tmp_path / "again").glob("*.om"))
     with Prometheus(tmp_path, data=whole) as server:
-        expected = series(server, START, told.end)
+        expected = series(server, START, reported.end)
     assert found.keys() == expected.keys()
     assert len(found) == 8
     for key, values in expected.items():

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from slo.backtest import read_incidents
-from slo.backtest.judge import SLACK_MS, Fired, catch, messages, union
 from slo.backtest.model import Incident
+from slo.backtest.scoring import SLACK_MS, Fired, catch, messages, union
 from slo.errors import DefinitionError
 from slo.promql.alerts import AlertInterval
 from slo.spec.events import Event
@@ -38,7 +38,7 @@ def test_yaml_and_csv_say_the_same(tmp_path: Path) -> None:
         ("i.csv", "start,ende\n1,2\n", r"i\.csv:1:1: error: unknown column 'ende'; did you mean `end`\?"),
         ("i.csv", "start,end\n1,2\n5,\n", r"i\.csv:3:1: error: `end` is missing"),
         ("i.csv", "start,end\n5,2\n", "not after its start"),
-        ("i.csv", "start,end\nyesterday,2\n", "'yesterday' is no time; write 2026"),
+        ("i.csv", "start,end\nyesterday,2\n", "'yesterday' is not a valid time; write 2026"),
         ("i.csv", "start,end\n", "holds no event"),
         ("i.csv", "start,end,kind\n1,2,incidnt\n", r"unknown kind 'incidnt'; did you mean `incident`\?"),
         ("i.csv", "start,end,kind\n1,2,deployment\n", "holds no incident"),

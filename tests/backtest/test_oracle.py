@@ -54,18 +54,18 @@ def test_tickets_too_from_five_minutes_tiles(tmp_path: Path) -> None:
 
 
 def test_the_share_spent_at_detection_is_what_the_window_stands_for(tmp_path: Path) -> None:
-    """The first page of 1h spends 14.4 × 0.001 ÷ 720 h, 2 % of the budget of 30 d, within its hour."""
+    """The first page of 1h consumes 14.4 × 0.001 ÷ 720 h, 2 % of the budget of 30 d, within its hour."""
     result = run(definition(tmp_path), record(tmp_path, 72, [(60, 50, 0.02)]))
     [one] = result.policies[0].outcomes["shop/availability"].caught
     assert one.incident.origin == "found"
     assert one.alert == "ErrorBudgetBurn 1h, 6h" and one.severity == "page"
-    assert one.spent == pytest.approx(0.02, rel=0.08)
+    assert one.consumed == pytest.approx(0.02, rel=0.08)
     # 50 minutes of 2 % errors are 1,000 minutes of a budget of 0.1 %, of 43,200 minutes.
     assert one.incident.budget_share == pytest.approx(1000 / 43_200, rel=1e-9)
     score = result.policies[0].score
     assert (score.incidents, score.caught, score.pages, score.right, score.firings) == (1, 1, 1, 1, 1)
     assert score.pages_per_week == pytest.approx(7 / 3)
-    assert score.spent == pytest.approx(1000 / 43_200, rel=1e-9)
+    assert score.consumed == pytest.approx(1000 / 43_200, rel=1e-9)
     unalerted = 43.2 / 50 * 1000 / 43_200
     assert score.unalerted == pytest.approx(unalerted, rel=0.08)
 
@@ -75,14 +75,14 @@ def test_what_burns_below_every_threshold_is_missed(tmp_path: Path) -> None:
     quiet = run(definition(tmp_path), record(tmp_path, 48, [(24, 600, 1 / 3000)]))
     assert quiet.policies[0].score.incidents == 0
     assert not quiet.policies[0].outcomes["shop/availability"].intervals
-    # Told of by a person, it is an incident that nothing caught, and the SLI says what it spent.
-    told = tmp_path / "incidents.csv"
-    told.write_text(f"start,end,name\n{START / 1000 + 24 * 3600},{START / 1000 + 34 * 3600},slow disks\n")
+    # Reported by a person, it is an incident that nothing caught, and the SLI says what it consumed.
+    reported = tmp_path / "incidents.csv"
+    reported.write_text(f"start,end,name\n{START / 1000 + 24 * 3600},{START / 1000 + 34 * 3600},slow disks\n")
     [one] = (
-        run(definition(tmp_path), record(tmp_path, 48, [(24, 600, 1 / 3000)]), incidents=told)
+        run(definition(tmp_path), record(tmp_path, 48, [(24, 600, 1 / 3000)]), incidents=reported)
         .policies[0]
         .outcomes["shop/availability"]
         .caught
     )
     assert one.at_ms is None and one.incident.name == "slow disks"
-    assert one.spent == pytest.approx(200 / 43_200, rel=1e-9)
+    assert one.consumed == pytest.approx(200 / 43_200, rel=1e-9)

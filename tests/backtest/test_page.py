@@ -58,12 +58,12 @@ def test_missed_incidents_come_first_and_lead_to_their_slo(tmp_path: Path) -> No
 
 
 def test_names_are_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
-    told = tmp_path / "told.yaml"
-    told.write_text(
+    reported = tmp_path / "told.yaml"
+    reported.write_text(
         f"- {{start: {START / 1000 + 3600}, end: {START / 1000 + 7200}, name: '<script>alert(1)</script>'}}\n"
     )
     page = render_backtest(
-        run(definition(tmp_path), record(tmp_path, 10, []), incidents=told), title="<b>x</b>", generated=GENERATED
+        run(definition(tmp_path), record(tmp_path, 10, []), incidents=reported), title="<b>x</b>", generated=GENERATED
     )
     assert "<script" not in page and "<b>x" not in page
     assert "&lt;script&gt;" in page

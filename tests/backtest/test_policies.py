@@ -38,15 +38,15 @@ def specs(tmp_path: Path) -> Specs:
 def test_policies_stand_side_by_side_and_the_quieter_of_equals_is_named(tmp_path: Path, specs: Specs) -> None:
     (tmp_path / "noisy.yml").write_text(NOISY)
     (tmp_path / "calm.yaml").write_text(CALM)
-    told = tmp_path / "incidents.yaml"
+    reported = tmp_path / "incidents.yaml"
     rows = [f"- {{start: {START / 1000 + b * 3600}, end: {START / 1000 + b * 3600 + m * 60}}}" for b, m, _ in OUTAGES]
-    told.write_text("incidents:\n" + "\n".join(rows[::2]))  # the three minutes were nobody's incident
+    reported.write_text("incidents:\n" + "\n".join(rows[::2]))  # the three minutes were nobody's incident
     result = run(
         specs,
         record(tmp_path, 100, OUTAGES),
         policies=[tmp_path / "calm.yaml"],
         rules=[tmp_path / "noisy.yml"],
-        incidents=told,
+        incidents=reported,
     )
     scores = {played.name: played.score for played in result.policies}
     assert {name: score.caught for name, score in scores.items()} == {"definitions": 2, "calm": 2, "noisy": 2}
@@ -73,7 +73,7 @@ def test_an_alert_without_labels_is_about_the_slo_whose_metric_it_reads(tmp_path
 
 
 def test_that_data_was_missing_is_neither_right_nor_wrong(tmp_path: Path, specs: Specs) -> None:
-    """No incident is answered by it; when it fired is told beside."""
+    """No incident is answered by it; when it fired is reported separately."""
     whole, holed = (run(specs, record(tmp_path, 100, OUTAGES, hole=hole)).policies[0] for hole in (None, (50.0, 50.5)))
     assert [one.name for one in whole.others] == []
     firing = [one for one in holed.others if one.state == "firing"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slo.backtest import run
-from slo.backtest.judge import PAGING, is_page
+from slo.backtest.scoring import PAGING, is_page
 from tests.backtest.history import definition, record
 
 OUTAGES = [(30.0, 30.0, 0.5)]
@@ -53,5 +53,5 @@ def test_sloths_pages_are_counted_and_a_file_without_pages_is_named(tmp_path: Pa
     assert played["plain"].score.pages == 0
     [problem] = played["plain"].problems
     assert "none of its alerts is known to page" in problem and "--pages severity=pageteam" in problem
-    told = run(specs, source, rules=[plain], incidents="found", pages=[("severity", "pageteam")])
-    assert {one.name: one.score.pages for one in told.policies}["plain"] == 1
+    reported = run(specs, source, rules=[plain], incidents="found", pages=[("severity", "pageteam")])
+    assert {one.name: one.score.pages for one in reported.policies}["plain"] == 1

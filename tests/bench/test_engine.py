@@ -1,4 +1,4 @@
-"""The engine beside a real Prometheus 3.5 on the same data: time per step of query_range, and equal values.
+"""The engine alongside a real Prometheus 3.5 on the same data: time per step of query_range, and equal values.
 
 `make bench` prints the engine's times; `python -m tests.bench.test_engine` prints the table of docs/engine.md.
 """

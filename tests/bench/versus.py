@@ -1,4 +1,4 @@
-"""Two versions beside each other in one run: `python -m tests.bench.versus WORKTREE` states ratios to what is checked out there.
+"""Two versions alongside each other in one run: `python -m tests.bench.versus WORKTREE` states ratios to what is checked out there.
 
     git worktree add --detach /tmp/before v1
     python -m tests.bench.versus /tmp/before            # all jobs

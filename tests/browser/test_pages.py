@@ -128,11 +128,11 @@ def test_axe_finds_nothing_wrong(browser: Browser, pages: dict[str, Path], name:
     page, _, _ = opened(browser, pages[name], scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     found = Axe().run(page)
-    told = [
+    reported = [
         (one["id"], one["nodes"][0]["target"], one["nodes"][0].get("failureSummary", "")[:300])
         for one in found.response["violations"]
     ]
-    assert told == []
+    assert reported == []
     page.close()
 
 
@@ -209,7 +209,7 @@ def series_at(budget: Budget, title: str, share: float) -> str:
     moment = datetime.fromtimestamp(end / 1000, UTC)
     [place] = np.flatnonzero(budget.timeline.ends_ms == end)
     left = show_percent(float(budget.timeline.budget_remaining[place]))
-    return f"{moment.day} {moment:%b %Y %H:%M} UTC · budget left {left}"
+    return f"{moment.day} {moment:%b %Y %H:%M} UTC · budget remaining {left}"
 
 
 def test_the_value_at_the_pointer_is_pythons(browser: Browser, pages: dict[str, Path]) -> None:
@@ -221,7 +221,7 @@ def test_the_value_at_the_pointer_is_pythons(browser: Browser, pages: dict[str, 
     assert box is not None
     for share in (0.1, 0.5, 0.93):
         page.mouse.move(box["x"] + share * box["width"], box["y"] + 40)
-        assert page.locator(".readout").first.inner_text() == series_at(budget, "Error budget left", share)
+        assert page.locator(".readout").first.inner_text() == series_at(budget, "Error budget remaining", share)
     # By the keyboard: a column to the left.
     plot.focus()
     before = page.locator(".readout").first.inner_text()
@@ -291,11 +291,11 @@ def test_what_if_the_objective_were_another(browser: Browser, pages: dict[str, P
     page.keyboard.press("Home")
     for option in options:
         said = " ".join(page.locator(".answer").inner_text().split())
-        assert said == f"{option.objective} {option.state_text} {option.left} of the budget left, {option.allowed} bad events allowed; {option.forecast}"  # fmt: skip
+        assert said == f"{option.objective} {option.state_text} {option.left} of the budget remaining, {option.allowed} bad events allowed; {option.forecast}"  # fmt: skip
         line = page.locator(".what-line")
         assert line.count() == (option.share != 1)
         if option.share != 1:
-            # The drawn line ends at what is left of that budget.
+            # The drawn line ends at what remains of that budget.
             end, full, none = page.evaluate(
                 "() => { const line = document.querySelector('.what-line'), box = line.closest('svg').getBoundingClientRect();"
                 " const point = line.getPointAtLength(line.getTotalLength()).matrixTransform(line.getScreenCTM());"
@@ -326,10 +326,10 @@ def test_a_thousand_slos_are_one_page_of_less_than_a_megabyte(browser: Browser, 
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto((tmp_path / "index.html").as_uri())
-    spent = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    consumed = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
     assert page.locator("table.summary tbody tr").count() == 1000
     # About a second on two cores (docs/benchmarks.md); what takes ten times as long is a fault of the page.
-    assert spent["TaskDuration"] < 10
+    assert consumed["TaskDuration"] < 10
     page.close()
 
 

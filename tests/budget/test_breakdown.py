@@ -1,4 +1,4 @@
-"""What burned a budget: planted culprits are found, and nothing is lost on the way."""
+"""The top contributors to a budget's consumption: planted culprits are found, and nothing is lost on the way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import slo
 from slo.budget.breakdown import break_down
 from slo.budget.evaluate import evaluate
-from slo.notebook import burned_by
+from slo.notebook import top_contributors
 from slo.promql.samples import Samples
 from slo.report import render, to_json, to_markdown
 from slo.sli.counts import Grid, Part
@@ -91,21 +91,21 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Slo], Reco
 def test_the_culprit_is_found_to_the_event(shop: tuple[dict[str, Slo], Recording], name: str) -> None:
     specs, source = shop
     budget = evaluate(specs[name], source, END)
-    table = burned_by(budget, "instance")
+    table = top_contributors(budget, "instance")
     assert table.index.to_list() == ["b", "a"]
     assert table["errors"].to_list() == [10.0 * STEPS, 0.0]
     assert table["total"].to_list() == [200.0 * 8640, 200.0 * 8640]
     assert table.loc["b", "errors_share"] == 1.0 and table.loc["b", "total_share"] == 0.5
-    assert burned_by(budget, "route")["errors"].to_dict() == {"/pay": 9.0 * STEPS, "/": 1.0 * STEPS}
-    assert burned_by(budget, "pod").index.to_list() == ["pod-b", "pod-a"]  # divides as the instance does
+    assert top_contributors(budget, "route")["errors"].to_dict() == {"/pay": 9.0 * STEPS, "/": 1.0 * STEPS}
+    assert top_contributors(budget, "pod").index.to_list() == ["pod-b", "pod-a"]  # divides as the instance does
     with pytest.raises(KeyError, match="region"):
-        burned_by(budget, "region")
+        top_contributors(budget, "region")
 
 
 @pytest.mark.parametrize("name", ["up", "load"])
 def test_of_checks_too(shop: tuple[dict[str, Slo], Recording], name: str) -> None:
     specs, source = shop
-    table = burned_by(evaluate(specs[name], source, END), "instance")
+    table = top_contributors(evaluate(specs[name], source, END), "instance")
     assert table["errors"].to_dict() == {"b": 36.0, "a": 0.0}
     assert table["error_ratio"].to_dict() == {"b": 36 / 8640, "a": 0.0}
 

@@ -106,7 +106,7 @@ def test_a_busy_bad_hour_outweighs_a_quiet_good_day() -> None:
 
 
 def test_exhaustion_is_what_is_left_over_the_pace() -> None:
-    """Half a budget left, burning at twice the pace: a quarter of the period. (FACTS: time to exhaustion = P/b.)"""
+    """Half a budget remaining, burning at twice the pace: a quarter of the period. (FACTS: time to exhaustion = P/b.)"""
     good, bad = np.full(34 * 288, 1000.0), np.zeros(34 * 288)
     bad[-3 * 288 :] = 2.0
     good -= bad
@@ -154,8 +154,8 @@ def test_without_series_there_is_json_and_a_page_all_the_same(kind: str) -> None
     [budget] = with_past([evaluate(slo, source, END)], source, 7 * DAY)
     assert (budget.errors, budget.total, budget.state) == (0.0, 0.0, State.NO_DATA)
     at = datetime(2026, 11, 20, tzinfo=UTC)
-    [told] = json.loads(to_json([budget], title="x", generated=at))["slos"]
-    assert told["sli"] is None and told["events"]["errors"] == 0.0
+    [reported] = json.loads(to_json([budget], title="x", generated=at))["slos"]
+    assert reported["sli"] is None and reported["events"]["errors"] == 0.0
     assert "No data" in render([budget], title="x", generated=at)
 
 

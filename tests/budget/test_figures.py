@@ -19,16 +19,16 @@ from slo.budget.incidents import Downtime, Incident
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget, Burn, State
 from slo.budget.notes import data_begins, gap_note, gaps_within, retention_note
-from slo.budget.past import _joined, _until, beside, older_grid, with_past
+from slo.budget.past import _joined, _until, with_older, older_grid, with_past
 from slo.budget.possible import impossible, impossible_steps, possible, ratio_of
 from slo.errors import SourceError
-from slo.notebook import burned_by, percentiles, tables_by_label, timeline
+from slo.notebook import percentiles, tables_by_label, timeline, top_contributors
 from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.review import with_breakdown
 from slo.sli import stepwise
 from slo.sli.base import Measured, Note
-from slo.sli.counts import Counts, Gap, Grid, Part, Seen
+from slo.sli.counts import CountingStats, Counts, Gap, Grid, Part
 from slo.sli.freshness import Freshness
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
@@ -56,7 +56,8 @@ def budget(
     """Of the steps from the one after `before` on; a rolling window of just these."""
     grid = Grid(END, STEP, len(total))
     found = Measured(
-        Counts(grid, np.array(errors, float), np.array(total, float), measured.pop("seen", Seen(series=1))), **measured
+        Counts(grid, np.array(errors, float), np.array(total, float), measured.pop("seen", CountingStats(series=1))),
+        **measured,
     )
     slo = Slo("s", "a", Objective(Decimal(percent)), Rolling((len(total) - before) * STEP), ratio_slo("99").sli)
     return budget_of(slo, "memory", found, END - (len(total) - before) * STEP, END, windows)
@@ -178,7 +179,7 @@ def test_outages_and_the_time_between_them() -> None:
     one = replace(day, downtimes=made)
     assert (one.mttr_seconds, one.mtbf_seconds) == (2 * 3600, 10 * 3600)  # 20 hours up, two outages
     lasting = replace(day, downtimes=(*made, Downtime(day.end - timedelta(hours=1), day.end)))
-    assert lasting.mttr_seconds == 2 * 3600  # one that lasts is no recovery
+    assert lasting.mttr_seconds == 2 * 3600  # one that lasts is not a recovery
     assert lasting.mtbf_seconds == pytest.approx(19 * 3600 / 3)
     earlier = replace(day, downtimes=(Downtime(day.start - timedelta(hours=1), day.start + timedelta(hours=4)),))
     assert earlier.mtbf_seconds == 20 * 3600
@@ -200,7 +201,7 @@ def test_a_change_is_in_shares_of_the_budget() -> None:
 def test_what_was_before_the_data_is_unknown() -> None:
     """The data begins after the second of four steps."""
     gap = Gap(END - 4 * STEP, END - 2 * STEP)
-    one = budget([0, 0, 1, 0], [0, 0, 10, 10], seen=Seen(1, gaps=(gap,), interval_ms=MINUTE))
+    one = budget([0, 0, 1, 0], [0, 0, 10, 10], seen=CountingStats(1, gaps=(gap,), interval_ms=MINUTE))
     assert one.data_start == AT - timedelta(minutes=10)
     assert one.before_data.tolist() == [True, True, False, False]
     assert timeline(one)["errors"].isna().tolist() == [True, True, False, False]
@@ -283,8 +284,8 @@ def test_a_window_beyond_what_is_kept(window: str, kept_days: int | None, words:
         (-0.25, -0.5, "there cannot be fewer events than none"),
         (-1, 10, "errors cannot be below 0"),
         (-3, -2, "there cannot be fewer events than none"),
-        (float("nan"), 10, "these are no numbers of events"),
-        (1, float("inf"), "these are no numbers of events"),
+        (float("nan"), 10, "these are not numbers of events"),
+        (1, float("inf"), "these are not numbers of events"),
     ],
 )
 def test_what_no_counting_can_give(errors: float, total: float, words: str | None) -> None:
@@ -324,7 +325,7 @@ def test_a_policy_says_the_step_that_was_passed() -> None:
     assert said(100) == said(150) == ("none left",)  # exactly nothing left is
     assert said(0, 0.2) == ()
     [postmortem] = said(0, 0.1, 0.21)
-    assert postmortem == "A postmortem of the incident of 20 Nov 2026 00:00: it spent 21.0% of the budget."
+    assert postmortem == "A postmortem of the incident of 20 Nov 2026 00:00: it consumed 21.0% of the budget."
     assert budget([0.0], [0.0]).policy_actions == ()
 
 
@@ -351,11 +352,11 @@ def test_what_the_source_lost_is_filled_and_the_rest_stays() -> None:
     """Six steps, of which the first three are a gap; the ledger knows the first two of these."""
     grid = Grid(END, STEP, 6)
     gap = Gap(grid.start_ms, grid.start_ms + 3 * STEP)
-    seen = Seen(1, gaps=(gap, Gap(END - STEP, END)), interval_ms=MINUTE)
+    seen = CountingStats(1, gaps=(gap, Gap(END - STEP, END)), interval_ms=MINUTE)
     counts = Counts(grid, np.array([0.0, 0, 0, 2, 2, 0]), np.array([0.0, 0, 0, 20, 20, 0]), seen)
     errors, total = ledger(grid)
     errors[2:], total[2:] = np.nan, np.nan
-    # Where nothing was counted and the ledger knows nothing either it stays a gap; NaN is no figure of the ledger's.
+    # Where nothing was counted and the ledger knows nothing either it stays a gap; NaN is not a figure of the ledger's.
     known = with_known(Measured(counts, has_data=False), np.nan_to_num(errors), np.nan_to_num(total))
     assert known.counts.errors.tolist() == [1, 1, 0, 2, 2, 0]
     assert known.counts.total.tolist() == [50, 50, 0, 20, 20, 0]
@@ -459,9 +460,9 @@ def test_of_more_values_than_have_a_budget_each_the_first_stay(kind: type[Memory
     found, values = expand(by_route(), source, END)
     assert values == MOST + 2
     assert [one.labels["route"] for one in found] == [f"/{number:03}" for number in range(1, MOST + 1)]
-    told = [(one.slo.labels["route"], note.text) for one in evaluate_all([by_route()], source, END)
+    reported = [(one.slo.labels["route"], note.text) for one in evaluate_all([by_route()], source, END)
             for note in one.notes if note.code == "many-values"]  # fmt: skip
-    assert told == [
+    assert reported == [
         (
             "/001",
             "102 values of route, of which 100 have an error budget each, this one among them: those that were there first, "
@@ -481,8 +482,8 @@ def test_what_a_server_added_up_is_asked_for_by_series(only_steps: bool, monkeyp
     calls: list[int] = []
     [one] = with_breakdown([plain], source, lambda: calls.append(1))
     assert calls == [1]
-    assert burned_by(one, "route")["errors"].to_dict() == {"/0": 60, "/1": 0}
-    assert burned_by(one, "route")["total"].sum() == plain.total == one.total
+    assert top_contributors(one, "route")["errors"].to_dict() == {"/0": 60, "/1": 0}
+    assert top_contributors(one, "route")["total"].sum() == plain.total == one.total
     # The last two hours alone; the first of them had no errors.
     table = tables_by_label(parts_between(slo, source, END - 2 * HOUR, END) or ())["route"]
     assert table["errors"].to_dict() == {"/0": 60, "/1": 0}
@@ -588,14 +589,14 @@ def test_the_past_is_made_of_the_steps_before() -> None:
     thirty = evaluate(long, source, END)
     grid = older_grid(thirty, 7 * DAY)
     assert grid is not None
-    # The window before began 60 days ago; the budget's own counts reach back 33.
+    # The previous window began 60 days ago; the budget's own counts reach back 33.
     assert (grid.end_ms, grid.start_ms, grid.step_ms) == (END - 33 * DAY, END - 60 * DAY, STEP)
     [found] = with_past([now], source, 30 * MINUTE)
     assert found.earlier is not None and found.previous is not None
     assert found.earlier.end == AT - timedelta(minutes=30) and found.previous.end == AT - timedelta(hours=1)
     assert (now.errors, found.earlier.errors, found.previous.errors) == (60, 30, 0)
     assert (found.earlier.total, found.previous.total) == (630, 600)
-    assert beside(replace(now, invalid=(Note("x", "y"),)), None, HOUR).earlier is None
+    assert with_older(replace(now, invalid=(Note("x", "y"),)), None, HOUR).earlier is None
 
 
 def test_a_window_of_which_nothing_is_there_has_no_figures() -> None:
@@ -614,7 +615,7 @@ def test_a_gap_over_the_seam_is_one_gap() -> None:
 
     def made(end_ms: int, *gaps: tuple[int, int], series: int = 1) -> Measured:
         start = END - 20 * STEP
-        seen = Seen(
+        seen = CountingStats(
             series, gaps=tuple(Gap(start + low * STEP, start + high * STEP) for low, high in gaps), interval_ms=1.0
         )
         return Measured(Counts(Grid(end_ms, STEP, 10), np.arange(10.0), np.arange(10.0) + 10, seen))
@@ -638,7 +639,7 @@ def test_a_gap_over_the_seam_is_one_gap() -> None:
 def test_the_past_has_data_where_there_was_some(has_data: bool, gap: int, there: bool) -> None:
     """Of ten steps the first five; `gap` steps from the start on were not scraped."""
     start = END - 10 * STEP
-    seen = Seen(1, gaps=(Gap(start, start + gap * STEP),) if gap else ())
+    seen = CountingStats(1, gaps=(Gap(start, start + gap * STEP),) if gap else ())
     whole = Measured(Counts(Grid(END, STEP, 10), np.zeros(10), np.ones(10), seen), has_data=has_data)
     assert _until(whole, start, END - 5 * STEP).has_data == there
 
@@ -783,7 +784,7 @@ def test_the_pace_is_that_of_a_tenth_of_the_window_up_to_now() -> None:
     found = budget(errors.tolist(), total.tolist()).forecast
     assert found is not None and found.pace_ms == 10 * STEP and found.pace == pytest.approx(25 / 1000 / 0.1)
     for age, pace in ((3, 5 / 300 / 0.1), (10, 25 / 1000 / 0.1), (50, 25 / 1000 / 0.1)):
-        began = Seen(series=1, gaps=(Gap(END - 100 * STEP, END - age * STEP),))
+        began = CountingStats(series=1, gaps=(Gap(END - 100 * STEP, END - age * STEP),))
         total[: 100 - age] = 0
         young = budget((errors * (total > 0)).tolist(), total.tolist(), seen=began).forecast
         total[:] = 100.0
@@ -806,7 +807,7 @@ def test_coverage_is_the_share_of_the_window_in_which_data_came(gaps: list[tuple
     """Of ten steps, and five before them that do not count."""
     start = END - 10 * STEP
     made = [(start + low * STEP - 5 * STEP * (not low), start + high * STEP) for low, high in gaps]
-    seen = Seen(series=1, gaps=tuple(Gap(*one) for one in made))
+    seen = CountingStats(series=1, gaps=tuple(Gap(*one) for one in made))
     found = budget([0.0] * 15, [10.0] * 15, before=5, seen=seen)
     assert found.coverage == pytest.approx(covered)
     if gaps == [(0, 5)]:
@@ -822,7 +823,7 @@ def test_a_window_shorter_than_a_step_is_that_step() -> None:
 
 
 def test_a_budget_says_in_one_line_how_it_stands() -> None:
-    assert repr(budget([1.0], [100.0])) == "<Budget s/a 90% over 5m: healthy, 90.0% of the budget left>"
+    assert repr(budget([1.0], [100.0])) == "<Budget s/a 90% over 5m: healthy, 90.0% of the budget remaining>"
     assert repr(budget([0.0], [0.0])) == "<Budget s/a 90% over 5m: no data>"
 
 
@@ -848,7 +849,7 @@ def test_of_a_gap_the_steps_that_are_filled_are_gone() -> None:
     def gap(low: int, high: int) -> Gap:
         return Gap(grid.start_ms + low * STEP, grid.start_ms + high * STEP)
 
-    seen = Seen(gaps=(gap(0, 2), gap(3, 5)))
+    seen = CountingStats(gaps=(gap(0, 2), gap(3, 5)))
     counts = Counts(grid, np.zeros(6), np.array([0.0, 0, 5, 0, 0, 5]), seen)
     for known, left in (
         ([0], [gap(1, 2), gap(3, 5)]),

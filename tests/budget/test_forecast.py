@@ -14,7 +14,7 @@ END = datetime(2026, 11, 20, tzinfo=UTC)
 STEPS = 864  # three days of five minutes
 
 
-def told(errors: Floats, total: Floats, remaining: float = 0.5, until: datetime | None = None) -> Forecast:
+def reported(errors: Floats, total: Floats, remaining: float = 0.5, until: datetime | None = None) -> Forecast:
     found = forecast(
         errors, total, error_budget=0.001, remaining=remaining, period_ms=30 * DAY, pace_ms=3 * DAY, end=END, until=until
     )  # fmt: skip
@@ -25,7 +25,7 @@ def told(errors: Floats, total: Floats, remaining: float = 0.5, until: datetime 
 def test_an_even_pace_is_as_sure_as_its_count() -> None:
     """10,000 errors of 5 million at 99.9 %: twice the pace. Poisson: ±1.363 × √10000 of 10000."""
     errors, total = np.full(STEPS, 10_000 / STEPS), np.full(STEPS, 5e6 / STEPS)
-    found = told(errors, total)
+    found = reported(errors, total)
     assert found.pace == pytest.approx(2.0)
     assert [found.low, found.high] == pytest.approx([2 * (1 - 0.01363), 2 * 1.01363], rel=1e-4)
     assert found.at is not None and found.at - END == pytest.approx(timedelta(days=7.5), abs=timedelta(seconds=1))
@@ -44,7 +44,7 @@ def test_one_burst_makes_it_unsure() -> None:
     """All errors in one of twelve parts, by hand: residuals 11/12 and eleven times -1/12 of them, sum of squares 11/12."""
     errors, total = np.zeros(STEPS), np.full(STEPS, 5e6 / STEPS)
     errors[:72] = 10_000 / 72
-    found = told(errors, total)
+    found = reported(errors, total)
     assert found.pace == pytest.approx(2.0)
     assert found.high == pytest.approx(2 + 2 * 1.3634 * (12 / 11 * 11 / 12) ** 0.5, rel=1e-3)
     assert found.low == 0.0
@@ -52,7 +52,7 @@ def test_one_burst_makes_it_unsure() -> None:
 
 
 def test_without_an_error_it_is_not_sure_that_none_will_come() -> None:
-    found = told(np.zeros(STEPS), np.full(STEPS, 1.0))
+    found = reported(np.zeros(STEPS), np.full(STEPS, 1.0))
     assert (found.pace, found.low, found.at) == (0.0, 0.0, None)
     assert found.high == pytest.approx(1.3634 / STEPS / 0.001, rel=1e-3)  # one error more
     assert found.earliest is not None
@@ -60,11 +60,13 @@ def test_without_an_error_it_is_not_sure_that_none_will_come() -> None:
 
 def test_a_calendar_budget_lasts_until_its_window_does() -> None:
     errors, total = np.full(STEPS, 10_000 / STEPS), np.full(STEPS, 5e6 / STEPS)
-    assert told(errors, total, until=END + timedelta(days=7)).at is None
-    assert told(errors, total, until=END + timedelta(days=7)).earliest is None
-    near = told(errors, total, until=END + timedelta(days=7.5))
+    assert reported(errors, total, until=END + timedelta(days=7)).at is None
+    assert reported(errors, total, until=END + timedelta(days=7)).earliest is None
+    near = reported(errors, total, until=END + timedelta(days=7.5))
     assert near.at is None and near.earliest is not None and near.latest is None
-    assert told(errors / 10, total, until=END + timedelta(days=90)).at is not None  # slower than 1, and yet not enough
+    assert (
+        reported(errors / 10, total, until=END + timedelta(days=90)).at is not None
+    )  # slower than 1, and yet not enough
 
 
 def test_without_traffic_there_is_none() -> None:
@@ -81,7 +83,7 @@ def test_the_range_holds_the_true_pace_as_often_as_it_says(bursts: float) -> Non
     chance = np.random.default_rng(7)
     rate = 0.002
     hours = np.arange(STEPS) / 12
-    hit = 0
+    reached = 0
     for _ in range(600):
         total = chance.poisson(400 * (1.3 + np.sin(hours / 24 * 2 * np.pi))).astype(float)
         if bursts:
@@ -89,9 +91,9 @@ def test_the_range_holds_the_true_pace_as_often_as_it_says(bursts: float) -> Non
             errors = chance.binomial(total.astype(int), rate / bursts * weight).astype(float)
         else:
             errors = chance.binomial(total.astype(int), rate).astype(float)
-        found = told(errors, total)
-        hit += found.low <= rate / 0.001 <= found.high
-    assert hit / 600 == pytest.approx(CONFIDENCE, abs=0.08)
+        found = reported(errors, total)
+        reached += found.low <= rate / 0.001 <= found.high
+    assert reached / 600 == pytest.approx(CONFIDENCE, abs=0.08)
 
 
 def test_the_pace_is_that_of_a_tenth_of_the_window() -> None:
@@ -113,7 +115,7 @@ def test_a_single_step_is_as_sure_as_its_count() -> None:
 
 
 def test_the_end_is_no_farther_than_ten_windows() -> None:
-    """All of the budget left at a pace a little over 1 on a calendar window without an end: at most so far ahead."""
+    """All of the budget remaining at a pace a little over 1 on a calendar window without an end: at most so far ahead."""
     errors, total = np.full(STEPS, 1.0), np.full(STEPS, 1e5)  # a hundredth of the pace
-    found = told(errors, total, remaining=1.0, until=END + timedelta(days=3000))
+    found = reported(errors, total, remaining=1.0, until=END + timedelta(days=3000))
     assert found.at is not None and found.at - END == timedelta(days=300)

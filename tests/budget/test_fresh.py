@@ -22,7 +22,7 @@ from slo.promql.ast import VectorSelector
 from slo.report import render, to_markdown
 from slo.report.heatmap import cells
 from slo.sli.base import Measured, Note, Sli
-from slo.sli.counts import Counts, Gap, Grid, Seen
+from slo.sli.counts import CountingStats, Counts, Gap, Grid
 from slo.sli.outage import Outage
 from slo.sli.probe import Probe
 from slo.sli.raw import Raw
@@ -43,7 +43,7 @@ def budget(gaps: tuple[Gap, ...], slo: Slo | None = None, per_step: float = 100.
     held = np.ones(grid.steps, dtype=bool)
     for gap in gaps:
         held &= ~((grid.ends - STEP >= gap.start_ms) & (grid.ends <= gap.end_ms))
-    found = Measured(Counts(grid, held * bad, held * per_step, Seen(series=2, gaps=gaps, interval_ms=30_000)))
+    found = Measured(Counts(grid, held * bad, held * per_step, CountingStats(series=2, gaps=gaps, interval_ms=30_000)))
     windows = burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
     return budget_of(slo, "memory", found, start, period_end, windows)
 
@@ -164,10 +164,10 @@ def test_days_without_data_are_not_zero(bad: float) -> None:
     one = fresh(5 * DAY - 6 * HOUR, bad=bad)
     unit, days = cells(one)
     assert unit == "day" and len(days) == 30
-    assert [day.spent for day in days[:25]] == ["n/a"] * 25
+    assert [day.consumed for day in days[:25]] == ["n/a"] * 25
     assert {day.level for day in days[:25]} == {None}
     assert all(day.title.endswith("no data") for day in days[:25])
-    assert all(day.level is not None and day.spent != "n/a" for day in days[25:])
+    assert all(day.level is not None and day.consumed != "n/a" for day in days[25:])
     page = render([one], title="t", generated=NOW)
     assert page.count(' unknown" title=') == 25 and page.count('class="before"') > 2
     assert "Data begins 15 Nov 06:00 UTC (15.83% of the window); since then scrapes came throughout." in page
@@ -182,7 +182,7 @@ def test_a_whole_day_in_a_gap_is_not_zero_either() -> None:
     """What counters carry over is of the day of the next scrape."""
     one = budget((Gap(END - 4 * DAY - HOUR, END - 2 * DAY - HOUR),))
     _, days = cells(one)
-    assert [day.spent for day in days[-6:]] == ["0%", "0%", "n/a", "0%", "0%", "0%"]
+    assert [day.consumed for day in days[-6:]] == ["0%", "0%", "n/a", "0%", "0%", "0%"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_the_days_of_a_calendar_window_are_those_of_its_zone(zone: str, first: d
 def test_the_burn_down_begins_where_the_data_does() -> None:
     one = fresh(6 * DAY, bad=0.5)
     axes = plot(one)
-    [line] = [line for line in axes.lines if line.get_label() == "budget left"]
+    [line] = [line for line in axes.lines if line.get_label() == "budget remaining"]
     assert line.get_xdata()[0] == END - 6 * DAY and line.get_ydata()[0] == 1.0  # type: ignore[index]
     # To the end, and half a day more: what is now is not on the edge.
     low, high = axes.get_xlim()

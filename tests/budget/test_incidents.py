@@ -143,7 +143,7 @@ def test_finding_again_in_the_incidents_alone_finds_the_same(history: tuple[Floa
 def test_a_constant_burn_is_one_incident_of_any_length(
     c: float, burn: float, start: int, length: int, each: float, seed: int
 ) -> None:
-    """1.5 to 5 times the bound, drawn by chance, with a tenth of the bound beside it."""
+    """1.5 to 5 times the bound, drawn by chance, with a tenth of the bound alongside it."""
     end = min(8640, start + length)
     total = np.full(8640, each)
     chance = np.full(8640, 0.1 * burn * 0.01)

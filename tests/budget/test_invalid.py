@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from slo.budget.evaluate import budget_of, evaluate
 from slo.budget.events import with_events
 from slo.budget.model import TROUBLE, Budget, State
-from slo.budget.past import beside, older_grid, with_past
+from slo.budget.past import with_older, older_grid, with_past
 from slo.budget.possible import possible
 from slo.budget.schema import SloShape
 from slo.notebook import burn_timeline, plot, timeline, to_html
 from slo.promql.ast import Matcher
 from slo.report import render, to_csv, to_json, to_markdown
 from slo.sli.base import Measured, Note
-from slo.sli.counts import Counts, Gap, Grid, Part, Seen
+from slo.sli.counts import CountingStats, Counts, Gap, Grid, Part
 from slo.sli.ratio import Ratio
 from slo.spec.events import Event
 from slo.window import DAY, HOUR, MINUTE, burn_windows
@@ -39,7 +39,7 @@ COUNT = DAYS * DAY // STEP
 def measured(errors: np.ndarray, total: np.ndarray, **more: Any) -> Measured:
     parts = (Part({"instance": "a"}, float(errors.sum()), float(total.sum())),)
     return Measured(
-        Counts(Grid(END, STEP, len(errors)), errors, total, Seen(series=2, interval_ms=30_000), parts), **more
+        Counts(Grid(END, STEP, len(errors)), errors, total, CountingStats(series=2, interval_ms=30_000), parts), **more
     )
 
 
@@ -87,7 +87,7 @@ def nothing_is_told(one: Budget) -> None:
         (-1, 10, "-2,016 errors of 20,160 events in the period: errors cannot be below 0"),
         (-5, -10, "-10,080 errors of -20,160 events in the period: there cannot be fewer events than none"),
         (1, 0, "2,016 errors of 0 events in the period: errors cannot exceed the total"),
-        (np.inf, 10, "inf errors of 20,160 events in the period: these are no numbers of events"),
+        (np.inf, 10, "inf errors of 20,160 events in the period: these are not numbers of events"),
         (10, np.inf, "20,160 errors of inf events in the period"),
     ],
 )
@@ -213,14 +213,14 @@ def test_an_invalid_window_is_never_compared() -> None:
     fine = budget(measured(*flat(1, 1000)))
     older = older_grid(fine, 7 * DAY)
     assert older is not None
-    before = Counts(older, np.full(older.steps, 2.0), np.full(older.steps, 1000.0), Seen(series=2))
-    told = beside(fine, Measured(before), 7 * DAY)
+    before = Counts(older, np.full(older.steps, 2.0), np.full(older.steps, 1000.0), CountingStats(series=2))
+    reported = with_older(fine, Measured(before), 7 * DAY)
     # Of the former window 4 d had two errors of a thousand, and the 3 d that are counted for burn rates one.
-    assert told.change == pytest.approx(4 / 70) and told.previous is not None
-    assert told.previous.sli == pytest.approx(1 - 11 / 7000)
-    # The window before had more errors than events.
-    wrong = beside(fine, Measured(replace(before, errors=before.errors * 1000)), 7 * DAY)
-    disowned = beside(fine, Measured(before, invalid=(Note("several-writers", "two writers"),)), 7 * DAY)
+    assert reported.change == pytest.approx(4 / 70) and reported.previous is not None
+    assert reported.previous.sli == pytest.approx(1 - 11 / 7000)
+    # The previous window had more errors than events.
+    wrong = with_older(fine, Measured(replace(before, errors=before.errors * 1000)), 7 * DAY)
+    disowned = with_older(fine, Measured(before, invalid=(Note("several-writers", "two writers"),)), 7 * DAY)
     for one in (wrong, disowned):
         assert one.remaining == fine.remaining and one.change is None
         for past in (one.earlier, one.previous):
@@ -242,9 +242,9 @@ class Unasked:
 
 def test_what_is_invalid_now_has_no_past() -> None:
     one = budget(measured(*flat(20, 10)))
-    [told] = with_past([one], Unasked(), 7 * DAY)
-    assert told is one
-    assert beside(one, None, 7 * DAY) is one
+    [reported] = with_past([one], Unasked(), 7 * DAY)
+    assert reported is one
+    assert with_older(one, None, 7 * DAY) is one
     [known] = with_events([one], [Event(END - 2 * HOUR, END - HOUR, "racks", "*", "maintenance")])
     assert known.without_maintenance is None
 

@@ -1,4 +1,4 @@
-"""A budget beside its past: the same figures that were told then."""
+"""A budget alongside its past: the same figures that were reported then."""
 
 from __future__ import annotations
 

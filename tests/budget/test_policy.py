@@ -55,7 +55,9 @@ def test_an_incident_of_over_a_fifth_of_the_budget_needs_a_postmortem() -> None:
     start = datetime(2026, 11, 3, 4, 5, tzinfo=UTC)
     incidents = tuple(Incident(start, start + timedelta(hours=1), 1.0, 2.0, share) for share in (0.2, 0.21))
     budget = replace(budget_of(slos()["shop/a"], errors=1.0, total=100_000.0), incidents=incidents)
-    assert budget.policy_actions == ("A postmortem of the incident of 3 Nov 2026 04:05: it spent 21.0% of the budget.",)
+    assert budget.policy_actions == (
+        "A postmortem of the incident of 3 Nov 2026 04:05: it consumed 21.0% of the budget.",
+    )
 
 
 def test_it_is_stated_everywhere_and_escaped() -> None:
@@ -69,8 +71,8 @@ def test_it_is_stated_everywhere_and_escaped() -> None:
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ("[{below: 150%, follows: x}]", "150% is no share of a budget"),
-        ("[{below: some, follows: x}]", "'some' is no quantity"),
+        ("[{below: 150%, follows: x}]", "150% is not a share of a budget"),
+        ("[{below: some, follows: x}]", "'some' is not a valid quantity"),
         ("[{below: 5%, follows: x}, {below: 5%, follows: y}]", "5% has a step already"),
         ("[{below: 5%}]", "`follows` is missing"),
         ("[{bellow: 5%, follows: x}]", "unknown key `bellow`; did you mean `below`?"),

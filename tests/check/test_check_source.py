@@ -284,8 +284,8 @@ def test_the_command_has_exit_codes_and_json(server: Prometheus, tmp_path: Path)
         for name in ("fine", "wrong", "doubt")
     }
     assert codes == {"fine": 0, "wrong": 1, "doubt": 0}
-    told = json.loads(slo("check", tmp_path / "wrong.yaml", "-s", server.url, "--json").stdout)
-    [one] = [entry for entry in told if entry.get("check") == "type"]
+    reported = json.loads(slo("check", tmp_path / "wrong.yaml", "-s", server.url, "--json").stdout)
+    [one] = [entry for entry in reported if entry.get("check") == "type"]
     assert (one["slo"], one["severity"], one["line"]) == ("shop/no-probe", "error", 4)
     chosen = slo("check", tmp_path, "-s", server.address, "--slo", "probe")
     assert chosen.returncode == 0

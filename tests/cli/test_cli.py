@@ -117,8 +117,8 @@ def test_check_names_every_fault(tmp_path: Path) -> None:
     done = slo("check", tmp_path)
     assert done.returncode == 2
     assert "bad.yaml:4:5: error: slos[0].objectiv: unknown key `objectiv`; did you mean `objective`?" in done.stderr
-    told = json.loads(slo("check", tmp_path, "--json").stdout)
-    assert {problem["line"] for problem in told} == {3, 4}
+    reported = json.loads(slo("check", tmp_path, "--json").stdout)
+    assert {problem["line"] for problem in reported} == {3, 4}
 
 
 def test_bad_definitions_leave_the_former_rules(folder: Path, tmp_path: Path) -> None:
@@ -193,23 +193,23 @@ def test_sloths_names_on_request() -> None:
 def test_all_formats_of_the_report_hold_the_same_figures(folder: Path, tmp_path: Path) -> None:
     formats = [word for name in ("html", "markdown", "json", "csv") for word in ("--format", name)]
     slo("report", "shop.yaml", "--source", "r.parquet", "-o", tmp_path, *formats, cwd=folder)
-    told = json.loads((tmp_path / "report.json").read_text())["slos"][0]
+    reported = json.loads((tmp_path / "report.json").read_text())["slos"][0]
     status = json.loads(slo("status", "shop.yaml", "--source", "r.parquet", "--json", cwd=folder).stdout)["slos"][0]
     asked_beside = ("earlier", "previous", "remaining_change")  # the report alone looks back
-    assert {**told, **dict.fromkeys(asked_beside)} == status
+    assert {**reported, **dict.fromkeys(asked_beside)} == status
     [row] = csv.DictReader((tmp_path / "report.csv").open())
-    assert float(row["errors"]) == told["events"]["errors"]
-    shown = f"{told['events']['errors']:,.0f}"
+    assert float(row["errors"]) == reported["events"]["errors"]
+    shown = f"{reported['events']['errors']:,.0f}"
     assert shown in (tmp_path / "index.html").read_text()
-    left = show_percent(told["error_budget"]["remaining"])
+    left = show_percent(reported["error_budget"]["remaining"])
     for file in ("index.html", "report.md"):
         assert left in (tmp_path / file).read_text()
 
 
 def test_status_as_a_table_and_as_json_agree(folder: Path) -> None:
     table = slo("status", "shop.yaml", "--source", "r.parquet", cwd=folder)
-    told = json.loads(slo("status", "shop.yaml", "--source", "r.parquet", "--json", cwd=folder).stdout)
-    [found] = told["slos"]
+    reported = json.loads(slo("status", "shop.yaml", "--source", "r.parquet", "--json", cwd=folder).stdout)
+    [found] = reported["slos"]
     assert found["slo"] == "shop/errors"
     assert found["state"] in table.stdout
     assert "99%" in table.stdout
@@ -236,13 +236,13 @@ def test_a_recording_of_a_recording_holds_the_same(folder: Path, tmp_path: Path)
     copy = tmp_path / "copy.parquet"
     done = slo("record", "shop.yaml", "--source", "r.parquet", "--start", "2d", "-o", copy, cwd=folder)
     assert done.returncode == 0, done.stderr
-    told = [
+    reported = [
         json.loads(slo("status", "shop.yaml", "-s", source, "--json", cwd=folder).stdout)
         for source in ("r.parquet", copy)
     ]
-    for one in told:
+    for one in reported:
         one["slos"][0].pop("source")
-    assert told[0] == told[1]
+    assert reported[0] == reported[1]
 
 
 def test_simulation_is_the_same_for_the_same_seed(folder: Path, tmp_path: Path) -> None:

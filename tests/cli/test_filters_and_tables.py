@@ -60,8 +60,8 @@ CASES = {
 
 @pytest.mark.parametrize("flags", CASES, ids=" ".join)
 def test_filters_choose_slos_on_every_evaluating_command(folder: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
-    told = json.loads(slo("status", "d", "-s", "r.parquet", "--json", *flags, cwd=folder).stdout)
-    assert {one["slo"] for one in told["slos"]} == CASES[flags]
+    reported = json.loads(slo("status", "d", "-s", "r.parquet", "--json", *flags, cwd=folder).stdout)
+    assert {one["slo"] for one in reported["slos"]} == CASES[flags]
     explained = slo("explain", "d", *flags, cwd=folder).stdout
     assert set(re.findall(r"^(\S+/\S+)  \(", explained, re.M)) == CASES[flags]
 
@@ -90,8 +90,10 @@ def test_state_chooses_among_what_was_evaluated(folder: Path) -> None:
     states = {one["state"] for one in every}
     for state in states:
         flag = state.replace(" ", "-")
-        told = json.loads(slo("status", "d", "-s", "r.parquet", "--json", "--state", flag, cwd=folder).stdout)["slos"]
-        assert [one["slo"] for one in told] == [one["slo"] for one in every if one["state"] == state]
+        reported = json.loads(slo("status", "d", "-s", "r.parquet", "--json", "--state", flag, cwd=folder).stdout)[
+            "slos"
+        ]
+        assert [one["slo"] for one in reported] == [one["slo"] for one in every if one["state"] == state]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_the_table_fits_and_keeps_what_matters(folder: Path, width: int) -> None
     lines = captured.get().splitlines()
     assert len(lines) == 1 + len(budgets), "no row is wrapped"
     assert max(map(len, lines)) <= width
-    for column in ("SLO", "budget left", "state"):
+    for column in ("SLO", "budget remaining", "state"):
         assert column in lines[0]
     assert ("coverage" in lines[0]) == (width > 100)
     assert all("…" not in line for line in lines)

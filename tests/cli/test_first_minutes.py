@@ -89,10 +89,10 @@ def test_init_proposes_from_a_recording_and_says_where_nothing_fits(tmp_path: Pa
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_explain_tells_a_kind_with_all_its_keys(kind: str) -> None:
-    told = slo("explain", kind).stdout
-    assert told == explain_kind(kind)
+    reported = slo("explain", kind).stdout
+    assert reported == explain_kind(kind)
     for name, field in KINDS[kind].model.model_fields.items():
-        assert f"\n  {field.alias or name}" in told
+        assert f"\n  {field.alias or name}" in reported
 
 
 def test_explain_says_the_budget_and_when_alerts_fire(tmp_path: Path) -> None:
@@ -107,18 +107,19 @@ slos:
     sli: {ratio: {errors: 'r_total{code=~"5.."}', total: r_total}}
 """
     [service] = loads(text, "shop.yaml", [])
-    told = explain_slo(service.slos[0])
-    assert "shop/errors  (shop.yaml:4)" in told
-    assert "Owner: team-b" in told
-    assert "requests, bad where they fail" in told
-    assert 'sum(rate(r_total{code=~"5.."}[5m])) / sum(rate(r_total[5m]))' in told
-    assert "Error budget: 0.1% of events: 1 of every 1,000 may be bad." in told
-    assert "43m 12s of full outage in 30d" in told
-    assert "of 1,000,000 events in 30d, 1,000 may be bad" in told
+    reported = explain_slo(service.slos[0])
+    assert "shop/errors  (shop.yaml:4)" in reported
+    assert "Owner: team-b" in reported
+    assert "requests, bad where they fail" in reported
+    assert 'sum(rate(r_total{code=~"5.."}[5m])) / sum(rate(r_total[5m]))' in reported
+    assert "Error budget: 0.1% of events: 1 of every 1,000 may be bad." in reported
+    assert "43m 12s of full outage in 30d" in reported
+    assert "of 1,000,000 events in 30d, 1,000 may be bad" in reported
     assert (
-        "page   over 1h and 5m: burn rate above 14.4x, which is 1.44% bad; a full outage fires it after 51.8s" in told
+        "page   over 1h and 5m: burn rate above 14.4x, which is 1.44% bad; a full outage fires it after 51.8s"
+        in reported
     )
-    for selector in re.findall(r"slo:\S+\{.*?\}", told):
+    for selector in re.findall(r"slo:\S+\{.*?\}", reported):
         parse(selector)
 
 

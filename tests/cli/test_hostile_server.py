@@ -20,7 +20,7 @@ from slo.cli import run
 from tests.cli.test_cli import GOOD
 from tests.crash import child
 from tests.source.hostile import Hostile, Request, reply, success
-from tests.source.shapes import BESIDE, LABELS, NOW, NUMBERS, TIMES, body, documents, figures, numbers
+from tests.source.shapes import EXTRAS, LABELS, NOW, NUMBERS, TIMES, body, documents, figures, numbers
 from tests.source.test_limits import ENDLESS, trickled
 
 MORE = """\
@@ -154,8 +154,8 @@ def each_shape() -> Iterator[tuple[str, Any]]:
         yield f"value {str(value)[:20]!r}", numbers(value)
     for labels in LABELS:
         yield f"labels {str(labels)[:20]}", numbers("1", labels)
-    for beside in BESIDE:
-        yield f"beside {str(beside)[:20]}", numbers("1", **beside)
+    for extra in EXTRAS:
+        yield f"alongside {str(extra)[:20]}", numbers("1", **extra)
     for at in TIMES[1:]:
         yield f"time {at}", [success("matrix", [{"metric": {}, "values": [[at, "1"]]}])]
     twice = {"metric": {"job": "j"}, "values": [[NOW, "1"]]}
@@ -267,8 +267,8 @@ def test_drawn_documents_end_in_a_message(place: Path, capsys: pytest.CaptureFix
 def test_drawn_figures_end_in_a_report_or_a_message(
     place: Path, capsys: pytest.CaptureFixture[str], drawn: tuple[Any, Any, dict[str, Any]]
 ) -> None:
-    value, labels, beside = drawn
-    with Hostile(numbers(value, labels, **beside)) as server:
+    value, labels, extra = drawn
+    with Hostile(numbers(value, labels, **extra)) as server:
         check(server, place, capsys, ["status"])
 
 

@@ -106,7 +106,7 @@ def a_crash_loop_of_ten_minutes(made: Setting) -> None:
 
 @named("ratio")
 def a_crash_loop_all_along(made: Setting) -> None:
-    """It falls at most scrapes, and is no case of two writers: it never goes back to where it was."""
+    """It falls at most scrapes, and is not a case of two writers: it never goes back to where it was."""
     made.add("a", 10, 0.1, every_ms=15 * SECOND, lives=_loop(made, 30, 180))
 
 

@@ -60,17 +60,17 @@ class Second:
 
     definition = DEFINITION
 
-    def spent(self, errors: float, total: float) -> float:
+    def consumed(self, errors: float, total: float) -> float:
         """The share of the error budget in percent that some counts say is consumed."""
         return 100 * errors / (OBJECTIVE_ERRORS * total)
 
     @property
     def revealed(self) -> float:
-        return self.spent(float(self.revealed_errors.sum()), float(self.revealed_total.sum()))
+        return self.consumed(float(self.revealed_errors.sum()), float(self.revealed_total.sum()))
 
     @property
     def happened(self) -> float:
-        return self.spent(float(self.happened_errors.sum()), float(self.happened_total.sum()))
+        return self.consumed(float(self.happened_errors.sum()), float(self.happened_total.sum()))
 
 
 def load(at_ms: Floats) -> Floats:

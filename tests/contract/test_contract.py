@@ -86,7 +86,7 @@ def fault_on_a_server(history: History, came: Counted) -> str | None:
         return found
     hazards = set(history.hazards)
     if "broken values" in hazards:
-        return None if "not-finite" in came.codes else f"{found}; no note on values that are no numbers"
+        return None if "not-finite" in came.codes else f"{found}; no note on values that are not numbers"
     if came.state != "counted":
         return found
     if _SAID & came.codes:
@@ -121,7 +121,7 @@ def fault_by_rules(history: History, came: Counted) -> str | None:
     a pause of more than two hours: of all events a fiftieth may be missing or too much, and no ratio may be off by as much.
     """
     if history.state != "counted" or history.kind.startswith(_BY_RECORDED) or "broken values" in history.hazards:
-        return None  # rules have no word for what cannot be believed; values that are no numbers lose their tiles
+        return None  # rules have no word for what cannot be believed; values that are not numbers lose their tiles
     found = history.problem(came.errors, came.total, lookback_ms=LOOKBACK_MS)
     if found is None:
         return None
@@ -220,7 +220,7 @@ def test_the_rules_on_drawn_histories(part: int) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_target_that_is_scraped_for_minutes_now_and_then(seed: int) -> None:
-    """By samples and by rules: what returns is no birth, however short its visits and whenever they are."""
+    """By samples and by rules: what returns is not a birth, however short its visits and whenever they are."""
     made = setting("ratio", 5, seed=seed)
     for name in ("a", "b", "c"):
         made.add(name, 10, 0.02, 1e4)

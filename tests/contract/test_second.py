@@ -72,7 +72,7 @@ def test_nights_are_idle_pods_are_replaced_and_crash(second: Second) -> None:
 def test_first_values_of_pods_matter(second: Second) -> None:
     """Who takes them for baselines misses more of the budget than the contract's 0.2 points."""
     assert COLD_MS == 30_000
-    without = second.spent(
+    without = second.consumed(
         second.revealed_errors.sum() - second.first_errors, second.revealed_total.sum() - second.first_total
     )
     assert second.revealed - without > 0.5
@@ -83,7 +83,7 @@ def test_evaluation_spends_what_scrapes_reveal(second: Second, measured: Measure
     errors, total = float(measured.counts.errors.sum()), float(measured.counts.total.sum())
     assert measured.has_data
     assert not measured.invalid
-    assert abs(second.spent(errors, total) - second.revealed) < 0.2
+    assert abs(second.consumed(errors, total) - second.revealed) < 0.2
     assert total == pytest.approx(second.revealed_total.sum(), rel=1e-4)
     assert errors == pytest.approx(second.revealed_errors.sum(), rel=1e-3)
 
@@ -91,7 +91,7 @@ def test_evaluation_spends_what_scrapes_reveal(second: Second, measured: Measure
 def test_evaluation_is_right_in_every_hour(second: Second, measured: Measured) -> None:
     """Nothing is made up for elsewhere: an hour's errors are its own, in crash loops, after the hole and in deployments."""
     wrong = np.abs(measured.counts.errors - second.revealed_errors)
-    assert second.spent(float(wrong.sum()), float(second.revealed_total.sum())) < 0.2
+    assert second.consumed(float(wrong.sum()), float(second.revealed_total.sum())) < 0.2
     assert measured.counts.errors.min() >= 0
     assert (measured.counts.errors <= measured.counts.total).all()
 
@@ -124,7 +124,7 @@ def by_rules(second: Second) -> tuple[Floats, Floats]:
 @pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 def test_the_rules_consume_the_budget_that_scrapes_reveal(second: Second, by_rules: tuple[Floats, Floats]) -> None:
     errors, events = by_rules
-    assert abs(second.spent(float(errors.sum()), float(events.sum())) - second.revealed) < 0.2
+    assert abs(second.consumed(float(errors.sum()), float(events.sum())) - second.revealed) < 0.2
 
 
 @pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")

@@ -148,7 +148,7 @@ def test_rate_beside_increase_is_said() -> None:
         (f"{BAD} + sum(rate(y_total[5m]))", ALL, "looks back a fixed 5m"),
         (BAD, "sum(x_total)", "looks back over no window"),
         (BAD.replace("sum", "sum by (zone)"), ALL, "do not find each other"),
-        (f"histogram_quantile(0.9, sum by (le) (rate(d_seconds_bucket{W}))) > 1", COUNT, "a quantile is no number of events"),
+        (f"histogram_quantile(0.9, sum by (le) (rate(d_seconds_bucket{W}))) > 1", COUNT, "a quantile is not a number of events"),
         (f"rate(x_total{W})", f"rate(x_total{W})", "several series"),
         (f"{BAD} default 0", ALL, "not PromQL as Prometheus reads it"),
         (f"sum(irate(x_total{W}))", ALL, "counts no events"),

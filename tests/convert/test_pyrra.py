@@ -110,7 +110,7 @@ def test_slos_of_one_service_are_one_document() -> None:
     ("text", "reason"),
     [
         (pyrra(RATIO, "window: 4w"), "`spec.target` is missing"),
-        (pyrra(RATIO, "target: '99'\n  window: 1 month"), "is no duration"),
+        (pyrra(RATIO, "target: '99'\n  window: 1 month"), "is not a valid duration"),
         (pyrra(RATIO, "target: '99'\n  window: 1y"), "accepted are 1h to 90d"),
         (pyrra("ratio: {total: {metric: x_total}}"), "`spec.indicator.ratio.errors.metric` is missing"),
         (pyrra("{}"), "must be one of"),

@@ -1,4 +1,4 @@
-"""The original expression beside our SLI: where both must agree, and why they differ where they must not."""
+"""The original expression alongside our SLI: where both must agree, and why they differ where they must not."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slo.convert.model import Draft, Remark
+from slo.convert.model import ConversionNote, Draft
 from slo.convert.write import document_text, scalar
 from slo.spec import yaml as strict_yaml
 
@@ -45,10 +45,12 @@ def test_a_document_reads_back_whatever_is_noted(
         "alerting": {"windows": pairs, "page": False},
         "by": [text],
     }
-    notes = [Remark(path, f"note {text}", True) for path in ((), ("name",), ("labels",), ("alerting", "windows"))]
+    notes = [
+        ConversionNote(path, f"note {text}", True) for path in ((), ("name",), ("labels",), ("alerting", "windows"))
+    ]
     data = read(
         document_text(
-            {"service": "s", "labels": labels}, [Draft("x", 1, entry, notes)], [Remark((), text or "n", False)]
+            {"service": "s", "labels": labels}, [Draft("x", 1, entry, notes)], [ConversionNote((), text or "n", False)]
         )
     )
     expected = {**entry, "alerting": {"windows": pairs, "page": "off"}}
@@ -57,7 +59,7 @@ def test_a_document_reads_back_whatever_is_noted(
 
 def test_notes_stand_above_what_they_are_about() -> None:
     entry = {"name": "x", "objective": "99.9", "sli": {"probe": {"metric": "up"}}}
-    notes = [Remark((), "of all", True), Remark(("sli",), "of the SLI", False)]
+    notes = [ConversionNote((), "of all", True), ConversionNote(("sli",), "of the SLI", False)]
     assert document_text({"service": "s"}, [Draft("x", 1, entry, notes)]) == (
         "service: s\nslos:\n  # changed: of all\n  - name: x\n    objective: 99.9\n    # of the SLI\n    sli:\n      probe:\n        metric: up\n"
     )

@@ -198,15 +198,15 @@ def test_a_clock_that_cannot_be_right_makes_no_report(tmp_path: Path, clock_ms: 
     (tmp_path / "shop.yaml").write_text(DEFINITION)
     with at_present(MONDAY + 2000) as server:
         file = configure(tmp_path, source=server.url, retries="0")
-        told = Told()
+        reported = Told()
         if good:
-            assert run(read_config(file), clock_ms, told, {}, by_clock=True) == 0
+            assert run(read_config(file), clock_ms, reported, {}, by_clock=True) == 0
             return
         with pytest.raises(ConfigError, match=r"this machine's clock says .*Z, that of .* 2026-09-21T00:00:02Z"):
-            run(read_config(file), clock_ms, told, {}, by_clock=True)
+            run(read_config(file), clock_ms, reported, {}, by_clock=True)
         assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
         # A moment that somebody chose is one.
-        assert run(read_config(file), clock_ms, told, {}) in (0, 1)
+        assert run(read_config(file), clock_ms, reported, {}) in (0, 1)
 
 
 def test_a_period_that_is_not_over_for_the_server_is_not_reported_on(tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_a_clock_that_goes_back_and_on_ends_where_it_would_have(place: Path) -> 
     file = place / "job" / "weekly.yaml"
     assert go(file, MONDAY - 3 * DAY)[0] == 0  # it goes back into a week that nobody has reported on
     assert go(file, MONDAY + DAY)[1].events() == ["finished"]
-    code, told = go(file, MONDAY + WEEK + 1000)
-    assert (code, told.events()) == (0, ["report", "finished"])
+    code, reported = go(file, MONDAY + WEEK + 1000)
+    assert (code, reported.events()) == (0, ["report", "finished"])
     done = kept(place / "job")
     copied(place / "before", place / "job")
     assert go(file, MONDAY + WEEK + 1000)[0] == 0

@@ -165,8 +165,8 @@ def test_the_report_of_the_live_server_holds_the_same_counts(live: Live, tmp_pat
     done = slo("report", live.definition, "--source", live.server.url, "--end", end, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "index.html").read_text()
-    told = json.loads(slo("status", live.definition, "--source", live.server.url, "--end", end, "--json").stdout)
-    found = {one["name"]: one for one in told["slos"]}["api-availability"]
+    reported = json.loads(slo("status", live.definition, "--source", live.server.url, "--end", end, "--json").stdout)
+    found = {one["name"]: one for one in reported["slos"]}["api-availability"]
     assert found["events"]["errors"] == live.failed
     assert f"{live.failed:,}" in page
     assert f"{found['events']['total']:,.0f}" in page

@@ -10,7 +10,7 @@ import pytest
 
 from slo.budget.evaluate import evaluate
 from slo.budget.model import Budget
-from slo.notebook import burned_by
+from slo.notebook import top_contributors
 from slo.promql.parse import parse
 from slo.report.queries import queries
 from slo.review import with_breakdown
@@ -112,7 +112,7 @@ def test_who_burned_it_is_the_same_from_a_recording_and_by_a_server(
         monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 0)
     source = open_source(month.server.url)
     [there] = with_breakdown([evaluate(month.specs[slo], source, END)], source)
-    table, other = burned_by(here, "instance"), burned_by(there, "instance")
+    table, other = top_contributors(here, "instance"), top_contributors(there, "instance")
     assert len(table) > 1 and table["errors"].sum() == here.errors
     assert other.loc[table.index, "errors"].to_list() == pytest.approx(
         table["errors"].to_list(), rel=0 if raw else 1e-3
@@ -137,9 +137,9 @@ def test_the_pages_promql_gives_its_figures_on_a_server(month: Month, slo: str) 
         assert share_off(budget, errors, asked(found["All events, from raw series"])) < 0.001
     else:
         assert budget.slo.sli.buckets is not None
-    told = [text for title, text in found.items() if title.startswith("Latency")]
-    assert len(told) == bool(budget.quantiles)
-    for text in told:
+    reported = [text for title, text in found.items() if title.startswith("Latency")]
+    assert len(reported) == bool(budget.quantiles)
+    for text in reported:
         # increase() extrapolates where the report counts.
         values = [asked(line) for line in text.splitlines()]
         assert values == pytest.approx(list(budget.quantiles.values()), rel=0.02)

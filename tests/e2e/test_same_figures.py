@@ -129,16 +129,16 @@ def test_the_figures_are_the_same_everywhere(read: Read) -> None:
         assert float(sheet["total"]) == raw["events"]["total"]
         assert sheet["remaining"] == str(raw["error_budget"]["remaining"])
         assert sheet["sli"] == str(raw["sli"])
-        # The SLI is told to as many digits as each has room for, and rounded down everywhere.
+        # The SLI is shown to as many digits as each has room for, and rounded down everywhere.
         for text in texts:
-            told = [float(one) / 100 for one in re.findall(r"(?<![\d.−-])(\d+(?:\.\d+)?)%", text)]
-            assert any(0 <= raw["sli"] - one < 1e-4 for one in told), (name, raw["sli"], text)
+            reported = [float(one) / 100 for one in re.findall(r"(?<![\d.−-])(\d+(?:\.\d+)?)%", text)]
+            assert any(0 <= raw["sli"] - one < 1e-4 for one in reported), (name, raw["sli"], text)
 
 
 def test_the_bad_events_are_those_of_the_forecast_and_the_breakdown(read: Read) -> None:
     for name, raw in read.raw.items():
         for found in raw["breakdown"]:
-            told = sum(value["errors"] for value in found["values"]) + found["others"]["errors"]
-            assert told == pytest.approx(raw["events"]["errors"]), (name, found["label"])
+            reported = sum(value["errors"] for value in found["values"]) + found["others"]["errors"]
+            assert reported == pytest.approx(raw["events"]["errors"]), (name, found["label"])
         if raw["remaining_change"] is not None:
             assert raw["remaining_change"] == raw["error_budget"]["remaining"] - raw["earlier"]["remaining"]

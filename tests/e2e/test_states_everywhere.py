@@ -45,7 +45,7 @@ class Forms:
     json: dict[str, dict[str, Any]]
     sheet: dict[str, dict[str, str]]
     table: dict[str, str]
-    told: list[str]
+    reported: list[str]
     markdown: str
     rows: dict[str, str]
     page: dict[str, str]
@@ -102,7 +102,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
         json={one["name"]: one for one in json.loads((place / "out" / "report.json").read_text())["slos"]},
         sheet={row["name"]: row for row in csv.DictReader((place / "out" / "report.csv").open())},
         table={name: " ".join(_of(lines[: len(NAMES) + 1], f"shop/{name} ", 80).split()) for name in NAMES},
-        told=shown.stderr.splitlines(),
+        reported=shown.stderr.splitlines(),
         markdown=(place / "out" / "report.md").read_text().replace("\\", ""),
         rows={name: _of(summary, f"shop / {name} ", 80) for name in NAMES},
         page={name: _of(articles, f"shop / {name} ", 60) for name in NAMES},
@@ -158,11 +158,11 @@ def test_the_invalid_one_has_no_figure_anywhere(forms: Forms) -> None:
     assert {column for column, value in row.items() if value} == known
     for text in texts(forms, "invalid"):
         assert "n/a" in text or "withheld" in text
-        # The objective and the coverage are no measured events; no other percentage is there.
+        # The objective and the coverage are not measured events; no other percentage is there.
         left = re.sub(r"objective 99%|of 99%|99% 7d|99% over|100% covered|Data coverage 100%|Error budget 1%", "", text)
         left = re.sub(r"shop/invalid 99%|n/a 100% invalid", "", left)
         assert not re.findall(r"\d%", left), left
-    assert any(line.startswith(f"shop/invalid: {cause}") for line in forms.told)
+    assert any(line.startswith(f"shop/invalid: {cause}") for line in forms.reported)
     for text in (forms.page["invalid"], forms.rows["invalid"], forms.notebook["invalid"], forms.markdown):
         assert cause in text
     assert "<b>1</b> invalid" in forms.whole and "1 invalid" in forms.markdown
@@ -183,9 +183,9 @@ def test_the_fresh_ones_are_told_once(forms: Forms) -> None:
         assert f"data begins 26 Nov 22:30 UTC ({share} of the window)" in forms.notebook[name]
         assert forms.table[name].endswith(f"0.0x {share} healthy")  # the coverage
     once = "shop/fresh, shop/fresh-too: data begins 26 Nov 22:30 UTC (0.59% of 7d, 0.13% of 30d)"
-    assert forms.told.count(once) == 1 and sum("data begins" in line for line in forms.told) == 1
+    assert forms.reported.count(once) == 1 and sum("data begins" in line for line in forms.reported) == 1
     assert forms.markdown.count(once) == 1 and plain(forms.whole).count(once) == 1
-    everything = "\n".join([*forms.told, forms.markdown, plain(forms.whole), *forms.notebook.values()])
+    everything = "\n".join([*forms.reported, forms.markdown, plain(forms.whole), *forms.notebook.values()])
     assert "no scrapes for" not in everything and "low traffic" not in everything
     # Days without data are not days without errors.
     assert (

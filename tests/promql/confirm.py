@@ -1,4 +1,4 @@
-"""Test scripts beside a real Prometheus: what they load is written to a server, and each eval is asked there.
+"""Test scripts alongside a real Prometheus: what they load is written to a server, and each eval is asked there.
 
 python -m tests.promql.confirm FILE…
 """

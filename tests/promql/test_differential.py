@@ -1,4 +1,4 @@
-"""The engine beside a real Prometheus 3.5: the same data, random expressions, equal answers, notes and refusals.
+"""The engine alongside a real Prometheus 3.5: the same data, random expressions, equal answers, notes and refusals.
 
 `SLO_DIFFERENTIAL=20000` runs that many cases; `SLO_SEED` sets the seed of series and expressions, which a failure prints.
 """
@@ -85,13 +85,13 @@ def difference(engine: Engine, real: Real, one: Eval) -> str | None:
         and list(mine) != list(wanted)
     ):
         return f"the order of {list(mine)}, the server {list(wanted)}"
-    for kind, held, told in (
+    for kind, held, reported in (
         ("warnings", ours.warnings, theirs.warnings),
         ("infos", ours.infos, theirs.infos),
     ):
         # a server tells ten of them, and digits of a parameter as it computed them
-        if {_blunt(text) for text in held} != {_blunt(text) for text in told} and len(told) < 10:
-            return f"{kind}: {held}, the server {told}"
+        if {_blunt(text) for text in held} != {_blunt(text) for text in reported} and len(reported) < 10:
+            return f"{kind}: {held}, the server {reported}"
     return None
 
 
@@ -118,7 +118,9 @@ def _same(a: float, b: float, close: float) -> bool:
 
 
 @pytest.fixture(scope="module", params=MODES)
-def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Real]]:
+def engine_and_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Engine, Real]]:
     """The engine and a server that hold the same series, staleness markers among them."""
     mode: str = request.param
     tmp: Path = tmp_path_factory.mktemp("differential")
@@ -141,11 +143,11 @@ def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     print_blob=False,
 )
 @given(st.one_of(st.integers(0, 2**32).map(random.Random), st.randoms(use_true_random=False)).map(cases))
-def test_random_expressions_answer_as_the_server_does(beside: tuple[Engine, Real], one: Eval) -> None:
+def test_random_expressions_answer_as_the_server_does(engine_and_server: tuple[Engine, Real], one: Eval) -> None:
     if SHOWS_DIGITS.search(one.expr):
         return
     # a server meets series in another order each time: a last digit may be another then, a true disagreement stays
     for _ in range(4):
-        if (problem := difference(*beside, one)) is None:
+        if (problem := difference(*engine_and_server, one)) is None:
             return
     raise AssertionError(f"seed {SEED}: {one.expr}   at {one.start} {one.end} {one.step}\n{problem}")

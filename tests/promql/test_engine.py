@@ -1,4 +1,4 @@
-"""Cases found beside a server, each small and named; and what holds of the engine's own making."""
+"""Cases found alongside a server, each small and named; and what holds of the engine's own making."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What parses and what does not, beside a real Prometheus: one expression per line of expressions.txt, and those and random
+"""What parses and what does not, alongside a real Prometheus: one expression per line of expressions.txt, and those and random
 ones with tokens lost, doubled, replaced and swapped.
 
 `SLO_DIFFERENTIAL=20000` mutates that many; `SLO_SEED` sets the seed.

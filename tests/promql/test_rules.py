@@ -1,4 +1,4 @@
-"""Rule groups over history, beside promtool: the same recordings, the same ALERTS."""
+"""Rule groups over history, alongside promtool: the same recordings, the same ALERTS."""
 
 from __future__ import annotations
 

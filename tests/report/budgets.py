@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from slo.budget.evaluate import SHOWN_BURN_WINDOWS_MS, step_of
 from slo.budget.evaluate import budget_of as budget_from
 from slo.budget.model import Budget
-from slo.budget.past import beside, older_grid
+from slo.budget.past import with_older, older_grid
 from slo.promql.ast import Matcher, VectorSelector
 from slo.sli.base import Measured, Sli
-from slo.sli.counts import Counts, Gap, Grid, Seen
+from slo.sli.counts import CountingStats, Counts, Gap, Grid
 from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
@@ -83,14 +83,14 @@ def budget(case: Case, seed: int = 1) -> Budget:
     found = budget_from(slo, "recording.parquet", _measured(case, grid, seed), start_ms, period_end_ms, windows)
     older = older_grid(found, 7 * DAY)
     if older is None:
-        return beside(found, None, 7 * DAY)
+        return with_older(found, None, 7 * DAY)
     before = replace(case, gap=None, faults=tuple(replace(one, hours=one.hours * 0.6) for one in case.faults))
-    return beside(found, _measured(before, older, seed + 100), 7 * DAY)
+    return with_older(found, _measured(before, older, seed + 100), 7 * DAY)
 
 
 def _measured(case: Case, grid: Grid, seed: int) -> Measured:
     errors, total, gaps = traffic(case, grid, seed)
-    seen = Seen(series=3 if case.has_data else 0, gaps=gaps, interval_ms=30_000)
+    seen = CountingStats(series=3 if case.has_data else 0, gaps=gaps, interval_ms=30_000)
     buckets = _buckets(errors, total) if isinstance(case.sli, Latency) else np.empty((0, 0))
     return Measured(
         Counts(grid, errors, total, seen),

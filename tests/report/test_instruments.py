@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from slo.display import show_percent, show_rate
-from slo.report import render, words
+from slo.report import render, sentences
 from slo.report.drawings import draw
 from slo.report.series import Series, joined
 from slo.report.whatif import SHARES, what_if
@@ -34,7 +34,7 @@ def test_what_if_is_what_an_evaluation_with_that_objective_gives(share: Decimal)
     other = budget(replace(BURNING, objective=str(100 - Decimal("0.1") * share)))
     assert found.objective == str(other.slo.objective)
     assert (found.state, found.left) == (other.state, show_percent(other.remaining))
-    assert found.forecast == words.forecast(other)
+    assert found.forecast == sentences.forecast(other)
 
 
 def test_what_if_knows_several_states_and_its_own_objective_is_the_real_one() -> None:
@@ -42,7 +42,7 @@ def test_what_if_knows_several_states_and_its_own_objective_is_the_real_one() ->
     found = what_if(one)
     assert len({option.state for option in found}) >= 3
     [real] = [option for option in found if option.share == 1]
-    assert (real.state, real.left, real.forecast) == (one.state, show_percent(one.remaining), words.forecast(one))
+    assert (real.state, real.left, real.forecast) == (one.state, show_percent(one.remaining), sentences.forecast(one))
     assert [option.share for option in found] == [share for share in SHARES if 100 - Decimal("0.1") * share > 0]
     assert what_if(budget(Case("none", has_data=False))) == ()
 
@@ -51,10 +51,10 @@ def test_values_at_the_pointer_are_those_of_the_steps() -> None:
     one = budget(BURNING)
     charts = {chart.title: chart for chart in draw(one)}
     left = dict(zip(one.timeline.ends_ms.tolist(), one.timeline.budget_remaining.tolist(), strict=True))
-    [series] = charts["Error budget left"].series
+    [series] = charts["Error budget remaining"].series
     values = decoded(series)
     for place in (0, 17, 100, len(values) - 1):
-        at = min(series.first_ms + place * series.step_ms, charts["Error budget left"].span[2])
+        at = min(series.first_ms + place * series.step_ms, charts["Error budget remaining"].span[2])
         assert values[place] == show_percent(left[at]), place
     assert values[-1] == show_percent(one.remaining)
     [rates] = charts["Burn rate over 1h and 5m"].series

@@ -84,8 +84,8 @@ def test_the_figures_are_the_budgets() -> None:
     assert shown["All events"] == "864,000"
     assert shown["Bad events"] == "300"
     assert shown["Bad events allowed"] == "864"
-    assert shown["Budget left"].startswith("65.27")  # 1 - 300/864 = 0.65277…
-    assert shown["Budget spent"] == "34.72%"
+    assert shown["Budget remaining"].startswith("65.27")  # 1 - 300/864 = 0.65277…
+    assert shown["Budget consumed"] == "34.72%"
     assert shown["SLI"].startswith("99.9652")  # 1 - 300/864000 = 0.999652…
     assert shown["Error budget"] == "0.1%"
 
@@ -194,14 +194,14 @@ def test_hostile_text_stays_text(text: str) -> None:
         (Case("dormant", per_minute=0), "nothing was counted in the period, so there is no SLI"),
     ],
 )
-def test_without_data_it_says_so_and_shows_no_figure(case: Case, words: str) -> None:
+def test_without_data_it_says_so_and_shows_no_figure(case: Case, sentences: str) -> None:
     html = rendered(budget(case))
     page, shown = Page(html), figures(html)
-    assert words in page.text
+    assert sentences in page.text
     assert "No data" in page.text
-    assert {shown[name] for name in ("SLI", "Error ratio", "Budget left", "Budget spent", "Bad events allowed")} == {
-        "n/a"
-    }
+    assert {
+        shown[name] for name in ("SLI", "Error ratio", "Budget remaining", "Budget consumed", "Bad events allowed")
+    } == {"n/a"}
     assert "<figure" not in html
 
 

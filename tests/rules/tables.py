@@ -70,21 +70,21 @@ def counted(server: Prometheus, series: str, slo: str, window: int, at: float) -
     return summed["bad"], summed["good"] + summed["bad"]
 
 
-def period_error(server: Prometheus, told: History, slo: str, days: float) -> tuple[float, float, float]:
+def period_error(server: Prometheus, reported: History, slo: str, days: float) -> tuple[float, float, float]:
     """(errors counted, events counted, points of the budget that the period's ratio is off)."""
     window = int(days * DAY)
     series = f'slo:events:increase5m{{slo="{slo}"}}'
-    at = value(server, f"max(timestamp({series}))", told.end)
+    at = value(server, f"max(timestamp({series}))", reported.end)
     errors, events = counted(server, series, slo, window, at)
     # A coarse tile ends with the last fine one that is a minute old.
     fine = value(server, f'max(timestamp(slo:events:increase1m{{slo="{slo}"}} offset 1m))', at)
-    bad = told.slow if slo == "latency" else told.errors
+    bad = reported.slow if slo == "latency" else reported.errors
     ends = (fine - LAG) // STEP * STEP
-    true = told.revealed(bad, ends, window) / told.revealed(told.total, ends, window)
+    true = reported.revealed(bad, ends, window) / reported.revealed(reported.total, ends, window)
     return errors, events, (errors / events - true) / BUDGET[slo] * 100
 
 
-def burn_error(server: Prometheus, told: History, slo: str, window: int, at: float) -> float:
+def burn_error(server: Prometheus, reported: History, slo: str, window: int, at: float) -> float:
     """By how much a window's recorded tiles are off the truth, relative, at the last tile before `at`."""
     tile = "1m" if window <= 6 * HOUR else "5m"
     series = f'slo:events:increase{tile}{{slo="{slo}"}}'
@@ -92,39 +92,43 @@ def burn_error(server: Prometheus, told: History, slo: str, window: int, at: flo
     errors, events = counted(server, series, slo, window, moment)
     late = "" if tile == "1m" else " offset 1m"
     fine = value(server, f'max(timestamp(slo:events:increase1m{{slo="{slo}"}}{late}))', moment)
-    bad = told.slow if slo == "latency" else told.errors
+    bad = reported.slow if slo == "latency" else reported.errors
     ends = (fine - LAG) // STEP * STEP
-    return errors / events / (told.revealed(bad, ends, window) / told.revealed(told.total, ends, window)) - 1
+    return (
+        errors / events / (reported.revealed(bad, ends, window) / reported.revealed(reported.total, ends, window)) - 1
+    )
 
 
 def accuracy(place: Path, days: float) -> Iterable[str]:
-    told = history.write(place / "history.txt", days)
+    reported = history.write(place / "history.txt", days)
     data = load_openmetrics(place / "history.txt", place / "data")
     groups, _ = compile_specs(specs(place))
-    backfill(place, data, groups, START, told.end, most=2)
+    backfill(place, data, groups, START, reported.end, most=2)
     period = min(30.0, days - 1)
     yield f"| {period:g} d, 24 series | rule | points of the budget off |"
     yield "|---|---|---|"
     with Prometheus(place, data=data) as server:
         for slo, budget in BUDGET.items():
-            bad = told.slow if slo == "latency" else told.errors
+            bad = reported.slow if slo == "latency" else reported.errors
             window = int(period * DAY)
-            true = told.revealed(bad, told.end, window) / told.revealed(told.total, told.end, window)
+            true = reported.revealed(bad, reported.end, window) / reported.revealed(
+                reported.total, reported.end, window
+            )
             mean = classic_ratio(slo, "5m")
             for name, expr in (
                 ("average of ratios", f"avg_over_time(({mean})[{window}s:5m])"),
                 ("average of ratios where there is traffic", f"avg_over_time(({mean} >= 0)[{window}s:5m])"),
                 ("raw series over the period", classic_ratio(slo, f"{window}s")),
             ):
-                yield f"| {slo} | {name} | {(value(server, expr, told.end) - true) / budget * 100:+.3f} |"
-            errors, events, off = period_error(server, told, slo, period)
+                yield f"| {slo} | {name} | {(value(server, expr, reported.end) - true) / budget * 100:+.3f} |"
+            errors, events, off = period_error(server, reported, slo, period)
             yield f"| {slo} | tiles: {errors:,.0f} errors of {events:,.0f} | {off:+.5f} |"
         yield ""
         yield "| burn rate over | " + " | ".join(BUDGET) + " |"
         yield "|---|---|---|"
         for window in (HOUR, 6 * HOUR, 3 * DAY):
             offs = [
-                max(abs(burn_error(server, told, slo, window, told.end - ago)) for ago in (0, 1800, 9 * HOUR))
+                max(abs(burn_error(server, reported, slo, window, reported.end - ago)) for ago in (0, 1800, 9 * HOUR))
                 for slo in BUDGET
             ]
             yield f"| {format_duration(window * 1000)} | " + " | ".join(f"{off * 100:.4f} % off" for off in offs) + " |"
@@ -138,11 +142,11 @@ def cost(place: Path, series: Sequence[int]) -> Iterable[str]:
         days = 3.2 if number <= 240 else 1.1
         here = place / str(number)
         here.mkdir()
-        told = history.write(here / "history.txt", days, instances=number // 6, rate=5, histogram=False)
+        reported = history.write(here / "history.txt", days, instances=number // 6, rate=5, histogram=False)
         with (here / "history.txt").open("r+") as file:
             text = file.read().removesuffix("# EOF\n")
             file.seek(0)
-            file.write(text + "".join(_recorded(told.end)) + "# EOF\n")
+            file.write(text + "".join(_recorded(reported.end)) + "# EOF\n")
             file.truncate()
         data = load_openmetrics(here / "history.txt", here / "data")
         groups, _ = compile_specs(load(_only_availability(here)))
@@ -151,7 +155,7 @@ def cost(place: Path, series: Sequence[int]) -> Iterable[str]:
             for group in groups:
                 for rule in group.rules:
                     text = str(rule.expr)
-                    read, took = _stats(server, text, told.end - 1)
+                    read, took = _stats(server, text, reported.end - 1)
                     ours[0] += read * MINUTE / group.interval_ms
                     ours[1] += took * MINUTE / group.interval_ms
             theirs = [0.0, 0.0]
@@ -165,7 +169,7 @@ def cost(place: Path, series: Sequence[int]) -> Iterable[str]:
             for window, text in asked.items():
                 scale = 3 if window == "3d" and days < 3 else 1
                 text = text.replace("[3d]", "[1d]") if scale == 3 else text
-                read, took = _stats(server, text, told.end - 1)
+                read, took = _stats(server, text, reported.end - 1)
                 theirs[0] += read * scale
                 theirs[1] += took * scale
         yield f"| {number} | classic | {theirs[0]:,.0f} | | {theirs[1] * 1000:,.1f} ms | |"

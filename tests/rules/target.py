@@ -65,7 +65,7 @@ class Web:
 
 
 class Service(Web):
-    """Serves requests, one in twenty of them failing, and tells of them: the error code only once there is one."""
+    """Serves requests, one in twenty of them failing, and counts them: the error code only once there is one."""
 
     def __init__(self) -> None:
         super().__init__(self._metrics)

@@ -45,7 +45,7 @@ def alerts(slo: Slo) -> list[AlertRule]:
 def counters(parts: Sequence[tuple[int, float | None]], scrape: int, first: int = 0) -> dict[str, str]:
     """Promtool's series of a service of 100 requests a second: (seconds, error ratio) in turn.
 
-    None is a hole in which a tenth fails, unseen; an error ratio of −1 is no traffic. Scrapes begin at `first` seconds.
+    None is a hole in which a tenth fails, unseen; an error ratio of −1 is without traffic. Scrapes begin at `first` seconds.
     """
     good, bad = 0.0, 0.0
     texts: dict[str, list[str]] = {"200": ["_"] * (first // scrape), "500": ["_"] * (first // scrape)}
@@ -198,7 +198,7 @@ def test_a_value_of_by_that_goes_is_no_missing_data_and_all_of_them_are(tmp_path
         ("99", "15s", "", 4 * MINUTE),
         ("99.99", "30s", "", 0),
         ("99.7", "30s", "", MINUTE),  # 156 s
-        # One lost scrape is no missing data.
+        # One lost scrape is not missing data.
         ("99.9", "1m", "", MINUTE),
         ("99.9", "5m", "", 5 * MINUTE),
         ("99.9", "30s", "alerting: {absent: {for: 7m}}", 7 * MINUTE),

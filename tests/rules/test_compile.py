@@ -278,11 +278,11 @@ def test_every_objective_and_window_gets_alerts_that_can_fire(objective: str, wi
     )
     found = specs(text)
     [slo] = found.values()
-    groups, told = compile_specs(found)
+    groups, reported = compile_specs(found)
     budget = slo.objective.error_budget
     # What the catalogue has and this objective cannot reach is named; it was widened.
-    problems = [problem for problem in told if "could never fire" not in problem.message]
-    assert all(objective in ("90", "95") or window == "year" for _ in told if not problems)
+    problems = [problem for problem in reported if "could never fire" not in problem.message]
+    assert all(objective in ("90", "95") or window == "year" for _ in reported if not problems)
     alerts = [(g.interval_ms, r) for g in groups for r in g.rules if isinstance(r, AlertRule)]
     recorded = {(r.name, g.interval_ms) for g in groups for r in g.rules if isinstance(r, Recording)}
     # Scrapes of 5 m cannot resolve two windows within an hour: that is said.
@@ -297,7 +297,7 @@ def test_every_objective_and_window_gets_alerts_that_can_fire(objective: str, wi
             assert burn.factor >= Decimal("0.9")
             assert burn.short_ms < burn.long_ms <= slo.window.nominal_ms
             assert burn.long_ms % interval == burn.short_ms % interval == 0
-            # It is told within its short window, and the series that it reads are there.
+            # It is reported within its short window, and the series that it reads are there.
             assert interval <= burn.short_ms
         for name in re.findall(r"slo:sli_error:ratio_rate[0-9a-z]+", str(alert.expr)):
             assert any(name == found_name for found_name, _ in recorded)

@@ -159,7 +159,7 @@ def edited(edit: str) -> str:
 
 @pytest.fixture(scope="module")
 def unedited(before: Samples) -> float:
-    """What is left of the budget at the end without an edit: the first hour's errors are still in it."""
+    """What remains of the budget at the end without an edit: the first hour's errors are still in it."""
     [left] = after(BASE, before).value(LEFT, END).values()
     assert left < -1
     return left

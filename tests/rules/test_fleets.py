@@ -1,7 +1,7 @@
 """What alerts do on the contract's histories: no page for what only looks like an incident, and one for what hides one.
 
 Most of them fail 2 % of their requests all along, where at 99.6 % a page needs 2.4 % over 6 h, or 5.76 % over one: it is
-near, and none may come. Where an incident is planted 0.1 % fail beside it, and at 99.8 % 2.88 % over an hour page.
+near, and none may come. Where an incident is planted 0.1 % fail alongside it, and at 99.8 % 2.88 % over an hour page.
 """
 
 from __future__ import annotations

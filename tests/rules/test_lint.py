@@ -33,7 +33,7 @@ slos:
   - {name: down, objective: 99, sli: {outage: {of: availability, longer_than: 15m}}}
   - {name: queue, objective: 99, sli: {threshold: {value: queue_length, below: 10}}}
 """
-# Prometheus keeps this long unless told otherwise.
+# Prometheus keeps this long unless configured otherwise.
 RETENTION_MS = 15 * DAY
 ALLOWED = {
     "rate", "irate", "increase", "resets", "changes", "timestamp", "absent", "absent_over_time", "present_over_time", "count_over_time"
@@ -131,8 +131,8 @@ def test_every_check_that_is_switched_off_is_on_the_page() -> None:
     page = (ROOT / "docs/linting.md").read_text()
     text = to_yaml(compile_specs(specs(DEFINITION))[0])
     off = in_file(text) | {check for *_, disabled in rules_of(text) for check in disabled}
-    told = set(re.findall(r"^\| `([a-z]+/[a-z_]+)`", page, re.MULTILINE))
-    assert told == off
+    reported = set(re.findall(r"^\| `([a-z]+/[a-z_]+)`", page, re.MULTILINE))
+    assert reported == off
     for reason in FILE_CHECKS.values():
         assert f"# {reason}\n# pint file/disable" in text
 

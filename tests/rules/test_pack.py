@@ -81,12 +81,12 @@ def test_groups_within_the_limit_stay_as_they_are() -> None:
 
 
 def test_as_many_slos_fit_in_mimirs_defaults_as_the_docs_say() -> None:
-    told = re.search(
+    reported = re.search(
         r"(\d+) SLOs fit in Mimir's defaults, with `--max-groups 70` (\d+)",
         " ".join((ROOT / "docs/rules.md").read_text().split()),
     )
-    assert told is not None and MIMIR_GROUPS == 70
-    apart, together = map(int, told.groups())
+    assert reported is not None and MIMIR_GROUPS == 70
+    apart, together = map(int, reported.groups())
     assert len(compile_specs(specs(probes(apart)))[0]) <= 70 < len(compile_specs(specs(probes(apart + 1)))[0])
     packed([compile_specs(specs(probes(together)))[0]], 70)
     with pytest.raises(ConfigError, match=r"the rules need \d+ groups of at most 20 rules, and --max-groups is 70"):

@@ -83,9 +83,9 @@ def test_calendar_periods_on_a_server_are_ours(prometheus: Prometheus, unit: Cal
         for day in (1, 2, 15, 28)
         for hour in (0, 23)
     ]
-    told = [(tables.value(prometheus, expr, at), window.period(int(at * 1000) + 1)) for at in moments]
-    for one_id, one_period in told:
-        for other_id, other_period in told:
+    reported = [(tables.value(prometheus, expr, at), window.period(int(at * 1000) + 1)) for at in moments]
+    for one_id, one_period in reported:
+        for other_id, other_period in reported:
             assert (one_id == other_id) == (one_period == other_period)
 
 
@@ -165,7 +165,7 @@ def test_an_outage_of_counters_counts_as_their_own_rules_do(tmp_path: Path) -> N
 
 
 def test_victoria_metrics_counts_the_same(tmp_path: Path) -> None:
-    told = history.write(tmp_path / "history.txt", days=1.2, instances=2)
+    reported = history.write(tmp_path / "history.txt", days=1.2, instances=2)
     found: list[float] = []
     with (
         Prometheus(tmp_path, data=load_openmetrics(tmp_path / "history.txt", tmp_path / "data")) as server,
@@ -173,7 +173,7 @@ def test_victoria_metrics_counts_the_same(tmp_path: Path) -> None:
     ):
         other.load(tmp_path / "history.txt")
         for slo in tables.specs(tmp_path).values():
-            for at in (told.end - 10 * HOUR + 22 * 60, told.end - 23 * HOUR + 900, told.end - 60):
+            for at in (reported.end - 10 * HOUR + 22 * 60, reported.end - 23 * HOUR + 900, reported.end - 60):
                 for tile in (errors_tile(slo.sli, 60_000, 30_000), total_tile(slo.sli, 300_000, 30_000)):
                     [row] = other.query(str(tile), at)
                     found.append(float(row["value"][1]))

@@ -24,32 +24,37 @@ pytestmark = pytest.mark.server
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, History]]:
     """Two days with incidents by night and in a scrape gap, crashes, and an error code that is late; tiles recorded."""
     place = tmp_path_factory.mktemp("replay")
-    told = history.write(place / "history.txt", days=2, instances=2)
+    reported = history.write(place / "history.txt", days=2, instances=2)
     data = load_openmetrics(place / "history.txt", place / "data")
     groups, _ = compile_specs(tables.specs(place))
-    backfill(place, data, groups, START, told.end, most=2)
+    backfill(place, data, groups, START, reported.end, most=2)
     with Prometheus(place, data=data) as server:
-        yield server, told
+        yield server, reported
 
 
 @pytest.mark.parametrize("slo", ["availability", "latency"])
 def test_tiles_count_what_the_scrapes_reveal(replayed: tuple[Prometheus, History], slo: str) -> None:
-    server, told = replayed
-    errors, events, off = tables.period_error(server, told, slo, 1)
+    server, reported = replayed
+    errors, events, off = tables.period_error(server, reported, slo, 1)
     assert errors > 5_000
     assert events > 100 * errors / 20
     assert abs(off) < 0.01
     for ago in (0, 9 * HOUR, 22 * HOUR + 1800):
-        assert abs(tables.burn_error(server, told, slo, 3600, told.end - ago)) < 0.001
+        assert abs(tables.burn_error(server, reported, slo, 3600, reported.end - ago)) < 0.001
 
 
 def test_prometheus_2_counts_the_same(replayed: tuple[Prometheus, History], tmp_path: Path) -> None:
-    server, told = replayed
+    server, reported = replayed
     [slo, _] = tables.specs(tmp_path).values()
     from tests.counting import errors_tile, total_tile
 
     with Prometheus(tmp_path, data=server.data, binary="prometheus2") as old:
-        for at in (told.end - 10 * HOUR + 22 * 60, told.end - 9 * HOUR, told.end - 23 * HOUR + 900, told.end - 60):
+        for at in (
+            reported.end - 10 * HOUR + 22 * 60,
+            reported.end - 9 * HOUR,
+            reported.end - 23 * HOUR + 900,
+            reported.end - 60,
+        ):
             for tile in (errors_tile(slo.sli, 300_000), total_tile(slo.sli, 300_000, 30_000)):
                 assert tables.value(old, str(tile), at) == tables.value(server, str(tile), at)
 

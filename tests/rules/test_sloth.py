@@ -1,4 +1,4 @@
-"""The guide on running beside Sloth says what is so."""
+"""The guide on running alongside Sloth says what is so."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_neither_reads_what_the_other_records(names: Names, labels: set[str]) ->
     found = selectors(names)
     assert len(found) > 50
     assert all(labels <= {matcher.label for matcher in one.matchers if matcher.op == "="} for one in found)
-    row = next(line for line in GUIDE.splitlines() if line.startswith("| an SLO is told by"))
-    told = {frozenset(re.findall("`([a-z_]+)`", cell)) for cell in row.split("|")[2:-1]}
-    assert frozenset(labels) in told
+    row = next(line for line in GUIDE.splitlines() if line.startswith("| an SLO is identified by"))
+    reported = {frozenset(re.findall("`([a-z_]+)`", cell)) for cell in row.split("|")[2:-1]}
+    assert frozenset(labels) in reported
 
 
 def test_error_ratios_of_both_have_one_name_and_each_its_labels() -> None:

@@ -184,7 +184,7 @@ class Server:
 
 
 class _Queries(Server):
-    """A server with Prometheus's query API, asked with the standard library alone: the oracle beside our client."""
+    """A server with Prometheus's query API, asked with the standard library alone: the oracle alongside our client."""
 
     def query(self, expr: str, at: float) -> list[dict[str, Any]]:
         """`data.result` of an instant query at `at`, in seconds."""

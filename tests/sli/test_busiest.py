@@ -90,7 +90,7 @@ def test_what_a_job_counted_is_that_of_its_target_or_of_all() -> None:
 
 
 def test_a_series_with_many_pauses_counts_whole() -> None:
-    """Away every third minute, beside one that is always there."""
+    """Away every third minute, alongside one that is always there."""
     minutes = np.arange(300)
     away = minutes % 3 != 1
     times = 1_700_000_000_000 + MINUTE * minutes

@@ -10,11 +10,11 @@ import pytest
 from slo.promql.samples import Samples, Series
 from slo.sli.counters import Counters, Tally
 from slo.sli.counts import (
+    CountingStats,
     Cursor,
     Gap,
     Grid,
     Part,
-    Seen,
     coverage,
     find_gaps,
     finite,
@@ -300,7 +300,7 @@ def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_beside_i
 
 
 def test_a_slow_series_is_not_gone_before_its_next_scrape() -> None:
-    """One code is scraped every two minutes beside one of every minute: nothing of it vanished when a third appears."""
+    """One code is scraped every two minutes alongside one of every minute: nothing of it vanished when a third appears."""
     slow = series([100, NONE, 102, NONE, 104, NONE, 106], code="200")
     fast = series([50, 51, 52, 53, 54, 55, 56], code="404")
     new = series([5, 6], code="500")
@@ -400,7 +400,7 @@ def test_two_processes_behind_one_address_are_named() -> None:
 
 @pytest.mark.parametrize(("many", "said"), [(1, "a "), (3, "a; b; c: "), (5, "a; b; c and 2 more: ")])
 def test_three_series_of_several_writers_are_named(many: int, said: str) -> None:
-    [note] = several_writers(Seen(several_writers=tuple("abcde"[:many])))
+    [note] = several_writers(CountingStats(several_writers=tuple("abcde"[:many])))
     assert f"several processes write {said.strip().removesuffix(':')}: " in note.text
 
 
@@ -473,12 +473,12 @@ def test_a_scrape_shortly_before_the_start_covers_it() -> None:
 
 def test_coverage_is_what_gaps_leave_and_each_is_a_scrape_shorter() -> None:
     """Of 100 minutes ten lie between two scrapes: nine of them had none that should have come."""
-    seen = Seen(gaps=(Gap(END - 50 * MINUTE, END - 40 * MINUTE),), interval_ms=MINUTE)
+    seen = CountingStats(gaps=(Gap(END - 50 * MINUTE, END - 40 * MINUTE),), interval_ms=MINUTE)
     assert coverage(seen, END - 100 * MINUTE, END) == pytest.approx(0.91)
     # A stretch has its own part of a gap, and none of the others.
     assert coverage(seen, END - 45 * MINUTE, END - 35 * MINUTE) == pytest.approx(0.6)
     assert coverage(seen, END - 30 * MINUTE, END) == 1.0
-    assert coverage(Seen(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
+    assert coverage(CountingStats(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -508,8 +508,8 @@ def test_edges_are_right_for_any_number_of_targets_in_turns() -> None:
 
 
 def test_where_nothing_was_met_nothing_is_noted() -> None:
-    assert counting_notes(Seen()) == []
-    nothing = Seen()
+    assert counting_notes(CountingStats()) == []
+    nothing = CountingStats()
     assert (nothing.series, nothing.resets, nothing.born, nothing.born_events, nothing.dropped) == (0, 0, 0, 0, 0)
     assert (nothing.doubt_events, nothing.doubt_errors, nothing.without_baseline) == (0, 0, 0)
     assert (nothing.continued, nothing.interval_ms, nothing.longest_unseen_ms) == (0, 0, 0)
@@ -571,7 +571,7 @@ def test_what_was_scraped_once_on_a_quickly_scraped_target_may_have_vanished() -
 
 @pytest.mark.parametrize("scrapes", [2, 3, 12])
 def test_a_slow_series_goes_on_at_its_next_scrape(scrapes: int) -> None:
-    """It comes every five minutes beside one of each minute; at its next scrape it has another label."""
+    """It comes every five minutes alongside one of each minute; at its next scrape it has another label."""
     quick = series([10.0 * n for n in range(61)], code="200")
     values = [70.0 + n for n in range(12)][-scrapes:]
     slow = series(values, end_ms=END - 5 * MINUTE, every_ms=5 * MINUTE, code="500", version="1")
@@ -710,9 +710,9 @@ def test_of_two_the_lower_one_goes_on_for_one_that_vanished(names: tuple[str, st
 
 def test_less_than_a_scrape_of_a_gap_is_none_of_the_periods() -> None:
     """A gap ends 20 s into it; scrapes are a minute apart."""
-    seen = Seen(gaps=(Gap(END - 2 * HOUR, END - HOUR + 20_000),), interval_ms=60_000.0)
+    seen = CountingStats(gaps=(Gap(END - 2 * HOUR, END - HOUR + 20_000),), interval_ms=60_000.0)
     assert coverage(seen, END - HOUR, END) == 1.0
-    assert coverage(Seen(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
+    assert coverage(CountingStats(gaps=(Gap(END - HOUR, END),)), END - HOUR, END) == 0.0
 
 
 @pytest.mark.parametrize(("first", "counts"), [(170.0, True), (171.0, False)])

@@ -316,7 +316,7 @@ def test_the_counters_of_an_expression_are_those_over_its_window(text: str, coun
     ("bucket_minutes", "kept"),
     [
         ([*range(20)], [*range(20)]),
-        ([*range(5, 20)], [*range(5, 20)]),  # what the count gained before its bucket came is no slow request
+        ([*range(5, 20)], [*range(5, 20)]),  # what the count gained before its bucket came is not a slow request
         ([*range(15)], [*range(15)]),
         ([10], [10]),
         ([0, 1, 2, 9, 10], [0, 1, 2, 9, 10]),
@@ -347,7 +347,7 @@ def test_a_bucket_without_a_number_is_none() -> None:
 
 
 def test_a_native_histogram_as_promql() -> None:
-    """The engine has none: what a server is asked. Those within the threshold are no errors; of no requests none are."""
+    """The engine has none: what a server is asked. Those within the threshold are not errors; of no requests none are."""
     sli = NativeLatency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
     observed = "sum(increase(h[5m] offset 1m))"
     count, within = f"histogram_count({observed})", f"histogram_fraction(-Inf, 500, {observed})"
@@ -409,7 +409,7 @@ def test_who_had_most_is_not_known_of_what_is_judged_as_a_whole(name: str) -> No
 
 
 def test_a_target_without_any_good_event_is_among_the_worst(source: Memory) -> None:
-    """Of two targets one has bad events alone, 80 of them, as many as the other one has beside its good ones."""
+    """Of two targets one has bad events alone, 80 of them, as many as the other one has alongside its good ones."""
     rows = [
         (one.labels, one.times, one.values)
         for one in source.samples([TOTAL], 0, END).series

@@ -1,4 +1,4 @@
-"""Samples that were never a counter's value, and falls that are no restart: ten events a minute, scrape by scrape."""
+"""Samples that were never a counter's value, and falls that are not restarts: ten events a minute, scrape by scrape."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_at_the_ends_of_a_series(length: int) -> None:
 
 
 def test_the_falls_of_most_events_say_whether_it_was_a_glitch() -> None:
-    """Beside a glitch a small series shows a little less for a moment, which a restart could leave; together they are
+    """Alongside a glitch a small series shows a little less for a moment, which a restart could leave; together they are
     one scrape's."""
     small = np.full(SIZE, 12.0)
     small[AT] = 5.0

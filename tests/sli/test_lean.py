@@ -211,7 +211,7 @@ def test_what_is_scraped_a_little_later_has_not_vanished() -> None:
 
 
 def test_a_series_that_is_back_is_not_born() -> None:
-    """Away for 20 to 100 minutes beside another of its target: what it gained meanwhile counts."""
+    """Away for 20 to 100 minutes alongside another of its target: what it gained meanwhile counts."""
     for away in (40, 200):
         values = [400.0] * 240 + [NO] * away + [430]
         assert counted(row(grows(9, 241 + away), code="200"), row(values, code="500")) == {"a": 18 + 30}

@@ -11,7 +11,7 @@ UP = "  - {name: up, objective: 99, sli: {probe: {metric: up}}}\n"
 
 
 def faults(sli: str, objective: str = "99", before: str = UP) -> list[str]:
-    """The errors of an SLO `a` beside one that is right."""
+    """The errors of an SLO `a` alongside one that is right."""
     problems: list[Problem] = []
     text = f"service: shop\nslos:\n{before}  - name: a\n    objective: {objective}\n    sli: {sli}\n"
     loads(text, "x.yaml", problems)

@@ -104,7 +104,7 @@ def test_without_an_error_there_are_none_and_without_a_total_nothing() -> None:
     assert found.counts.errors.tolist() == [0.0] * 12
     assert found.counts.total.tolist()[7:] == [90.0] * 5
     assert found.counts.seen.gaps == (Gap(END - HOUR, END - 30 * MINUTE - 5 * MINUTE),)
-    assert found.counts.seen.longest_unseen_ms == 0  # before the data begins is no pause
+    assert found.counts.seen.longest_unseen_ms == 0  # before the data begins is not a pause
     assert codes(found) == ["stepwise", "unmatched"]
     nothing = measured(server())
     assert not nothing.has_data and codes(nothing) == ["stepwise", "unmatched"]
@@ -291,7 +291,7 @@ def test_a_histogram_without_its_count_is_counted_by_its_last_bucket() -> None:
 
 
 def test_all_series_of_an_answer_are_added_up() -> None:
-    """Of three steps: both have a value, one has, none has; what is infinite is no value."""
+    """Of three steps: both have a value, one has, none has; what is infinite is not a value."""
     times = END - np.array([2, 1, 0]) * MINUTE
     nan, infinite = float("nan"), float("inf")
     answer = Matrix(

@@ -180,7 +180,7 @@ def test_a_series_that_goes_on_under_another_label_is_judged_twice_for_a_while(l
         ("xxx...", "xxxxxx", 0),  # both were there from the start
         ("xxx...", "...xxx", 0),
         ("xxxxxx", ".xxxxx", 0),  # the first one goes on too
-        ("xxxxxxxxxx..", "....xxxxxxxx", 0),  # beside each other for longer than a series is shown after its end
+        ("xxxxxxxxxx..", "....xxxxxxxx", 0),  # alongside each other for longer than a series is shown after its end
         ("xxxxxxxxxx..", ".....xxxxxxx", 5),
         ("...xxx......", "xxxxxxxxxxxx", 5),  # it took over, and was taken over from, before it could be seen to end
         ("...xxx......", "xx..........", 0),

@@ -37,7 +37,7 @@ def total(*rows: Row, tile: Tile = TILE, at_ms: int = END) -> dict[str, float]:
     return asked(counted(X, tile), *rows, at_ms=at_ms)
 
 
-def told(node: Node, *rows: Row) -> float | None:
+def reported(node: Node, *rows: Row) -> float | None:
     """What an expression of one series says; None where it has none."""
     found = asked(node, *rows)
     assert len(found) <= 1
@@ -51,7 +51,7 @@ def test_a_target_counts_what_its_series_gained() -> None:
     assert total(*rows, tile=Tile(5 * MINUTE, by=("code",))) == {"a200": 90, "a500": 10, "b": 40}
     assert total(*rows, tile=Tile(5 * MINUTE, steady=True)) == {"a": 100, "b": 40}
     assert total(row(grows(0))) == {"a": 0} and total(row(grows(9), ago=10)) == {}
-    assert told(added(counted(X, TILE), ()), *rows) == 140
+    assert reported(added(counted(X, TILE), ()), *rows) == 140
 
 
 @pytest.mark.parametrize("steady", [False, True])
@@ -97,7 +97,7 @@ def test_what_comes_after_a_pause_counts_with_it() -> None:
     assert total(row([1000] * 100 + [NO] * 30 + [1050, 1059, 1068])) == {"a": 68}
     assert total(row([1000] * 100 + [NO] * 30 + [5, 14, 3])) == {"a": 5 + 9 + 3}
     values = row([1000] * 100 + [NO] * 30 + [1050, 1059, 1068])
-    assert told(by_series(X, TILE), values) == 68
+    assert reported(by_series(X, TILE), values) == 68
 
 
 @pytest.mark.parametrize("odd", [math.inf, -math.inf])
@@ -113,17 +113,17 @@ def test_a_birth_counts_up_to_twice_what_its_target_had(first: float, believed: 
     """In the tile and the 15 minutes before; it has gained 3 since it appeared."""
     new = row([first, first + 3], code="500")
     assert total(BUSY, new) == {"a": 90 + 3 + (first if believed else 0)}
-    assert told(in_doubt(X, TILE), BUSY, new) == (None if believed else first)
-    assert told(born(X, TILE), BUSY, new) == (1 if believed else None)
-    assert told(appearing(X, TILE), BUSY, new) == 1
-    assert told(continued(X, TILE), BUSY, new) is None
+    assert reported(in_doubt(X, TILE), BUSY, new) == (None if believed else first)
+    assert reported(born(X, TILE), BUSY, new) == (1 if believed else None)
+    assert reported(appearing(X, TILE), BUSY, new) == 1
+    assert reported(continued(X, TILE), BUSY, new) is None
     each = asked(by_series(X, TILE), BUSY, new)
     assert each == {"a200": 90, "a500": 3 + (first if believed else 0)}
 
 
 def test_where_nothing_appears_nothing_is_born_or_in_doubt() -> None:
     for node in (in_doubt(X, TILE), born(X, TILE), continued(X, TILE), appearing(X, TILE)):
-        assert told(node, BUSY, row(grows(1), code="500")) is None
+        assert reported(node, BUSY, row(grows(1), code="500")) is None
 
 
 @pytest.mark.parametrize(("first", "events"), [(10, 10), (11, 0)])
@@ -146,12 +146,12 @@ def test_a_series_that_goes_on_under_other_labels_counts_the_difference(since: i
     last = float(old[2][-1])
     new = row([last + 9 * place for place in range(1, since + 1)], version="2")
     assert total(old, new) == {"a": 90}
-    assert told(continued(X, TILE), old, new) == 1
-    assert told(born(X, TILE), old, new) is None
+    assert reported(continued(X, TILE), old, new) == 1
+    assert reported(born(X, TILE), old, new) is None
     # Where less appears than vanished it has started anew.
     anew = row([30 + 9 * place for place in range(since)], version="2")
     assert total(old, anew) == {"a": 90 - 9 + 30}
-    assert told(continued(X, TILE), old, anew) is None and told(born(X, TILE), old, anew) == 1
+    assert reported(continued(X, TILE), old, anew) is None and reported(born(X, TILE), old, anew) == 1
 
 
 def test_what_vanished_is_not_there_when_the_tile_ends() -> None:
@@ -208,18 +208,18 @@ def test_births_of_a_part_are_believed_up_to_those_of_its_whole() -> None:
     """Of one metric; those of another one up to all that its target counted in the tile."""
     assert part(BUSY, row([690], code="500")) == {"a": 690}
     assert part(BUSY, row([740], code="500")) == {"a": 0}
-    assert told(in_doubt(PART, TILE, X), BUSY, row([740], code="500")) == 740
-    assert told(in_doubt(PART, TILE, X), BUSY, row([690], code="500")) is None
+    assert reported(in_doubt(PART, TILE, X), BUSY, row([740], code="500")) == 740
+    assert reported(in_doubt(PART, TILE, X), BUSY, row([690], code="500")) is None
     for first, events in ((90, 90), (91, 0)):
         new = row([first], name="failures_total")
         assert part(BUSY, new, selector=FAILURES) == {"a": events}
-        assert told(in_doubt(FAILURES, TILE, X), BUSY, new) == (None if events else first)
+        assert reported(in_doubt(FAILURES, TILE, X), BUSY, new) == (None if events else first)
 
 
 def test_births_of_a_part_of_a_new_target_are_no_doubt() -> None:
     """Nothing was known of its whole either: both are baselines."""
     rows = row([5000, 5009], instance="b"), row([900], instance="b", name="failures_total")
-    assert told(in_doubt(FAILURES, TILE, X), BUSY, *rows) is None
+    assert reported(in_doubt(FAILURES, TILE, X), BUSY, *rows) is None
 
 
 def test_a_part_that_was_away_counts_over_the_pause_only_with_its_whole() -> None:
@@ -243,7 +243,7 @@ def test_a_part_that_was_away_counts_over_the_pause_only_with_its_whole() -> Non
     ],
 )
 def test_births_of_one_family_come_together(part_name: str, whole_name: str, one_family: bool) -> None:
-    """80 appear beside nothing, while the target counts 90: of one family births are those of the whole, here none."""
+    """80 appear alongside nothing, while the target counts 90: of one family births are those of the whole, here none."""
     whole, some = VectorSelector(whole_name), VectorSelector(part_name, (Matcher("code", "=", "500"),))
     rows = [row(grows(9), name=whole_name, code="200"), row([80], name=part_name, code="500")]
     found = asked(counted_part(some, whole, TILE), *rows)
@@ -253,23 +253,23 @@ def test_births_of_one_family_come_together(part_name: str, whole_name: str, one
 
 def test_what_is_there_is_one_for_each_value_of_by() -> None:
     rows = BUSY, row(grows(1), code="500"), row(grows(1), code="404", ago=10)
-    assert told(present(X, TILE), *rows) == 1
+    assert reported(present(X, TILE), *rows) == 1
     assert asked(present(X, Tile(5 * MINUTE, by=("code",))), *rows) == {"200": 1, "500": 1}
-    assert told(present(X, Tile(5 * MINUTE, 5 * MINUTE)), row(grows(1), ago=19)) == 1
-    assert told(present(X, Tile(5 * MINUTE, 5 * MINUTE)), row(grows(1), ago=20)) is None
+    assert reported(present(X, Tile(5 * MINUTE, 5 * MINUTE)), row(grows(1), ago=19)) == 1
+    assert reported(present(X, Tile(5 * MINUTE, 5 * MINUTE)), row(grows(1), ago=20)) is None
 
 
 def test_samples_that_are_no_numbers_are_told_at_each_scrape() -> None:
     values = np.array(grows(9), dtype=np.float64)
     labels, times, _ = row(grows(9))
     values[[-2, -5, -12]] = math.inf, math.nan, math.inf
-    assert told(broken([X], TILE), (labels, times, values)) == 2
-    assert told(broken([X], TILE), BUSY) is None
+    assert reported(broken([X], TILE), (labels, times, values)) == 2
+    assert reported(broken([X], TILE), BUSY) is None
     other = {**labels, "__name__": "failures_total"}
-    assert told(broken([X, FAILURES], TILE), BUSY, (other, times, values)) == 2
+    assert reported(broken([X, FAILURES], TILE), BUSY, (other, times, values)) == 2
     # Every 10 s, of a target that is scraped as often.
     quick = times[-1] - 10_000 * np.arange(59, -1, -1, dtype=np.int64), np.where(np.arange(60) == 50, np.nan, 1.0)
-    assert told(broken([X], Tile(5 * MINUTE, fastest_ms=10_000)), (labels, *quick)) == 1
+    assert reported(broken([X], Tile(5 * MINUTE, fastest_ms=10_000)), (labels, *quick)) == 1
 
 
 def lengths(node: Node) -> set[tuple[int, int]]:

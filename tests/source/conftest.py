@@ -7,10 +7,10 @@ import os
 import pytest
 
 from slo.source.config import SourceConfig
-from slo.source.http import Patience
+from slo.source.http import RetryPolicy
 from slo.source.prometheus import PrometheusSource
 
-QUICK = Patience(connect_s=2.0, backoff_s=0.001)
+QUICK = RetryPolicy(connect_s=2.0, backoff_s=0.001)
 
 
 @pytest.fixture(autouse=True)
@@ -24,4 +24,4 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def quick(url: str, **settings: object) -> PrometheusSource:
     """A source that waits for little, and whose settings are only those given."""
-    return PrometheusSource.open(url, config=SourceConfig(**{"timeout_s": 5.0, **settings}), patience=QUICK)  # type: ignore[arg-type]
+    return PrometheusSource.open(url, config=SourceConfig(**{"timeout_s": 5.0, **settings}), retry_policy=QUICK)  # type: ignore[arg-type]

@@ -134,9 +134,9 @@ def reply(status: int, body: bytes | str | dict[str, Any], **headers: str) -> by
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
-def success(kind: str, result: Any, **beside: Any) -> bytes:
+def success(kind: str, result: Any, **extra: Any) -> bytes:
     """A successful answer of the API."""
-    return reply(200, {"status": "success", "data": {"resultType": kind, "result": result}, **beside})
+    return reply(200, {"status": "success", "data": {"resultType": kind, "result": result}, **extra})
 
 
 def error(status: int, error_type: str, said: str, **headers: str) -> bytes:

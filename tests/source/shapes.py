@@ -19,7 +19,7 @@ LABELS: list[Any] = [
     {}, [], None, 5, "x", {"a": 1}, {"a": None}, {"a": ["x"]}, {"a": {"b": "c"}}, {"": ""}, {"__name__": "x"}, {"__name__": 5},
     {"le": "x"}, {"le": "²"}, {"le": "9" * 5000}, {"job": "\u0000", "instance": "\u202e<script>"}, {"a" * 5000: "b" * 5000},
 ]  # fmt: skip
-BESIDE: list[dict[str, Any]] = [
+EXTRAS: list[dict[str, Any]] = [
     {"warnings": 5}, {"warnings": "w"}, {"warnings": {"a": 1}}, {"warnings": [None, 5, {}, ["x"]]}, {"infos": True},
     {"warnings": ["w" * 100_000] * 20}, {"infos": [str(n) for n in range(30_000)]}, {"errorType": 5, "error": []},
 ]  # fmt: skip
@@ -33,11 +33,11 @@ def values_of(request: Request, value: Any) -> list[list[Any]]:
     return [[start + index * step, value] for index in range(count)]
 
 
-def answered(request: Request, kind: str, entries: list[Any], **beside: Any) -> bytes:
-    return success(kind, entries, **beside)
+def answered(request: Request, kind: str, entries: list[Any], **extra: Any) -> bytes:
+    return success(kind, entries, **extra)
 
 
-def numbers(value: Any, labels: Any = None, **beside: Any) -> Any:
+def numbers(value: Any, labels: Any = None, **extra: Any) -> Any:
     """A server that gives one value for everything, with these labels, in the right shape."""
 
     def script(request: Request, _: int) -> bytes:
@@ -46,13 +46,13 @@ def numbers(value: Any, labels: Any = None, **beside: Any) -> Any:
         if params.get("query") == "time()":
             return success("scalar", [NOW, str(NOW)])
         if request.path.endswith("/query_range"):
-            return success("matrix", [{"metric": metric, "values": values_of(request, value)}], **beside)
+            return success("matrix", [{"metric": metric, "values": values_of(request, value)}], **extra)
         if request.path.endswith("/query"):
             at = float(params.get("time", NOW))
             if "[" in params["query"] and "(" not in params["query"]:
                 pairs = [[at - 30 * n, value] for n in range(20, -1, -1)]
-                return success("matrix", [{"metric": metric, "values": pairs}], **beside)
-            return success("vector", [{"metric": metric, "value": [at, value]}], **beside)
+                return success("matrix", [{"metric": metric, "values": pairs}], **extra)
+            return success("vector", [{"metric": metric, "value": [at, value]}], **extra)
         return reply(404, "")
 
     return script
@@ -74,16 +74,16 @@ _entries = st.one_of(
 # Documents near the API's, of which something is wrong at any depth; and JSON of any kind.
 documents = st.one_of(
     st.builds(
-        lambda status, kind, result, beside: {"status": status, "data": {"resultType": kind, "result": result}, **beside},
+        lambda status, kind, result, extra: {"status": status, "data": {"resultType": kind, "result": result}, **extra},
         st.sampled_from(["success"] * 8 + ["error", 5, None]),
         st.sampled_from(["matrix", "vector", "matrix", "vector", "scalar", "string", "streams", 5, None]),
         st.one_of(st.lists(_entries, max_size=4), _pairs, st.sampled_from([None, {}, "x", 5])),
-        st.one_of(st.just({}), st.sampled_from(BESIDE)),
+        st.one_of(st.just({}), st.sampled_from(EXTRAS)),
     ),
     st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=10),
 )  # fmt: skip
-# A value of a right answer, its labels, and what stands beside it.
-figures = st.tuples(_scalars, st.one_of(st.none(), _labels), st.one_of(st.just({}), st.sampled_from(BESIDE)))
+# A value of a right answer, its labels, and what stands alongside it.
+figures = st.tuples(_scalars, st.one_of(st.none(), _labels), st.one_of(st.just({}), st.sampled_from(EXTRAS)))
 
 
 def body(document: Any) -> bytes:

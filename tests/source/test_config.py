@@ -69,7 +69,7 @@ def test_an_empty_file_and_an_empty_variable_set_nothing(tmp_path: Path) -> None
         ("sorce: {}", r"unknown key 'sorce'; did you mean `source`\?"),
         ("source: [1]", "a mapping is expected"),
         ("- 1", "a mapping is expected"),
-        ("source: {timeout: soon}", r"source\.timeout: 'soon' is no duration"),
+        ("source: {timeout: soon}", r"source\.timeout: 'soon' is not a valid duration"),
         ("source: {timeout: 0s}", "zero"),
         ("source: {max_response: many}", r"source\.max_response: a size is expected, such as 512MiB"),
         ("source: {max_response: 0}", "larger than nothing"),

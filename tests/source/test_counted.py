@@ -168,9 +168,9 @@ def test_files_are_sources_of_every_command(tmp_path: Path, name: str) -> None:
     frame.to_csv(tmp_path / name, index=False) if name.endswith("csv") else frame.to_parquet(tmp_path / name)
     (tmp_path / "shop.yaml").write_text(TEXT)
     assert isinstance(open_source(tmp_path / name), CountSource)
-    told = run("status", "shop.yaml", "-s", name, "--json", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
-    assert [one["events"]["errors"] for one in json.loads(told.stdout)["slos"]] == [288, 0]
+    reported = run("status", "shop.yaml", "-s", name, "--json", cwd=tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    assert [one["events"]["errors"] for one in json.loads(reported.stdout)["slos"]] == [288, 0]
     report = run("report", "shop.yaml", "-s", name, "-o", "out", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
     for command in (["record", "--start", "1h", "-o", "r.parquet"], ["backtest"]):

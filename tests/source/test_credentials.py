@@ -193,7 +193,7 @@ def test_both_sides_show_certificates(certificates: Path, monkeypatch: pytest.Mo
     with Hostile([ONE], tls=server_tls(certificates, ask=True)) as server:
         monkeypatch.setenv("SLO_CA_CERT", str(certificates / "ca.pem"))
         with pytest.raises(SourceError, match=r"SLO_CLIENT_CERT|connection broke"):
-            PrometheusSource.open(server.url, patience=QUICK).query(UP, AT)
+            PrometheusSource.open(server.url, retry_policy=QUICK).query(UP, AT)
         monkeypatch.setenv("SLO_CLIENT_CERT", str(certificates / "client.pem"))
         monkeypatch.setenv("SLO_CLIENT_KEY", str(certificates / "client.key"))
         assert PrometheusSource.open(server.url).query(UP, AT).series[0].values == 1

@@ -14,9 +14,9 @@ from slo.errors import DefinitionError, SloError
 from slo.promql.samples import Samples, is_stale
 from slo.source.recording import Header
 from slo.source.simulation import simulate
+from slo.source.simulation.context import MAX_SAMPLES
 from slo.source.simulation.fleet import KINDS
 from slo.source.simulation.scenario import read_scenario
-from slo.source.simulation.world import MAX_SAMPLES
 from slo.spec.load import load
 from slo.spec.model import Specs
 from slo.window import DAY, HOUR, MINUTE
@@ -91,7 +91,7 @@ def revealed(samples: Samples, without: tuple[str, ...] = ()) -> dict[str, tuple
     }
 
 
-def told(header: Header) -> dict[str, tuple[int, int]]:
+def reported(header: Header) -> dict[str, tuple[int, int]]:
     slos = header.truth["slos"]
     return {
         name: tuple(slos[f"shop/{name}"]["revealed"][k] for k in ("errors", "total"))
@@ -122,7 +122,7 @@ EVENTS["everything"] = "".join(EVENTS.values())
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_truth_is_what_a_plain_recount_reveals(tmp_path: Path, specs: Specs, name: str) -> None:
     samples, header = made(tmp_path, specs, EVENTS[name])
-    assert revealed(samples, without=("cluster",)) == told(header)
+    assert revealed(samples, without=("cluster",)) == reported(header)
     for slo in ("errors", "latency", "other"):
         truth = header.truth["slos"][f"shop/{slo}"]
         assert 0 < truth["errors"] < truth["total"]

@@ -1,4 +1,4 @@
-"""Servers that fail in every way that servers do: a plain error that names the mend, or the right answer after all."""
+"""Servers that fail in every way that servers do: a plain error that names the fix, or the right answer after all."""
 
 from __future__ import annotations
 

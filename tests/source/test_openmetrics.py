@@ -23,7 +23,7 @@ HOSTILE = (
     "back\\slash",
     "ends in a backslash\\",
     "two\nlines",
-    "\\n is no newline",
+    "\\n is not a newline",
     "{curly},comma=#hash",
     "</script><script>alert(1)</script>",
     "# EOF",

@@ -1,4 +1,4 @@
-"""Recordings: what goes in comes out, and damage is told."""
+"""Recordings: what goes in comes out, and damage is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server says of how long it keeps samples; a server that says nothing, or nonsense, is no failure."""
+"""What a server says of how long it keeps samples; a server that says nothing, or nonsense, is not a failure."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Keeping:
         return self.kept_ms
 
 
-def told(slos: Sequence[Any], source: Any) -> list[str]:
+def reported(slos: Sequence[Any], source: Any) -> list[str]:
     return [note.text for one in evaluate_all(slos, source, END) for note in one.notes if note.code == "retention"]
 
 
@@ -188,13 +188,13 @@ def told(slos: Sequence[Any], source: Any) -> list[str]:
     ],
 )  # fmt: skip
 def test_a_window_beyond_what_a_server_keeps_is_noted(window: str, kept: int | None, words: str | None) -> None:
-    found = told([ratio_slo("99", window)], Keeping(15, None if kept is None else kept * DAY))
+    found = reported([ratio_slo("99", window)], Keeping(15, None if kept is None else kept * DAY))
     assert len(found) == (words is not None)
     assert words is None or words in found[0]
 
 
 def test_parts_of_a_day_are_said_too() -> None:
-    assert "keeps 2d12h of samples" in told([ratio_slo("99")], Keeping(2, 60 * HOUR))[0]
+    assert "keeps 2d12h of samples" in reported([ratio_slo("99")], Keeping(2, 60 * HOUR))[0]
 
 
 def test_a_recording_keeps_what_it_has(tmp_path: Path) -> None:

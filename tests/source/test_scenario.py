@@ -93,16 +93,19 @@ def test_what_is_written_happens_and_nothing_else(tmp_path: Path, specs: Specs) 
     ("text", "message"),
     [
         ("incident: []\n", r"unknown key `incident`; did you mean `incidents`\?"),
-        ("incidents: [{slo: eror, kind: x, at: 1h, lasts: 1h}]\n", r"incidents\[0\]\.slo: 'eror' is no SLO"),
-        ("incidents: [{alert: Crash, kind: x, at: 1h, lasts: 1h}]\n", r"'Crash' is no alert"),
-        ("incidents: [{slo: errors, kind: x, at: soon, lasts: 1h}]\n", "'soon' is no duration"),
+        ("incidents: [{slo: eror, kind: x, at: 1h, lasts: 1h}]\n", r"incidents\[0\]\.slo: 'eror' is not an SLO"),
+        ("incidents: [{alert: Crash, kind: x, at: 1h, lasts: 1h}]\n", r"'Crash' is not an alert"),
+        ("incidents: [{slo: errors, kind: x, at: soon, lasts: 1h}]\n", "'soon' is not a valid duration"),
         ("incidents: [{slo: errors, kind: x, at: 1h}]\n", "`lasts` is missing"),
-        ("incidents: [{slo: errors, kind: x, at: 1h, lasts: 1h, error_ratio: 300%}]\n", "300% is no share of events"),
+        (
+            "incidents: [{slo: errors, kind: x, at: 1h, lasts: 1h, error_ratio: 300%}]\n",
+            "300% is not a share of events",
+        ),
         (
             "incidents: [{slo: errors, kind: x, at: 1h, lasts: 1h, levl: 2}]\n",
             r"unknown key `levl`; did you mean `level`\?",
         ),
-        ("traffic: {per_second: many}\n", "'many' is no quantity"),
+        ("traffic: {per_second: many}\n", "'many' is not a valid quantity"),
         ("- 1\n", "a scenario is one mapping"),
     ],
 )

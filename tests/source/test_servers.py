@@ -29,7 +29,7 @@ END_MS = START_MS + (COUNT - 1) * STEP_MS
 EVERY = np.arange(COUNT, dtype=np.int64)
 
 # (times in ms, values) by metric and instance: a whole series, one that appears late, one that stops, one scraped with
-# jitter, and values that are no numbers or need every digit.
+# jitter, and values that are not numbers or need every digit.
 WRITTEN: dict[tuple[str, str], tuple[NDArray[np.int64], NDArray[Any]]] = {
     ("requests_total", "a"): (START_MS + EVERY * STEP_MS, EVERY * 3.0),
     ("requests_total", "late"): (START_MS + EVERY[9000:] * STEP_MS, EVERY[9000:] * 1.0),

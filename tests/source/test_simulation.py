@@ -1,4 +1,4 @@
-"""The simulation: what it tells of itself, beside a second way of counting; and what its series look like."""
+"""The simulation: What it says of itself, alongside a second way of counting; and what its series look like."""
 
 from __future__ import annotations
 
@@ -200,9 +200,9 @@ def recounted(samples: Samples, weight: Picked, known: Picked) -> dict[int, int]
     return {hour: count for hour, count in found.items() if count}
 
 
-def told_hourly(told: Mapping[str, Any], key: str) -> dict[int, int]:
-    start = told["hour_start_ms"]
-    return {start + (n + 1) * HOUR: count for n, count in enumerate(told[key]) if count}
+def told_hourly(reported: Mapping[str, Any], key: str) -> dict[int, int]:
+    start = reported["hour_start_ms"]
+    return {start + (n + 1) * HOUR: count for n, count in enumerate(reported[key]) if count}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -210,15 +210,18 @@ def told_hourly(told: Mapping[str, Any], key: str) -> dict[int, int]:
 def test_what_scrapes_reveal_is_what_a_plain_recount_finds(tmp_path: Path, name: str, seed: int) -> None:
     case = CASES[name]
     samples, header = simulate(specs_of(tmp_path, case), days=DAYS, seed=seed, end_ms=END)
-    told = header.truth["slos"]["shop/s0"]
+    reported = header.truth["slos"]["shop/s0"]
     either: Picked = lambda labels: abs(case.errors(labels)) + abs(case.total(labels))  # noqa: E731
     errors, total = recounted(samples, case.errors, either), recounted(samples, case.total, either)
-    assert told_hourly(told["revealed"], "hourly_total") == total
-    assert told_hourly(told["revealed"], "hourly_errors") == errors
-    assert (told["revealed"]["errors"], told["revealed"]["total"]) == (sum(errors.values()), sum(total.values()))
+    assert told_hourly(reported["revealed"], "hourly_total") == total
+    assert told_hourly(reported["revealed"], "hourly_errors") == errors
+    assert (reported["revealed"]["errors"], reported["revealed"]["total"]) == (
+        sum(errors.values()),
+        sum(total.values()),
+    )
     # Nothing is revealed that did not happen, and restarts take little.
-    assert 0 < told["revealed"]["errors"] <= told["errors"] < told["total"]
-    assert 0.99 * told["total"] < told["revealed"]["total"] < told["total"]
+    assert 0 < reported["revealed"]["errors"] <= reported["errors"] < reported["total"]
+    assert 0.99 * reported["total"] < reported["revealed"]["total"] < reported["total"]
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -231,9 +234,9 @@ def test_each_sample_of_a_probe_is_a_check(tmp_path: Path, name: str) -> None:
         if case.total(series.labels)
         for value in series.values[~is_stale(series.values)].tolist()
     ]
-    told = header.truth["slos"]["shop/s0"]
-    assert (told["errors"], told["total"]) == (sum(value != 1 for value in checks), len(checks))
-    assert (told["revealed"]["errors"], told["revealed"]["total"]) == (told["errors"], told["total"])
+    reported = header.truth["slos"]["shop/s0"]
+    assert (reported["errors"], reported["total"]) == (sum(value != 1 for value in checks), len(checks))
+    assert (reported["revealed"]["errors"], reported["revealed"]["total"]) == (reported["errors"], reported["total"])
     assert set(checks) == {0.0, 1.0}
 
 
@@ -357,9 +360,9 @@ def test_incidents_hold_their_events_to_the_event(tmp_path: Path) -> None:
     outages = []
     for seed in range(1, 6):
         _, header = simulate(specs, days=DAYS, seed=seed, end_ms=END)
-        told = header.truth["slos"]["shop/s0"]
+        reported = header.truth["slos"]["shop/s0"]
         incidents = header.truth["incidents"]
-        assert sum(i["errors"] for i in incidents) <= told["errors"]
+        assert sum(i["errors"] for i in incidents) <= reported["errors"]
         outages += [i for i in incidents if i["kind"] == "outage" and i["total"] and i["errors"] == i["total"]]
         for one in incidents:
             assert header.start_ms < one["start_ms"] < one["end_ms"] <= END
@@ -383,9 +386,9 @@ def test_dropouts_are_the_failed_scrapes_of_single_targets(all_of_it: tuple[Spec
 def test_without_incidents_only_steady_errors_are_left(tmp_path: Path) -> None:
     specs = specs_of(tmp_path, CASES["errors by status"])
     _, header = simulate(specs, days=DAYS, seed=1, end_ms=END, incidents=False)
-    told = header.truth["slos"]["shop/s0"]
+    reported = header.truth["slos"]["shop/s0"]
     assert header.truth["incidents"] == []
-    assert 0 < told["errors"] < 0.5 * 0.01 * told["total"]
+    assert 0 < reported["errors"] < 0.5 * 0.01 * reported["total"]
 
 
 def test_a_scrape_gap_lies_within_an_incident(tmp_path: Path) -> None:
@@ -412,7 +415,7 @@ def test_a_scrape_gap_lies_within_an_incident(tmp_path: Path) -> None:
         ),
         (
             """ratio: {good: 'x_bucket{le="1",code="200"}', total: x_count}""",
-            "x_bucket.* is no bucket of what x_count counts",
+            "x_bucket.* is not a bucket of what x_count counts",
         ),
         ("""ratio: {errors: 'x_total{a=~"b",a=~"c"}', total: x_total}""", "no value was found for"),
     ],
@@ -472,6 +475,6 @@ def test_a_real_prometheus_holds_the_same_samples_and_events(tmp_path: Path) -> 
     )
     total = named("took_seconds_count")
     good = named("took_seconds_bucket", le="0.5")
-    told = header.truth["slos"]["shop/s0"]["revealed"]
-    assert recounted(loaded, total, total) == told_hourly(told, "hourly_total")
-    assert recounted(loaded, minus(total, good), total) == told_hourly(told, "hourly_errors")
+    reported = header.truth["slos"]["shop/s0"]["revealed"]
+    assert recounted(loaded, total, total) == told_hourly(reported, "hourly_total")
+    assert recounted(loaded, minus(total, good), total) == told_hourly(reported, "hourly_errors")

@@ -19,8 +19,8 @@ from slo.promql.samples import Samples, is_stale
 from slo.sli.ratio import Ratio
 from slo.source.recording import Recording, write
 from slo.source.simulation import simulate
+from slo.source.simulation.context import MAX_SAMPLES
 from slo.source.simulation.scenario import read_scenario
-from slo.source.simulation.world import MAX_SAMPLES
 from slo.spec.load import load
 from slo.spec.model import Specs
 from slo.window import DAY, HOUR
@@ -280,12 +280,12 @@ def test_values_that_time_moves_hold_but_in_their_incidents(tmp_path: Path) -> N
         series = samples.select(parse_selector(metric))
         assert series
         for one in series:
-            beside, high = value_of(name, one.times, one.values)
-            bad = beside < 0 if high else beside > 0
+            difference, high = value_of(name, one.times, one.values)
+            bad = difference < 0 if high else difference > 0
             planned = np.zeros(len(one.times), dtype=bool)
             for start, end in spans:
                 planned |= (one.times > start) & (one.times <= end)
-            # An edge may lie a scrape beside; a process that must run 5 m is short of it up to 5 m longer.
+            # An edge may lie a scrape alongside; a process that must run 5 m is short of it up to 5 m longer.
             differ = one.times[bad != planned]
             slack = 5 * 60_000 if name == "uptime" else 60_000
             assert all(min(abs(at - edge) for span in spans for edge in span) <= slack for at in differ.tolist()), name
@@ -336,15 +336,15 @@ def test_slos_that_count_the_same_events_have_the_same_incidents(tmp_path: Path)
     sli = "{ratio: {errors: 'hits_total{code=~\"5..\"}', total: hits_total}}"
     specs = specs_of(tmp_path, [sli, sli], interval="1m")
     _, header = simulate(specs, days=2, seed=1, end_ms=END)
-    told = {
+    reported = {
         name: [(one["kind"], one["start_ms"], one["errors"]) for one in header.truth["incidents"] if one["slo"] == name]
         for name in specs
     }
-    assert told["shop/s0000"] == told["shop/s0001"] and len(told["shop/s0000"]) >= 4
+    assert reported["shop/s0000"] == reported["shop/s0001"] and len(reported["shop/s0000"]) >= 4
     # Each is planned for one of them, which a backtest takes it for.
     assert {one["of"] for one in header.truth["incidents"] if "of" in one} == set(specs)
     plans = planted(header.truth)
-    assert sorted({one.start_ms for one in plans}) == [start for _, start, _ in told["shop/s0000"]]
+    assert sorted({one.start_ms for one in plans}) == [start for _, start, _ in reported["shop/s0000"]]
     assert {one.slo for one in plans} == set(specs)
 
 

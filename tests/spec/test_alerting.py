@@ -119,7 +119,7 @@ def test_links_are_annotations_the_old_way_and_the_new() -> None:
     assert sound(f"annotations: {{runbook: '{runbook}', x: y}}").annotations == {
         "runbook": runbook, "runbook_url": runbook, "x": "y",
     }  # fmt: skip
-    # An SLO's own link is not beside the old one of the defaults.
+    # An SLO's own link is not alongside the old one of the defaults.
     assert sound(f"annotations: {{dashboard: '{runbook}'}}", f"dashboard_url: '{own}'").annotations == {
         "dashboard": own, "dashboard_url": own,
     }  # fmt: skip
@@ -129,7 +129,7 @@ def test_links_are_annotations_the_old_way_and_the_new() -> None:
     ("text", "expected"),
     [
         (definition("delay: 2h"), "x.yaml:2:12: error: defaults.delay: a delay of 2h is out of range; accepted are 0s to 1h"),
-        (definition("", "delay: late"), "x.yaml:7:5: error: slos[0].delay: 'late' is no duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"),
+        (definition("", "delay: late"), "x.yaml:7:5: error: slos[0].delay: 'late' is not a valid duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"),
         (definition("", "scrape_interval: 10m"), "x.yaml:7:5: error: slos[0].scrape_interval: a scrape interval of 10m is out of range; accepted are 1s to 5m"),
         (definition("", "labels_on: all"), "x.yaml:7:5: error: slos[0].labels_on: found 'all'; accepted is 'info' or 'series'"),
         (definition("recorded_labels: {period: x}"), "x.yaml:2:30: error: defaults.recorded_labels.period: label `period` is set by the rules themselves; choose another name"),
@@ -142,7 +142,7 @@ def test_links_are_annotations_the_old_way_and_the_new() -> None:
         (definition("", "dashboard_url: 'https://a.example.com'\n    annotations: {dashboard: b}"), "x.yaml:8:19: error: slos[0].annotations.dashboard: annotation `dashboard` is 'b' here and 'https://a.example.com' as `dashboard_url`; leave one out"),
         (definition("", "runbook_url: 'https://x/{{ $lables.a }}'"), "x.yaml:7:5: error: slos[0].runbook_url: not a valid template, at column 14 of the text: there is no variable `$lables` here; did you mean `$labels`?"),
         (definition("alerting: {budget: [50]}"), "x.yaml:2:32: error: defaults.alerting.budget[0]: 50 is 5000% of the budget; did you mean `50%`?"),
-        (definition("alerting: {budget: [0%]}"), "x.yaml:2:32: error: defaults.alerting.budget[0]: 0% is no share of a budget; write one above 0%, such as 50%"),
+        (definition("alerting: {budget: [0%]}"), "x.yaml:2:32: error: defaults.alerting.budget[0]: 0% is not a share of a budget; write one above 0%, such as 50%"),
         (definition("alerting: {budget: [50%, 0.5]}"), "x.yaml:2:37: error: defaults.alerting.budget[1]: 0.5 is listed twice; leave one out"),
         (definition("alerting: {budget: [250%]}", objective="50"), "x.yaml:2:32: error: defaults.alerting.budget[0]: 250% can never be consumed: if everything fails, 200% of the budget of 50% is; write a smaller share"),
         (definition("alerting: {budget: {severity: page}}"), "x.yaml:2:23: error: defaults.alerting.budget: has no `consumed`; give the shares of the budget, such as [50%, 75%, 100%]"),
@@ -151,8 +151,8 @@ def test_links_are_annotations_the_old_way_and_the_new() -> None:
         (definition("alerting: {absent: on}"), "x.yaml:2:23: error: defaults.alerting.absent: must be a mapping with name, for, keep_firing_for, labels, annotations, severity, found 'on'; or write `off`"),
         (definition("alerting: {absent: {severity: P1}}"), "x.yaml:2:32: error: defaults.alerting.absent.severity: found 'P1'; accepted is 'page' or 'ticket'"),
         (definition("alerting: {absent: {fro: 1m}}"), "x.yaml:2:32: error: defaults.alerting.absent.fro: unknown key `fro`; did you mean `for`?"),
-        (definition("alerting: {name: a-b}"), "x.yaml:2:23: error: defaults.alerting.name: 'a-b' is no alert name; letters, digits and `_` are accepted, no digit first"),
-        (definition("alerting: {for: soon}"), "x.yaml:2:23: error: defaults.alerting.for: 'soon' is no duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"),
+        (definition("alerting: {name: a-b}"), "x.yaml:2:23: error: defaults.alerting.name: 'a-b' is not a valid alert name; letters, digits and `_` are accepted, no digit first"),
+        (definition("alerting: {for: soon}"), "x.yaml:2:23: error: defaults.alerting.for: 'soon' is not a valid duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"),
         (definition("alerting: {labels: {severity: x}}"), "x.yaml:2:32: error: defaults.alerting.labels.severity: label `severity` would be the same for pages and tickets, so that neither can be routed; set it under `alerting`, as in `page: {labels: {severity: P1}}`"),
         (definition("alerting: {labels: {consumed: x}}"), "x.yaml:2:32: error: defaults.alerting.labels.consumed: label `consumed` is set by the rules themselves; choose another name"),
         (definition("alerting: {labels: {x: '{{ foo }}'}}"), "x.yaml:2:32: error: defaults.alerting.labels.x: not a valid template, at column 4 of the text: there is no function `foo`"),

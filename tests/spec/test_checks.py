@@ -178,7 +178,7 @@ def test_what_is_no_template_may_have_braces() -> None:
 
 
 TOTAL = 'r_total{job="a"}'
-MEANT = "which is no regular expression after"
+MEANT = "which is not a valid regular expression after"
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ FOREIGN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no column": (dict(list(COLUMNS.items())[:3]), {}),
     "times of text": (COLUMNS | {"times": pa.array(["x"])}, {}),
     "values of integers": (COLUMNS | {"values": pa.array([[1]], pa.list_(pa.int64()))}, {}),
-    "labels that are no JSON": (COLUMNS | {"labels": pa.array(["{"])}, {}),
+    "labels that are not JSON": (COLUMNS | {"labels": pa.array(["{"])}, {}),
     "labels of numbers": (COLUMNS | {"labels": pa.array(['{"a": 1}'])}, {}),
     "labels that are a list": (COLUMNS | {"labels": pa.array(["[]"])}, {}),
     "no labels": (COLUMNS | {"labels": pa.array([None], pa.string())}, {}),

@@ -1,4 +1,4 @@
-"""Definitions: what is accepted, what it means, and how faults are told."""
+"""Definitions: what is accepted, what it means, and how faults are reported."""
 
 from __future__ import annotations
 
@@ -108,18 +108,18 @@ def test_a_definition_becomes_typed_values() -> None:
         (one_slo(objective="-5"), "asks for nothing"),
         (one_slo(objective="101"), "x.yaml:4:5: error: slos[0].objective: objective 101 is above 100; write a percentage such as 99.9"),
         (one_slo(objective="0.999"), "for the ratio 0.999 write 99.9"),
-        (one_slo(objective="high"), "is no percentage"),
-        (one_slo(objective="nan"), "is no percentage"),
-        (one_slo(objective="inf"), "is no percentage"),
+        (one_slo(objective="high"), "is not a valid percentage"),
+        (one_slo(objective="nan"), "is not a valid percentage"),
+        (one_slo(objective="inf"), "is not a valid percentage"),
         (one_slo(objective="[99]"), "slos[0].objective: must be text, found a list"),
         (one_slo(objective="p95 < 500ms"), "only a `latency` SLI has one"),
-        (one_slo(window="30"), "'30' is no window"),
+        (one_slo(window="30"), "'30' is not a valid window"),
         (one_slo(window="1y"), "out of range; accepted are 1h to 90d"),
-        (one_slo(window="fortnight"), "is no window"),
-        (one_slo(name="a b"), "'a b' is no name"),
+        (one_slo(window="fortnight"), "is not a valid window"),
+        (one_slo(name="a b"), "'a b' is not a valid name"),
         (one_slo(name="x" * 101), "longer than 100"),
         (one_slo(labels="{le: x}"), "label `le` is set by the rules themselves"),
-        (one_slo(labels="{'a-b': x}"), "is no label name"),
+        (one_slo(labels="{'a-b': x}"), "is not a valid label name"),
         (one_slo(labels="{a: [1]}"), "slos[0].labels.a: must be text, found a list"),
         (one_slo(alerting="{page: on}"), "or write `off`"),
         (one_slo(alerting="{page: {lables: {}}}"), "unknown key `lables`; did you mean `labels`?"),
@@ -137,7 +137,7 @@ def test_a_definition_becomes_typed_values() -> None:
         (one_slo(sli="{ratio: {total: 't{a=\"1\"}', errors: 't{b=\"2\"}'}}"), "warning: slos[0].sli.ratio.errors: `errors` may count events outside"),
         (one_slo(sli="{latency: {histogram: h_bucket, threshold: 1s}}"), "without _bucket: h"),
         (one_slo(sli="{latency: {histogram: h}}"), "no threshold"),
-        (one_slo(sli="{latency: {histogram: h, threshold: 1x}}"), "'1x' is no duration"),
+        (one_slo(sli="{latency: {histogram: h, threshold: 1x}}"), "'1x' is not a valid duration"),
         (one_slo(sli="{latency: {histogram: 'h{le=\"1\"}', threshold: 1s}}"), "leave `le` out"),
         (one_slo(sli="{raw: {errors: 'sum(e)', total: 'sum(rate(t[$window]))'}}"), "has no $window"),
         (one_slo(sli="{raw: {errors: 'sum(rate(e[$window])', total: 'sum(rate(t[$window]))'}}"), "slos[0].sli.raw.errors: not valid PromQL"),
@@ -222,11 +222,11 @@ def test_plain_alerts_stand_beside_the_slos() -> None:
         ({"sli": "{threshold: {value: x}}"}, "exactly one of at_least, at_most, above, below; found none"),
         ({"sli": "{threshold: {value: x, above: 1, below: 2}}"}, "found above and below"),
         ({"sli": "{threshold: {value: 'x{', above: 1}}"}, "slos[0].sli.threshold.value: not valid PromQL"),
-        ({"sli": "{threshold: {value: x, above: 1 elephant}}"}, "'1 elephant' is no quantity"),
+        ({"sli": "{threshold: {value: x, above: 1 elephant}}"}, "'1 elephant' is not a valid quantity"),
         ({"sli": "{threshold: {value: x, above: 1, slice: 7s}}"}, "does not divide 5m"),
         ({"sli": "{outage: {of: nothing, longer_than: 1h}}"}, "no SLO `nothing` in this service"),
         ({"sli": "{outage: {of: a, longer_than: 1h}}"}, "no SLO `a` in this service"),
-        ({"sli": "{freshness: {metric: x, max_age: long}}"}, "'long' is no duration"),
+        ({"sli": "{freshness: {metric: x, max_age: long}}"}, "'long' is not a valid duration"),
         ({"alerting": "{windows: [{severity: page, long: 1h}]}"}, "exactly one of `budget` (2%) and `factor` (14.4)"),
         (
             {"alerting": "{windows: [{severity: page, long: 1h, short: 2h, factor: 2}]}"},
@@ -238,7 +238,7 @@ def test_plain_alerts_stand_beside_the_slos() -> None:
             "found 'fax'; accepted is 'page' or 'ticket'",
         ),
         ({"alerting": "{windows: []}"}, "must hold at least one entry"),
-        ({"alerting": "{least_errors: many}"}, "is no number of events"),
+        ({"alerting": "{least_errors: many}"}, "is not a number of events"),
         (
             {"objective": "90", "alerting": "{windows: [{severity: page, long: 1h, budget: 2%}]}"},
             "can never fire: at 90% a burn rate of 14.4 is an error ratio of 144%; widen `long` beyond 1h27m",
@@ -246,20 +246,20 @@ def test_plain_alerts_stand_beside_the_slos() -> None:
     ],
 )
 def test_faults_of_the_further_kinds(changes: dict[str, str], expected: str) -> None:
-    told = faults(one_slo(**changes))
-    assert any(expected in fault for fault in told), told
+    reported = faults(one_slo(**changes))
+    assert any(expected in fault for fault in reported), reported
 
 
 def test_a_plain_alert_is_checked_too() -> None:
-    told = faults(
+    reported = faults(
         one_slo() + "alerts:\n  - {name: A, expr: 'x{'}\n  - {name: B, expr: x, for: soon}\n  - {name: B, exp: x}\n"
     )
     for part in (
         "alerts[0].expr: not valid PromQL",
-        "alerts[1].for: 'soon' is no duration",
+        "alerts[1].for: 'soon' is not a valid duration",
         "unknown key `exp`; did you mean `expr`?",
     ):
-        assert any(part in fault for fault in told), told
+        assert any(part in fault for fault in reported), reported
 
 
 def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"service: \xff\n")
     with pytest.raises(DefinitionError) as caught:
         load(tmp_path)
-    told = str(caught.value)
+    reported = str(caught.value)
     for part in (
         "a.yaml:4:5",
         "a.yaml:5:19",
@@ -280,13 +280,13 @@ def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
         "b.yml:2:1",
         "c.yaml: error: is not UTF-8",
     ):
-        assert part in told
-    assert "above 100" in told
+        assert part in reported
+    assert "above 100" in reported
 
 
 def test_a_wrong_shape_hides_no_other_fault() -> None:
-    told = faults(one_slo(sli="{probe: {metric: 'up{'}}", window="x", typo="1"))
-    assert len(told) == 3
+    reported = faults(one_slo(sli="{probe: {metric: 'up{'}}", window="x", typo="1"))
+    assert len(reported) == 3
 
 
 def test_two_slos_of_one_name_are_an_error(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The five systems, end to end: history as blocks in a real Prometheus, the generated rules backfilled on it.
 
-Every planted incident fires exactly the alerts that it must, with the right severity, and nothing fires beside; what
+Every planted incident fires exactly the alerts that it must, with the right severity, and nothing fires alongside; what
 `slo status` says through the server and through the recording is the simulation's truth.
 """
 
@@ -155,13 +155,13 @@ def test_every_incident_fires_what_it_must_and_nothing_fires_beside(system: Syst
     for shown, start, end in firings(system.states, step_of):
         # A plain alert looks back over no more than 15 m.
         reset = shorts.get(" ".join(shown.split()[:2]), 15 * MINUTE)
-        told = [
+        reported = [
             key
             for key, (begins, ends) in incidents.items()
             if shown in expected[key] and begins < start <= ends + LATE_MS and end <= ends + reset + LATE_MS
         ]
-        assert len(told) == 1, f"{shown} fired from hour {(start - START) / HOUR:.2f} to {(end - START) / HOUR:.2f}"
-        fired[told[0]].add(shown)
+        assert len(reported) == 1, f"{shown} fired from hour {(start - START) / HOUR:.2f} to {(end - START) / HOUR:.2f}"
+        fired[reported[0]].add(shown)
     assert fired == expected
 
 

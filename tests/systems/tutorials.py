@@ -1,6 +1,6 @@
 """`python -m tests.systems.tutorials [FOLDER]` writes docs/systems: what each system promises, shows and tells its on-call.
 
-All figures, tables and alerts come from the scenario beside this file; a test keeps the pages up to date.
+All figures, tables and alerts come from the scenario alongside this file; a test keeps the pages up to date.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from slo.backtest import Backtest, Caught, run
+from slo.backtest import Backtest, Detection, run
 from slo.display import show_duration, show_percent
 from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.engine import Engine
@@ -51,27 +51,27 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
         "FaciliAuto is a FastAPI car recommender: four API replicas behind nginx with Redis, run by docker compose. Its documents "
         "promise 99.5 % uptime, a p95 under 500 ms, fewer than 0.5 % errors, and capacity limits that are judged each minute.",
         "The 90 minutes of outage are more than what 3 h 36 min in thirty days leave for ten, and the half hour "
-        "beyond the recovery time overspends `recovery-time`, which allows 43 minutes a month. `memory` and `recovery-point` are "
+        "beyond the recovery time exhausts `recovery-time`, which allows 43 minutes a month. `memory` and `recovery-point` are "
         "far over: a leak of eight hours, and a backup that was missed for four, where a budget of 1 % or 0.1 % is small. The "
-        "slow burn of `error-rate` left a third of its budget: it never paged, and two tickets told of it within the day.",
+        "slow burn of `error-rate` left a third of its budget: it never paged, and two tickets reported it within the day.",
         "availability",
         "The page says which budget burns and how fast, what is left of it and until when. A plain alert (`ApiDown`) names the "
         "replica at the same time. Both are P0; the tickets that follow (P2) belong to the same outage and can wait for the morning.",
     ),
     "hitl-api": (
         "The human-in-the-loop API of an adaptive immune system: FastAPI and PostgreSQL on port 8003. Its service agreement "
-        "promises 99.9 % of requests; readiness probes and the backlog of reviews stand beside it.",
-        "25 minutes of outage are more than half of the 43.2 that a month has, and in ten days of traffic they overspend the budget. "
-        "The slow burn three days later was far below every page: it is the tickets that tell of it. `latency` lost little: 80 "
+        "promises 99.9 % of requests; readiness probes and the backlog of reviews stand alongside it.",
+        "25 minutes of outage are more than half of the 43.2 that a month has, and in ten days of traffic they exhaust the budget. "
+        "The slow burn three days later was far below every page: it is the tickets that report it. `latency` lost little: 80 "
         "minutes in which nearly everything was slow are still few of ten days' requests.",
         "availability",
         "P0 for requests and readiness, P1 for latency and the backlog. The page over 1h comes within minutes; when it resolves "
-        "5 minutes after the errors end, the one over 6h stays for half an hour: the budget is still spent, the outage is over.",
+        "5 minutes after the errors end, the one over 6h stays for half an hour: the budget is still consumed, the outage is over.",
     ),
     "mcp-ultra": (
         "MCP Ultra is a Go service on Kubernetes with PostgreSQL, Redis and NATS. It promises availability over 30 d, latency over "
         "24 h and an error rate over a single hour; canaries are judged each 30 s.",
-        "Objectives over 1 h and 24 h need windows of their own: 2m and 6m for the hour, 12m to 2h24m for the day, instead of 1h to "
+        "SLOs over 1 h and 24 h need windows of their own: 2m and 6m for the hour, 12m to 2h24m for the day, instead of 1h to "
         "3d. They fire in the scenario: six minutes of 4 % errors are nothing to a month's budget, and all of an hour's. A deployment "
         "that failed for a day shows in `deployment-frequency`; a crash loop is a plain alert.",
         "error-rate",
@@ -81,11 +81,11 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
     "mimir-lens": (
         "Mimir (an MCP server with PostgreSQL and Redis) and Lens (a search engine with NATS) are one integrated stack. Service is to "
         "be restored within 15 minutes of every outage.",
-        "An outage of 40 minutes is 25 longer than the promise: `recovery-time` judges the minutes beyond it and overspends, and "
+        "An outage of 40 minutes is 25 longer than the promise: `recovery-time` judges the minutes beyond it and exhausts, and "
         "its mean time to recovery stands in `slo status --json` (`mttr_seconds`). An error budget of 5 % is wide: it takes "
         "nine of ten requests failing for over 48 minutes until it pages, which is what a budget of 5 % means.",
         "recovery-time",
-        "Two pages tell two things: `availability` that it is down, after a minute or two; `recovery-time` that it has been down for "
+        "Two pages say two things: `availability` that it is down, after a minute or two; `recovery-time` that it has been down for "
         "longer than was promised. The second is the one to escalate.",
     ),
     "omnimind": (
@@ -122,7 +122,7 @@ def page(name: str) -> str:
 
 {intro} ({title}.)
 
-## Objectives
+## SLOs
 {_objectives(specs)}
 
 The definition is [definitions/{name}.yaml](../../definitions/{name}.yaml).{_plain(specs)}
@@ -194,22 +194,22 @@ def _alerts(spec: Slo) -> str:
 
 def _plain(specs: Specs) -> str:
     names = [alert.name for service in specs.services for alert in service.alerts]
-    return f" Beside the objectives it has the plain alerts {', '.join(names)}." if names else ""
+    return f" Next to its SLOs it has the plain alerts {', '.join(names)}." if names else ""
 
 
 def _fired(tested: Backtest) -> str:
     rows = [
-        "| incident | SLO | lasted | budget spent | first alert | after | spent by then |",
+        "| incident | SLO | lasted | budget consumed | first alert | after | consumed by then |",
         "|---|---|--:|--:|---|--:|--:|",
     ]
-    found: list[tuple[str, Caught]] = [
+    found: list[tuple[str, Detection]] = [
         (outcome.slo.partition("/")[2], one) for outcome in tested.policies[0].outcomes.values() for one in outcome.caught
     ]  # fmt: skip
     for name, one in sorted(found, key=lambda item: item[1].incident.start_ms):
         lasted = show_duration((one.incident.end_ms - one.incident.start_ms) / 1000)
         rows.append(
             f"| {one.incident.name} | {name} | {lasted} | {show_percent(one.incident.budget_share)} | {one.alert} ({one.severity}) | "
-            f"{show_duration(one.delay_seconds)} | {show_percent(one.spent)} |"
+            f"{show_duration(one.delay_seconds)} | {show_percent(one.consumed)} |"
         )
     return "\n".join(rows)
 

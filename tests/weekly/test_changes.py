@@ -67,8 +67,8 @@ def test_any_state_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
         assert "state.json" in str(error)
 
 
-def reports(told: Any) -> list[str]:
-    return [fields["period"] for event, fields in told if event == "report"]
+def reports(reported: Any) -> list[str]:
+    return [fields["period"] for event, fields in reported if event == "report"]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_a_changed_period_begins_anew_with_the_last_whole_one(
     assert go(file, MONDAY - 2 * WEEK)[0] == 0
     assert go(file, MONDAY)[0] == 0
     configure(place, period=then)
-    code, told = go(file, MONDAY + 1)
-    assert (code, reports(told)) == (0, expected)
+    code, reported = go(file, MONDAY + 1)
+    assert (code, reports(reported)) == (0, expected)
     assert reports(go(file, MONDAY + 2)[1]) == []
     # And it catches up as ever; going back is no different.
     assert len(reports(go(file, MONDAY + 2 * WEEK + 1)[1])) == (2 if then == "week" else 1)  # October has begun
@@ -102,9 +102,9 @@ def test_a_damaged_report_of_the_past_is_named_and_the_run_goes_on(place: Path, 
     file = configure(place)
     go(file, MONDAY + 1)
     (place / "out" / "2026-W38" / "report.json").write_text(content)
-    code, told = go(file, MONDAY + WEEK + 1)
-    assert code == 0 and reports(told) == ["2026-W39"]
-    [fields] = [fields for event, fields in told if event == "report damaged"]
+    code, reported = go(file, MONDAY + WEEK + 1)
+    assert code == 0 and reports(reported) == ["2026-W39"]
+    [fields] = [fields for event, fields in reported if event == "report damaged"]
     assert "2026-W38/report.json" in fields["error"] and "made again" in fields["error"]
     assert 'href="2026-W39/index.html"' in (place / "out" / "index.html").read_text()
 
@@ -131,7 +131,7 @@ def test_damaged_and_later_ledgers_are_named(place: Path) -> None:
 
 
 def test_what_another_sli_counted_is_left_out_and_said(place: Path) -> None:
-    """The errors of code 500 are no errors of code 200, though the SLO has kept its name."""
+    """The errors of code 500 are not errors of code 200, though the SLO has kept its name."""
     file = configure(place, ledger="ledger")
     go(file, MONDAY + 1)
     record(place, MONDAY - DAY, MONDAY + WEEK)  # the server has dropped what was before

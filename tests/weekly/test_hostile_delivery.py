@@ -247,9 +247,9 @@ def test_one_that_took_too_long_is_not_tried_for_each_missed_period(place: Path,
 
     def run_at(now_ms: int, answer: bytes | None) -> tuple[int, list[str], int]:
         with Hostile([answer]) as server:
-            code, told = go(file, now_ms, {"HOOK": f"{server.url}/{SECRET}"})
-            assert SECRET not in json.dumps(told)
-            return code, [one["error"] for event, one in told if event == "delivery failed"], len(server.requests)
+            code, reported = go(file, now_ms, {"HOOK": f"{server.url}/{SECRET}"})
+            assert SECRET not in json.dumps(reported)
+            return code, [one["error"] for event, one in reported if event == "delivery failed"], len(server.requests)
 
     assert run_at(MONDAY + 1, reply(200, "ok")) == (0, [], 1)
     record(place, MONDAY - DAY, MONDAY + 3 * WEEK)

@@ -86,8 +86,8 @@ class Told(list[tuple[str, Mapping[str, Any]]]):
 
 
 def go(file: Path, now: int, environment: Mapping[str, str] | None = None) -> tuple[int, Told]:
-    told = Told()
-    return run(read_config(file), now, told, environment or {}, wait=lambda seconds: None), told
+    reported = Told()
+    return run(read_config(file), now, reported, environment or {}, wait=lambda seconds: None), reported
 
 
 def test_once_per_period_and_missed_ones_are_made_up_for(place: Path) -> None:
@@ -95,11 +95,11 @@ def test_once_per_period_and_missed_ones_are_made_up_for(place: Path) -> None:
     assert go(file, MONDAY + 1)[0] == 0
     assert sorted(p.name for p in (place / "out").glob("2026*")) == ["2026-W38"]
     before = {p: p.stat().st_mtime_ns for p in (place / "out" / "2026-W38").iterdir()}
-    code, told = go(file, MONDAY + 3 * DAY)
-    assert (code, told.events()) == (0, ["finished"])
+    code, reported = go(file, MONDAY + 3 * DAY)
+    assert (code, reported.events()) == (0, ["finished"])
     assert {p: p.stat().st_mtime_ns for p in (place / "out" / "2026-W38").iterdir()} == before
-    code, told = go(file, MONDAY + 2 * WEEK + DAY)
-    assert [fields["period"] for event, fields in told if event == "report"] == ["2026-W39", "2026-W40"]
+    code, reported = go(file, MONDAY + 2 * WEEK + DAY)
+    assert [fields["period"] for event, fields in reported if event == "report"] == ["2026-W39", "2026-W40"]
     page = (place / "out" / "index.html").read_text()
     assert all(f'href="{name}/index.html"' in page for name in ("2026-W38", "2026-W39", "2026-W40"))
     [errors, _] = json.loads((place / "out" / "2026-W40" / "report.json").read_text())["slos"]
@@ -141,7 +141,7 @@ def test_a_report_goes_on_where_the_one_before_ended(place: Path) -> None:
 def test_a_report_is_on_the_period_of_its_title(
     tmp_path: Path, zone: str, period: str, now: str, start: str, end: str, hours: int
 ) -> None:
-    """100 events each 5 m; bad ones in the first and the last step of the period, and more in those beside it."""
+    """100 events each 5 m; bad ones in the first and the last step of the period, and more in those alongside it."""
     first, last, at = (round(datetime.fromisoformat(f"{text}Z").timestamp()) * 1000 for text in (start, end, now))
     times = np.arange(first - 40 * DAY, max(at, last + HOUR) + 1, STEP)
     bad = np.zeros(len(times))
@@ -179,11 +179,11 @@ def test_a_report_is_on_the_period_of_its_title(
     page = (folder / "index.html").read_text()
     assert f"<b>{hours * 1200:,}</b>" in page and f"{folder.name}, " in page
     # Rules know months of UTC only; the rolling window's PromQL stays.
-    assert page.count("Budget left, from the recorded rules") == (2 if zone == "UTC" else 1)
+    assert page.count("Budget remaining, from the recorded rules") == (2 if zone == "UTC" else 1)
 
 
 def test_the_index_shows_trends_over_the_periods(tmp_path: Path) -> None:
-    """By hand: left 80 %, 20 %, overspent by half; and an objective that came late."""
+    """By hand: left 80 %, 20 %, exhausted by half; and an objective that came late."""
     for name, lefts in (("2026-W36", {"a": 0.8}), ("2026-W37", {"a": 0.2}), ("2026-W38", {"a": -0.5, "b": None})):
         (tmp_path / name).mkdir()
         slos = [
@@ -234,8 +234,8 @@ def test_the_index_leads_to_each_slos_page_and_its_trend_is_a_years(tmp_path: Pa
 def test_what_was_missed_is_bounded(place: Path) -> None:
     file = configure(place, catch_up="2")
     go(file, MONDAY - 3 * WEEK + 1)
-    _, told = go(file, MONDAY + 1)
-    assert [fields["period"] for event, fields in told if event == "report"] == ["2026-W37", "2026-W38"]
+    _, reported = go(file, MONDAY + 1)
+    assert [fields["period"] for event, fields in reported if event == "report"] == ["2026-W37", "2026-W38"]
 
 
 def test_a_source_that_is_down_is_missing_data_and_made_up_for(place: Path) -> None:
@@ -249,9 +249,9 @@ def test_a_source_that_is_down_is_missing_data_and_made_up_for(place: Path) -> N
     with Web(receive) as web:
         env = {"HOOK": f"http://{web.address}/secret"}
         file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK, link: 'https://slo.example.com/'}}")
-        code, told = go(file, MONDAY + 1, env)
+        code, reported = go(file, MONDAY + 1, env)
         assert code == 1
-        assert told.events() == ["source failed"] * 3 + ["report", "delivered", "finished"]
+        assert reported.events() == ["source failed"] * 3 + ["report", "delivered", "finished"]
         report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
         assert [(one["state"], one["sli"]) for one in report["slos"]] == [("no data", None)] * 2
         assert "missing data" in (place / "out" / "2026-W38" / "index.html").read_text()
@@ -259,7 +259,7 @@ def test_a_source_that_is_down_is_missing_data_and_made_up_for(place: Path) -> N
         assert "no such recording" in report["missing"]
         assert 'class="missing"><strong>Missing data:' in (place / "out" / "2026-W38" / "index.html").read_text()
         assert got[0].splitlines()[4].startswith("*Missing data: what the source did not answer")
-        assert go(file, MONDAY + 2, env)[0] == 1 and len(got) == 1  # told once
+        assert go(file, MONDAY + 2, env)[0] == 1 and len(got) == 1  # reported once
         (place / "away").rename(place / "r.parquet")
         assert go(file, MONDAY + 3, env)[0] == 0
     report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
@@ -292,8 +292,8 @@ def test_one_objective_that_cannot_be_read_leaves_the_others_their_data(
     opened = slo_source.open
     monkeypatch.setattr(job, "open_source", lambda *names, **more: Picky(opened(*names, **more)))
     file = configure(place, ledger="ledger")
-    code, told = go(file, MONDAY + 1)
-    assert code == 1 and told.events() == ["source failed"] * 3 + ["objective failed", "report", "finished"]
+    code, reported = go(file, MONDAY + 1)
+    assert code == 1 and reported.events() == ["source failed"] * 3 + ["objective failed", "report", "finished"]
     report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
     states = {one["slo"]: (one["state"], one["events"]["errors"]) for one in report["slos"]}
     assert states["shop/heavy"] == ("no data", 0) and states["shop/errors"][1] == 4032
@@ -364,16 +364,18 @@ def test_each_delivery_fails_by_itself_and_is_repeated_alone(place: Path) -> Non
     with Web(receive) as web, smtp() as sink:
         env = {"HOOK": f"http://{web.address}/T0KEN"}
         file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK}, %s}" % (email % free))
-        code, told = go(file, MONDAY + 1, env)
+        code, reported = go(file, MONDAY + 1, env)
         assert code == 1 and len(got) == 1
-        [(_, fields)] = [one for one in told if one[0] == "delivery failed"]
+        [(_, fields)] = [one for one in reported if one[0] == "delivery failed"]
         assert fields["to"] == "email" and str(free) in fields["error"]
         file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK}, %s}" % (email % sink.port))
-        code, told = go(file, MONDAY + 2, env)
+        code, reported = go(file, MONDAY + 2, env)
         assert code == 0 and len(got) == 1  # the webhook had it already
         [message] = sink.messages
     assert "Subject: Error budgets: 2026-W38" in message and "error-budgets.html" in message
-    assert "T0KEN" not in json.dumps(told) and not any("T0KEN" in p.read_text() for p in (place / "out").rglob("*.*"))
+    assert "T0KEN" not in json.dumps(reported) and not any(
+        "T0KEN" in p.read_text() for p in (place / "out").rglob("*.*")
+    )
 
 
 def test_a_folder_of_pages_is_mailed_as_one_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,8 +401,8 @@ def test_a_refused_message_is_a_failure(place: Path, refuse: str) -> None:
         email = (
             f"email: {{host: 127.0.0.1, port: {sink.port}, security: none, from: a@example.com, to: [b@example.com]}}"
         )
-        code, told = go(configure(place, deliver=f"{{folder: out, {email}}}"), MONDAY + 1)
-    assert code == 1 and "delivery failed" in told.events()
+        code, reported = go(configure(place, deliver=f"{{folder: out, {email}}}"), MONDAY + 1)
+    assert code == 1 and "delivery failed" in reported.events()
 
 
 def test_secrets_are_named_never_shown(place: Path) -> None:
@@ -410,9 +412,9 @@ def test_secrets_are_named_never_shown(place: Path) -> None:
         ({"HOOK": "T0KEN"}, "HOOK holds no http(s) address"),
         ({"HOOK": "http://127.0.0.1:9/T0KEN"}, "webhook of HOOK cannot be reached"),
     ):
-        code, told = go(file, MONDAY + 1, env)
+        code, reported = go(file, MONDAY + 1, env)
         assert code == 1
-        assert expected in json.dumps(told) and "T0KEN" not in json.dumps(told)
+        assert expected in json.dumps(reported) and "T0KEN" not in json.dumps(reported)
 
 
 KILLED = """\
@@ -510,7 +512,7 @@ def test_a_years_budget_from_a_server_that_keeps_days(place: Path) -> None:
     assert report["events"]["errors"] == pytest.approx(11 * 7 * 144, abs=2)
     assert report["coverage"] == pytest.approx(77 / 277, abs=0.01)
     page = (place / "out" / "2026-W40" / "index.html").read_text()
-    assert "Budget spent per week" in page and "this calendar year" in page
+    assert "Budget consumed per week" in page and "this calendar year" in page
 
 
 def test_a_damaged_ledger_is_named_and_never_added_up(tmp_path: Path) -> None:
@@ -553,8 +555,8 @@ def test_its_metrics_are_what_promtool_accepts(place: Path) -> None:
     [
         ({"perod": "week"}, "unknown key `perod`; did you mean `period`?"),
         ({"period": "day"}, "accepted is 'week', 'month' or 'quarter'"),
-        ({"time_zone": "Berlin"}, "'Berlin' is no time zone; write one such as Europe/Berlin"),
-        ({"catch_up": "many"}, "'many' is no number from 1 to 520"),
+        ({"time_zone": "Berlin"}, "'Berlin' is not a valid time zone; write one such as Europe/Berlin"),
+        ({"catch_up": "many"}, "'many' is not a valid number from 1 to 520"),
         ({"deliver": "{folder: out, webhook: {url: 'http://x'}}"}, "unknown key `url`"),
         ({"deliver": "{folder: out, email: {host: h, from: a, to: []}}"}, "must hold at least one entry"),
         ({"deliver": "{folder: out, email: {host: h, from: a, to: [b], security: none, password_env: P}}"}, "encrypted connection only"),
@@ -586,9 +588,9 @@ def test_an_invalid_objective_is_reported_as_such_and_never_kept(place: Path) ->
             "sli: {ratio: {errors: r_total, total: 'r_total{code=\"500\"}'}}}\n"
         )
     file = configure(place, ledger="ledger", formats="[html, markdown, json, csv]")
-    code, told = go(file, MONDAY + 1)
+    code, reported = go(file, MONDAY + 1)
     assert code == 0  # the report is made and delivered: nothing is left for another run
-    [report] = [fields for event, fields in told if event == "report"]
+    [report] = [fields for event, fields in reported if event == "report"]
     assert report["invalid"] == ["shop/wrong"]
     folder = place / "out" / "2026-W38"
     [wrong] = [one for one in json.loads((folder / "report.json").read_text())["slos"] if one["name"] == "wrong"]

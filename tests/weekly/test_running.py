@@ -41,9 +41,9 @@ def test_the_example_runs(tmp_path: Path) -> None:
     (tmp_path / "reports.yaml").rename(tmp_path / "reports" / "weekly.yaml")
     samples, header = simulate(load(tmp_path / "definitions"), days=10, seed=1, end_ms=END)
     write(tmp_path / "reports" / "out" / "recording.parquet", samples, header)
-    told: list[str] = []
+    reported: list[str] = []
     config = read_config(tmp_path / "reports" / "weekly.yaml")
-    assert run(config, END + 1, lambda event, fields: told.append(json.dumps([event, fields]))) == 0, told
+    assert run(config, END + 1, lambda event, fields: reported.append(json.dumps([event, fields]))) == 0, reported
     out = tmp_path / "reports" / "out"
     assert (out / "weekly" / "2026-W38" / "index.html").stat().st_size > 20_000
     assert (out / "ledger" / "2026-W38.parquet").exists()

@@ -110,14 +110,14 @@
       this.rule.setAttribute("visibility", at === null ? "hidden" : "visible");
       if (at === null) { this.readout.textContent = "\u00a0"; return; }
       let shown = at;
-      const told = this.series.map(({ label, first, step, values }) => {
+      const values = this.series.map(({ label, first, step, values }) => {
         const index = Math.min(values.length - 1, Math.max(0, Math.ceil((at - first) / step)));
         shown = Math.min(this.end, first + index * step); // the last column may be shorter
         return `${label} ${values[index]}`;
       });
       this.rule.setAttribute("x1", this.x(at));
       this.rule.setAttribute("x2", this.x(at));
-      this.readout.textContent = [`${say(shown)}${zone === "UTC" ? " UTC" : ""}`, ...told].join(" · ");
+      this.readout.textContent = [`${say(shown)}${zone === "UTC" ? " UTC" : ""}`, ...values].join(" · ");
     }
     key(event) {
       const step = this.series.length ? this.series[0].step : (this.seen[1] - this.seen[0]) / 50;

@@ -17,13 +17,13 @@ from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.threshold import Threshold
 from slo.source.recording import Header
-from slo.source.simulation import check, flows, histograms
+from slo.source.simulation import check, generators, histograms
+from slo.source.simulation.context import Histogram, SimulationContext, cannot
 from slo.source.simulation.counters import Row, Truth
 from slo.source.simulation.fleet import Fleet
-from slo.source.simulation.forms import form
-from slo.source.simulation.plan import Clock, Ints, Span, Stage, make_clock, set_gaps
+from slo.source.simulation.plan import Clock, Ints, Simulation, Span, make_clock, set_gaps
 from slo.source.simulation.scenario import Scenario
-from slo.source.simulation.world import Histogram, World, cannot
+from slo.source.simulation.simulatable import as_simulatable
 from slo.spec.model import Slo, Specs
 from slo.spec.split import any_value
 from slo.window import DAY, HOUR
@@ -41,12 +41,12 @@ def simulate(
     selector cannot be simulated.
     """
     start_ms = end_ms - round(days * DAY)
-    stage = Stage(seed, start_ms, end_ms, incidents or scenario is not None)
+    simulation = Simulation(seed, start_ms, end_ms, incidents or scenario is not None)
     written = Scenario()
     if scenario is not None:
         written = scenario.moved(start_ms)
-        stage = replace(
-            stage,
+        simulation = replace(
+            simulation,
             gaps=list(written.gaps),
             written=written.slos,
             per_second=written.per_second,
@@ -56,32 +56,34 @@ def simulate(
     # A label that budgets are told apart by has values, though no selector names any.
     slos = sorted((_with_values(slo) for slo in specs.values()), key=lambda slo: slo.id)
     clocks: dict[tuple[str, str, int], Clock] = {}
-    hours = -(-stage.length_ms // HOUR)
+    hours = -(-simulation.length_ms // HOUR)
     truth = {slo.id: Truth(end_ms - hours * HOUR, hours) for slo in slos}
-    world = World(
-        stage,
+    context = SimulationContext(
+        simulation,
         lambda *key: clocks[key],
         truth,
         fleet=Fleet(tuple(event for event in written.events if event.start_ms < end_ms)),
     )
     asked = [selector for slo in slos for selector in slo.sli.selectors()]
-    world.asked = frozenset(selector.name for selector in asked if selector.name is not None)
+    context.asked = frozenset(selector.name for selector in asked if selector.name is not None)
     for selector in asked:
         own = [matcher for matcher in selector.matchers if matcher.label == "le"]
-        world.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
-    planned = [span for slo in slos if slo.sli.simulated != "another's" for span in world.planned(slo)]
+        context.bounds.setdefault((selector.name or "").removesuffix("_bucket"), []).extend(own)
+    planned = [span for slo in slos if slo.sli.simulated != "another's" for span in context.planned(slo)]
     for slo in slos:
         if slo.sli.simulated in ("counters", "histogram", "expressions"):
-            world.suffers(slo, world.spans[slo.id])  # those of a value or a check are what its metric is made to do
-    set_gaps(stage, planned)
+            context.suffers(slo, context.spans[slo.id])  # those of a value or a check are what its metric is made to do
+    set_gaps(simulation, planned)
 
     def clock(job: str, instance: str, interval_ms: int) -> Clock:
         key = (job, instance, interval_ms)
         if key not in clocks:
-            clocks[key] = make_clock(stage, job, instance, interval_ms, planned, world.fleet.changes(job, instance))
+            clocks[key] = make_clock(
+                simulation, job, instance, interval_ms, planned, context.fleet.changes(job, instance)
+            )
         return clocks[key]
 
-    world.clock = clock
+    context.clock = clock
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
 
     def keep(found: Iterable[Row]) -> None:
@@ -92,20 +94,22 @@ def simulate(
                 raise check.conflict(named["__name__"], slos)
             rows[key] = (named, *_unique(times, values))
 
-    keep(check.by_name(_rows(slos, world), slos))
-    check.instances(written.slos, {instance for _, instance in world.fleet.slots})
-    keep(_beside(specs, world, {row[0]["__name__"] for row in rows.values()}, written))
-    if world.fleet.events:
-        world.fleet.check()
-        made = world.fleet.seen(rows.values())
+    keep(check.by_name(_rows(slos, context), slos))
+    check.instances(written.slos, {instance for _, instance in context.fleet.slots})
+    keep(_beside(specs, context, {row[0]["__name__"] for row in rows.values()}, written))
+    if context.fleet.events:
+        context.fleet.check()
+        made = context.fleet.seen(rows.values())
         rows.clear()
         keep(made)
     check.every_selector_has_data(slos, rows)
-    header = Header(stage.start_ms, end_ms, f"simulation, seed {seed}", _told(stage, slos, world, clocks, written))
+    header = Header(
+        simulation.start_ms, end_ms, f"simulation, seed {seed}", _told(simulation, slos, context, clocks, written)
+    )
     return Samples.from_series(rows[key] for key in sorted(rows)), header
 
 
-def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
+def _rows(slos: Sequence[Slo], context: SimulationContext) -> Iterable[Row]:
     ratios: dict[str, list[tuple[Slo, Ratio]]] = {}
     latencies: dict[str, list[tuple[Slo, Latency]]] = {}
     probes: dict[str, list[tuple[Slo, Probe]]] = {}
@@ -113,14 +117,14 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     ages: dict[str, list[tuple[Slo, Freshness]]] = {}
     free: dict[str, list[tuple[Slo, Threshold, list[VectorSelector]]]] = {}
     for slo in slos:
-        if slo.sli.simulated == "value" and world.stage.written is not None:
+        if slo.sli.simulated == "value" and context.simulation.written is not None:
             for metric in _by_metric(slo, cast("Threshold", slo.sli)):
-                drops = [span for span in world.planned(slo) if span.level]
-                world.drops.setdefault(metric, []).extend(drops)
+                drops = [span for span in context.planned(slo) if span.level]
+                context.drops.setdefault(metric, []).extend(drops)
     for slo in slos:
         sli: Any = slo.sli
         if sli.simulated in ("counters", "expressions"):
-            sli = form(slo, sli)
+            sli = as_simulatable(slo, sli)
         match sli.simulated:
             case "counters":
                 ratios.setdefault(_name(sli.total, slo), []).append((slo, sli))
@@ -135,7 +139,7 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
                     if metric.endswith("_bucket"):
                         bare = [m for m in selectors[0].matchers if m.label != "le"]
                         histogram = VectorSelector(metric.removesuffix("_bucket"), tuple(bare))
-                        shadow = (_shadow(slo, world), Latency(histogram, sli.bound))
+                        shadow = (_shadow(slo, context), Latency(histogram, sli.bound))
                         latencies.setdefault(metric.removesuffix("_bucket"), []).append(shadow)
                     elif metric.endswith(_COUNTER_ENDINGS):
                         free.setdefault(metric, []).append((slo, sli, selectors))
@@ -145,15 +149,15 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
                 raise cannot(slo, sli.not_simulated)
     for metric, users in latencies.items():
         interval = min(slo.scrape_interval_ms for slo, _ in users)
-        world.histograms[metric] = Histogram(tuple(sli.histogram for _, sli in users), interval)
+        context.histograms[metric] = Histogram(tuple(sli.histogram for _, sli in users), interval)
     for metric, counted in ratios.items():
-        yield from flows.count_events(metric, counted, world)
+        yield from generators.count_events(metric, counted, context)
     for metric, users in latencies.items():
-        yield from histograms.time_requests(metric, users, world)
+        yield from histograms.time_requests(metric, users, context)
     for metric, probed in probes.items():
-        yield from flows.probe(metric, probed, world)
+        yield from generators.probe(metric, probed, context)
     for metric, aged in ages.items():
-        yield from flows.timestamps(metric, aged, world)
+        yield from generators.timestamps(metric, aged, context)
     known = {
         *ratios,
         *latencies,
@@ -164,26 +168,26 @@ def _rows(slos: Sequence[Slo], world: World) -> Iterable[Row]:
     for metric, held in gauges.items():
         if metric not in known:
             selectors = [s for _, sli in held for s in sli.selectors() if s.name == metric]
-            yield from flows.gauge(metric, held, selectors, world)
+            yield from generators.gauge(metric, held, selectors, context)
     for metric, judged in free.items():
         if metric in known:
             for slo, _, _ in judged if metric in ratios else ():
-                world.suffers(slo, [span for span in world.drops.get(metric, ()) if span in world.planned(slo)])
+                context.suffers(slo, [span for span in context.drops.get(metric, ()) if span in context.planned(slo)])
             continue
         made: list[Mapping[str, str]] = []
         for slo, sli, selectors in judged:
             if all(any(check.accepts(selector, labels) for labels in made) for selector in selectors):
                 continue  # it reads what another's counters hold
             if len(selectors) == 1:
-                rows = list(flows.throughput(metric, slo, sli, selectors[0], world))
+                rows = list(generators.throughput(metric, slo, sli, selectors[0], context))
             else:
                 ratio = Ratio(selectors[0], selectors[1], "errors")
-                rows = list(flows.count_events(metric, [(_shadow(slo, world), ratio)], world))
+                rows = list(generators.count_events(metric, [(_shadow(slo, context), ratio)], context))
             made += [row[0] for row in rows]
             yield from rows
 
 
-def _beside(specs: Specs, world: World, known: set[str], written: Scenario) -> Iterable[Row]:
+def _beside(specs: Specs, context: SimulationContext, known: set[str], written: Scenario) -> Iterable[Row]:
     """Counters that only plain alerts read."""
     for service in specs.services:
         for alert in service.alerts:
@@ -193,7 +197,7 @@ def _beside(specs: Specs, world: World, known: set[str], written: Scenario) -> I
                 if metric.endswith("_total"):
                     selectors = [replace(node, offset_ms=0, at=None) for node in nodes if node.name == metric]
                     known.add(metric)
-                    yield from flows.restarts(metric, selectors, spans, world, service.name)
+                    yield from generators.restarts(metric, selectors, spans, context, service.name)
 
 
 def _by_metric(slo: Slo, sli: Threshold) -> dict[str, list[VectorSelector]]:
@@ -208,13 +212,13 @@ def _with_values(slo: Slo) -> Slo:
     return any_value(slo) if slo.by else slo
 
 
-def _shadow(slo: Slo, world: World) -> Slo:
-    """Stands for an SLO that is judged per slice where its events are counted: the same incidents, no truth told."""
+def _shadow(slo: Slo, context: SimulationContext) -> Slo:
+    """Stands for an SLO that is judged per slice where its events are counted: the same incidents, without a truth."""
     shadow = replace(slo, name=f"{slo.name}{_SHADOW}")
-    world.spans[shadow.id] = world.planned(slo)
-    world.suffers(slo, world.planned(slo))
-    own = world.truth[slo.id]
-    world.truth.setdefault(shadow.id, Truth(own.first_hour_ms, own.hours))
+    context.spans[shadow.id] = context.planned(slo)
+    context.suffers(slo, context.planned(slo))
+    own = context.truth[slo.id]
+    context.truth.setdefault(shadow.id, Truth(own.first_hour_ms, own.hours))
     return shadow
 
 
@@ -230,40 +234,44 @@ def _unique(times: Ints, values: Any) -> tuple[Ints, Any]:
 
 
 def _told(
-    stage: Stage, slos: Sequence[Slo], world: World, clocks: dict[tuple[str, str, int], Clock], written: Scenario
+    simulation: Simulation,
+    slos: Sequence[Slo],
+    context: SimulationContext,
+    clocks: dict[tuple[str, str, int], Clock],
+    written: Scenario,
 ) -> dict[str, Any]:
     """The truth as plain data."""
-    told: dict[str, Any] = {
-        "seed": stage.seed,
+    reported: dict[str, Any] = {
+        "seed": simulation.seed,
         "incidents": [],
-        "gaps": [{"start_ms": gap.start_ms, "end_ms": gap.end_ms, "kind": gap.kind} for gap in stage.gaps],
+        "gaps": [{"start_ms": gap.start_ms, "end_ms": gap.end_ms, "kind": gap.kind} for gap in simulation.gaps],
         "restarts": [
             {
                 "job": job,
-                "instance": world.fleet.name_at(job, instance, int(clock.times[index])),
+                "instance": context.fleet.name_at(job, instance, int(clock.times[index])),
                 "at_ms": int(clock.times[index]),
             }
             for (job, instance, _), clock in sorted(clocks.items())
             for index in clock.restarts
         ],
         "dropouts": [
-            {"job": job, "instance": world.fleet.name_at(job, instance, low), "start_ms": low, "end_ms": high}
+            {"job": job, "instance": context.fleet.name_at(job, instance, low), "start_ms": low, "end_ms": high}
             for (job, instance, _), clock in sorted(clocks.items())
             for low, high in clock.dropouts()
         ],
         "slos": {},
     }
     if written.alerts:
-        told["alerts"] = [
+        reported["alerts"] = [
             {"alert": name, "kind": span.kind, "start_ms": span.start_ms, "end_ms": span.end_ms}
             for name, spans in sorted(written.alerts.items())
             for span in spans
         ]
-    if world.fleet.events:
-        told["events"] = world.fleet.truth()
+    if context.fleet.events:
+        reported["events"] = context.fleet.truth()
     for slo in slos:
-        known = world.truth[slo.id]
-        told["incidents"] += [
+        known = context.truth[slo.id]
+        reported["incidents"] += [
             {
                 "slo": slo.id,
                 "kind": span.kind,
@@ -271,12 +279,12 @@ def _told(
                 "end_ms": span.end_ms,
                 "errors": errors,
                 "total": total,
-                **_planned_for(slo, span, slos, world),
+                **_planned_for(slo, span, slos, context),
             }
             for span, (errors, total) in sorted(known.spans.items(), key=lambda item: item[0].start_ms)
         ]
         if known.known:
-            told["slos"][slo.id] = {
+            reported["slos"][slo.id] = {
                 "errors": known.errors,
                 "total": known.total,
                 "revealed": {
@@ -287,11 +295,11 @@ def _told(
                     "hourly_total": known.hourly_total.tolist(),
                 },
             }
-    return told
+    return reported
 
 
-def _planned_for(slo: Slo, span: Span, slos: Sequence[Slo], world: World) -> dict[str, str]:
+def _planned_for(slo: Slo, span: Span, slos: Sequence[Slo], context: SimulationContext) -> dict[str, str]:
     """The other SLO that an incident was planned for, where this one only counts the same events."""
-    if span in world.spans.get(slo.id, ()):
+    if span in context.spans.get(slo.id, ()):
         return {}
-    return {"of": next(other.id for other in slos if span in world.spans.get(other.id, ()))}
+    return {"of": next(other.id for other in slos if span in context.spans.get(other.id, ()))}

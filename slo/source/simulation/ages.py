@@ -10,15 +10,15 @@ import numpy as np
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Unary, VectorSelector, walk
 from slo.promql.parse import parse
 from slo.sli.threshold import Threshold
+from slo.source.simulation.context import cannot
 from slo.source.simulation.plan import Floats, Ints, Span
-from slo.source.simulation.world import cannot
 from slo.spec.model import Slo
 from slo.window import DAY
 
 # Functions and aggregations that give the one value that they are given, or nearly.
 _SAME = ("round", "ceil", "floor", "scalar", "vector", "abs")
 _SAME_OF_MANY = ("min", "max", "avg")
-HELD = 1e6  # what a metric stands at beside the one that moves
+HELD = 1e6  # what a metric stands at alongside the one that moves
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from slo.errors import SloError
 from slo.promql.ast import VectorSelector
 from slo.promql.samples import is_stale, matches
+from slo.source.simulation.context import cannot
 from slo.source.simulation.counters import Row
 from slo.source.simulation.labels import NoValueError
 from slo.source.simulation.plan import Span
-from slo.source.simulation.world import cannot
 from slo.spec.model import Slo
 from slo.suggest import suggest
 
@@ -21,10 +21,10 @@ def conflict(metric: str, slos: Sequence[Slo]) -> SloError:
     if not users:
         return SloError(f"cannot simulate {metric}: it is made twice; simulate fewer definitions at a time")
     others = ", ".join(slo.id for slo in users[1:4]) + (f" and {len(users) - 4} more" if len(users) > 4 else "")
-    beside = f", which {others} select{'s' if len(users) == 2 else ''} too" if others else ""
+    also_selected = f", which {others} select{'s' if len(users) == 2 else ''} too" if others else ""
     return cannot(
         users[0],
-        f"its series of {metric}{beside}, would be made twice in ways that differ; simulate them in files of their own",
+        f"its series of {metric}{also_selected}, would be made twice in ways that differ; simulate them in files of their own",
     )
 
 

@@ -180,8 +180,8 @@ class Fleet:
             case "relabelling":
                 return {"labels": dict(event.labels), "series": self._series.get(event, 0)}
             case "crash loop":
-                hit = [(job, instance) for job, _, instance in here if self._is_at(event, job, instance)]
-                names = [{"job": job, "instance": self.name_at(job, one, event.start_ms)} for job, one in hit]
+                reached = [(job, instance) for job, _, instance in here if self._is_at(event, job, instance)]
+                names = [{"job": job, "instance": self.name_at(job, one, event.start_ms)} for job, one in reached]
                 return {"crashed": names, "every_ms": event.every_ms}
             case "autoscaling":
                 began = [(job, one) for job, slot, one in here if REPLICAS <= slot < event.replicas]
@@ -209,7 +209,7 @@ def _cut(row: Row, at_ms: int, labels: Mapping[str, str], stops: Sequence[int]) 
     parts: list[Row] = []
     if place:
         parts.append(_ended((named, times[:place], values[:place]), (*stops, at_ms)))
-    # What ended with the old one is no end of the new one.
+    # What ended with the old one is not an end of the new one.
     if place < len(times) and not is_stale(values[later:]).all():
         parts.append(({**named, **labels}, times[later:], values[later:]))
     return parts or [row]

@@ -1,4 +1,4 @@
-"""Classic histograms, simulated: buckets of whole requests, and the counters beside them."""
+"""Classic histograms, simulated: buckets of whole requests, and the counters alongside them."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import numpy as np
 from slo.promql.samples import is_stale, matches
 from slo.sli.bounds import bound_in
 from slo.sli.latency import Latency
+from slo.source.simulation.context import SimulationContext, job_of, spans_of
 from slo.source.simulation.counters import Counter, Row, counter, lose
 from slo.source.simulation.labels import label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, added, background, traffic
-from slo.source.simulation.world import World, job_of, spans_of
 from slo.spec.model import Slo
 
 
-def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World) -> Iterable[Row]:
+def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], context: SimulationContext) -> Iterable[Row]:
     """A classic histogram; the thresholds of its SLOs are bounds. Its `_count` and `_sum` come where they are asked for.
 
     Where an SLO counts the `_count` too, these are the same requests.
     """
-    interval = world.histograms[metric].interval_ms
+    interval = context.histograms[metric].interval_ms
     thresholds = sorted({sli.bound for _, sli in slos})
     below = [(thresholds[0] * Decimal(f)).normalize() for f in ("0.1", "0.25", "0.5")]
     above = [(thresholds[-1] * Decimal(f)).normalize() for f in ("2", "5")]
     bounds = sorted({*below, *thresholds, *above})
-    shown = {bound: _shown(metric, bound, world) for bound in bounds}
-    for labels, whole, clock, random in _all_requests(metric, slos, world, interval):
+    shown = {bound: _shown(metric, bound, context) for bound in bounds}
+    for labels, whole, clock, random in _all_requests(metric, slos, context, interval):
         users = [(slo, sli) for slo, sli in slos if selects(sli.histogram, labels)]
         own = sorted({sli.bound for _, sli in users})
-        chances = _chances(users, own, clock, interval, world, labels["instance"])
+        chances = _chances(users, own, clock, interval, context, labels["instance"])
         kept = _below(random, whole.happened - whole.lost, bounds, own, chances)
         lost = _below(random, whole.lost, bounds, own, chances)
         counters: dict[Decimal, Counter] = {}
         named = {"__name__": f"{metric}_bucket", **labels}
-        world.reserve(
+        context.reserve(
             [slo for slo, sli in slos if selects(sli.histogram, labels)] or [slos[0][0]], len(bounds), interval
         )
         for position, bound in enumerate(bounds):
@@ -46,13 +46,13 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], world: World
             counters[bound] = counter({**named, "le": shown[bound]}, events, lost[bound], clock, start, False, whole)
         yield from (one.row for one in counters.values())
         yield {**named, "le": "+Inf"}, *whole.row[1:]
-        if f"{metric}_count" in world.asked and f"{metric}_count" not in world.requests:
+        if f"{metric}_count" in context.asked and f"{metric}_count" not in context.requests:
             yield {**named, "__name__": f"{metric}_count"}, *whole.row[1:]
-        if f"{metric}_sum" in world.asked:
+        if f"{metric}_sum" in context.asked:
             yield _summed({**named, "__name__": f"{metric}_sum"}, bounds, kept, whole, clock)
         for slo, sli in users:
             good = counters[sli.bound]
-            world.truth[slo.id].add(
+            context.truth[slo.id].add(
                 clock.times,
                 interval,
                 (whole.happened - good.happened, whole.happened),
@@ -65,7 +65,7 @@ def _chances(
     thresholds: Sequence[Decimal],
     clock: Clock,
     interval: int,
-    world: World,
+    context: SimulationContext,
     instance: str,
 ) -> list[Floats]:
     """The share of requests above each threshold: what is above one is above each lower one too, and its incidents theirs."""
@@ -75,38 +75,40 @@ def _chances(
         alike = [slo for slo, sli in users if sli.bound == threshold]
         above += alike
         for slo in alike:
-            world.suffers(slo, spans_of(above, world))
-        spans = [span for span in spans_of(alike, world) if span.is_at(instance)]
-        chance = added(clock.times, interval, spans, background(alike[0], world.stage))
+            context.suffers(slo, spans_of(above, context))
+        spans = [span for span in spans_of(alike, context) if span.is_at(instance)]
+        chance = added(clock.times, interval, spans, background(alike[0], context.simulation))
         found.append(np.maximum(chance, found[-1]) if found else chance)
     return found[::-1]
 
 
 def _all_requests(
-    metric: str, slos: Sequence[tuple[Slo, Latency]], world: World, interval: int
+    metric: str, slos: Sequence[tuple[Slo, Latency]], context: SimulationContext, interval: int
 ) -> Iterable[tuple[dict[str, str], Counter, Clock, np.random.Generator]]:
     """Every series of the histogram, by its labels with `instance`, as the counter of all its requests."""
     own = [sli.histogram for _, sli in slos]
 
     def random(labels: dict[str, str], instance: str) -> np.random.Generator:
-        return world.stage.random("latency", metric, *itertools.chain(*sorted(labels.items())), instance)
+        return context.simulation.random("latency", metric, *itertools.chain(*sorted(labels.items())), instance)
 
-    if f"{metric}_count" in world.requests:
-        for whole in world.requests[f"{metric}_count"]:
+    if f"{metric}_count" in context.requests:
+        for whole in context.requests[f"{metric}_count"]:
             labels = {name: value for name, value in whole.row[0].items() if name not in ("__name__", "instance")}
             instance = whole.row[0]["instance"]
             if any(selects(selector, labels) for selector in own):
-                clock = world.clock(labels.get("job", ""), instance, interval)
+                clock = context.clock(labels.get("job", ""), instance, interval)
                 yield {**labels, "instance": instance}, whole, clock, random(labels, instance)
         return
     for labels in label_sets(own, job_of([slo for slo, _ in slos])):
-        for instance in world.instances(own, labels.get("job", "")):
+        for instance in context.instances(own, labels.get("job", "")):
             drawn = random(labels, instance)
-            clock = world.clock(labels.get("job", ""), instance, interval)
-            happened = drawn.poisson(traffic(clock.times, interval, world.stage) * clock.running).astype(np.int64)
+            clock = context.clock(labels.get("job", ""), instance, interval)
+            happened = drawn.poisson(traffic(clock.times, interval, context.simulation) * clock.running).astype(
+                np.int64
+            )
             lost = lose(drawn, happened, clock)
             base = int(
-                world.stage.random("base", metric, *map(str, sorted(labels.items())), instance).integers(
+                context.simulation.random("base", metric, *map(str, sorted(labels.items())), instance).integers(
                     10_000, 500_000
                 )
             )
@@ -174,10 +176,10 @@ def show_bound(bound: Decimal) -> str:
     return f"{mantissa}e{power:+03d}"
 
 
-def _shown(metric: str, bound: Decimal, world: World) -> str:
+def _shown(metric: str, bound: Decimal, context: SimulationContext) -> str:
     """A bound as an SLO's selector spells it, where none of Prometheus's own spelling would be selected."""
     usual = show_bound(bound)
-    own = [m for m in world.bounds.get(metric, ()) if bound_in(m) == bound]
+    own = [m for m in context.bounds.get(metric, ()) if bound_in(m) == bound]
     if not own or any(matches(m, {"le": usual}) for m in own):
         return usual
     return own[0].value.split("|")[0].replace("\\", "")

@@ -157,8 +157,8 @@ def _values(name: str, selectors: Sequence[VectorSelector], job: str) -> list[st
         if not fits and all(matches(m, {}) for m in matchers):
             fits = [""]  # series without the label
         if not fits:
-            told = ",".join(map(str, matchers))
-            raise NoValueError(selector, told)
+            reported = ",".join(map(str, matchers))
+            raise NoValueError(selector, reported)
         if name == "job" and not matchers and any(others for _, others in own):
             continue  # it takes the jobs that the others name
         patterned = any(matcher.op == "=~" for matcher in matchers)

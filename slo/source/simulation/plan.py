@@ -39,7 +39,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Simulation:
     """One simulation: its time, its seed, and the gaps in all scraping. `written` holds incidents that somebody chose."""
 
     seed: int
@@ -102,93 +102,98 @@ class Changes:
 
 
 FATES = ("healthy", "exhausted", "at risk", "healthy", "burning")
-# The share of the budget that steady errors spend, and what incidents spend beside it, by fate.
+# The share of the budget that steady errors consume, and what incidents consume alongside it, by fate.
 _SPENT = {"healthy": (0.10, 0.25), "at risk": (0.15, 0.68), "exhausted": (0.20, 1.15), "burning": (0.10, 0.20)}
 
 
-def background(slo: Slo, stage: Stage) -> float:
+def background(slo: Slo, simulation: Simulation) -> float:
     """The steady error ratio of an SLO (0..1)."""
-    share = _SPENT[_fate(slo, stage)][0] if stage.steady_errors is None else stage.steady_errors
+    share = _SPENT[_fate(slo, simulation)][0] if simulation.steady_errors is None else simulation.steady_errors
     return share * float(slo.objective.error_budget)
 
 
-def incidents(slo: Slo, stage: Stage) -> list[Span]:
+def incidents(slo: Slo, simulation: Simulation) -> list[Span]:
     """What goes wrong with an SLO: each span has the error ratio that it adds."""
-    if stage.written is not None:
-        return sorted(stage.written.get(slo.id, ()), key=lambda span: span.start_ms)
-    if not stage.incidents:
+    if simulation.written is not None:
+        return sorted(simulation.written.get(slo.id, ()), key=lambda span: span.start_ms)
+    if not simulation.incidents:
         return []
-    random = stage.random("incidents", slo.id)
-    fate = _fate(slo, stage)
+    random = simulation.random("incidents", slo.id)
+    fate = _fate(slo, simulation)
     budget = float(slo.objective.error_budget)
-    period = min(slo.window.nominal_ms, stage.length_ms)
+    period = min(slo.window.nominal_ms, simulation.length_ms)
     spans: list[Span] = []
 
     def add(kind: str, ratio: float, share: float, around: float, longest: float = 0.2) -> None:
         ratio = min(1.0, max(ratio, 2.5 * budget))
         length = max(share * budget * period / ratio, 4 * MINUTE)
         length = round(min(length, longest * period) / MINUTE) * MINUTE
-        start = round((stage.end_ms - period * (1 - around) - length / 2) / MINUTE) * MINUTE
-        start = max(stage.start_ms + 5 * MINUTE, min(start, stage.end_ms - length - 10 * MINUTE))
+        start = round((simulation.end_ms - period * (1 - around) - length / 2) / MINUTE) * MINUTE
+        start = max(simulation.start_ms + 5 * MINUTE, min(start, simulation.end_ms - length - 10 * MINUTE))
         if length and not any(start < other.end_ms and other.start_ms < start + length for other in spans):
             spans.append(Span(start, start + length, kind, ratio))
 
-    spent = _SPENT[fate][1]
+    consumed = _SPENT[fate][1]
     places = np.sort(random.uniform(0.12, 0.88, 3))
-    add("outage", 1.0, 0.4 * spent, float(places[0]))
-    add("bad deploy", float(random.uniform(0.1, 0.25)), 0.3 * spent, float(places[1]))
-    add("slow burn", 3 * budget, 0.3 * spent, float(places[2]))
-    if stage.length_ms > 1.2 * period:
-        start = stage.start_ms + round(random.uniform(0.2, 0.5) * (stage.length_ms - period) / HOUR) * HOUR
+    add("outage", 1.0, 0.4 * consumed, float(places[0]))
+    add("bad deploy", float(random.uniform(0.1, 0.25)), 0.3 * consumed, float(places[1]))
+    add("slow burn", 3 * budget, 0.3 * consumed, float(places[2]))
+    if simulation.length_ms > 1.2 * period:
+        start = simulation.start_ms + round(random.uniform(0.2, 0.5) * (simulation.length_ms - period) / HOUR) * HOUR
         spans.append(Span(start, start + 15 * MINUTE, "outage", 0.9))
     if fate == "burning":
-        spans = [span for span in spans if span.end_ms < stage.end_ms - 3 * HOUR]
+        spans = [span for span in spans if span.end_ms < simulation.end_ms - 3 * HOUR]
         length = max(4 * MINUTE, min(90 * MINUTE, period // 60))
-        spans.append(Span(stage.end_ms - length, stage.end_ms, "burning", min(1.0, 25 * budget)))
+        spans.append(Span(simulation.end_ms - length, simulation.end_ms, "burning", min(1.0, 25 * budget)))
     return sorted(spans, key=lambda span: span.start_ms)
 
 
-def _fate(slo: Slo, stage: Stage) -> str:
-    return FATES[(zlib.crc32(slo.id.encode()) // 7 + stage.seed) % len(FATES)]
+def _fate(slo: Slo, simulation: Simulation) -> str:
+    return FATES[(zlib.crc32(slo.id.encode()) // 7 + simulation.seed) % len(FATES)]
 
 
-def set_gaps(stage: Stage, planted: list[Span]) -> None:
+def set_gaps(simulation: Simulation, planted: list[Span]) -> None:
     """Two pauses of all scraping: one anywhere, one within an incident; or those that somebody chose."""
-    if stage.written is not None:
+    if simulation.written is not None:
         return
-    random = stage.random("gaps")
-    length = min(10 * MINUTE, stage.length_ms // 50)
-    start = stage.start_ms + round(random.uniform(0.3, 0.9) * stage.length_ms / MINUTE) * MINUTE
-    stage.gaps.append(Span(start, start + length, "gap"))
+    random = simulation.random("gaps")
+    length = min(10 * MINUTE, simulation.length_ms // 50)
+    start = simulation.start_ms + round(random.uniform(0.3, 0.9) * simulation.length_ms / MINUTE) * MINUTE
+    simulation.gaps.append(Span(start, start + length, "gap"))
     wide = [span for span in planted if span.end_ms - span.start_ms > 3 * length]
     if wide:
         span = wide[int(random.integers(len(wide)))]
         start = (span.start_ms + span.end_ms) // 2
-        stage.gaps.append(Span(start, start + length, "gap within an incident"))
+        simulation.gaps.append(Span(start, start + length, "gap within an incident"))
 
 
 def make_clock(
-    stage: Stage, job: str, instance: str, interval_ms: int, planted: list[Span], changes: Changes | None = None
+    simulation: Simulation,
+    job: str,
+    instance: str,
+    interval_ms: int,
+    planted: list[Span],
+    changes: Changes | None = None,
 ) -> Clock:
     """The scrapes of a target. One in four targets also crashes within an incident, another drops out alone."""
-    random = stage.random("clock", job, instance)
-    count = max(1, stage.length_ms // interval_ms)
+    random = simulation.random("clock", job, instance)
+    count = max(1, simulation.length_ms // interval_ms)
     phase = int(random.integers(1, interval_ms))
     jitter = random.integers(-3, 4, count)
-    times = stage.start_ms + phase + interval_ms * np.arange(count, dtype=np.int64) + jitter
-    times = np.clip(times, stage.start_ms + 1, stage.end_ms)
+    times = simulation.start_ms + phase + interval_ms * np.arange(count, dtype=np.int64) + jitter
+    times = np.clip(times, simulation.start_ms + 1, simulation.end_ms)
     present = np.ones(count, dtype=bool)
-    for gap in stage.gaps:
+    for gap in simulation.gaps:
         present &= (times <= gap.start_ms) | (times > gap.end_ms)
     failed = np.zeros(count, dtype=bool)
-    restarts = set(random.integers(2, max(3, count), max(1, round(stage.length_ms / (12 * DAY)))).tolist())
+    restarts = set(random.integers(2, max(3, count), max(1, round(simulation.length_ms / (12 * DAY)))).tolist())
     lot = zlib.crc32(instance.encode()) % 4
-    if stage.written is not None:
+    if simulation.written is not None:
         pass  # what fails is what somebody chose; only the plain restarts are left
     elif planted and lot == 0:
         span = planted[int(random.integers(len(planted)))]
         restarts.add(int(np.searchsorted(times, (span.start_ms + span.end_ms) // 2)))
-    elif lot == 1 and stage.incidents and count > 200:
+    elif lot == 1 and simulation.incidents and count > 200:
         low = int(random.integers(100, count - 50))
         failed[low : low + 20] = True
         failed &= present
@@ -202,14 +207,14 @@ def make_clock(
     return Clock(times, present & running, failed & running, tuple(sorted(restarts)), running, tuple(starts))
 
 
-def traffic(times: Ints, interval_ms: int, stage: Stage) -> Floats:
+def traffic(times: Ints, interval_ms: int, simulation: Simulation) -> Floats:
     """Expected events per scrape interval: busy afternoons, quiet nights, quieter weekends."""
-    if stage.steady:
-        return np.full(len(times), stage.per_second * interval_ms / 1000)
+    if simulation.steady:
+        return np.full(len(times), simulation.per_second * interval_ms / 1000)
     hours = (times / HOUR) % 24
     day = 0.55 + 0.45 * np.sin((hours - 9) / 24 * 2 * np.pi)
     weekday = (times // DAY + 3) % 7
-    return np.maximum(0.02, day) * np.where(weekday >= 5, 0.55, 1.0) * stage.per_second * interval_ms / 1000
+    return np.maximum(0.02, day) * np.where(weekday >= 5, 0.55, 1.0) * simulation.per_second * interval_ms / 1000
 
 
 def added(times: Ints, interval_ms: int, spans: list[Span], base: float) -> Floats:

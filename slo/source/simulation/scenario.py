@@ -47,7 +47,7 @@ class _IncidentModel(Model):
 
 
 class _EventModel(Model):
-    """What happens to a fleet; it is no incident, and no event of an SLI."""
+    """What happens to a fleet; it is not an incident, and no event of an SLI."""
 
     kind: str
     at: Annotated[str, Field(description="since the simulation's start", examples=["3d10h"])]
@@ -74,7 +74,7 @@ class _ScenarioModel(Model):
     description: str = ""
     traffic: _TrafficModel | None = None
     steady_errors: Annotated[
-        str | None, Field(description="the share of each budget that steady errors spend; 10% if not given")
+        str | None, Field(description="the share of each budget that steady errors consume; 10% if not given")
     ] = None
     incidents: Annotated[list[_IncidentModel], Field(default_factory=list)]
     events: Annotated[list[_EventModel], Field(default_factory=list)]
@@ -267,7 +267,7 @@ def _span(one: _IncidentModel, at: YamlPath, report: Report) -> Span:
             report((*at, key), str(error), "error")
             raise Fault from None
     if not 0 < found["error_ratio"] <= 1:
-        report((*at, "error_ratio"), f"{one.error_ratio} is no share of events; write one up to 100%", "error")
+        report((*at, "error_ratio"), f"{one.error_ratio} is not a share of events; write one up to 100%", "error")
         raise Fault
     return Span(
         start, start + length, one.kind, float(found["error_ratio"]), float(found["level"]), one.ramp, one.instance
@@ -279,7 +279,9 @@ def _known(name: str, names: set[str], at: YamlPath, what: str, report: Report) 
     found = [full for full in names if name in (full, full.partition("/")[2])]
     if len(found) == 1:
         return found[0]
-    problem = "is in several services; write service/name" if found else f"is no {what}{suggest(name, sorted(names))}"
+    problem = (
+        "is in several services; write service/name" if found else f"is not a {what}{suggest(name, sorted(names))}"
+    )
     report(at, f"{name!r} {problem}", "error")
     raise Fault
 

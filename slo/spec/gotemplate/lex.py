@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 KEYWORDS = frozenset(["block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template", "with"])
 _SPACES = " \t\r\n"
-# What may follow a word, beside a space and `}}`.
+# What may follow a word, besides a space and `}}`.
 _TERMINATORS = ".,|:)("
 _TRIMMED_END = re.compile(r"[ \t\r\n]-\}\}")
 _NUMBER = re.compile(

@@ -13,7 +13,7 @@ from slo.sli.bounds import bound_in
 from slo.sli.latency import Latency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
-from slo.source.simulation.world import cannot
+from slo.source.simulation.context import cannot
 from slo.spec.model import Slo
 
 # What a function over a range counts: a counter's events, a gauge's samples, or those that are 1.
@@ -23,10 +23,10 @@ Terms = Counter[tuple[str, VectorSelector]]
 
 @dataclass(frozen=True, slots=True)
 class Apart(Ratio):
-    """Errors that stand beside what `total` selects, not within: all events are both, added up."""
+    """Errors that stand alongside what `total` selects, not within: all events are both, added up."""
 
 
-def form(slo: Slo, sli: Any) -> Ratio | Latency | Probe:
+def as_simulatable(slo: Slo, sli: Any) -> Ratio | Latency | Probe:
     """The counters, histogram or gauge that an SLI counts. Raises SloError where it is none of those forms."""
     found: Any = sli
     if sli.simulated == "expressions":
@@ -52,7 +52,7 @@ def _from_terms(slo: Slo, errors: Terms, total: Terms) -> Ratio | Probe:
             return Apart(good, part, "errors")
     raise cannot(
         slo,
-        "its raw expressions are no errors of one total; "
+        "its raw expressions are not errors of one total; "
         "write sum(increase(…[$window])) of one selector on each side, or total minus good",
     )
 
@@ -70,7 +70,7 @@ def _terms_of(slo: Slo, text: str) -> Terms:
     except _Unknown as error:
         raise cannot(
             slo,
-            f"the events of {error.node} cannot be told; "
+            f"the events of {error.node} cannot be known; "
             "use increase, rate, count_over_time or sum_over_time of selectors, added or subtracted",
         ) from None
 
@@ -136,7 +136,7 @@ def _as_latency(slo: Slo, sli: Ratio) -> Latency:
     if sli.part_is != "good" or bare not in everything or len(bounds) != 1 or not bounds[0].is_finite():
         raise cannot(
             slo,
-            f"{part} is no bucket of what {total} counts; "
+            f"{part} is not a bucket of what {total} counts; "
             "good events are one bucket of a histogram, all of them its _count with the same matchers",
         )
     return Latency(VectorSelector(base, own), bounds[0])

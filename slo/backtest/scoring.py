@@ -1,4 +1,4 @@
-"""What alerts were worth: which incidents they told of, how late, and how often they fired for nothing."""
+"""What alerts were worth: which incidents they caught, how late, and how often they fired for nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from slo.backtest.incidents import allowed, budget_share
-from slo.backtest.model import WEEK_MS, Caught, Firing, Incident, Outcome, Score
+from slo.backtest.model import WEEK_MS, Detection, Firing, Incident, Outcome, Score
 from slo.promql.alerts import AlertInterval
 from slo.sli.counts import Counts
 from slo.spec.model import Slo
 from slo.window import MINUTE
 
-# An alert that begins this late after an incident still tells of it: a scrape, a tile and an evaluation lie between.
+# An alert that begins this late after an incident still catches it: a scrape, a tile and an evaluation lie between.
 SLACK_MS = 5 * MINUTE
 # Alerts of one SLO and severity with no longer pause between them are one message: what Alertmanager groups by default.
 JOIN_MS = 5 * MINUTE
@@ -38,8 +38,8 @@ class Fired:
         return f"{self.interval.name} {window}" if window else self.interval.name
 
 
-def catch(incident: Incident, fired: Sequence[Fired], slo: Slo | None, counts: Counts | None) -> Caught:
-    """The first alert that fired in an incident, or was firing already, and what the incident had spent by then."""
+def catch(incident: Incident, fired: Sequence[Fired], slo: Slo | None, counts: Counts | None) -> Detection:
+    """The first alert that fired in an incident, or was firing already, and what the incident had consumed by then."""
     telling = [
         one
         for one in fired
@@ -47,12 +47,12 @@ def catch(incident: Incident, fired: Sequence[Fired], slo: Slo | None, counts: C
     ]
     known = slo is not None and counts is not None
     if not telling:
-        return Caught(incident, spent=incident.budget_share)
+        return Detection(incident, consumed=incident.budget_share)
     first = min(telling, key=lambda one: (max(one.interval.start_ms, incident.start_ms), not one.page))
     at = max(first.interval.start_ms, incident.start_ms)
     pages = [max(one.interval.start_ms, incident.start_ms) for one in telling if one.page]
-    spent = budget_share(slo, counts, incident.start_ms, min(at, incident.end_ms)) if known else None  # type: ignore[arg-type]
-    return Caught(incident, at, first.alert, first.severity, min(pages, default=None), spent)
+    consumed = budget_share(slo, counts, incident.start_ms, min(at, incident.end_ms)) if known else None  # type: ignore[arg-type]
+    return Detection(incident, at, first.alert, first.severity, min(pages, default=None), consumed)
 
 
 def messages(fired: Iterable[Fired], incidents: Sequence[Incident]) -> tuple[Firing, ...]:
@@ -85,7 +85,7 @@ def _message(severity: str, page: bool, together: Sequence[Fired], incidents: Se
 
 
 def score(
-    caught: Sequence[Caught],
+    caught: Sequence[Detection],
     firings: Sequence[Firing],
     span: tuple[int, int],
     slo: Slo | None = None,
@@ -94,14 +94,14 @@ def score(
     """The figures of one policy on one SLO."""
     delays = [one.delay_seconds for one in caught if one.delay_seconds is not None]
     on = union([(one.start_ms, one.end_ms) for one in firings])
-    unalerted = spent = None
+    unalerted = consumed = None
     if slo is not None and counts is not None and allowed(slo, counts) > 0:
         grid = counts.grid
         middles = grid.ends - grid.step_ms // 2
         quiet = np.ones(grid.steps, dtype=bool)
         for low, high in on:
             quiet &= (middles < low) | (middles >= high)
-        spent = float(counts.errors.sum()) / allowed(slo, counts)
+        consumed = float(counts.errors.sum()) / allowed(slo, counts)
         unalerted = float(counts.errors[quiet].sum()) / allowed(slo, counts)
     return Score(
         incidents=len(caught),
@@ -113,14 +113,14 @@ def score(
         firing_seconds=sum(high - low for low, high in on) / 1000,
         delay_seconds=float(np.median(delays)) if delays else None,
         unalerted=unalerted,
-        spent=spent,
+        consumed=consumed,
     )
 
 
 def total(outcomes: Sequence[Outcome], span: tuple[int, int]) -> Score:
     """One policy over all SLOs. What fired for several SLOs at once is one message, right if it was for one of them."""
     scores = [outcome.score for outcome in outcomes]
-    spent = [one.spent for one in scores if one.spent is not None]
+    consumed = [one.consumed for one in scores if one.consumed is not None]
     unalerted = [one.unalerted for one in scores if one.unalerted is not None]
     delays = [one.delay_seconds for outcome in outcomes for one in outcome.caught if one.delay_seconds is not None]
     messages: dict[Firing, bool] = {}
@@ -139,7 +139,7 @@ def total(outcomes: Sequence[Outcome], span: tuple[int, int]) -> Score:
         firing_seconds=sum(high - low for low, high in on) / 1000,
         delay_seconds=float(np.median(delays)) if delays else None,
         unalerted=float(np.mean(unalerted)) if unalerted else None,
-        spent=float(np.mean(spent)) if spent else None,
+        consumed=float(np.mean(consumed)) if consumed else None,
     )
 
 
@@ -178,7 +178,7 @@ def is_one_of(interval: AlertInterval, alerts: Iterable[tuple[str, frozenset[tup
 def is_page(labels: Mapping[str, str], pages: Sequence[tuple[str, str]] = ()) -> bool:
     """Whether an alert of another tool wakes somebody, by its labels.
 
-    Sloth's rules say it in a label of their own, beside a `severity` that is whatever routes the alert (`pageteam`).
+    Sloth's rules say it in a label of their own, alongside a `severity` that is whatever routes the alert (`pageteam`).
     """
     if any(fnmatch.fnmatchcase(labels.get(label, ""), value) for label, value in pages):
         return True

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from slo.budget.model import Budget, State
-from slo.report import render, to_markdown, words
+from slo.report import render, sentences, to_markdown
 from slo.report.heatmap import cells
 from slo.window import DAY
 from tests.report.budgets import Case, Fault, budget, demo
@@ -23,7 +23,7 @@ BURNING = Case("now", background=0.0, faults=(Fault(1.2, 1.2, 0.03),))
 
 @pytest.mark.parametrize("one", demo(), ids=lambda one: one.slo.name)
 def test_what_burns_is_never_only_not_at_risk(one: Budget) -> None:
-    said = words.forecast(one)
+    said = sentences.forecast(one)
     if one.state is State.BURNING:
         assert re.match(r"exhausted in \S+( \S+)? at the current \w+ rate; ", said)
     if one.state is State.HEALTHY:
@@ -34,14 +34,14 @@ def test_what_burns_is_never_only_not_at_risk(one: Budget) -> None:
 
 def test_a_burning_budget_says_both_rates_and_says_it_everywhere_alike() -> None:
     one = budget(BURNING)
-    said = words.forecast(one)
+    said = sentences.forecast(one)
     found = re.fullmatch(r"exhausted in (\d+)h( \d+m)? at the current 1h rate; not at risk at the 3d rate", said)
     assert found is not None and 20 <= int(found[1]) <= 25
     page = html.unescape(render([one], title="x", generated=NOW))
     # Summary, headline, key figures, exact figures, and what if the objective were what it is.
     assert page.count(said) == 5
     assert said in to_markdown([one], title="x", generated=NOW)
-    assert "lasts at" not in page and "present pace it ends" not in page
+    assert "lasts at" not in page and "current pace it ends" not in page
 
 
 def test_a_days_cell_without_events_is_hatched_and_not_0() -> None:
@@ -52,7 +52,12 @@ def test_a_days_cell_without_events_is_hatched_and_not_0() -> None:
     last = int(day[-1])
     total[(day == last - 3) | (day == last - 4)] = 0
     _, days = cells(replace(one, counts=replace(one.counts, errors=errors, total=total), total=float(np.sum(total))))
-    assert [(found.spent, found.level) for found in days[-5:-1]] == [("n/a", None), ("n/a", None), ("0%", 0), ("0%", 0)]
+    assert [(found.consumed, found.level) for found in days[-5:-1]] == [
+        ("n/a", None),
+        ("n/a", None),
+        ("0%", 0),
+        ("0%", 0),
+    ]
     assert days[-5].title.endswith("no events")
 
 

@@ -14,11 +14,11 @@ from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.threshold import Threshold
 from slo.source.simulation.ages import HELD, Line, aged, driver, made_of, moved_by_time, renewals, summed
+from slo.source.simulation.context import SimulationContext, cannot, job_of, spans_of
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
-from slo.source.simulation.forms import Apart
 from slo.source.simulation.labels import Selected, label_sets, selects
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, added, background, traffic
-from slo.source.simulation.world import World, cannot, job_of, spans_of
+from slo.source.simulation.simulatable import Apart
 from slo.spec.model import Slo
 
 _RESTART_EACH = 4  # scrapes
@@ -26,12 +26,12 @@ _MANY = 50  # label sets
 _ALL = 1 - 1e-9  # a weight, but for rounding
 
 
-def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -> Iterable[Row]:
+def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: SimulationContext) -> Iterable[Row]:
     """Counters that share the metric `metric` as their total, with the parts that are metrics of their own."""
     job = job_of([slo for slo, _ in slos])
     own = [s for _, sli in slos for s in (sli.total, sli.part) if s.name == metric]
     interval = min(slo.scrape_interval_ms for slo, _ in slos)
-    timed = world.histograms.get(metric.removesuffix("_count")) if metric.endswith("_count") else None
+    timed = context.histograms.get(metric.removesuffix("_count")) if metric.endswith("_count") else None
     if timed is not None:
         own += [replace(selector, name=metric) for selector in timed.selectors]
         interval = min(interval, timed.interval_ms)
@@ -42,16 +42,16 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
         if sli.part.name == metric and not _bad_sets(sli, selected):
             raise cannot(slo, f"no series that {sli.total} selects is a bad event by {sli.part}; correct the selectors")
     for job_name in sorted({labels.get("job", "") for labels in sets}):
-        group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, world)
+        group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, context)
         here = group.slos
         waiting = _Waiting(group, metric)
-        names = world.instances(own, job_name)
-        world.reserve([slo for slo, _ in here or slos], len(group.sets) * len(names), interval)
+        names = context.instances(own, job_name)
+        context.reserve([slo for slo, _ in here or slos], len(group.sets) * len(names), interval)
         for instance in names:
-            random = world.stage.random("events", metric, job_name, instance)
-            clock = world.clock(job_name, instance, interval)
+            random = context.simulation.random("events", metric, job_name, instance)
+            clock = context.clock(job_name, instance, interval)
             left = random.poisson(
-                traffic(clock.times, interval, world.stage) * world.share(metric, clock.times) * clock.running
+                traffic(clock.times, interval, context.simulation) * context.share(metric, clock.times) * clock.running
             ).astype(np.int64)
             lost = lose(random, left, clock)
             bad: list[tuple[Ints, Ints]] = []
@@ -59,7 +59,7 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
             for number, (slo, weight) in enumerate(zip(group.planners, group.weights, strict=True)):
                 spans = group.spans[number]
                 own_spans = [span for span in spans if span.is_at(instance)]
-                ratio = added(clock.times, interval, own_spans, background(slo, world.stage))
+                ratio = added(clock.times, interval, own_spans, background(slo, context.simulation))
                 chance = weight * ratio
                 if weight < _ALL:
                     good[number] = 1 - ratio
@@ -74,14 +74,14 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], world: World) -
             yield from (one.row for one in made if len(one.row[1]))
             waiting.look(clock, counters, foreign)
             if timed is not None:
-                world.requests.setdefault(metric, []).extend(counters.values())
+                context.requests.setdefault(metric, []).extend(counters.values())
             by_selector: dict[VectorSelector, tuple[Ints, Ints]] = {}
             for slo, sli in here:
                 for selector in (sli.total, sli.part):
                     if selector not in by_selector:
                         by_selector[selector] = _picked(group, counters, foreign, selector, metric)
                 whole, counted = by_selector[sli.total], by_selector[sli.part]
-                world.truth[slo.id].add(
+                context.truth[slo.id].add(
                     clock.times,
                     interval,
                     _bad_and_all(whole[0], counted[0], sli),
@@ -109,17 +109,17 @@ class _Group:
     members: list[list[int]]
 
     @staticmethod
-    def of(sets: list[dict[str, str]], slos: Sequence[tuple[Slo, Ratio]], world: World) -> _Group:
+    def of(sets: list[dict[str, str]], slos: Sequence[tuple[Slo, Ratio]], context: SimulationContext) -> _Group:
         selected = Selected(sets)
         here = [(slo, sli) for slo, sli in slos if selected.by(sli.total)]
         users: dict[Ratio, list[Slo]] = {}
         for slo, sli in here:
             users.setdefault(sli, []).append(slo)
         classes = list(users)
-        spans = [spans_of(alike, world) for alike in users.values()]
+        spans = [spans_of(alike, context) for alike in users.values()]
         for alike, theirs in zip(users.values(), spans, strict=True):
             for slo in alike:
-                world.suffers(slo, theirs)
+                context.suffers(slo, theirs)
         members = _members(classes, selected, len(sets))
         weights = _weights(members[-1] or list(range(len(sets))), classes, selected)
         return _Group(sets, selected, here, classes, [alike[0] for alike in users.values()], spans, weights, members)
@@ -306,7 +306,7 @@ def _picked(
     return happened, revealed
 
 
-def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Iterable[Row]:
+def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], context: SimulationContext) -> Iterable[Row]:
     """A gauge of 0 and 1. `up` is 0 where a scrape fails; others come with every scrape of their own target."""
     job = job_of([slo for slo, _ in slos])
     own = [sli.metric for _, sli in slos]
@@ -316,17 +316,17 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
         # The narrowest selector's SLO plans the incidents: `up` alone has those of every job.
         owner = max(users, key=lambda user: len(user[1].metric.matchers))[0]
         for slo, _ in users:
-            world.suffers(slo, world.planned(owner))
-        for position, instance in enumerate(world.instances(own, labels.get("job", ""))):
-            world.reserve([owner], 1, interval)
-            random = world.stage.random("probe", metric, labels.get("job", ""), instance)
-            clock = world.clock(labels.get("job", ""), instance, interval)
+            context.suffers(slo, context.planned(owner))
+        for position, instance in enumerate(context.instances(own, labels.get("job", ""))):
+            context.reserve([owner], 1, interval)
+            random = context.simulation.random("probe", metric, labels.get("job", ""), instance)
+            clock = context.clock(labels.get("job", ""), instance, interval)
             spans = [
                 span
-                for index, span in enumerate(world.planned(owner))
+                for index, span in enumerate(context.planned(owner))
                 if span.is_at(instance) and (span.kind != "bad deploy" or index % 4 == position % 4)
             ]
-            chance = added(clock.times, 0, spans, background(owner, world.stage))
+            chance = added(clock.times, 0, spans, background(owner, context.simulation))
             down = random.random(len(clock.times)) < chance
             seen = clock.present | clock.failed
             if metric == "up":
@@ -335,11 +335,11 @@ def probe(metric: str, slos: Sequence[tuple[Slo, Probe]], world: World) -> Itera
             yield row, clock.times[seen], np.where(down[seen], 0.0, 1.0)
             for slo, _ in users:
                 events = ((down & seen).astype(np.int64), seen.astype(np.int64))
-                world.truth[slo.id].add(clock.times, 0, events, events)
+                context.truth[slo.id].add(clock.times, 0, events, events)
 
 
 def gauge(
-    metric: str, slos: Sequence[tuple[Slo, Threshold]], selectors: Sequence[VectorSelector], world: World
+    metric: str, slos: Sequence[tuple[Slo, Threshold]], selectors: Sequence[VectorSelector], context: SimulationContext
 ) -> Iterable[Row]:
     """A gauge well within its SLO's bound, and beyond it in that one's incidents.
 
@@ -350,14 +350,14 @@ def gauge(
         users = [user for user in slos if any(selects(s, labels) for s in own[user[0].id])] or slos[:1]
         slo, sli = max(users, key=lambda user: max(len(s.matchers) for s in own[user[0].id]))
         well, beyond = _levels(sli)
-        spans = _whole(world.planned(slo))
+        spans = _whole(context.planned(slo))
         line = moved_by_time(slo, sli, metric)
         for other, theirs in users:
             if other is slo:
-                world.suffers(slo, spans)
+                context.suffers(slo, spans)
             elif theirs.expr == sli.expr:
                 reached = [(span, float(sli.bound) * (span.level or beyond)) for span in spans]
-                world.suffers(other, [span for span, value in reached if _is_beyond(value, theirs)])
+                context.suffers(other, [span for span, value in reached if _is_beyond(value, theirs)])
         moving, sums = driver(sli), summed(sli)
         made = made_of(sli, metric)
         spread = 1
@@ -368,11 +368,11 @@ def gauge(
                 if len(slos) > 1
                 else label_sets(selectors, job_of([slo]))
             )
-            spread = sum(len(world.instances(selectors, one.get("job", ""))) for one in whole)
-        for instance in world.instances(selectors, labels.get("job", "")):
-            world.reserve([slo], 1, slo.scrape_interval_ms)
-            random = world.stage.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
-            clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
+            spread = sum(len(context.instances(selectors, one.get("job", ""))) for one in whole)
+        for instance in context.instances(selectors, labels.get("job", "")):
+            context.reserve([slo], 1, slo.scrape_interval_ms)
+            random = context.simulation.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
+            clock = context.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
             if line is None and moving not in (None, metric):
                 values = np.full(len(clock.times), HELD)
             elif line is None:
@@ -384,7 +384,9 @@ def gauge(
                 else:
                     values = np.maximum(0.0, (float(sli.bound) * level * noise - made.rest) / made.per_metric / spread)
             else:
-                values = aged(slo, sli, line, clock.times, spans, (world.stage.start_ms, world.stage.end_ms))
+                values = aged(
+                    slo, sli, line, clock.times, spans, (context.simulation.start_ms, context.simulation.end_ms)
+                )
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], values[clock.present]
 
@@ -398,17 +400,19 @@ def _is_beyond(value: float, sli: Threshold) -> bool:
     return value < float(sli.bound) if sli.op in (">=", ">") else value > float(sli.bound)
 
 
-def throughput(metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, world: World) -> Iterable[Row]:
+def throughput(
+    metric: str, slo: Slo, sli: Threshold, selector: VectorSelector, context: SimulationContext
+) -> Iterable[Row]:
     """A counter whose rate, over all its series, keeps well to the bound, and not in its incidents."""
     well, beyond = _levels(sli)
-    world.suffers(slo, _whole(world.planned(slo)))
+    context.suffers(slo, _whole(context.planned(slo)))
     sets = label_sets([selector], job_of([slo]))
-    series = [(labels, one) for labels in sets for one in world.instances([selector], labels.get("job", ""))]
-    world.reserve([slo], len(series), slo.scrape_interval_ms)
+    series = [(labels, one) for labels in sets for one in context.instances([selector], labels.get("job", ""))]
+    context.reserve([slo], len(series), slo.scrape_interval_ms)
     for labels, instance in series:
-        random = world.stage.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
-        clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
-        rate = float(sli.bound) / len(series) * _level(clock.times, world.planned(slo), well, beyond)
+        random = context.simulation.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)
+        clock = context.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
+        rate = float(sli.bound) / len(series) * _level(clock.times, context.planned(slo), well, beyond)
         happened = random.poisson(rate * slo.scrape_interval_ms / 1000 * clock.running).astype(np.int64)
         full = {"__name__": metric, **labels, "instance": instance}
         yield counter(full, happened, lose(random, happened, clock), clock, 1_000_000, lazy=False).row
@@ -431,12 +435,12 @@ def _whole(spans: Sequence[Span]) -> list[Span]:
 
 
 def restarts(
-    metric: str, selectors: Sequence[VectorSelector], spans: Sequence[Span], world: World, job: str
+    metric: str, selectors: Sequence[VectorSelector], spans: Sequence[Span], context: SimulationContext, job: str
 ) -> Iterable[Row]:
     """A counter that only a plain alert reads: it stands still, and counts one each two minutes in its incidents."""
     for labels in label_sets(selectors, job):
-        for position, instance in enumerate(world.instances(selectors, labels.get("job", ""))):
-            clock = world.clock(labels.get("job", ""), instance, 30_000)
+        for position, instance in enumerate(context.instances(selectors, labels.get("job", ""))):
+            clock = context.clock(labels.get("job", ""), instance, 30_000)
             happened = np.zeros(len(clock.times), dtype=np.int64)
             for span in spans if position == 0 else ():
                 inside = np.flatnonzero((clock.times > span.start_ms) & (clock.times <= span.end_ms))
@@ -446,18 +450,18 @@ def restarts(
             yield counter(full, happened, np.zeros_like(happened), steady, 3, lazy=False).row
 
 
-def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], world: World) -> Iterable[Row]:
+def timestamps(metric: str, slos: Sequence[tuple[Slo, Freshness]], context: SimulationContext) -> Iterable[Row]:
     """The time of a last success, renewed well within the least age that an SLO allows it, but for its incidents."""
     job = job_of([slo for slo, _ in slos])
     selectors = [sli.metric for _, sli in slos]
     for labels in label_sets(selectors, job):
         slo, sli = min(((s, i) for s, i in slos if selects(i.metric, labels)), key=lambda user: user[1].max_age_ms)
-        spans = _whole(world.planned(slo))
-        at, until = renewals(sli.max_age_ms, spans, (world.stage.start_ms, world.stage.end_ms))
-        world.suffers(slo, spans)
-        for instance in world.instances(selectors, labels.get("job", ""))[:1]:
-            world.reserve([slo], 1, slo.scrape_interval_ms)
-            clock = world.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
+        spans = _whole(context.planned(slo))
+        at, until = renewals(sli.max_age_ms, spans, (context.simulation.start_ms, context.simulation.end_ms))
+        context.suffers(slo, spans)
+        for instance in context.instances(selectors, labels.get("job", ""))[:1]:
+            context.reserve([slo], 1, slo.scrape_interval_ms)
+            clock = context.clock(labels.get("job", ""), instance, slo.scrape_interval_ms)
             last = (until[np.maximum(np.searchsorted(at, clock.times, side="right") - 1, 0)] - sli.max_age_ms) / 1000
             row = {"__name__": metric, **labels, "instance": instance}
             yield row, clock.times[clock.present], last[clock.present].astype(np.float64)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo.report.axis import latency_ticks, rate_ticks, ratio_ticks, share_ticks, time_ticks, value_ticks
+from slo.report.downsample import column_most, column_steps, column_sums, keep
 from slo.report.text import anchor, clean, is_link
-from slo.report.thin import column_most, column_steps, column_sums, keep
 from slo.window import DAY, HOUR, MINUTE
 
 values = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(float("nan"))), min_size=1, max_size=400)

@@ -34,7 +34,7 @@ STATE_WORDS = {
     State.HEALTHY: "Healthy",
 }
 OPERATORS = {"<": "below", "<=": "up to", ">": "above", ">=": "from"}
-MISSING = "Missing data: what the source did not answer is told as it was known before, or not at all."
+MISSING = "Missing data: what the source did not answer is shown as it was known before, or not at all."
 # A window that is covered to this share is whole for a reader: a scrape or two are missing at its edges.
 _WHOLE = 0.995
 # A label's value stands out when its share of the bad events exceeds that of all events by so much.
@@ -61,7 +61,7 @@ def say_window(budget: Budget) -> str:
 
 
 def minutes_left(budget: Budget) -> float | None:
-    """What is left of the budget, as minutes of full outage; negative when overspent, None without traffic."""
+    """What remains of the budget, as minutes of full outage; negative when exhausted, None without traffic."""
     return None if budget.remaining is None else budget.remaining * budget.budget_minutes
 
 
@@ -93,7 +93,7 @@ def excluding(budget: Budget) -> str:
     return (
         f"All figures count the planned maintenance. Without its {show_duration(without.seconds)} the SLI is "
         f"{show_percent(without.sli, 3)}, with {show_count(without.errors)} bad events of {show_count(without.total)}, and "
-        f"{show_percent(without.remaining)} of the budget is left."
+        f"{show_percent(without.remaining)} of the budget remains."
     )
 
 
@@ -185,7 +185,7 @@ def change_from(budget: Budget) -> str:
 
 
 def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]]:
-    """The window before in a sentence, and rows of (figure, then, now, difference); no rows where nothing is known."""
+    """The previous window in a sentence, and rows of (figure, then, now, difference); no rows where nothing is known."""
     then = budget.previous
     if then is None:
         return "", ()
@@ -197,8 +197,8 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
         )
     if then.remaining is None or budget.remaining is None:
         return f"Nothing is known of the previous window ({span}).", ()
-    told = f"Previous window: {span}"
-    told += "." if then.coverage >= _WHOLE else f" ({show_percent(then.coverage)} data)."
+    reported = f"Previous window: {span}"
+    reported += "." if then.coverage >= _WHOLE else f" ({show_percent(then.coverage)} data)."
     digits = max(2, 2 - budget.slo.objective.error_budget.adjusted())
     # Ratios of half a window say something about it; counts do not, nor do those of a calendar period that is not over.
     alike = then.coverage >= LEAST_COVERAGE
@@ -206,7 +206,7 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
     rows = [
         ("SLI", show_percent(then.sli, digits), show_percent(budget.sli, digits), ""),
         (
-            "Budget spent",
+            "Budget consumed",
             show_percent(then.consumed),
             show_percent(budget.consumed),
             show_points(_less(budget.consumed, then.consumed)) if alike else "",
@@ -230,7 +230,7 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
         for name, now in budget.quantiles.items()
         if (before := then.quantiles.get(name)) is not None
     ]
-    return told, tuple(rows)
+    return reported, tuple(rows)
 
 
 def _less(now: float | None, then: float | None) -> float | None:
@@ -250,13 +250,13 @@ def pace(budget: Budget) -> str:
         return "Nothing is left to forecast, or nothing was counted lately."
     found = budget.forecast
     return (
-        f"Budget left × {budget.slo.window} ÷ burn rate of the last {format_duration(found.pace_ms)}, {show_rate(found.pace)}. "
+        f"Budget remaining × {budget.slo.window} ÷ burn rate of the last {format_duration(found.pace_ms)}, {show_rate(found.pace)}. "
         f"Range: the {CONFIDENCE:.0%} interval of that burn rate ({show_rate(found.low)} to {show_rate(found.high)}), from "
         f"how much its {PARTS} parts differ; it knows nothing of what is to come."
     )
 
 
-def burned_by(budget: Budget, found: Sequence[Breakdown]) -> str:
+def top_contributors(budget: Budget, found: Sequence[Breakdown]) -> str:
     """Who had the bad events, in a sentence or two; empty where it is not known."""
     if not found:
         return ""
@@ -271,9 +271,9 @@ def burned_by(budget: Budget, found: Sequence[Breakdown]) -> str:
             )
         else:
             parts.append(f"Errors are spread evenly; no {clean(first.label)} stands out.")
-    told = sum(share.errors for share in first.shares)
-    if abs(told - budget.errors) > 0.005 * budget.errors:
-        parts.append(f"Of {show_count(budget.errors)} bad events {show_count(told)} are known by series.")
+    reported = sum(share.errors for share in first.shares)
+    if abs(reported - budget.errors) > 0.005 * budget.errors:
+        parts.append(f"Of {show_count(budget.errors)} bad events {show_count(reported)} are known by series.")
     return " ".join(parts)
 
 
@@ -292,7 +292,7 @@ def headline(budget: Budget) -> str:
             return _withheld(budget)
         case State.EXHAUSTED:
             first = (
-                f"The error budget of {over} is overspent: {show_count(budget.errors)} bad events where "
+                f"The error budget of {over} is exhausted: {show_count(budget.errors)} bad events where "
                 f"{show_count(budget.allowed_errors)} are allowed, {show_percent(budget.consumed)} of it."
             )
         case State.BURNING:
@@ -303,15 +303,15 @@ def headline(budget: Budget) -> str:
                 f"{show_percent(budget.remaining)} is left: {forecast(budget)}."
             )
         case State.AT_RISK:
-            first = f"{show_percent(budget.remaining)} of the budget is left ({say_minutes(minutes_left(budget))})"
+            first = f"{show_percent(budget.remaining)} of the budget remains ({say_minutes(minutes_left(budget))})"
             first += f": {forecast(budget)}."
         case State.HEALTHY:
-            first = f"{show_percent(budget.remaining)} of the budget is left over {over} ({say_minutes(minutes_left(budget))} of full outage)."
+            first = f"{show_percent(budget.remaining)} of the budget remains over {over} ({say_minutes(minutes_left(budget))} of full outage)."
     return f"{first} {_why(budget)}".strip()
 
 
 def _lasts(budget: Budget, rate: float | None) -> float | None:
-    """Seconds until what is left is spent at a burn rate: left × period ÷ rate."""
+    """Seconds until what is left is consumed at a burn rate: left × period ÷ rate."""
     if not rate or budget.remaining is None:
         return None
     return budget.remaining * budget.slo.window.nominal_ms / 1000 / rate
@@ -343,7 +343,7 @@ def _why(budget: Budget) -> str:
         parts.append(f"Still burning at {show_rate(burn.long)} over {format_duration(burn.window.long_ms)}.")
     if worst is not None:
         count = len(budget.incidents)
-        share = f"spent {show_percent(worst.budget_share)} of the budget"
+        share = f"consumed {show_percent(worst.budget_share)} of the budget"
         start, length = _day(worst.start), show_duration(worst.seconds)
         if count == 1:
             parts.append(f"One incident on {start} ({length}) {share}.")
@@ -365,7 +365,7 @@ def _nothing_known(budget: Budget) -> str:
     if not budget.has_data:
         return "No data: the source has no series for this SLI in the period. This is not the same as 100%."
     if "no-such-bound" in codes:
-        return "Nothing can be counted: the threshold is no bucket bound of the histogram (see the notes)."
+        return "Nothing can be counted: the threshold is not a bucket bound of the histogram (see the notes)."
     return "No traffic: the series are there, but nothing was counted in the period, so there is no SLI."
 
 

@@ -12,7 +12,7 @@ from slo.promql.ast import Matcher, VectorSelector
 from slo.source.simulation.counters import Counter, Truth
 from slo.source.simulation.fleet import Fleet
 from slo.source.simulation.labels import instances
-from slo.source.simulation.plan import Clock, Floats, Ints, Span, Stage, incidents
+from slo.source.simulation.plan import Clock, Floats, Ints, Simulation, Span, incidents
 from slo.spec.model import Slo
 from slo.window import DAY
 
@@ -29,7 +29,7 @@ class Histogram:
 
 
 @dataclass
-class World:
+class SimulationContext:
     """Targets' clocks, incidents and truth by SLO, and what one metric's flow leaves for another's.
 
     `histograms` are known by their base name before anything flows; `requests` holds the counters of a histogram's
@@ -37,7 +37,7 @@ class World:
     that a selector names, `bounds` the matchers on `le` by histogram; `drops` are traffic's own incidents, by metric.
     """
 
-    stage: Stage
+    simulation: Simulation
     clock: MakeClock
     truth: dict[str, Truth]
     spans: dict[str, list[Span]] = field(default_factory=dict)
@@ -55,9 +55,9 @@ class World:
 
     def reserve(self, slos: Sequence[Slo], series: int, interval_ms: int) -> None:
         """Room for series of these SLOs that are scraped once per interval. Raises SloError beyond MAX_SAMPLES."""
-        self.samples += series * max(1, self.stage.length_ms // interval_ms)
+        self.samples += series * max(1, self.simulation.length_ms // interval_ms)
         if self.samples > MAX_SAMPLES:
-            days = self.stage.length_ms / DAY * MAX_SAMPLES / self.samples
+            days = self.simulation.length_ms / DAY * MAX_SAMPLES / self.samples
             fewer = f"{days:.3g} days" if days >= 0.1 else "a fraction of a day"
             raise cannot(
                 slos[0],
@@ -82,7 +82,7 @@ class World:
 
     def planned(self, slo: Slo) -> list[Span]:
         """The incidents of an SLO."""
-        return self.spans.setdefault(slo.id, incidents(slo, self.stage))
+        return self.spans.setdefault(slo.id, incidents(slo, self.simulation))
 
 
 def cannot(slo: Slo, why: str) -> SloError:
@@ -91,9 +91,9 @@ def cannot(slo: Slo, why: str) -> SloError:
     return SloError(f"cannot simulate {slo.id}{place}: {why}")
 
 
-def spans_of(slos: Sequence[Slo], world: World) -> list[Span]:
+def spans_of(slos: Sequence[Slo], context: SimulationContext) -> list[Span]:
     """The incidents of SLOs that count the same events."""
-    return [span for slo in slos for span in world.planned(slo)]
+    return [span for slo in slos for span in context.planned(slo)]
 
 
 def job_of(slos: Sequence[Slo]) -> str:

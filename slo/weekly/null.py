@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from slo.promql.ast import Node, VectorSelector
 
 
-class Nothing:
+class NullSource:
     """No samples, and a note that says why."""
 
     def __init__(self, name: str, why: str) -> None:
