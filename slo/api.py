@@ -63,9 +63,9 @@ def open(source: PathLike | Iterable[PathLike] | Mapping[str, PathLike], *, conf
     if isinstance(source, str | os.PathLike):
         return _open(os.fspath(source), config=place)
     if isinstance(source, Mapping):
-        texts = [f"{of}={os.fspath(one)}" for of, one in source.items()]
+        texts = [f"{of}={os.fspath(address)}" for of, address in source.items()]
     else:
-        texts = [os.fspath(one) for one in source]
+        texts = [os.fspath(address) for address in source]
     return open_all(texts, config=place)
 
 

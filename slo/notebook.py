@@ -69,10 +69,10 @@ def summary(budgets: Iterable[Budget]) -> pd.DataFrame:
 
 
 def timeline(budget: Budget) -> pd.DataFrame:
-    """Per step of the period, indexed by its end (UTC).
+    """Per step of the window, indexed by its end (UTC).
 
     Columns: `errors`, `good`, `total` (events), `error_ratio` and `sli` (0..1, NaN without traffic), and
-    `budget_remaining`: the share of the period's budget remaining after the step (it ends at `budget.remaining`). All are NaN
+    `budget_remaining`: the share of the window's budget remaining after the step (it ends at `budget.remaining`). All are NaN
     before the data begins.
     """
     import pandas as pd
@@ -83,7 +83,7 @@ def timeline(budget: Budget) -> pd.DataFrame:
 
 
 def burn_timeline(budget: Budget) -> pd.DataFrame:
-    """Burn rates per step of the period, indexed by its end (UTC); a column for each window of its alerts (`1h`)."""
+    """Burn rates per step of the window, indexed by its end (UTC); a column for each window of its alerts (`1h`)."""
     import pandas as pd
 
     lengths = sorted({length for burn in budget.burns for length in (burn.window.long_ms, burn.window.short_ms)})
@@ -92,7 +92,7 @@ def burn_timeline(budget: Budget) -> pd.DataFrame:
 
 
 def percentiles(budget: Budget) -> pd.DataFrame:
-    """Latency per step of the period in seconds: `p50`, `p90`, `p95`, `p99`. Empty for other kinds of SLI."""
+    """Latency per step of the window in seconds: `p50`, `p90`, `p95`, `p99`. Empty for other kinds of SLI."""
     import pandas as pd
 
     if not budget.bucket_counts.size:
@@ -107,11 +107,13 @@ def incidents(budget: Budget) -> pd.DataFrame:
     import pandas as pd
 
     columns = ["start", "end", "seconds", "errors", "total", "error_ratio", "budget_share"]
-    return pd.DataFrame([[getattr(one, column) for column in columns] for one in budget.incidents], columns=columns)
+    return pd.DataFrame(
+        [[getattr(incident, column) for column in columns] for incident in budget.incidents], columns=columns
+    )
 
 
 def top_contributors(budget: Budget, label: str) -> pd.DataFrame:
-    """What each value of a label had of the period's events, most bad events first, indexed by the value.
+    """What each value of a label had of the window's events, most bad events first, indexed by the value.
 
     Columns: `errors`, `total` (events), `error_ratio`, `errors_share` and `total_share` (0..1). Raises KeyError, which
     names the labels that there are.
@@ -124,15 +126,15 @@ def top_contributors(budget: Budget, label: str) -> pd.DataFrame:
 
 def tables_by_label(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> Mapping[str, pd.DataFrame]:
     """A table as `top_contributors` gives it, for every label that has several values."""
-    return {label: _table(found) for label, found in by_label(parts, kinds).items()}
+    return {label: _table(breakdown) for label, breakdown in by_label(parts, kinds).items()}
 
 
-def _table(found: Breakdown) -> pd.DataFrame:
+def _table(breakdown: Breakdown) -> pd.DataFrame:
     import pandas as pd
 
     columns = ["errors", "total", "error_ratio", "errors_share", "total_share"]
-    rows = [[getattr(share, column) for column in columns] for share in found.shares]
-    index = pd.Index([share.value for share in found.shares], name=found.label)
+    rows = [[getattr(share, column) for column in columns] for share in breakdown.shares]
+    index = pd.Index([share.value for share in breakdown.shares], name=breakdown.label)
     return pd.DataFrame(rows, index=index, columns=columns).astype(float)
 
 
@@ -167,7 +169,7 @@ def plot(
     """One of the report's charts on matplotlib axes: on `ax`, or on a figure of its own.
 
     Of a budget `what` is `burn_down` (as it is without), `error_ratio`, `burn_rate` (of its first alert) or `latency`, with incidents
-    shaded; `span` is a part of its period. Of a backtest `what` is an SLO's id (the first one without): its error ratio with
+    shaded; `span` is a part of its window. Of a backtest `what` is an SLO's id (the first one without): its error ratio with
     its incidents, and above it what each policy's alerts did, pages over tickets.
 
     Raises ValueError where there is nothing to draw, KeyError for an SLO that is not there.
@@ -227,7 +229,9 @@ def _plot_budget(budget: Budget, kind: str, axes: Callable[[], Axes], span: tupl
         drawn.axvspan(
             low, begun, facecolor="none", edgecolor=BEFORE, hatch="//", linewidth=0, zorder=0, label="no data yet"
         )
-    _shade(drawn, [(one.start.timestamp() * 1000, one.end.timestamp() * 1000) for one in budget.incidents])
+    _shade(
+        drawn, [(incident.start.timestamp() * 1000, incident.end.timestamp() * 1000) for incident in budget.incidents]
+    )
     drawn.set_xlim(low, high)
     return _finished(drawn, title)
 
@@ -243,7 +247,7 @@ def _plot_backtest(result: Backtest, slo: str | None, axes: Callable[[], Axes]) 
     error_ratio(drawn, result.timelines[name], allowed, span)
     low, high = drawn.get_ylim()
     _ticks(drawn, axis.ratio_ticks(allowed, high))
-    _shade(drawn, [(one.start_ms, one.end_ms) for one in result.incidents[name]])
+    _shade(drawn, [(incident.start_ms, incident.end_ms) for incident in result.incidents[name]])
     # Lanes stand above the ratio, where the axis is logarithmic.
     lane = (high / allowed) ** 0.1
     for played in result.policies:
@@ -252,20 +256,20 @@ def _plot_backtest(result: Backtest, slo: str | None, axes: Callable[[], Axes]) 
             drawn.text(
                 1.01, high * lane**0.35, f"{played.name}: {kind}", fontsize=8, transform=drawn.get_yaxis_transform()
             )
-            for one in played.outcomes[name].firings:
-                if one.page is page:
-                    face = colour if one.right else "none"
-                    edges = [one.start_ms, one.end_ms]
+            for firing in played.outcomes[name].firings:
+                if firing.page is page:
+                    face = colour if firing.right else "none"
+                    edges = [firing.start_ms, firing.end_ms]
                     drawn.fill_between(edges, high, high * lane**0.7, facecolor=face, edgecolor=colour, linewidth=1.5)
             high *= lane
     drawn.set_ylim(low, high)
     return _finished(drawn, f"{name}: error ratio, incidents, and what fired")
 
 
-def _ticks(axes: Axes, found: Sequence[tuple[float, str]]) -> None:
+def _ticks(axes: Axes, ticks: Sequence[tuple[float, str]]) -> None:
     from slo.report import axis
 
-    axes.set_yticks([value for value, _ in found], [text for _, text in found])
+    axes.set_yticks([value for value, _ in ticks], [text for _, text in ticks])
     axes.minorticks_off()
     across = axis.time_ticks(*axes.get_xlim())
     axes.set_xticks([value for value, _ in across], [text for _, text in across])

@@ -38,15 +38,15 @@ def hide_userinfo(text: str) -> str:
 
 def _without_user(word: str) -> str:
     before, at, host = word.rpartition("@")
-    found = _SLASHES.search(before)
-    return word if not at or found is None else f"{before[: found.end()]}{HIDDEN}@{host}"
+    match = _SLASHES.search(before)
+    return word if not at or match is None else f"{before[: match.end()]}{HIDDEN}@{host}"
 
 
-def _without_value(found: re.Match[str]) -> str:
+def _without_value(match: re.Match[str]) -> str:
     """The name of a parameter, and what a sentence has behind its value."""
-    value = found[2]
+    value = match[2]
     behind = value[len(value.rstrip(""":,.'")]""")) :]
-    return f"{found[1]}{HIDDEN}{behind}"
+    return f"{match[1]}{HIDDEN}{behind}"
 
 
 def without_userinfo(address: str) -> str:

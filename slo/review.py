@@ -117,7 +117,7 @@ def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[],
 
     Those of raw samples have them already. A server that fails leaves them out, and a note says so.
     """
-    found = []
+    budgets_found = []
     for budget in budgets:
         if budget.counts.parts is None and budget.remaining is not None:
             start_ms, end_ms = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
@@ -128,9 +128,9 @@ def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[],
                 why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands alongside the name
                 note = Note("no-breakdown", f"which series had the bad events could not be asked for: {why}")
                 budget = replace(budget, notes=(*budget.notes, note))
-        found.append(budget)
+        budgets_found.append(budget)
         done()
-    return found
+    return budgets_found
 
 
 callable_as(__name__, review)

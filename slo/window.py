@@ -32,12 +32,12 @@ _MOST_DURATION = 60  # characters; Python refuses to read numbers of thousands o
 
 def parse_duration(text: str) -> int:
     """A Prometheus duration such as `1h30m` in milliseconds. Raises DurationError, also on zero."""
-    found = _DURATION.fullmatch(text) if len(text) <= _MOST_DURATION else None
-    if not text or found is None:
+    match = _DURATION.fullmatch(text) if len(text) <= _MOST_DURATION else None
+    if not text or match is None:
         raise DurationError(
             f"{shorten(text)!r} is not a valid duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 30d"
         )
-    total = sum(int(count) * _UNITS[unit] for unit, count in found.groupdict().items() if count)
+    total = sum(int(count) * _UNITS[unit] for unit, count in match.groupdict().items() if count)
     if total == 0:
         raise DurationError(f"{text!r} is a duration of zero")
     if total > 100 * 365 * DAY:
@@ -165,12 +165,12 @@ class Rolling:
         return end_ms - self.length_ms
 
     def period(self, at_ms: int) -> tuple[int, int]:
-        """(start, end) of the budget's whole period: for a rolling window it ends now."""
+        """(start, end) of the budget's whole window: for a rolling window it ends now."""
         return at_ms - self.length_ms, at_ms
 
     @property
     def nominal_ms(self) -> int:
-        """The length that burn-rate factors are computed from."""
+        """The length that burn-rate thresholds are computed from."""
         return self.length_ms
 
     def __str__(self) -> str:
@@ -193,16 +193,16 @@ class Calendar:
     zone: str = "UTC"
 
     def start(self, end_ms: int) -> int:
-        """Where the period that `end_ms` closes or lies in begins; a period's last moment is its end."""
+        """Where the window that `end_ms` closes or lies in begins; a window's last moment is its end."""
         return self.period(end_ms)[0]
 
     def period(self, at_ms: int) -> tuple[int, int]:
-        """(start, end) of the whole period in which the last millisecond before `at_ms` lies."""
+        """(start, end) of the whole window in which the last millisecond before `at_ms` lies."""
         first, after = self.days(at_ms)
         return midnight(first, self.zone), midnight(after, self.zone)
 
     def days(self, at_ms: int) -> tuple[date, date]:
-        """The same period as dates of the zone: its first day, and the first day of the next."""
+        """The same window as dates of the zone: its first day, and the first day of the next."""
         today = datetime.fromtimestamp((at_ms - 1) / 1000, zone_of(self.zone)).date()
         if self.unit == "week":
             start = today - timedelta(days=today.weekday())
@@ -214,7 +214,7 @@ class Calendar:
 
     @property
     def nominal_ms(self) -> int:
-        """The length that burn-rate factors are computed from: 7 d, 30 d, 90 d or 365 d."""
+        """The length that burn-rate thresholds are computed from: 7 d, 30 d, 90 d or 365 d."""
         return _NOMINAL[self.unit]
 
     def __str__(self) -> str:
@@ -266,7 +266,7 @@ Severity = Literal["page", "ticket"]
 class BurnWindow:
     """One multiwindow burn-rate alert: it fires while the burn rate over both windows is above `factor`.
 
-    `budget_share` (a ratio) of the period's error budget is consumed when the long window alone fires.
+    `budget_share` (a ratio) of the window's error budget is consumed when the long window alone fires.
     """
 
     severity: Severity
@@ -276,12 +276,12 @@ class BurnWindow:
     factor: Fraction
 
     def threshold(self, error_budget: Decimal) -> Decimal:
-        """The error ratio (0..1) above which it fires: factor times budget."""
+        """The error ratio (0..1) above which it fires: the burn-rate threshold times the budget."""
         return Decimal(self.factor.numerator) * error_budget / Decimal(self.factor.denominator)
 
 
-# SRE workbook, chapter 5, table 5-8, and the tickets of its recommendation: for a period of 30 d the
-# factors are 14.4, 6, 3 and 1. The short window is a twelfth of the long one.
+# SRE workbook, chapter 5, table 5-8, and the tickets of its recommendation: for an SLO window of 30 d the
+# thresholds are 14.4, 6, 3 and 1. The short window is a twelfth of the long one.
 CATALOGUE: tuple[tuple[Severity, int, Fraction], ...] = (
     ("page", HOUR, Fraction(2, 100)),
     ("page", 6 * HOUR, Fraction(5, 100)),
@@ -290,14 +290,14 @@ CATALOGUE: tuple[tuple[Severity, int, Fraction], ...] = (
 )
 _SHORT = 12
 _CATALOGUE_PERIOD = 30 * DAY
-# A factor of 0.933 (3 d of a period of 28 d) is in common use; below 0.9 a budget that lasts is called burning.
+# A threshold of 0.933 (3 d of a window of 28 d) is in common use; below 0.9 a budget that lasts is called burning.
 _LEAST_FACTOR = Fraction(9, 10)
 # A threshold above this error ratio needs nearly everything to fail; at 1 and above it can never be exceeded.
 _MOST_THRESHOLD = Fraction(4, 5)
 
 
 def burn_factor(budget_share: Fraction, period_ms: int, window_ms: int) -> Fraction:
-    """The burn rate that consumes `budget_share` of a period's budget within `window_ms`: share × period ÷ window."""
+    """The burn rate that consumes `budget_share` of a window's budget within `window_ms`: share × the SLO's window ÷ this one."""
     return budget_share * period_ms / window_ms
 
 
@@ -306,13 +306,13 @@ def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int)
     """The catalogue fitted to a window, an error budget (a ratio) and a scrape interval.
 
     The budget share of each alert is kept, its windows give way:
-    - from a period of 7 d on the catalogue's windows stand; shorter periods scale them in proportion;
-    - a window over which burning would be sustainable (a factor below 0.9) is narrowed to a factor of 1;
+    - from an SLO window of 7 d on the catalogue's windows stand; shorter SLO windows scale them in proportion;
+    - a window over which burning would be sustainable (a threshold below 0.9) is narrowed to a threshold of 1;
     - a window whose threshold nothing could exceed is widened until 80 % of errors do;
     - a short window holds at least two scrapes, a long one at least two short ones; both are whole tiles, of 5 m from 12 h on.
-    A window that resolution widened until its factor fell below 0.9 drops: it would fire on a budget that lasts.
-    Where a severity would lose all its alerts so, its last one stays with a factor of 1 and a larger share.
-    Windows never outgrow the period; one that an earlier one of the same length covers drops.
+    A window that resolution widened until its threshold fell below 0.9 drops: it would fire on a budget that lasts.
+    Where a severity would lose all its alerts so, its last one stays with a threshold of 1 and a larger share.
+    No alert's window outgrows the SLO's; one that an earlier one of the same length covers drops.
     """
     period = window.nominal_ms
     budget = Fraction(error_budget)

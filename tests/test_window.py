@@ -77,7 +77,7 @@ def test_windows() -> None:
     ("unit", "at", "start", "end"),
     [
         ("month", "2024-02-29T12:00", "2024-02-01", "2024-03-01"),
-        ("month", "2025-01-01T00:00", "2024-12-01", "2025-01-01"),  # a period's last moment is its end
+        ("month", "2025-01-01T00:00", "2024-12-01", "2025-01-01"),  # a window's last moment is its end
         ("quarter", "2026-11-20T00:00", "2026-10-01", "2027-01-01"),
         ("year", "2028-02-29T12:00", "2028-01-01", "2029-01-01"),
         ("year", "2028-01-01T00:00", "2027-01-01", "2028-01-01"),
@@ -115,7 +115,7 @@ def test_calendar_periods_of_a_time_zone(unit: Any, zone: str, at: str, start: s
     window = Calendar(unit, zone)
     assert window.period(ms(at)) == (ms(start), ms(end))
     assert (ms(end) - ms(start)) / HOUR == hours
-    assert window.period(ms(end)) == (ms(start), ms(end))  # a period's last moment is its end
+    assert window.period(ms(end)) == (ms(start), ms(end))  # a window's last moment is its end
     assert window.period(ms(end) + 1)[0] == ms(end)
 
 
@@ -157,7 +157,7 @@ def test_factors_by_period() -> None:
     st.integers(1, 300),
 )
 def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: int) -> None:
-    """The share is what factor and window say; nothing is dead, nothing fires on a budget that lasts, none is twice there."""
+    """The share is what threshold and window say; nothing is dead, nothing fires on a budget that lasts, none is twice there."""
     window = parse_window(text)
     found = burn_windows(window, budget, scrape_seconds * 1000)
     assert found
@@ -176,7 +176,7 @@ def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: 
 @pytest.mark.parametrize(
     ("window", "budget", "scrape_s", "expected"),
     [
-        # (severity, long, short, factor); the share of the catalogue is 2, 5, 10 and 10 % of the period's budget.
+        # (severity, long, short, threshold); the share of the catalogue is 2, 5, 10 and 10 % of the window's budget.
         ("30d", "0.001", 30, ["page 1h/5m 14.4", "page 6h/30m 6", "ticket 1d/2h 3", "ticket 3d/6h 1"]),
         # Two scrapes of 5 m are the shortest window.
         ("30d", "0.001", 300, ["page 1h/10m 14.4", "page 6h/30m 6", "ticket 1d/2h 3", "ticket 3d/6h 1"]),
@@ -192,7 +192,7 @@ def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: 
         ),
         # A tenth of 7 d are 16 h 48 m, where the tickets meet, rounded up to 5 m.
         ("7d", "0.001", 30, ["page 1h/5m 3.36", "page 6h/30m 1.4", "ticket 16h50m/1h25m 0.998"]),
-        # Below a week all windows shrink with the period; from 12 h on they are whole tiles of 5 m.
+        # Below a week all windows shrink with the window; from 12 h on they are whole tiles of 5 m.
         (
             "6d",
             "0.001",
@@ -200,9 +200,9 @@ def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: 
             ["page 12m/1m 14.4", "page 1h12m/6m 6", "ticket 4h48m/24m 3", "ticket 14h25m/1h15m 0.9988"],
         ),
         ("24h", "0.001", 30, ["page 2m/1m 14.4", "page 12m/1m 6", "ticket 48m/4m 3", "ticket 2h24m/12m 1"]),
-        # 2 m is the shortest long window; within it 2 % of an hour would be a factor of 0.6.
+        # 2 m is the shortest long window; within it 2 % of an hour would be a threshold of 0.6.
         ("1h", "0.001", 30, ["page 2m/1m 1.5", "ticket 6m/1m 1"]),
-        # And 20 m of 5 m scrapes: one page of a factor of 1 is left.
+        # And 20 m of 5 m scrapes: one page of a threshold of 1 is left.
         ("1h", "0.001", 300, ["page 20m/10m 1"]),
     ],
 )
@@ -221,7 +221,7 @@ def test_the_last_alert_of_a_severity_says_the_share_that_it_has() -> None:
 
 
 def test_windows_that_nothing_exceeds_are_named() -> None:
-    """A factor of 10 needs all events to fail where a tenth may."""
+    """A threshold of 10 needs all events to fail where a tenth may."""
     ten, nine = (BurnWindow("page", HOUR, 5 * MINUTE, Fraction(1, 50), Fraction(factor)) for factor in (10, 9))
     assert dead_windows([ten, nine], Decimal("0.1")) == [ten]
     assert dead_windows([ten, nine], Decimal("0.0999")) == []

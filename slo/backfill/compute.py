@@ -46,11 +46,11 @@ def filled(slo: Slo, source: Source, start_ms: int, end_ms: int, names: Names = 
     made += _run(later, Samples(tiles), start_ms, end_ms, clocks)
     known = {rule.record: place for place, group in enumerate(groups) for rule in group.rules}
     new = []
-    for one in made:
-        place = known[one.labels[NAME]]
-        keep = ~is_stale(one.values) & _apart(one.times, held[place], groups[place].interval_ms)
+    for item in made:
+        place = known[item.labels[NAME]]
+        keep = ~is_stale(item.values) & _apart(item.times, held[place], groups[place].interval_ms)
         if keep.any():
-            new.append(Series(one.labels, one.times[keep], one.values[keep]))
+            new.append(Series(item.labels, item.times[keep], item.values[keep]))
     return Samples(new)
 
 
@@ -64,14 +64,14 @@ def _by_what_they_read(groups: Sequence[Group]) -> tuple[list[Group], list[Group
     """The groups with the rules that read raw series and what these read, and with all others."""
     rules = [rule for group in groups for rule in group.rules]
     raw, reads = set(raw_selectors(groups)), links(rules)
-    todo = [place for place, rule in enumerate(rules) if any(one in raw for one in _selectors(rule))]
-    found: set[int] = set()
+    todo = [place for place, rule in enumerate(rules) if any(selector in raw for selector in _selectors(rule))]
+    numbers: set[int] = set()
     while todo:
         place = todo.pop()
-        if place not in found:
-            found.add(place)
+        if place not in numbers:
+            numbers.add(place)
             todo.extend(reads[place])
-    names = {rules[place].record for place in found}
+    names = {rules[place].record for place in numbers}
     inside, outside = (lambda rule: rule.record in names), (lambda rule: rule.record not in names)
     return _with_rules(groups, inside), _with_rules(groups, outside)
 
@@ -85,8 +85,8 @@ def _held(group: Group, slo: Slo, source: Source, names: Names, start_ms: int, e
     around = group.interval_ms
     constant = (rule for rule in group.rules if not any(True for _ in _selectors(rule)))
     asked = dict.fromkeys(names.series(slo, rule.record) for rule in (group.rules[0], *constant))
-    found = source.samples(tuple(asked), start_ms - around, end_ms + around)
-    times = [one.times[~is_stale(one.values)] for one in found.series]
+    samples = source.samples(tuple(asked), start_ms - around, end_ms + around)
+    times = [line.times[~is_stale(line.values)] for line in samples.series]
     return np.unique(np.concatenate(times)) if times else np.zeros(0, dtype=np.int64)
 
 
@@ -117,20 +117,20 @@ def _run(
     groups: Sequence[Group], samples: Samples, start_ms: int, end_ms: int, clocks: dict[str, int], after_ms: int = 0
 ) -> list[Series]:
     """What groups record at their moments in (start_ms, end_ms], after `after_ms`."""
-    found: list[Series] = []
+    series: list[Series] = []
     offsets = {clocks[group.name] for group in groups}
     if len(offsets) > 1:  # groups that are evaluated at other moments read each other's series all the same
         for group in groups:
-            made = _run([group], Samples(_merged((*samples.series, *found))), start_ms, end_ms, clocks)
-            found += made
+            made = _run([group], Samples(_merged((*samples.series, *series))), start_ms, end_ms, clocks)
+            series += made
     elif groups:
         result = run_rules(groups, samples, (start_ms + 1) / 1000, end_ms / 1000, offset=offsets.pop() / 1000)
-        found = list(result.recorded.series)
+        series = list(result.recorded.series)
     kept = []
-    for one in found:
-        late = one.times > max(after_ms, start_ms)
+    for line in series:
+        late = line.times > max(after_ms, start_ms)
         if late.any():
-            kept.append(Series(one.labels, one.times[late], one.values[late]))
+            kept.append(Series(line.labels, line.times[late], line.values[late]))
     return kept
 
 
@@ -152,15 +152,15 @@ def _recorded_before(
 def _merged(parts: Iterable[Series]) -> list[Series]:
     """Each series once, in the order of time; of two samples at one moment the first."""
     rows: dict[tuple[tuple[str, str], ...], list[Series]] = {}
-    for one in parts:
-        rows.setdefault(tuple(sorted(one.labels.items())), []).append(one)
-    found = []
+    for part in parts:
+        rows.setdefault(tuple(sorted(part.labels.items())), []).append(part)
+    series = []
     for held in rows.values():
-        times = np.concatenate([one.times for one in held])
-        values = np.concatenate([one.values for one in held])
+        times = np.concatenate([line.times for line in held])
+        values = np.concatenate([line.values for line in held])
         times, places = np.unique(times, return_index=True)
-        found.append(Series(held[0].labels, times, values[places]))
-    return found
+        series.append(Series(held[0].labels, times, values[places]))
+    return series
 
 
 def _apart(times: Ints, held: Ints, interval_ms: int) -> NDArray[np.bool_]:

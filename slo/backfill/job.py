@@ -126,7 +126,7 @@ class _Job:
                 os.fsync(file.fileno())
                 sizes[name] = file.tell()
         self.sizes |= sizes
-        self.written[slo] = (len(made.series), sum(len(one.times) for one in made.series))
+        self.written[slo] = (len(made.series), sum(len(line.times) for line in made.series))
         with self.journal.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps([slo, *self.written[slo], sizes]) + "\n")
             journal.flush()

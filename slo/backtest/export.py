@@ -25,8 +25,10 @@ def as_data(result: Backtest) -> dict[str, Any]:
         "notes": list(result.notes),
         "verdict": verdict(result),
         "best": None if best is None else best.name,
-        "incidents": {name: [_incident(one) for one in found] for name, found in result.incidents.items()},
-        "policies": [_played(one) for one in result.policies],
+        "incidents": {
+            name: [_incident(incident) for incident in incidents] for name, incidents in result.incidents.items()
+        },
+        "policies": [_played(policy) for policy in result.policies],
     }
 
 
@@ -36,7 +38,7 @@ def _played(played: Played) -> dict[str, Any]:
         "rules": played.rules,
         "score": _score(played.score),
         "slos": [_outcome(outcome) for outcome in played.outcomes.values()],
-        "other_alerts": [_interval(one) for one in played.others],
+        "other_alerts": [_interval(other) for other in played.others],
         "problems": list(played.problems),
     }
 
@@ -45,19 +47,19 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "slo": outcome.slo,
         "score": _score(outcome.score),
-        "incidents": [_caught(one) for one in outcome.caught],
+        "incidents": [_caught(detection) for detection in outcome.caught],
         "firings": [
             {
-                "severity": one.severity,
-                "page": one.page,
-                "start": _time(one.start_ms),
-                "end": _time(one.end_ms),
-                "alerts": list(one.alerts),
-                "during_incident": one.right,
+                "severity": firing.severity,
+                "page": firing.page,
+                "start": _time(firing.start_ms),
+                "end": _time(firing.end_ms),
+                "alerts": list(firing.alerts),
+                "during_incident": firing.right,
             }
-            for one in outcome.firings
+            for firing in outcome.firings
         ],
-        "intervals": [_interval(one) for one in outcome.intervals],
+        "intervals": [_interval(interval) for interval in outcome.intervals],
     }
 
 
@@ -77,35 +79,35 @@ def _score(score: Score) -> dict[str, Any]:
     }
 
 
-def _caught(one: Detection) -> dict[str, Any]:
-    return _incident(one.incident) | {
-        "alert": one.alert or None,
-        "severity": one.severity or None,
-        "fired": None if one.at_ms is None else _time(one.at_ms),
-        "paged": None if one.paged_ms is None else _time(one.paged_ms),
-        "delay_seconds": one.delay_seconds,
-        "budget_consumed_by_then": one.consumed,
+def _caught(detection: Detection) -> dict[str, Any]:
+    return _incident(detection.incident) | {
+        "alert": detection.alert or None,
+        "severity": detection.severity or None,
+        "fired": None if detection.at_ms is None else _time(detection.at_ms),
+        "paged": None if detection.paged_ms is None else _time(detection.paged_ms),
+        "delay_seconds": detection.delay_seconds,
+        "budget_consumed_by_then": detection.consumed,
     }
 
 
-def _incident(one: Incident) -> dict[str, Any]:
+def _incident(incident: Incident) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "start": _time(one.start_ms),
-        "end": _time(one.end_ms),
-        "origin": one.origin,
-        "budget_share": one.budget_share,
+        "name": incident.name,
+        "start": _time(incident.start_ms),
+        "end": _time(incident.end_ms),
+        "origin": incident.origin,
+        "budget_share": incident.budget_share,
     }
 
 
-def _interval(one: AlertInterval) -> dict[str, Any]:
+def _interval(alert_interval: AlertInterval) -> dict[str, Any]:
     return {
-        "alert": one.name,
-        "labels": dict(one.labels),
-        "state": one.state,
-        "start": _time(one.start_ms),
-        "end": _time(one.end_ms),
-        "open": one.open,
+        "alert": alert_interval.name,
+        "labels": dict(alert_interval.labels),
+        "state": alert_interval.state,
+        "start": _time(alert_interval.start_ms),
+        "end": _time(alert_interval.end_ms),
+        "open": alert_interval.open,
     }
 
 
@@ -117,11 +119,11 @@ def verdict(result: Backtest) -> str:
     """What came out, in a sentence or two."""
     best = result.best
     if best is not None:
-        others = [one for one in result.policies if one is not best]
-        same = [one for one in others if one.score.caught == best.score.caught]
+        others = [policy for policy in result.policies if policy is not best]
+        same = [other for other in others if other.score.caught == best.score.caught]
         text = f"{best.name} catches {_of(best.score)} with {_pages(best.score)}"
         if same:
-            rest = ", ".join(f"{one.name} needs {_pages(one.score)}" for one in same)
+            rest = ", ".join(f"{policy.name} needs {_pages(policy.score)}" for policy in same)
             return f"{text}; for as many, {rest}."
         return f"{text}; no other policy catches as many."
     if len(result.policies) > 1:

@@ -16,18 +16,18 @@ from slo.spec.model import Slo
 
 def read_incidents(path: str | os.PathLike[str]) -> tuple[Event, ...]:
     """The incidents of an events file (see `slo.spec.events`). Raises DefinitionError."""
-    found = tuple(one for one in read_events(path) if one.kind == "incident")
-    if not found:
+    events = tuple(event for event in read_events(path) if event.kind == "incident")
+    if not events:
         raise DefinitionError([Problem(str(path), 0, 0, "", "holds no incident; each needs start and end")])
-    return found
+    return events
 
 
 def planted(truth: Mapping[str, Any]) -> tuple[Event, ...]:
     """The incidents that a simulation planted, from its recording's header, each for the SLO that it was planned for."""
     return tuple(
-        Event(int(one["start_ms"]), int(one["end_ms"]), str(one["kind"]), str(one["slo"]))
-        for one in truth.get("incidents", ())
-        if "of" not in one
+        Event(int(planned["start_ms"]), int(planned["end_ms"]), str(planned["kind"]), str(planned["slo"]))
+        for planned in truth.get("incidents", ())
+        if "of" not in planned
     )
 
 
@@ -39,12 +39,14 @@ def of_slo(
     A planted one that consumed nothing is left out: what a simulation did to a value that keeps to its bound is no
     incident. One that a person reported stays: that the SLI did not see it is worth knowing.
     """
-    found = (
-        Incident(one.name, one.start_ms, one.end_ms, origin, budget_share(slo, counts, one.start_ms, one.end_ms))
-        for one in sorted(reported, key=lambda one: one.start_ms)
-        if one.is_of(slo.id) and one.start_ms < span[1] and one.end_ms > span[0]
+    incidents = (
+        Incident(
+            event.name, event.start_ms, event.end_ms, origin, budget_share(slo, counts, event.start_ms, event.end_ms)
+        )
+        for event in sorted(reported, key=lambda event: event.start_ms)
+        if event.is_of(slo.id) and event.start_ms < span[1] and event.end_ms > span[0]
     )
-    return tuple(one for one in found if origin != "planted" or one.budget_share)
+    return tuple(incident for incident in incidents if origin != "planted" or incident.budget_share)
 
 
 def found_in(slo: Slo, counts: Counts, burn: float = INCIDENT_BURN) -> tuple[Incident, ...]:
@@ -54,13 +56,13 @@ def found_in(slo: Slo, counts: Counts, burn: float = INCIDENT_BURN) -> tuple[Inc
         counts.errors, counts.total, float(slo.objective.error_budget), allowed(slo, counts), grid.step_ms, burn
     )
     return tuple(
-        Incident("incident", grid.start_ms + one.low * grid.step_ms, grid.start_ms + one.high * grid.step_ms, "found", one.share)
-        for one in stretches
+        Incident("incident", grid.start_ms + stretch.low * grid.step_ms, grid.start_ms + stretch.high * grid.step_ms, "found", stretch.share)
+        for stretch in stretches
     )  # fmt: skip
 
 
 def allowed(slo: Slo, counts: Counts) -> float:
-    """The whole error budget in events: of the traffic that this history has in one period of the SLO, on average."""
+    """The whole error budget in events: of the traffic that this history has in one window of the SLO, on average."""
     length = counts.grid.steps * counts.grid.step_ms
     return float(slo.objective.error_budget) * float(counts.total.sum()) * slo.window.nominal_ms / length
 

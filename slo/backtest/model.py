@@ -159,7 +159,7 @@ class Backtest:
         """
         if len(self.policies) < 2:
             return None
-        ranked = sorted(self.policies, key=lambda one: _rank(one.score))
+        ranked = sorted(self.policies, key=lambda policy: _rank(policy.score))
         return ranked[0] if _rank(ranked[0].score) < _rank(ranked[1].score) else None
 
     @cached_property
@@ -198,20 +198,20 @@ class Backtest:
             {
                 "policy": played.name,
                 "slo": outcome.slo,
-                "incident": one.incident.name,
-                "start": _moment(one.incident.start_ms),
-                "end": _moment(one.incident.end_ms),
-                "origin": one.incident.origin,
-                "budget_share": one.incident.budget_share,
-                "alert": one.alert or None,
-                "severity": one.severity or None,
-                "fired": _moment(one.at_ms),
-                "delay_seconds": one.delay_seconds,
-                "budget_consumed_by_then": one.consumed,
+                "incident": detection.incident.name,
+                "start": _moment(detection.incident.start_ms),
+                "end": _moment(detection.incident.end_ms),
+                "origin": detection.incident.origin,
+                "budget_share": detection.incident.budget_share,
+                "alert": detection.alert or None,
+                "severity": detection.severity or None,
+                "fired": _moment(detection.at_ms),
+                "delay_seconds": detection.delay_seconds,
+                "budget_consumed_by_then": detection.consumed,
             }
             for played in self.policies
             for outcome in played.outcomes.values()
-            for one in outcome.caught
+            for detection in outcome.caught
         ]
         return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["policy", "slo", "incident"])
 
@@ -221,13 +221,13 @@ class Backtest:
         import pandas as pd
 
         rows = [
-            (played.name, name, one.name, dict(one.labels), one.state, _moment(one.start_ms), _moment(one.end_ms), one.open)
+            (played.name, name, interval.name, dict(interval.labels), interval.state, _moment(interval.start_ms), _moment(interval.end_ms), interval.open)
             for played in self.policies
             for name, intervals in (
                 *((outcome.slo, outcome.intervals) for outcome in played.outcomes.values()),
                 ("", played.others),
             )
-            for one in intervals
+            for interval in intervals
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=["policy", "slo", "alert", "labels", "state", "start", "end", "open"])
 

@@ -28,7 +28,7 @@ from slo.spec.single import parse_single, read_text
 
 @dataclass(frozen=True)
 class Policy:
-    """Rules under a name. `severities` says of our own burn-rate alerts which are pages, by alert name and labels; `alongside`
+    """Rules under a name. `severities` says of our own burn-rate alerts which are pages, by alert name and labels; `other_alerts`
     are our alerts that answer no incident: that data is missing, and what is consumed of a budget."""
 
     name: str
@@ -103,7 +103,9 @@ def _of_text(text: str, file: str, specs: Specs) -> Policy:
     try:
         return of_definitions(changed, model.policy)
     except DefinitionError as error:
-        raise DefinitionError([replace(one, file=f"{file} with {one.file}") for one in error.problems]) from None
+        raise DefinitionError(
+            [replace(problem, file=f"{file} with {problem.file}") for problem in error.problems]
+        ) from None
 
 
 def _accepted(path: strict_yaml.Path) -> list[str]:
@@ -161,9 +163,9 @@ def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
 def distinct(policies: Sequence[Policy]) -> tuple[Policy, ...]:
     """The same, numbered where two have one name."""
     seen: dict[str, int] = {}
-    found = []
+    result = []
     for policy in policies:
         seen[policy.name] = seen.get(policy.name, 0) + 1
         number = seen[policy.name]
-        found.append(policy if number == 1 else replace(policy, name=f"{policy.name} ({number})"))
-    return tuple(found)
+        result.append(policy if number == 1 else replace(policy, name=f"{policy.name} ({number})"))
+    return tuple(result)

@@ -72,7 +72,7 @@ def backtest(
         )
         done()
     if not specs and reported is not None:
-        incidents[""] = tuple(Incident(one.name, one.start_ms, one.end_ms, "given") for one in reported)
+        incidents[""] = tuple(Incident(event.name, event.start_ms, event.end_ms, "given") for event in reported)
     played, samples = [], 0
     known: dict[tuple[Group, ...], _Part] = {}  # policies often share most of their rules
     for policy in distinct(policies):
@@ -129,7 +129,7 @@ def _run(
     done: Callable[[], None],
 ) -> tuple[list[AlertInterval], list[str], int]:
     """The alerts' intervals in the span; problems; samples read."""
-    found: list[AlertInterval] = []
+    alert_intervals: list[AlertInterval] = []
     problems: list[str] = list(policy.warnings)
     samples_read = 0
     parts = components(needed_by_alerts(policy.groups))
@@ -150,16 +150,16 @@ def _run(
             known[part] = future.result()
     for part in parts:
         ran = known[part]
-        found += ran.intervals
+        alert_intervals += ran.intervals
         problems += ran.problems
         samples_read += ran.samples
-    return found, problems, samples_read
+    return alert_intervals, problems, samples_read
 
 
 def _run_part(part: tuple[Group, ...], samples: Samples, from_ms: int, start_ms: int, end_ms: int) -> _Part:
     # Where recorded series begin, rules see as little as a server that has just loaded them.
     result = run_rules(part, samples, from_ms / 1000, end_ms / 1000)
-    cut = (replace(one, start_ms=max(one.start_ms, start_ms)) for one in result.alerts if one.end_ms > start_ms)
+    cut = (replace(alert, start_ms=max(alert.start_ms, start_ms)) for alert in result.alerts if alert.end_ms > start_ms)
     return _Part(tuple(cut), result.problems, sum(len(series.times) for series in samples.series))
 
 
@@ -190,11 +190,11 @@ def _played(
     for name, slo, mine in cases:
         counts = timelines.get(name)
         fired = [
-            Fired(one, *scoring.severity_of(one, policy.severities, policy.pages)) for one in mine if one.state == "firing"
+            Fired(item, *scoring.severity_of(item, policy.severities, policy.pages)) for item in mine if item.state == "firing"
         ]  # fmt: skip
-        caught = tuple(scoring.catch(one, fired, slo, counts) for one in incidents.get(name, ()))
+        caught = tuple(scoring.catch(incident, fired, slo, counts) for incident in incidents.get(name, ()))
         # What another SLO suffers on the same metrics is not a false alarm here, though nobody has to catch it twice.
-        near = [one for other in specs if slo and metrics[other] & metrics[name] for one in incidents[other]]
+        near = [incident for other in specs if slo and metrics[other] & metrics[name] for incident in incidents[other]]
         firings = scoring.messages(fired, near if slo else list(incidents.get(name, ())))
         outcomes[name] = Outcome(
             name, policy.name, caught, firings, tuple(mine), scoring.score(caught, firings, span, slo, counts)
@@ -257,11 +257,11 @@ class _About:
         seen: set[int] = set()
         todo = [place]
         while todo:
-            one = todo.pop()
-            if one not in seen:
-                seen.add(one)
-                todo.extend(self.reads[one])
-        rules: list[Rule] = [self.rules[one] for one in sorted(seen)]
+            item = todo.pop()
+            if item not in seen:
+                seen.add(item)
+                todo.extend(self.reads[item])
+        rules: list[Rule] = [self.rules[entry] for entry in sorted(seen)]
         selectors: tuple[VectorSelector, ...] = raw_selectors([Group("", tuple(rules))])
         return {selector.name for selector in selectors if selector.name is not None}
 

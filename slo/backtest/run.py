@@ -53,16 +53,16 @@ def run(
     if start_ms >= end_ms:
         raise ConfigError("the backtest's start is not before its end")
     chosen = [of_definitions(specs)] if len(specs) else []
-    for one in policies:
-        match one:
+    for policy in policies:
+        match policy:
             case Policy():
-                chosen.append(one)
+                chosen.append(policy)
             case Mapping():
-                chosen.append(of_mapping(one, specs))
+                chosen.append(of_mapping(policy, specs))
             case _:
-                chosen.append(of_file(one, specs))
+                chosen.append(of_file(policy, specs))
     pages = tuple(pages)
-    chosen += [of_rules(one, pages) for one in rules]
+    chosen += [of_rules(rule, pages) for rule in rules]
     if not chosen:
         raise ConfigError("nothing to backtest: name definitions, or a rules file with --rules")
     reported, is_planted = _incidents(incidents, {} if header is None else header.truth)

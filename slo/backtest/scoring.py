@@ -41,16 +41,16 @@ class Fired:
 def catch(incident: Incident, fired: Sequence[Fired], slo: Slo | None, counts: Counts | None) -> Detection:
     """The first alert that fired in an incident, or was firing already, and what the incident had consumed by then."""
     telling = [
-        one
-        for one in fired
-        if one.interval.start_ms <= incident.end_ms + SLACK_MS and one.interval.end_ms > incident.start_ms
+        alert
+        for alert in fired
+        if alert.interval.start_ms <= incident.end_ms + SLACK_MS and alert.interval.end_ms > incident.start_ms
     ]
     known = slo is not None and counts is not None
     if not telling:
         return Detection(incident, consumed=incident.budget_share)
-    first = min(telling, key=lambda one: (max(one.interval.start_ms, incident.start_ms), not one.page))
+    first = min(telling, key=lambda alert: (max(alert.interval.start_ms, incident.start_ms), not alert.page))
     at = max(first.interval.start_ms, incident.start_ms)
-    pages = [max(one.interval.start_ms, incident.start_ms) for one in telling if one.page]
+    pages = [max(alert.interval.start_ms, incident.start_ms) for alert in telling if alert.page]
     consumed = budget_share(slo, counts, incident.start_ms, min(at, incident.end_ms)) if known else None  # type: ignore[arg-type]
     return Detection(incident, at, first.alert, first.severity, min(pages, default=None), consumed)
 
@@ -61,27 +61,27 @@ def messages(fired: Iterable[Fired], incidents: Sequence[Incident]) -> tuple[Fir
     One is right if an incident was on when it began, or ended no longer than the slack before, or began within it.
     """
     by_severity: dict[tuple[str, bool], list[Fired]] = {}
-    for one in fired:
-        by_severity.setdefault((one.severity, one.page), []).append(one)
-    found: list[Firing] = []
+    for alert in fired:
+        by_severity.setdefault((alert.severity, alert.page), []).append(alert)
+    firings: list[Firing] = []
     for (severity, page), own in by_severity.items():
         together: list[Fired] = []
         end = 0
-        for one in sorted(own, key=lambda one: one.interval.start_ms):
-            if together and one.interval.start_ms > end + JOIN_MS:
-                found.append(_message(severity, page, together, incidents))
+        for alert in sorted(own, key=lambda item: item.interval.start_ms):
+            if together and alert.interval.start_ms > end + JOIN_MS:
+                firings.append(_message(severity, page, together, incidents))
                 together = []
-            end = max(end, one.interval.end_ms) if together else one.interval.end_ms
-            together.append(one)
-        found.append(_message(severity, page, together, incidents))
-    return tuple(sorted(found, key=lambda one: (one.start_ms, not one.page)))
+            end = max(end, alert.interval.end_ms) if together else alert.interval.end_ms
+            together.append(alert)
+        firings.append(_message(severity, page, together, incidents))
+    return tuple(sorted(firings, key=lambda firing: (firing.start_ms, not firing.page)))
 
 
 def _message(severity: str, page: bool, together: Sequence[Fired], incidents: Sequence[Incident]) -> Firing:
-    start = min(one.interval.start_ms for one in together)
-    end = max(one.interval.end_ms for one in together)
-    right = any(start <= one.end_ms + SLACK_MS and end > one.start_ms for one in incidents)
-    return Firing(severity, page, start, end, tuple(dict.fromkeys(one.alert for one in together)), right)
+    start = min(alert.interval.start_ms for alert in together)
+    end = max(alert.interval.end_ms for alert in together)
+    right = any(start <= incident.end_ms + SLACK_MS and end > incident.start_ms for incident in incidents)
+    return Firing(severity, page, start, end, tuple(dict.fromkeys(alert.alert for alert in together)), right)
 
 
 def score(
@@ -92,8 +92,8 @@ def score(
     counts: Counts | None = None,
 ) -> Score:
     """The figures of one policy on one SLO."""
-    delays = [one.delay_seconds for one in caught if one.delay_seconds is not None]
-    on = union([(one.start_ms, one.end_ms) for one in firings])
+    delays = [detection.delay_seconds for detection in caught if detection.delay_seconds is not None]
+    on = union([(firing.start_ms, firing.end_ms) for firing in firings])
     unalerted = consumed = None
     if slo is not None and counts is not None and allowed(slo, counts) > 0:
         grid = counts.grid
@@ -105,10 +105,10 @@ def score(
         unalerted = float(counts.errors[quiet].sum()) / allowed(slo, counts)
     return Score(
         incidents=len(caught),
-        caught=sum(one.at_ms is not None for one in caught),
+        caught=sum(detection.at_ms is not None for detection in caught),
         firings=len(firings),
-        right=sum(one.right for one in firings),
-        pages=sum(one.page for one in firings),
+        right=sum(firing.right for firing in firings),
+        pages=sum(firing.page for firing in firings),
         weeks=(span[1] - span[0]) / WEEK_MS,
         firing_seconds=sum(high - low for low, high in on) / 1000,
         delay_seconds=float(np.median(delays)) if delays else None,
@@ -120,21 +120,26 @@ def score(
 def total(outcomes: Sequence[Outcome], span: tuple[int, int]) -> Score:
     """One policy over all SLOs. What fired for several SLOs at once is one message, right if it was for one of them."""
     scores = [outcome.score for outcome in outcomes]
-    consumed = [one.consumed for one in scores if one.consumed is not None]
-    unalerted = [one.unalerted for one in scores if one.unalerted is not None]
-    delays = [one.delay_seconds for outcome in outcomes for one in outcome.caught if one.delay_seconds is not None]
+    consumed = [item.consumed for item in scores if item.consumed is not None]
+    unalerted = [item.unalerted for item in scores if item.unalerted is not None]
+    delays = [
+        detection.delay_seconds
+        for outcome in outcomes
+        for detection in outcome.caught
+        if detection.delay_seconds is not None
+    ]
     messages: dict[Firing, bool] = {}
     for outcome in outcomes:
-        for one in outcome.firings:
-            key = replace(one, right=True)
-            messages[key] = messages.get(key, False) or one.right
-    on = union([(one.start_ms, one.end_ms) for one in messages])
+        for firing in outcome.firings:
+            key = replace(firing, right=True)
+            messages[key] = messages.get(key, False) or firing.right
+    on = union([(message.start_ms, message.end_ms) for message in messages])
     return Score(
-        incidents=sum(one.incidents for one in scores),
-        caught=sum(one.caught for one in scores),
+        incidents=sum(item.incidents for item in scores),
+        caught=sum(item.caught for item in scores),
         firings=len(messages),
         right=sum(messages.values()),
-        pages=sum(one.page for one in messages),
+        pages=sum(message.page for message in messages),
         weeks=(span[1] - span[0]) / WEEK_MS,
         firing_seconds=sum(high - low for low, high in on) / 1000,
         delay_seconds=float(np.median(delays)) if delays else None,
@@ -145,13 +150,13 @@ def total(outcomes: Sequence[Outcome], span: tuple[int, int]) -> Score:
 
 def union(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans joined where they overlap."""
-    found: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     for low, high in sorted(spans):
-        if found and low <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], high))
+        if result and low <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], high))
         else:
-            found.append((low, high))
-    return found
+            result.append((low, high))
+    return result
 
 
 def severity_of(

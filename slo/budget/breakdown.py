@@ -67,33 +67,33 @@ def break_down(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> tu
 
     The errors of a label's values add up to all bad events. A series without a label counts under its value "".
     """
-    found = _divided(parts, kinds)
+    by_name = _divided(parts, kinds)
     first: dict[tuple[int, ...], str] = {}
-    for label, (divided, _) in found.items():
+    for label, (divided, _) in by_name.items():
         first.setdefault(divided, label)
     merged = [
-        replace(one, alike=tuple(other for other in found if other != label and found[other][0] == divided))
-        for label, (divided, one) in found.items()
+        replace(breakdown, alike=tuple(other for other in by_name if other != label and by_name[other][0] == divided))
+        for label, (divided, breakdown) in by_name.items()
         if first[divided] == label
     ]
-    return tuple(sorted(merged, key=lambda one: (one.kinds, -round(one.skew, 9), one.label)))
+    return tuple(sorted(merged, key=lambda breakdown: (breakdown.kinds, -round(breakdown.skew, 9), breakdown.label)))
 
 
 def by_label(parts: Sequence[Part], kinds: frozenset[str] = frozenset()) -> Mapping[str, Breakdown]:
     """By every label that has several values, also those that divide the series alike."""
-    return {label: one for label, (_, one) in _divided(parts, kinds).items()}
+    return {label: breakdown for label, (_, breakdown) in _divided(parts, kinds).items()}
 
 
 def _divided(parts: Sequence[Part], kinds: frozenset[str]) -> dict[str, tuple[tuple[int, ...], Breakdown]]:
     """By label, in their order: into which group each part falls, and what the groups had."""
-    found = {}
+    by_name = {}
     for label in sorted({label for part in parts for label in part.labels} - _SILENT):
         numbers: dict[str, int] = {}
         divided = tuple(numbers.setdefault(part.labels.get(label, ""), len(numbers)) for part in parts)
-        one = _breakdown(label, parts, label in kinds) if len(numbers) > 1 else None
-        if one is not None:
-            found[label] = (divided, one)
-    return found
+        breakdown = _breakdown(label, parts, label in kinds) if len(numbers) > 1 else None
+        if breakdown is not None:
+            by_name[label] = (divided, breakdown)
+    return by_name
 
 
 def _breakdown(label: str, parts: Sequence[Part], kinds: bool) -> Breakdown | None:

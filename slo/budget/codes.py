@@ -70,12 +70,12 @@ CODES: dict[str, Code] = {
         "Steps that the source no longer has were taken from the ledger of the report job.", "Nothing.", False
     ),
     "no-data": Code(
-        "The source has no series of this SLI in the period.",
+        "The source has no series of this SLI in the window.",
         "Run `slo check PATH --source URL`: it names the selectors that match nothing.",
         True,
     ),
     "no-traffic": Code(
-        "The series are there, but counted nothing in the period. Without events there is no SLI.", "Nothing.", False
+        "The series are there, but counted nothing in the window. Without events there is no SLI.", "Nothing.", False
     ),
     "low-traffic": Code(
         "There are so few events that a single error exhausts the error budget.",
@@ -113,7 +113,7 @@ CODES: dict[str, Code] = {
         True,
     ),
     "impossible-steps": Code(
-        "Some steps have more errors than events, though the whole period is plausible.",
+        "Some steps have more errors than events, though the whole window is plausible.",
         "Correct the selectors if there are many: errors must be a part of the total.",
         True,
     ),

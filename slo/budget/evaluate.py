@@ -59,7 +59,7 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: CountHistory 
     step = step_of(slo)
     start_ms, period_end_ms = slo.window.period(end_ms)
     if isinstance(slo.window, Calendar):
-        # Steps must meet the period's start, so its end gives way: by less than a step.
+        # Steps must meet the window's start, so its end gives way: by less than a step.
         end_ms = max(start_ms + step, end_ms - (end_ms - start_ms) % step)
     windows = slo.alerting.windows or burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
     history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
@@ -131,7 +131,7 @@ def evaluate_all(
 def budget_of(
     slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[BurnWindow, ...]
 ) -> Budget:
-    """The budget of a period that begins at `start_ms` and is counted up to the end of the measured steps.
+    """The budget of a window that begins at `start_ms` and is counted up to the end of the measured steps.
 
     Figures that cannot be believed are withheld here, whoever counted them: see `State.INVALID`.
     """
@@ -153,8 +153,8 @@ def budget_of(
     if measured.bucket_counts.size:
         summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
         for name, q in PERCENTILES.items():
-            found = histogram_quantile(q, measured.bounds, summed).item()
-            quantiles[name] = None if np.isnan(found) else found
+            seconds = histogram_quantile(q, measured.bounds, summed).item()
+            quantiles[name] = None if np.isnan(seconds) else seconds
     budget = Budget(
         slo=slo,
         start=moment(start_ms),
@@ -214,7 +214,7 @@ def withheld(budget: Budget, invalid: tuple[Note, ...]) -> Budget:
 
 def _hidden(budget: Budget) -> tuple[Note, ...]:
     """Why a budget that seems to last might be burning: an alert of which one window is impossible, and the other one is
-    impossible too or above the factor."""
+    impossible too or above the threshold."""
     if budget.state not in (State.HEALTHY, State.AT_RISK):
         return ()
     counts = budget.counts
@@ -235,19 +235,19 @@ def _hidden(budget: Budget) -> tuple[Note, ...]:
 
 
 def _step_notes(budget: Budget) -> list[Note]:
-    """Single steps that cannot be true, in a period that can; with the code `impossible` where they are too many."""
+    """Single steps that cannot be true, in a window that can; with the code `impossible` where they are too many."""
     part, grid = budget.steps, budget.counts.grid
     errors, total = budget.counts.errors[part], budget.counts.total[part]
-    found = impossible_steps(errors, total)
-    if not len(found):
+    steps = impossible_steps(errors, total)
+    if not len(steps):
         return []
-    worst = int(found[np.argmax(np.maximum(-errors[found], errors[found] - total[found]))])
+    worst = int(steps[np.argmax(np.maximum(-errors[steps], errors[steps] - total[steps]))])
     at = moment(int(grid.ends[part][worst]))
     text = (
-        f"in {len(found):,} of {len(errors):,} steps of {format_duration(grid.step_ms)} errors are below 0 or above the total, "
+        f"in {len(steps):,} of {len(errors):,} steps of {format_duration(grid.step_ms)} errors are below 0 or above the total, "
         f"at worst {show_number(float(errors[worst]))} of {show_number(float(total[worst]))} up to {at.day} {at:%b %H:%M}"
     )
-    if len(found) > max(2, _MANY_STEPS * int(np.count_nonzero((total != 0) | (errors != 0)))):
+    if len(steps) > max(2, _MANY_STEPS * int(np.count_nonzero((total != 0) | (errors != 0)))):
         return [Note("impossible", f"{text}: their sums cannot be believed; {CAUSES}")]
     return [
         Note(
@@ -282,18 +282,18 @@ def _forecast(budget: Budget) -> Forecast | None:
 
 def _incidents(budget: Budget) -> tuple[Incident, ...]:
     part, step = budget.steps, budget.counts.grid.step_ms
-    found = find_incidents(
+    incidents = find_incidents(
         budget.counts.errors[part], budget.counts.total[part], budget.error_budget, budget.allowed_errors, step
     )
     return tuple(
         Incident(
-            start=budget.start + timedelta(milliseconds=one.low * step),
-            end=budget.start + timedelta(milliseconds=one.high * step),
-            errors=one.errors,
-            total=one.total,
-            budget_share=one.share,
+            start=budget.start + timedelta(milliseconds=stretch.low * step),
+            end=budget.start + timedelta(milliseconds=stretch.high * step),
+            errors=stretch.errors,
+            total=stretch.total,
+            budget_share=stretch.share,
         )
-        for one in found
+        for stretch in incidents
     )
 
 

@@ -1,4 +1,4 @@
-"""What people know of a budget's period alongside its figures."""
+"""What people know of a budget's window alongside its figures."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from slo.spec.events import Event, of_slo
 
 
 def with_events(budgets: Sequence[Budget], events: Sequence[Event]) -> list[Budget]:
-    """The budgets, each with the events that are about it and touch its period. No figure changes."""
+    """The budgets, each with the events that are about it and touch its window. No figure changes."""
     return [replace(budget, known=of_slo(events, budget.slo.id, budget.start_ms, budget.end_ms)) for budget in budgets]

@@ -25,7 +25,7 @@ _LOOKS = 300  # moments at which a server is asked which series there are
 
 
 def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]:
-    """An SLO for each combination of its `by` labels' values in the period, sorted; and how many there are.
+    """An SLO for each combination of its `by` labels' values in the window, sorted; and how many there are.
 
     Of more than MOST those stay that were there first, of these the ones with the most traffic, as in the rules. Without
     any value it is the SLO as a whole. Raises SourceError.
@@ -34,11 +34,11 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
     if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
     with named(slo.id):
-        found = _values(slo, source, slo.window.period(end_ms)[0], end_ms)
-    if not found:
+        values = _values(slo, source, slo.window.period(end_ms)[0], end_ms)
+    if not values:
         return (slo,), 0
-    chosen = sorted(found, key=lambda value: (found[value].first, -found[value].traffic, value))[:MOST]
-    return narrowed(slo, sorted(chosen)), len(found)
+    chosen = sorted(values, key=lambda value: (values[value].first, -values[value].traffic, value))[:MOST]
+    return narrowed(slo, sorted(chosen)), len(values)
 
 
 @dataclass
@@ -52,19 +52,19 @@ class _Value:
 def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[str, ...], _Value]:
     total = slo.sli.selectors()[0]
     counted = slo.sli.counts_lean
-    found: dict[tuple[str, ...], _Value] = {}
+    by_values: dict[tuple[str, ...], _Value] = {}
 
     def add(labels: Mapping[str, str], first_ms: int, last: float) -> None:
         step = max(0, first_ms - start_ms) // LOOKBACK_MS
-        one = found.setdefault(tuple(labels.get(label, "") for label in slo.by), _Value(step))
-        one.first = min(one.first, step)
-        one.traffic += last if math.isfinite(last) else 0.0
+        item = by_values.setdefault(tuple(labels.get(label, "") for label in slo.by), _Value(step))
+        item.first = min(item.first, step)
+        item.traffic += last if math.isfinite(last) else 0.0
 
     if source.local:
         for series in source.samples([total], start_ms, end_ms).series:
             if len(series.times):
                 add(series.labels, int(series.times[0]), float(series.values[-1]) if counted else 1.0)
-        return found
+        return by_values
     every = max((end_ms - start_ms) // _LOOKS // 1000 * 1000, slo.scrape_interval_ms)
     every = min(every, 2 * HOUR)
     present = Call("last_over_time", (MatrixSelector(total, every),))
@@ -76,4 +76,4 @@ def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[
         there = np.flatnonzero(~np.isnan(values))
         if len(there):
             add(labels, int(answer.times[there[0]]) - every, float(values[there[-1]]))
-    return found
+    return by_values

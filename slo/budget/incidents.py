@@ -124,14 +124,14 @@ def find_incidents(
         everything * QUIET_MS / (step_ms * float(busy[-1] - busy[0] + 1)),
         min(_QUIET_ERRORS, _QUIET_SHARE * allowed_errors),
     )
-    found = []
+    stretches = []
     for low, high in _whole(edges[::2], edges[1::2], consumed, served, quiet):
         bad, events = float(consumed[high] - consumed[low]), float(served[high] - served[low])
         used = bad / allowed_errors
         # A share that is exactly the least is not lost to rounding.
         if used >= share * (1 - 1e-9) and _is_more_than_chance(bad, error_budget * events, allowed_errors):
-            found.append(Stretch(low, high, bad, events, used))
-    return tuple(found)
+            stretches.append(Stretch(low, high, bad, events, used))
+    return tuple(stretches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Burn:
 
     @property
     def firing(self) -> bool:
-        """Both windows are above the factor."""
+        """Both windows are above the threshold."""
         factor = float(self.window.factor)
         return self.long is not None and self.short is not None and self.long > factor and self.short > factor
 
@@ -77,10 +77,10 @@ class Burn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """A period step by step: arrays of shape (steps,).
+    """A window step by step: arrays of shape (steps,).
 
     `ends_ms` are the steps' ends (int64, ms UTC); `errors`, `good` and `total` their events, NaN before the data begins;
-    `error_ratio` and `sli` are 0..1, NaN without traffic; `budget_remaining` is the share of the period's budget remaining
+    `error_ratio` and `sli` are 0..1, NaN without traffic; `budget_remaining` is the share of the window's budget remaining
     after the step (it ends at the budget's `remaining`).
     """
 
@@ -95,13 +95,13 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """One SLO over one period: events counted, the SLI, and what remains of the error budget.
+    """One SLO over one window: events counted, the SLI, and what remains of the error budget.
 
     Ratios are 0..1. `errors` and `total` count events from `start` to `end` (for a calendar window the part that has
     passed). `coverage` is the share of that time in which scrapes came. Everything is None, never 0 or 1, where
     nothing is known.
 
-    Where the data begins within the period, `data_start` says when; what was before is unknown, not 0. `gaps` are the
+    Where the data begins within the window, `data_start` says when; what was before is unknown, not 0. `gaps` are the
     stretches after that without scrapes.
 
     Where the figures cannot be believed `invalid` says why: the state is invalid, all figures are None, numbers of events
@@ -188,7 +188,7 @@ class Budget:
 
     @property
     def budget_minutes(self) -> float:
-        """The error budget of the whole period as minutes of full outage."""
+        """The error budget of the whole window as minutes of full outage."""
         return self.error_budget * self.slo.window.nominal_ms / MINUTE
 
     @property
@@ -215,7 +215,7 @@ class Budget:
     @property
     def mttr_seconds(self) -> float | None:
         """Mean time to recovery: the mean length of the outages that are over; None without one."""
-        over = [one.seconds for one in self.downtimes if one.end < self.end]
+        over = [downtime.seconds for downtime in self.downtimes if downtime.end < self.end]
         return sum(over) / len(over) if over else None
 
     @property
@@ -223,13 +223,13 @@ class Budget:
         """Mean time between failures: the time that was up over the number of outages; None without one."""
         if not self.downtimes:
             return None
-        down = sum((one.end - max(one.start, self.start)).total_seconds() for one in self.downtimes)
+        down = sum((downtime.end - max(downtime.start, self.start)).total_seconds() for downtime in self.downtimes)
         return ((self.end - self.start).total_seconds() - down) / len(self.downtimes)
 
     def burn_rate(self, window: str | int) -> float | None:
         """The burn rate over a window (`1h`, or milliseconds) that ends at `end`.
 
-        Error ratio ÷ error budget (SRE workbook, chapter 5): 1 consumes the budget exactly in the period. None without
+        Error ratio ÷ error budget (SRE workbook, chapter 5): 1 consumes the budget exactly in the window. None without
         traffic, where the counted time is shorter than the window, or where its errors are below 0 or above its total.
         """
         rates = self.burn_rates(window)
@@ -237,7 +237,7 @@ class Budget:
         return None if np.isnan(last) else float(last)
 
     def firings(self, severity: str) -> list[tuple[datetime, datetime]]:
-        """When an alert of a severity (`page`, `ticket`) has fired in the period, by its two windows, to the step.
+        """When an alert of a severity (`page`, `ticket`) has fired in the window, by its two windows, to the step.
 
         What `for` and an evaluation's delay do to it is left to `slo.backtest`.
         """
@@ -275,13 +275,13 @@ class Budget:
 
     @property
     def steps(self) -> slice:
-        """Which steps of `counts` lie in the period; those before are there for burn rates."""
+        """Which steps of `counts` lie in the window; those before are there for burn rates."""
         grid = self.counts.grid
         return slice(max(0, (self.start_ms - grid.start_ms) // grid.step_ms), grid.steps)
 
     @property
     def before_data(self) -> NDArray[np.bool_]:
-        """Which steps of the period lie before the data begins, of which nothing is known."""
+        """Which steps of the window lie before the data begins, of which nothing is known."""
         part = self.steps
         if self.data_start is None:
             return np.zeros(part.stop - part.start, dtype=bool)
@@ -290,7 +290,7 @@ class Budget:
 
     @property
     def timeline(self) -> Timeline:
-        """The period step by step."""
+        """The window step by step."""
         part = self.steps
         errors, total = self.counts.errors[part], self.counts.total[part]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -408,7 +408,12 @@ class Budget:
 def worst_first(budgets: Iterable[Budget]) -> list[Budget]:
     """The budgets by state, then by what remains of them, then by id; those of which nothing is known last in their state."""
     return sorted(
-        budgets, key=lambda one: (TROUBLE[one.state], 2.0 if one.remaining is None else one.remaining, one.slo.id)
+        budgets,
+        key=lambda budget: (
+            TROUBLE[budget.state],
+            2.0 if budget.remaining is None else budget.remaining,
+            budget.slo.id,
+        ),
     )
 
 

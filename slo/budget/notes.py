@@ -42,7 +42,7 @@ def gaps_within(gaps: Sequence[Gap], grid: Grid, start_ms: int) -> tuple[Gap, ..
 
 
 def fresh_note(budget: Budget) -> list[Note]:
-    """That the data begins within the period."""
+    """That the data begins within the window."""
     if budget.data_start is None:
         return []
     return [
@@ -133,26 +133,28 @@ def said_once(budgets: Sequence[Budget]) -> list[Said]:
 
 def _beginnings(budgets: Sequence[Budget]) -> dict[str, str]:
     """By SLO: the note on where the data begins of all that began with it."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     group: list[Budget] = []
 
     def reported() -> None:
         first = group[0]
         assert first.data_start is not None
         # Windows alike have one share, that of the first beginning.
-        shares = {str(one.slo.window): share_of_window(replace(one, data_start=first.data_start)) for one in group}
+        shares = {
+            str(entry.slo.window): share_of_window(replace(entry, data_start=first.data_start)) for entry in group
+        }
         listed = ", ".join(f"{share} of {window}" for window, share in list(shares.items())[: _NAMED_SLOS + 1])
         if len(shares) == 1:
             listed = f"{shares.popitem()[1]} of the window"
-        for one in group:
-            found[one.slo.id] = f"data begins {say_begin(first.data_start, first.end)} ({listed})"
+        for item in group:
+            texts[item.slo.id] = f"data begins {say_begin(first.data_start, first.end)} ({listed})"
 
     fresh = [budget for budget in budgets if budget.data_start is not None]
-    for budget in sorted(fresh, key=lambda one: one.data_start or one.start):
+    for budget in sorted(fresh, key=lambda other: other.data_start or other.start):
         if group and (budget.data_start or budget.start) - (group[0].data_start or budget.start) > _SAME_BEGINNING:
             reported()
             group = []
         group.append(budget)
     if group:
         reported()
-    return found
+    return texts

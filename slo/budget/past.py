@@ -32,11 +32,11 @@ def with_past(
     none of its figures changes. A source that fails on that leaves them out, and a note says so. `done` is called
     after each. A budget whose own figures are invalid has no past: there is nothing to compare.
     """
-    found = []
+    reviewed = []
     for budget in budgets:
-        found.append(_with_past(budget, source, since_ms, known))
+        reviewed.append(_with_past(budget, source, since_ms, known))
         done()
-    return found
+    return reviewed
 
 
 def _with_past(budget: Budget, source: Source, since_ms: int, known: CountHistory | None) -> Budget:
@@ -46,12 +46,12 @@ def _with_past(budget: Budget, source: Source, since_ms: int, known: CountHistor
     if older is None:
         return with_older(budget, None, since_ms)
     try:
-        found = measure(slo, source, older)
+        measured = measure(slo, source, older)
     except SourceError as error:
         why = str(error).removeprefix(f"{slo.id}: ")  # a note stands alongside the name
         note = Note("no-past", f"the previous window could not be read: {why}")
         return replace(budget, notes=(*budget.notes, note))
-    return with_older(budget, with_known(found, *known(slo.id, older)) if known else found, since_ms)
+    return with_older(budget, with_known(measured, *known(slo.id, older)) if known else measured, since_ms)
 
 
 def older_grid(budget: Budget, since_ms: int) -> Grid | None:

@@ -31,7 +31,7 @@ def histogram_quantile(q: float, bounds: Floats, counts: Floats) -> Floats:
     start = np.where(bucket > 0, bounds[np.maximum(bucket - 1, 0)], 0.0)
     inside = counts[index, bucket] - below
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = start + (bounds[bucket] - start) * (rank - below) / inside
-    found = np.where((bucket == 0) & (bounds[0] <= 0), bounds[0], found)
-    found = np.where(bucket == len(bounds) - 1, bounds[-2], found)
-    return np.where(total > 0, found, np.nan)
+        place = start + (bounds[bucket] - start) * (rank - below) / inside
+    place = np.where((bucket == 0) & (bounds[0] <= 0), bounds[0], place)
+    place = np.where(bucket == len(bounds) - 1, bounds[-2], place)
+    return np.where(total > 0, place, np.nan)

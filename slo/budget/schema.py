@@ -18,7 +18,7 @@ class _Model(BaseModel):
 
 
 class EventsShape(_Model):
-    """Events of a period, whole numbers but where a server interpolates; all null where they cannot be believed."""
+    """Events of a window, whole numbers but where a server interpolates; all null where they cannot be believed."""
 
     total: Maybe
     good: Maybe
@@ -75,7 +75,7 @@ class IncidentShape(_Model):
     errors: float
     total: float
     error_ratio: Maybe
-    budget_share: Annotated[float, Field(description="of the period's whole budget")]
+    budget_share: Annotated[float, Field(description="of the window's whole budget")]
 
 
 class ValueShape(_Model):
@@ -193,9 +193,9 @@ class SloShape(_Model):
     remaining_change: Annotated[Maybe, Field(description="remaining - earlier.remaining; in reports only")]
     earlier: Annotated[PastShape | None, Field(description="the same objective at the review before; in reports only")]
     previous: Annotated[PastShape | None, Field(description="the window that ended where this begins; in reports only")]
-    coverage: Annotated[float, Field(description="the share of the period in which scrapes came")]
+    coverage: Annotated[float, Field(description="the share of the window in which scrapes came")]
     data_start: Annotated[
-        Time | None, Field(description="when the data begins; null where it covers the period's start")
+        Time | None, Field(description="when the data begins; null where it covers the window's start")
     ]
     notes: list[NoteShape]
     source: str

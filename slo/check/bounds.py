@@ -20,14 +20,16 @@ def check_bounds(probed: Probed) -> Iterator[Finding]:
         return
     labels = probed.slo.target_labels
     targets: dict[tuple[str, ...], set[Decimal]] = {}
-    for found, _ in probed.ask(Aggregate("group", sli.buckets, grouping=(*labels, "le"))):
-        value = bound_of(found.get("le", ""))
+    for labels_found, _ in probed.ask(Aggregate("group", sli.buckets, grouping=(*labels, "le"))):
+        value = bound_of(labels_found.get("le", ""))
         if value is not None:
-            targets.setdefault(tuple(found.get(label, "") for label in labels), set()).add(value)
+            targets.setdefault(tuple(labels_found.get(label, "") for label in labels), set()).add(value)
     without = sorted(target for target, bounds in targets.items() if bound not in bounds)
     if not without:
         return
-    there = sorted(value for value in set[Decimal]().union(*(targets[one] for one in without)) if value.is_finite())
+    there = sorted(
+        value for value in set[Decimal]().union(*(targets[target] for target in without)) if value.is_finite()
+    )
     near = sorted(there, key=lambda value: abs(value - bound))[:2]
     meant = " or ".join(f"{_shown(value)}" for value in sorted(near)) or "a bucket bound"
     bounds = ", ".join(map(_shown, there))

@@ -17,18 +17,18 @@ def check_groups(probed: Probed) -> Iterator[Finding]:
     if not by:
         return
     seen = Call("present_over_time", (MatrixSelector(probed.total, LOOKS_BACK_MS),))
-    found = probed.number(Aggregate("count", Aggregate("group", seen, grouping=by)))
+    number = probed.number(Aggregate("count", Aggregate("group", seen, grouping=by)))
     names = " and ".join(by)
     for label in by:
         values = [labels.get(label, "") for labels, _ in probed.ask(Aggregate("group", seen, grouping=(label,)))]
         if not any(values):
             yield probed.finding("by", "error", f"{probed.total.name} has no label {label}; correct `by`")
             return
-    if found and found > MOST:
+    if number and number > MOST:
         message = (
-            f"{names} has {found:.0f} values, and {MOST} have an error budget each; list those that matter under `by`"
+            f"{names} has {number:.0f} values, and {MOST} have an error budget each; list those that matter under `by`"
         )
         yield probed.finding("by", "error", message)
-    elif found and found >= _NEAR * MOST:
-        message = f"{names} has {found:.0f} values, near the limit of {MOST}; list those that need an error budget of their own"
+    elif number and number >= _NEAR * MOST:
+        message = f"{names} has {number:.0f} values, near the limit of {MOST}; list those that need an error budget of their own"
         yield probed.finding("by", "warning", message)

@@ -63,14 +63,14 @@ class Probed:
         text = str(query)
         if text not in self._answers:
             node = parse(query) if isinstance(query, str) else query
-            found = self.source.query(node, self.at_ms)
-            self._answers[text] = [(labels, float(values[-1])) for labels, values in found.series]
+            answer = self.source.query(node, self.at_ms)
+            self._answers[text] = [(labels, float(values[-1])) for labels, values in answer.series]
         return self._answers[text]
 
     def number(self, query: Node | str) -> float | None:
         """The value of an expression of one series; None where it has none. Raises SourceError."""
-        found = self.ask(query)
-        return found[0][1] if found else None
+        answer = self.ask(query)
+        return answer[0][1] if answer else None
 
     @cached_property
     def total(self) -> VectorSelector:
@@ -92,7 +92,7 @@ class Probed:
         chosen = (Matcher(label, "=", value) for label, value in longest[0][0].items() if label != "__name__")
         selector = VectorSelector(self.total.name, (*self.total.matchers, *chosen))
         series = self.source.samples([selector], self.at_ms - 10 * MINUTE, self.at_ms).series
-        times = max((one.times for one in series), key=len, default=None)
+        times = max((line.times for line in series), key=len, default=None)
         if times is None or len(times) < 3:
             return None
         steps = sorted((times[1:] - times[:-1]).tolist())

@@ -50,12 +50,14 @@ def check_rules(specs: Specs, source: Source) -> Iterator[Finding]:
         yield Finding("rules", "warning", "", f"none of the {len(expected)} rules is loaded at the server; {_RELOAD}")
         return
     places = {slo.id: slo for slo in specs.values()}
-    for slo in dict.fromkeys(one.slo for one in expected.values()):
-        own = {identity: one for identity, one in expected.items() if one.slo == slo}
+    for slo in dict.fromkeys(item.slo for item in expected.values()):
+        own = {identity: item for identity, item in expected.items() if item.slo == slo}
         states: Mapping[str, list[str]] = {
             "missing": [key[0] for key in own if key not in loaded],
             "different": [
-                key[0] for key, one in own.items() if key in loaded and _plain(one.expr) not in map(_plain, loaded[key])
+                key[0]
+                for key, item in own.items()
+                if key in loaded and _plain(item.expr) not in map(_plain, loaded[key])
             ],
             "loaded twice": [key[0] for key in own if len(loaded.get(key, ())) > 1],
         }
@@ -67,15 +69,15 @@ def check_rules(specs: Specs, source: Source) -> Iterator[Finding]:
                 )
 
 
-def _mappings(found: object) -> list[dict[str, Any]]:
+def _mappings(data: object) -> list[dict[str, Any]]:
     """The mappings of what should be a list of them, as a server may send anything."""
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
 
 
 def _expected(specs: Specs, names: Names) -> dict[Identity, _Expected]:
     """The rules that would be generated now."""
     groups = compile_specs(specs, names)[0]
-    return {identity: one for group in groups for identity, one in _rules_of(group)}
+    return {identity: rule for group in groups for identity, rule in _rules_of(group)}
 
 
 def _rules_of(group: RuleGroup) -> Iterator[tuple[Identity, _Expected]]:

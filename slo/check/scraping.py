@@ -15,12 +15,12 @@ def check_interval(probed: Probed) -> Iterator[Finding]:
     scrapes = probed.scrapes
     if scrapes is None:
         return
-    stated, found = probed.slo.scrape_interval_ms / 1000, scrapes[0]
-    if _FASTER <= found / stated <= _SLOWER:
+    stated, measured = probed.slo.scrape_interval_ms / 1000, scrapes[0]
+    if _FASTER <= measured / stated <= _SLOWER:
         return
-    real = format_duration(max(1000, round(found) * 1000))
+    real = format_duration(max(1000, round(measured) * 1000))
     message = (
         f"{probed.total.name} is scraped every {real}, and `scrape_interval` is {format_duration(round(stated * 1000))}; set "
         f"`scrape_interval: {real}` under `defaults`"
     )
-    yield probed.finding("scrape-interval", "error" if found > stated else "warning", message)
+    yield probed.finding("scrape-interval", "error" if measured > stated else "warning", message)

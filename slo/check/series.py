@@ -46,7 +46,7 @@ def selectors(sli: Sli) -> Iterable[tuple[str, VectorSelector]]:
     """The selectors of an SLI by the keys of a definition, of all events first."""
     if isinstance(sli, CountedSli):
         return sli.named().items()
-    return [(str(one), one) for one in sli.selectors()]
+    return [(str(selector), selector) for selector in sli.selectors()]
 
 
 def matched(probed: Probed, selector: VectorSelector) -> bool:
@@ -68,7 +68,7 @@ def _became_native(probed: Probed, selector: VectorSelector) -> bool:
 
 def _names(probed: Probed) -> list[str]:
     """The names of all metrics."""
-    found = page(probed.source, "/api/v1/label/__name__/values")
-    if isinstance(found, list):
-        return [str(name) for name in found]
+    answer = page(probed.source, "/api/v1/label/__name__/values")
+    if isinstance(answer, list):
+        return [str(name) for name in answer]
     return [labels.get("__name__", "") for labels, _ in probed.ask('count by (__name__) ({__name__=~".+"})')]

@@ -25,8 +25,8 @@ def check_types(probed: Probed) -> Iterator[Finding]:
             message = f"{metric.name} has no native histograms; leave `native: true` out"
             yield probed.finding("histogram", "error", message)
     elif sli.measured_by == "checks":
-        found = list(_of_type(probed, metric, "gauge", "a probe is a gauge of 0 and 1"))
-        yield from found or _outside(probed, metric)
+        findings = list(_of_type(probed, metric, "gauge", "a probe is a gauge of 0 and 1"))
+        yield from findings or _outside(probed, metric)
     elif sli.measured_by == "timestamp":
         yield from _of_type(probed, metric, "gauge", "a timestamp is a gauge")
         newest = probed.number(f"max({metric})")
@@ -37,8 +37,8 @@ def check_types(probed: Probed) -> Iterator[Finding]:
     elif isinstance(sli, CountedSli):
         for counter in dict.fromkeys((*sli.counters()[0], *sli.counters()[1])):
             wanted = "histogram" if sli.buckets is not None else "counter"
-            found = list(_of_type(probed, counter, wanted, f"a {sli.key} counts what {wanted}s gain"))
-            yield from found or _falling(probed, counter)
+            findings = list(_of_type(probed, counter, wanted, f"a {sli.key} counts what {wanted}s gain"))
+            yield from findings or _falling(probed, counter)
 
 
 def _of_type(probed: Probed, selector: VectorSelector, wanted: str, why: str) -> Iterator[Finding]:
@@ -54,8 +54,8 @@ def _of_type(probed: Probed, selector: VectorSelector, wanted: str, why: str) ->
 def metadata_type(probed: Probed, name: str) -> str | None:
     """The type of a metric in the metadata of its targets; None where nothing, or several things, are said."""
     for candidate in (name, *(name.removesuffix(part) for part in _PARTS if name.endswith(part))):
-        found = page(probed.source, f"/api/v1/metadata?metric={quote(candidate)}&limit=1")
-        entries = found.get(candidate, []) if isinstance(found, dict) else []
+        answer = page(probed.source, f"/api/v1/metadata?metric={quote(candidate)}&limit=1")
+        entries = answer.get(candidate, []) if isinstance(answer, dict) else []
         entries = entries if isinstance(entries, list) else []
         types = {str(entry.get("type")) for entry in entries if isinstance(entry, dict)}
         if len(types) == 1:

@@ -62,16 +62,16 @@ def backfill(
     specs = select(every, selection(service, slo, owner, label))
     origin = open_source(source, config)
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
-    longest = max((one.window.nominal_ms for one in specs.values()), default=0)
+    longest = max((spec.window.nominal_ms for spec in specs.values()), default=0)
     start_ms = end_ms - longest if start is None else read_start(start, end_ms)
     with progress("computing history", len(specs)) as advance:
-        found = run(specs, origin, output, start_ms, end_ms, NAMES[names.value], advance)
-    for name in found.empty:
+        outcome = run(specs, origin, output, start_ms, end_ms, NAMES[names.value], advance)
+    for name in outcome.empty:
         say(f"{name}: nothing to fill: its history is there, or the source has no samples of it")
-    if not found.files:
+    if not outcome.files:
         return FINE
-    made = f"{count(found.samples, 'sample')} of {count(found.series, 'series', 'series')}"
-    say(f"{made} in {count(len(found.files), 'file')}: {output}")
+    made = f"{count(outcome.samples, 'sample')} of {count(outcome.series, 'series', 'series')}"
+    say(f"{made} in {count(len(outcome.files), 'file')}: {output}")
     folder = shlex.quote(str(output))
     say(
         "load them where the server's data folder is, which it looks at once a minute:\n"

@@ -61,7 +61,7 @@ def check(
         for problem in (*problems, *findings):
             say(str(problem))
         if specs is not None:
-            files = len({one.file for one in specs.services})
+            files = len({item.file for item in specs.services})
             fine = "fine" if not findings else count(len(findings), "finding") + " at the source"
             print(f"{count(len(specs), 'SLO')} in {count(files, 'file')}: {fine}{with_warnings(problems)}")
     if failed:

@@ -86,7 +86,7 @@ def import_(
     elif not as_json and source is None:
         sys.stdout.write("---\n".join(file_text(result) for result in results if result.services))
     if as_json:
-        print_json({"slos": data(results), "verified": [one.data() for one in compared]} if source else data(results))
+        print_json({"slos": data(results), "verified": [item.data() for item in compared]} if source else data(results))
     else:
         for comparison in compared:
             print("\n".join(comparison.lines()))
@@ -112,7 +112,7 @@ def _values(paths: Sequence[Path]) -> dict[str, Any]:
     from slo.spec.single import read_text
     from slo.spec.yaml import parse
 
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for path in paths:
         parsed = parse(read_text(path), str(path))
         if parsed.problems:
@@ -120,8 +120,8 @@ def _values(paths: Sequence[Path]) -> dict[str, Any]:
         for document in parsed.documents:
             if not isinstance(document.data, dict):
                 raise ConfigError(f"{path}: the values of a chart are a mapping")
-            found = _merged(found, document.data)
-    return found
+            merged = _merged(merged, document.data)
+    return merged
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -134,10 +134,10 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(paths: Sequence[Path]) -> dict[str, str]:
     """The files' texts by name; folders stand for the files below them. Raises ConfigError."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for path in paths:
         if str(path) == "-":
-            found["<standard input>"] = _decoded(sys.stdin.buffer.read(), "standard input")
+            texts["<standard input>"] = _decoded(sys.stdin.buffer.read(), "standard input")
         elif path.is_dir():
             below = sorted(
                 file
@@ -146,12 +146,12 @@ def _texts(paths: Sequence[Path]) -> dict[str, str]:
             )
             if not below:
                 raise ConfigError(f"{path} holds no file that ends in {', '.join(_SUFFIXES)}")
-            found |= {str(file): _decoded(file.read_bytes(), str(file)) for file in below}
+            texts |= {str(file): _decoded(file.read_bytes(), str(file)) for file in below}
         elif path.exists():
-            found[str(path)] = _decoded(path.read_bytes(), str(path))
+            texts[str(path)] = _decoded(path.read_bytes(), str(path))
         else:
             raise ConfigError(f"{path} does not exist")
-    return found
+    return texts
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:
@@ -167,20 +167,20 @@ def _decoded(raw: bytes, name: str) -> str:
 
 def _names(results: Sequence[Imported], folder: Path) -> dict[Path, int]:
     """Where each result with definitions goes; what exists is kept. Raises ConfigError."""
-    found: dict[Path, int] = {}
+    numbers: dict[Path, int] = {}
     for index, result in enumerate(results):
         if not result.services:
             continue
         stem = "imported" if result.file.startswith("<") else Path(result.file).stem
         path, number = folder / f"{stem}.yaml", 1
-        while path in found:
+        while path in numbers:
             number += 1
             path = folder / f"{stem}-{number}.yaml"
-        found[path] = index
-    taken = [str(path) for path in found if path.exists()]
+        numbers[path] = index
+    taken = [str(path) for path in numbers if path.exists()]
     if taken:
         raise ConfigError(f"{', '.join(taken)} exists already; name another folder")
-    return found
+    return numbers
 
 
 def _write(places: dict[Path, int], results: Sequence[Imported]) -> None:

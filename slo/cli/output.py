@@ -51,9 +51,9 @@ def print_json(data: object) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
+def count(number: int, text: str, many: str | None = None) -> str:
     """`1 SLO`, `2 SLOs`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {text if number == 1 else many or text + 's'}"
 
 
 def with_warnings(problems: Sequence[object]) -> str:

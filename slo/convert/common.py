@@ -28,7 +28,7 @@ from slo.spec.yaml import Document, Path
 
 def own_labels(given: Mapping[str, Any], at: Path, notes: ConversionNotes) -> dict[str, str]:
     """Labels that a service or an SLO can have here; others are dropped with a note."""
-    found = {}
+    texts = {}
     for name, value in given.items():
         if isinstance(value, dict | list):
             notes.changed(at, f"label `{name}` is a list or a mapping there, and was dropped")
@@ -42,8 +42,8 @@ def own_labels(given: Mapping[str, Any], at: Path, notes: ConversionNotes) -> di
             )
             notes.changed(at, f"label `{name}: {text_of(value)}` was dropped: {why}")
         elif value is not None:
-            found[name] = text_of(value)
-    return found
+            texts[name] = text_of(value)
+    return texts
 
 
 def take_owner(labels: dict[str, str]) -> str:
@@ -53,7 +53,7 @@ def take_owner(labels: dict[str, str]) -> str:
 
 def alert_labels(given: Mapping[str, Any], by: Iterable[str], at: Path, notes: ConversionNotes) -> dict[str, str]:
     """Labels of alerts, `severity` among them; those that `by` gives to alerts anyway are left out."""
-    found = {}
+    texts = {}
     for name, value in given.items():
         text = text_of(value)
         if isinstance(value, dict | list) or value is None:
@@ -72,8 +72,8 @@ def alert_labels(given: Mapping[str, Any], by: Iterable[str], at: Path, notes: C
                 at, f"alert label `{name}: {text}` was dropped, as servers refuse its template: {fault.message}"
             )
         else:
-            found[name] = text
-    return found
+            texts[name] = text
+    return texts
 
 
 def _names_label(template: str) -> str | None:
@@ -90,7 +90,7 @@ def _names_label(template: str) -> str | None:
 
 def annotations_of(given: Mapping[str, Any], at: Path, notes: ConversionNotes) -> dict[str, str]:
     """Annotations of alerts; those that a server would refuse are dropped with a note."""
-    found = {}
+    texts = {}
     for name, value in given.items():
         text = text_of(value)
         if isinstance(value, dict | list) or value is None:
@@ -100,8 +100,8 @@ def annotations_of(given: Mapping[str, Any], at: Path, notes: ConversionNotes) -
         elif (fault := fault_in(text)) is not None:
             notes.changed(at, f"annotation `{name}` was dropped, as servers refuse its template: {fault.message}")
         else:
-            found[name] = text
-    return found
+            texts[name] = text
+    return texts
 
 
 def by_of(by: tuple[str, ...], labels: Mapping[str, str], notes: ConversionNotes) -> list[str]:

@@ -80,10 +80,10 @@ def dumped(data: dict[str, Any]) -> str:
 
 def by_service(slos: Iterable[Slo]) -> Iterator[tuple[str, list[Slo]]]:
     """SLOs by service, in their order."""
-    found: dict[str, list[Slo]] = {}
+    slos_by_service: dict[str, list[Slo]] = {}
     for slo in slos:
-        found.setdefault(slo.service, []).append(slo)
-    yield from found.items()
+        slos_by_service.setdefault(slo.service, []).append(slo)
+    yield from slos_by_service.items()
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,10 +216,10 @@ def _events(errors: Node, total: Node, at: Path, notes: ConversionNotes, invert:
         case Binary("-", left, right):
             whole, good = _term(_bare(left, "total", at, notes)), _term(_bare(right, "good", at, notes))
             if whole and good and every and _same(whole, every):
-                found = _of_terms(good, every, "good", at, notes, _order(total))
-                if found.kind == "ratio" and good.selector.name != every.selector.name:
+                sli = _of_terms(good, every, "good", at, notes, _order(total))
+                if sli.kind == "ratio" and good.selector.name != every.selector.name:
                     notes.same(at, "errors are what the total counts and the subtracted metric does not")
-                return found
+                return sli
             if gauge := _counted_minus_summed(left, right, total):
                 return probe(gauge[0], gauge[1], at, notes)
     if gauge := _samples_of(errors, total):
@@ -261,9 +261,9 @@ def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
         case Binary("-", Number(1.0), errors):
             return _ratio(errors, at, notes, False)
         case Call("avg_over_time", (inner,)) | Aggregate("avg", Call("avg_over_time", (inner,)), None, (), False) if (
-            found := _compared(inner)
+            sli := _compared(inner)
         ):
-            return found
+            return sli
         case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)):
             selector, by = _averaged(node, at, notes)
             return probe(selector, by, at, notes)
@@ -297,8 +297,8 @@ def _of_terms(
         if _fixed(part.selector, label) and not _fixed(total.selector, label):
             raise Refused(f"`by ({label})` splits the total by a label of which {part_is} hold one value only")
     by = _varying(order, [part.selector, total.selector], at, notes)
-    if part_is == "good" and (found := _latency(part.selector, total.selector, at, notes)):
-        return Sli("latency", found, by)
+    if part_is == "good" and (latency := _latency(part.selector, total.selector, at, notes)):
+        return Sli("latency", latency, by)
     body = {part_is: str(part.selector), "total": str(total.selector)}
     if part.selector.name == total.selector.name and (missing := _missing(part.selector, total.selector)):
         notes.same(at, f"{part_is} select more widely than the total, which has {missing}: they may count other events")
@@ -324,8 +324,10 @@ def _fixed(selector: VectorSelector, label: str) -> bool:
     return any(matcher.label == label and matcher.op == "=" for matcher in selector.matchers)
 
 
-def _same(one: _Term, other: _Term) -> bool:
-    return (one.by, one.selector.name) == (other.by, other.selector.name) and _set(one.selector) == _set(other.selector)
+def _same(term: _Term, other: _Term) -> bool:
+    return (term.by, term.selector.name) == (other.by, other.selector.name) and _set(term.selector) == _set(
+        other.selector
+    )
 
 
 def _set(selector: VectorSelector) -> frozenset[Matcher]:
@@ -424,10 +426,10 @@ def _over_time(node: Node, func: str) -> tuple[VectorSelector, tuple[str, ...], 
 
 
 def _averaged(node: Node, at: Path, notes: ConversionNotes) -> tuple[VectorSelector, tuple[str, ...]]:
-    found = _over_time(node, "avg_over_time")
-    if found is None or found[0].offset_ms or found[0].at is not None:
+    time = _over_time(node, "avg_over_time")
+    if time is None or time[0].offset_ms or time[0].at is not None:
         raise Refused(_no_counts(node, "average"))
-    selector, by, aggregated = found
+    selector, by, aggregated = time
     if not aggregated:
         notes.changed(
             at, "gives a ratio for each series there; here all series have one budget together, unless `by` is added"

@@ -55,12 +55,12 @@ _PAGES = ("page", "critical", "high", "fatal", "urgent")
 
 def index(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
     """What SLOs can refer to, by kind and name."""
-    found = {}
+    by_name = {}
     for data in documents:
         metadata = data.get("metadata")
         if data.get("kind") in _REFERRED and isinstance(metadata, dict) and metadata.get("name") is not None:
-            found[str(data["kind"]), text_of(metadata["name"])] = data
-    return found
+            by_name[str(data["kind"]), text_of(metadata["name"])] = data
+    return by_name
 
 
 def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft | Refusal]:
@@ -99,7 +99,7 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
         else:
             drafts.append(draft)
     if drafts:
-        yield ServiceDraft(head, drafts, notes.found)
+        yield ServiceDraft(head, drafts, notes.entries)
 
 
 def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line: int, known: Index) -> Draft:
@@ -117,23 +117,23 @@ def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line
         )
         own = f"{own}-{suffix}"
         notes.same(("name",), "each objective is an SLO here")
-    found: dict[str, Any] = {"name": own, "objective": _target(objective), "window": _window(spec, notes)}
+    entry: dict[str, Any] = {"name": own, "objective": _target(objective), "window": _window(spec, notes)}
     if description := optional(spec, "description"):
-        found["description"] = description
+        entry["description"] = description
     labels = own_labels(
         {key: _single(value) for key, value in mapping(metadata, "labels", "metadata.").items()}, ("labels",), notes
     )
     if owner := take_owner(labels):
-        found["owner"] = owner
+        entry["owner"] = owner
     if labels:
-        found["labels"] = labels
+        entry["labels"] = labels
     sli, original = _sli(_indicator(spec, objective, known), objective, optional(spec, "budgetingMethod"), known, notes)
-    found["sli"] = sli.data
+    entry["sli"] = sli.data
     by = [label for label in sli.by if label not in labels]
     if by:
-        found["by"] = by
-    found["alerting"] = _alerting(sequence(spec, "alertPolicies", "spec."), known, notes)
-    return Draft(own, line, found, notes.found, original)
+        entry["by"] = by
+    entry["alerting"] = _alerting(sequence(spec, "alertPolicies", "spec."), known, notes)
+    return Draft(own, line, entry, notes.entries, original)
 
 
 def _single(value: Any) -> Any:
@@ -403,17 +403,17 @@ def _alerting(policies: Sequence[Any], known: Index, notes: ConversionNotes) -> 
         if not policies:
             notes.same(at, "there are no alert policies there; without this line there are burn-rate alerts")
         return False
-    found: dict[str, Any] = {}
+    alerting: dict[str, Any] = {}
     for severity in ("page", "ticket"):
         if severity not in severities:
-            found[severity] = False
+            alerting[severity] = False
         elif severities[severity] != severity:
-            found[severity] = {"severity": severities[severity]}
-    found["windows"] = windows
+            alerting[severity] = {"severity": severities[severity]}
+    alerting["windows"] = windows
     notes.changed(
         (*at, "windows"), "a condition has one window there; here a short one of a twelfth of it must burn too"
     )
-    return found
+    return alerting
 
 
 def _resolved(value: Any, key: str, kind: str, known: Index, notes: ConversionNotes) -> Mapping[str, Any]:

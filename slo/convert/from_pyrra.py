@@ -56,35 +56,35 @@ def _slo(data: Mapping[str, Any], line: int) -> tuple[Draft, dict[str, Any]]:
             (),
             f"labels of the resource itself are left out ({', '.join(others)}): `slo rules --format operator --label` sets them",
         )
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": name_of(name, "the SLO", ("name",), notes),
         "objective": required(spec, "target", "spec."),
     }
     window_ms = _window(required(spec, "window", "spec."))
-    found["window"] = format_duration(window_ms)
+    entry["window"] = format_duration(window_ms)
     if description := optional(spec, "description"):
-        found["description"] = description
+        entry["description"] = description
     kept = own_labels(own, ("labels",), notes)
     owner = take_owner(kept)
     if kept:
-        found["labels"] = kept
+        entry["labels"] = kept
     annotations = {
         key.removeprefix(PREFIX): value
         for key, value in mapping(metadata, "annotations", "metadata.").items()
         if key.startswith(PREFIX)
     }
     if texts := annotations_of(annotations, ("annotations",), notes):
-        found["annotations"] = texts
+        entry["annotations"] = texts
     sli, original = _sli(mapping(spec, "indicator", "spec."), notes)
-    found["sli"] = sli.data
+    entry["sli"] = sli.data
     if by := by_of(sli.by, kept, notes):
-        found["by"] = by
-    found["alerting"] = _alerting(mapping(spec, "alerting", "spec."), window_ms, found["objective"], notes)
+        entry["by"] = by
+    entry["alerting"] = _alerting(mapping(spec, "alerting", "spec."), window_ms, entry["objective"], notes)
     unknown_keys(
         spec, ("target", "window", "description", "indicator", "alerting", "performanceOverAccuracy"), "spec.", (), notes
     )  # fmt: skip
     head = {"service": name_of(service, "the service", ("name",), notes)} | ({"owner": owner} if owner else {})
-    return Draft(name, line, found, notes.found, original), head
+    return Draft(name, line, entry, notes.entries, original), head
 
 
 def _window(text: str) -> int:
@@ -135,23 +135,23 @@ def _alerting(alerting: Mapping[str, Any], window_ms: int, target: str, notes: C
         for key, value in mapping(alerting, "severities", "spec.alerting.").items()
         if value is not None
     }
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     if name := optional(alerting, "name"):
-        found["name"] = alert_name_of(name, (*at, "name"), notes)
+        result["name"] = alert_name_of(name, (*at, "name"), notes)
     if _is(alerting, "burnrates", True):
-        found["page"], found["ticket"] = {"severity": "critical"}, {"severity": "warning"}
+        result["page"], result["ticket"] = {"severity": "critical"}, {"severity": "warning"}
         if windows := _windows(window_ms, target, given, notes):
-            found["windows"] = windows
+            result["windows"] = windows
     else:
-        found["page"] = found["ticket"] = False
+        result["page"] = result["ticket"] = False
     if not _is(alerting, "absent", True):
-        found["absent"] = False
+        result["absent"] = False
     else:
         absent: dict[str, Any] = {"severity": "page", "labels": {"severity": given.get("absent", "critical")}}
         if text := optional(alerting, "absentName"):
             absent["name"] = alert_name_of(text, (*at, "absent"), notes)
-        found["absent"] = absent
-    return found
+        result["absent"] = absent
+    return result
 
 
 def _is(data: Mapping[str, Any], key: str, default: bool) -> bool:

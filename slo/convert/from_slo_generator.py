@@ -46,21 +46,21 @@ def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, d
     if feature := names.get("feature_name"):
         name = f"{feature}-{name}"
     service = names.get("service_name") or required(metadata, "name", "metadata.")
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": name_of(name, "the SLO", ("name",), notes),
         "objective": percent_of(required(spec, "goal", "spec.")),
     }
-    found["window"] = options.window
+    entry["window"] = options.window
     if description := optional(spec, "description"):
-        found["description"] = description
+        entry["description"] = description
     kept = own_labels(labels, ("labels",), notes)
     owner = take_owner(kept)
     if owner:
-        found["owner"] = owner
+        entry["owner"] = owner
     if kept:
-        found["labels"] = kept
+        entry["labels"] = kept
     sli, original = _sli(optional(spec, "method"), mapping(spec, "service_level_indicator", "spec."), notes)
-    found["sli"] = sli.data
+    entry["sli"] = sli.data
     if sli.by:
         raise Refused(f"is by ({', '.join(sli.by)}), of which slo-generator reads the first series only")
     notes.same(
@@ -73,7 +73,7 @@ def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, d
             (),
             f"the error-budget policy `{policy}` with its windows and alerts stands in another file, and was left out",
         )
-    return Draft(name, line, found, notes.found, original), {
+    return Draft(name, line, entry, notes.entries, original), {
         "service": name_of(service, "the service", ("name",), notes)
     }
 
@@ -98,7 +98,7 @@ def _sli(method: str, given: Mapping[str, Any], notes: ConversionNotes) -> tuple
         raise Refused(
             f"the method {method or 'that is missing'} is not one of query_sli, good_bad_ratio and distribution_cut"
         )
-    operators = [text_of(one) for one in sequence(given, "operators", where)] or ["increase", "sum"]
+    operators = [text_of(operator) for operator in sequence(given, "operators", where)] or ["increase", "sum"]
 
     def query(key: str) -> str:
         text = _windowed(required(given, key, where))

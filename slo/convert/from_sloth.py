@@ -108,7 +108,7 @@ def read(
             "Alongside Sloth's two alerts an SLO has one for missing data; `absent: off` under `alerting` leaves it out.",
         )
     if drafts:
-        yield ServiceDraft(head, drafts, notes.found)
+        yield ServiceDraft(head, drafts, notes.entries)
 
 
 def _slo(entry: Any, line: int, keys: _Keys, other: _Keys, labels: Mapping[str, str], options: Options) -> Draft:
@@ -116,28 +116,28 @@ def _slo(entry: Any, line: int, keys: _Keys, other: _Keys, labels: Mapping[str, 
         raise Refused("must be a mapping")
     notes = ConversionNotes()
     name = required(entry, "name", "")
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "name": name_of(name, "the SLO", ("name",), notes),
         "objective": required(entry, "objective", ""),
     }
     if description := optional(entry, "description"):
-        found["description"] = description
+        result["description"] = description
     own = own_labels(mapping(entry, "labels", ""), ("labels",), notes)
     if owner := take_owner(own):
-        found["owner"] = owner
+        result["owner"] = owner
     if own:
-        found["labels"] = own
+        result["labels"] = own
     sli, original = _sli(mapping(entry, "sli", ""), keys, other, notes, options)
     by = by_of(sli.by, {**labels, **own}, notes)
-    found["sli"] = sli.data
+    result["sli"] = sli.data
     if by:
-        found["by"] = by
+        result["by"] = by
     _plugins(entry.get("plugins"), "plugins", notes)
     alerting = _alerting(mapping(entry, "alerting", ""), keys, other, by, notes)
     if alerting is not None:
-        found["alerting"] = alerting
+        result["alerting"] = alerting
     unknown_keys(entry, ("name", "objective", "description", "labels", "sli", "alerting", "plugins"), "", (), notes)
-    return Draft(name, line, found, notes.found, original)
+    return Draft(name, line, result, notes.entries, original)
 
 
 def _sli(
@@ -175,18 +175,18 @@ def _alerting(alerting: Mapping[str, Any], keys: _Keys, other: _Keys, by: Sequen
     page, ticket = mapping(alerting, keys.page, "alerting."), mapping(alerting, keys.ticket, "alerting.")
     if all(_disabled(alert) for alert in (page, ticket)):
         return False
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     if name := optional(alerting, "name"):
-        found["name"] = alert_name_of(name, (*at, "name"), notes)
+        result["name"] = alert_name_of(name, (*at, "name"), notes)
     common = alert_labels(mapping(alerting, "labels", "alerting."), by, (*at, "labels"), notes)
     severity = common.pop("severity", "")
     if common:
-        found["labels"] = common
+        result["labels"] = common
     if texts := annotations_of(mapping(alerting, "annotations", "alerting."), (*at, "annotations"), notes):
-        found["annotations"] = texts
+        result["annotations"] = texts
     for key, alert, word in (("page", page, keys.page), ("ticket", ticket, keys.ticket)):
         if _disabled(alert):
-            found[key] = False
+            result[key] = False
             continue
         own: dict[str, Any] = {}
         labels = alert_labels(mapping(alert, "labels", f"alerting.{word}."), by, (*at, key), notes)
@@ -198,8 +198,8 @@ def _alerting(alerting: Mapping[str, Any], keys: _Keys, other: _Keys, by: Sequen
             own["annotations"] = texts
         unknown_keys(alert, ("disable", "labels", "annotations"), f"alerting.{word}.", (*at, key), notes)
         if own:
-            found[key] = own
-    return found or None
+            result[key] = own
+    return result or None
 
 
 def _plugins(given: Any, key: str, notes: ConversionNotes) -> None:

@@ -53,8 +53,8 @@ def read(text: str, file: str) -> Iterator[ServiceDraft | Refusal]:
 
 
 def _line(text: str, kind: str, name: str) -> int:
-    found = re.search(rf'resource\s+"{re.escape(kind)}"\s+"{re.escape(name)}"', text)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
+    match = re.search(rf'resource\s+"{re.escape(kind)}"\s+"{re.escape(name)}"', text)
+    return text.count("\n", 0, match.start()) + 1 if match else 1
 
 
 def _resource(body: Any, name: str, line: int, file: str) -> ServiceDraft | Refusal:
@@ -73,29 +73,29 @@ def _slo(body: Mapping[str, Any], name: str, line: int) -> tuple[Draft, dict[str
     objectives = _blocks(body, "objectives")
     if len(objectives) != 1:
         raise Refused(f"has {len(objectives)} blocks `objectives`; one is read")
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": name_of(name, "the SLO", ("name",), notes),
         "objective": percent_of(_text(objectives[0], "value", "objectives.")),
         "window": _text(objectives[0], "window", "objectives."),
     }
     title, description = _text(body, "name", ""), _optional(body, "description")
-    found["description"] = description or title
+    entry["description"] = description or title
     labels = {_text(pair, "key", "label."): _text(pair, "value", "label.") for pair in _blocks(body, "label")}
     kept = own_labels(labels, ("labels",), notes)
     owner = take_owner(kept)
     if owner:
-        found["owner"] = owner
+        entry["owner"] = owner
     if kept:
-        found["labels"] = kept
+        entry["labels"] = kept
     sli, original = _sli(body, notes)
-    found["sli"] = sli.data
+    entry["sli"] = sli.data
     by = by_of(sli.by, kept, notes)
     if by:
-        found["by"] = by
-    found["alerting"] = _alerting(body, by, notes)
+        entry["by"] = by
+    entry["alerting"] = _alerting(body, by, notes)
     folder = _optional(body, "folder_uid")
     service = folder or title
-    return Draft(name, line, found, notes.found, original), {
+    return Draft(name, line, entry, notes.entries, original), {
         "service": name_of(service, "the service", ("name",), notes)
     }
 
@@ -129,10 +129,10 @@ def _alerting(body: Mapping[str, Any], by: list[str], notes: ConversionNotes) ->
     if not blocks:
         notes.same(at, "there are no alerts there; without this line there are burn-rate alerts")
         return False
-    found: dict[str, Any] = {}
+    alerting: dict[str, Any] = {}
     for key, value in _alert(blocks[0], by, at, notes).items():
-        found[key] = value
-    severity = found.get("labels", {}).pop("severity", "")
+        alerting[key] = value
+    severity = alerting.get("labels", {}).pop("severity", "")
     for name, block in (("page", "fastburn"), ("ticket", "slowburn")):
         own: dict[str, Any] = {}
         for given in _blocks(blocks[0], block):
@@ -144,11 +144,11 @@ def _alerting(body: Mapping[str, Any], by: list[str], notes: ConversionNotes) ->
         if level:
             own = {"severity": level, **own}
         if own:
-            found[name] = own
+            alerting[name] = own
     for options in _blocks(blocks[0], "advanced_options"):
         if least := _optional(options, "min_failures"):
-            found["least_errors"] = least
-    return {key: value for key, value in found.items() if value} or None or {}
+            alerting["least_errors"] = least
+    return {key: value for key, value in alerting.items() if value} or None or {}
 
 
 def _alert(block: Mapping[str, Any], by: list[str], at: Path, notes: ConversionNotes) -> dict[str, Any]:
@@ -156,13 +156,13 @@ def _alert(block: Mapping[str, Any], by: list[str], at: Path, notes: ConversionN
     annotations = {
         _text(pair, "key", "annotation."): _text(pair, "value", "annotation.") for pair in _blocks(block, "annotation")
     }
-    found = {"labels": alert_labels(labels, by, at, notes), "annotations": annotations_of(annotations, at, notes)}
-    return {key: value for key, value in found.items() if value}
+    alert = {"labels": alert_labels(labels, by, at, notes), "annotations": annotations_of(annotations, at, notes)}
+    return {key: value for key, value in alert.items() if value}
 
 
 def _blocks(body: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    found = body.get(key) or []
-    return [block for block in (found if isinstance(found, list) else [found]) if isinstance(block, dict)]
+    blocks = body.get(key) or []
+    return [block for block in (blocks if isinstance(blocks, list) else [blocks]) if isinstance(block, dict)]
 
 
 def _text(body: Mapping[str, Any], key: str, where: str) -> str:
@@ -183,9 +183,9 @@ def _value(value: Any, where: str) -> str:
         return repr(value)
     if not isinstance(value, str):
         raise Refused(f"`{where}` is not a text")
-    found = _HEREDOC.fullmatch(value)
-    if found is not None:
-        text = found["body"] or ""
+    match = _HEREDOC.fullmatch(value)
+    if match is not None:
+        text = match["body"] or ""
     elif len(value) >= 2 and value[0] == value[-1] == '"':
         text = _plain(value)
     else:

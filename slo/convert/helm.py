@@ -26,7 +26,7 @@ def is_helm(text: str) -> bool:
 
 def templates_in(text: str) -> dict[str, str]:
     """The named templates that a file such as `_helpers.tpl` defines."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     tokens = tokenize(text)
     name, start, depth = "", 0, 0
     for index, token in enumerate(tokens):
@@ -42,8 +42,8 @@ def templates_in(text: str) -> dict[str, str]:
         elif depth and kind == "end":
             depth -= 1
             if not depth:
-                found[name] = text[start : token.start]
-    return found
+                texts[name] = text[start : token.start]
+    return texts
 
 
 def render(text: str, values: Mapping[str, Any], templates: Mapping[str, str]) -> str:
@@ -52,12 +52,12 @@ def render(text: str, values: Mapping[str, Any], templates: Mapping[str, str]) -
 
 
 def _inside(tokens: Sequence[Token], opening: int) -> list[Token]:
-    found = []
+    pieces = []
     for token in tokens[opening + 1 :]:
         if token.kind in ("}}", "eof", "error"):
             break
-        found.append(token)
-    return found
+        pieces.append(token)
+    return pieces
 
 
 def _end_of(tokens: Sequence[Token], opening: int) -> int:
@@ -102,10 +102,10 @@ class _Renderer:
         self.tokens = tokenize(self.text)
         if self.tokens[-1].kind == "error":
             raise Refused(f"is a Helm template with a fault: {self.tokens[-1].text}")
-        found, ended = self.block(True)
+        result, ended = self.block(True)
         if ended:
             raise Refused(f"is a Helm template with a `{ended}` too many")
-        return found
+        return result
 
     def block(self, active: bool) -> tuple[str, str]:
         """The text up to the `else` or `end` that closes it, or the end of all."""
@@ -139,15 +139,15 @@ class _Renderer:
     def condition(self, inner: list[Token], active: bool) -> str:
         """`if`, its `else if` and its `else`, up to their `end`."""
         holds = active and self.truth(self.pipeline(self.after(inner, "if")))
-        found, ended = self.block(holds)
-        result = found if holds else ""
+        results, ended = self.block(holds)
+        result = results if holds else ""
         while ended == "else":
             rest = self.after(self.last, "else")
             more = active and not holds
             if any(token.kind == "if" for token in rest):
                 more = more and self.truth(self.pipeline(self.after(rest, "if")))
-            found, ended = self.block(more)
-            result, holds = (found, True) if more else (result, holds)
+            results, ended = self.block(more)
+            result, holds = (results, True) if more else (result, holds)
         return result
 
     def after(self, inner: list[Token], word: str) -> list[Token]:
@@ -182,7 +182,7 @@ class _Renderer:
         return head
 
     def operands(self, tokens: list[Token]) -> list[Any]:
-        found: list[Any] = []
+        unquoteds: list[Any] = []
         index = 0
         while index < len(tokens):
             token = tokens[index]
@@ -191,30 +191,30 @@ class _Renderer:
                 case "space":
                     continue
                 case "string" | "raw":
-                    found.append(_unquoted(token))
+                    unquoteds.append(_unquoted(token))
                 case "number":
-                    found.append(token.text)
+                    unquoteds.append(token.text)
                 case "bool":
-                    found.append(token.text == "true")
+                    unquoteds.append(token.text == "true")
                 case "nil":
-                    found.append(None)
+                    unquoteds.append(None)
                 case "identifier":
-                    found.append(token)
+                    unquoteds.append(token)
                 case "dot":
-                    found.append({"Values": self.values})
+                    unquoteds.append({"Values": self.values})
                 case "field" | "variable":
                     path = token.text.removeprefix("$")
                     while index < len(tokens) and tokens[index].kind == "field":
                         path += tokens[index].text
                         index += 1
-                    found.append(self.looked_up(path))
+                    unquoteds.append(self.looked_up(path))
                 case "(":
                     close = self.closing(tokens, index)
-                    found.append(self.pipeline(tokens[index:close]))
+                    unquoteds.append(self.pipeline(tokens[index:close]))
                     index = close + 1
                 case _:
                     raise Refused(f"{REASON} (`{token.text}` is not known here)")
-        return found
+        return unquoteds
 
     def closing(self, tokens: list[Token], index: int) -> int:
         depth = 1
@@ -281,8 +281,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "trimPrefix": lambda prefix, text: text.removeprefix(prefix),
     "toString": str,
     "required": lambda message, text: text,
-    "eq": lambda one, *others: one in others,
-    "ne": lambda one, other: one != other,
+    "eq": lambda value, *others: value in others,
+    "ne": lambda value, other: value != other,
     "contains": lambda part, text: part in text,
     "hasPrefix": lambda prefix, text: text.startswith(prefix),
     "hasSuffix": lambda suffix, text: text.endswith(suffix),

@@ -29,7 +29,7 @@ class ConversionNote:
 class ConversionNotes:
     """Collects notes; paths are those in an SLO's entry, or in a service's document."""
 
-    found: list[ConversionNote] = field(default_factory=list)
+    entries: list[ConversionNote] = field(default_factory=list)
 
     def same(self, path: Path, text: str) -> None:
         """Something looks different, but means the same."""
@@ -40,8 +40,8 @@ class ConversionNotes:
         self._add(ConversionNote(path, text, True))
 
     def _add(self, note: ConversionNote) -> None:
-        if note not in self.found:
-            self.found.append(note)
+        if note not in self.entries:
+            self.entries.append(note)
 
 
 @dataclass(slots=True)

@@ -38,10 +38,10 @@ def convert(files: Mapping[str, str], options: Options) -> list[Imported]:
         name: body for file, text in files.items() if file.endswith(".tpl") for name, body in templates_in(text).items()
     }
     parsed = [_parse(file, text, options, templates) for file, text in files.items() if not file.endswith(".tpl")]
-    everything = [document.data for one in parsed for document in one.documents]
+    everything = [document.data for parsed_file in parsed for document in parsed_file.documents]
     windows = [data for data in everything if recognise(data) == SLOTH and from_sloth.is_windows(data)]
     known = from_openslo.index(data for data in everything if recognise(data) == OPENSLO)
-    results = [_convert(one, options, windows, known) for one in parsed]
+    results = [_convert(parsed_file, options, windows, known) for parsed_file in parsed]
     taken: dict[tuple[str, str], str] = {}
     for result in results:
         _keep_first(result, taken)
@@ -76,30 +76,30 @@ def _flattened(documents: Sequence[Document]) -> Iterator[Document]:
 
 
 def _convert(
-    one: _Parsed, options: Options, windows: Sequence[Mapping[str, Any]], known: from_openslo.Index
+    file: _Parsed, options: Options, windows: Sequence[Mapping[str, Any]], known: from_openslo.Index
 ) -> Imported:
-    if one.file.endswith(".tf"):
-        read = list(from_terraform.read(one.text, one.file))
-        return _collected(one.file, _TERRAFORM, read or [Refusal("the file", 1, f"holds {_TERRAFORM} without SLOs")])
-    if one.refused:
+    if file.file.endswith(".tf"):
+        read = list(from_terraform.read(file.text, file.file))
+        return _collected(file.file, _TERRAFORM, read or [Refusal("the file", 1, f"holds {_TERRAFORM} without SLOs")])
+    if file.refused:
         tools = [
             tool
             for sign, tool in (("sloth.slok.dev", SLOTH), ("pyrra.dev", PYRRA), ("openslo", OPENSLO))
-            if sign in one.text
+            if sign in file.text
         ]
-        return Imported(one.file, tools[0] if tools else _UNKNOWN, refusals=[Refusal("the file", 1, one.refused)])
-    found: list[ServiceDraft | Refusal] = [
-        Refusal("the file", problem.line, problem.message) for problem in one.problems
+        return Imported(file.file, tools[0] if tools else _UNKNOWN, refusals=[Refusal("the file", 1, file.refused)])
+    service_drafts: list[ServiceDraft | Refusal] = [
+        Refusal("the file", problem.line, problem.message) for problem in file.problems
     ]
     tools = []
-    for document in one.documents:
+    for document in file.documents:
         tool = recognise(document.data)
         tools += [tool] if tool in WITH_SLOS else []
-        found += _document(document, tool, one.file, options, windows, known)
-    if not found:
+        service_drafts += _document(document, tool, file.file, options, windows, known)
+    if not service_drafts:
         what = f"{tools[0]} without SLOs" if tools else "no SLO definition of a tool that is known"
-        found.append(Refusal("the file", 1, f"holds {what}"))
-    return _collected(one.file, str(tools[0]) if tools else _UNKNOWN, found)
+        service_drafts.append(Refusal("the file", 1, f"holds {what}"))
+    return _collected(file.file, str(tools[0]) if tools else _UNKNOWN, service_drafts)
 
 
 def _document(
@@ -126,15 +126,15 @@ def _document(
 
 
 def _collected(
-    file: str, tool: str, found: Sequence[ServiceDraft | Refusal] | Iterator[ServiceDraft | Refusal]
+    file: str, tool: str, service_drafts: Sequence[ServiceDraft | Refusal] | Iterator[ServiceDraft | Refusal]
 ) -> Imported:
     """The drafts of a file, one document for each service, and what was refused."""
     imported = Imported(file, tool)
-    for item in found:
+    for item in service_drafts:
         if isinstance(item, Refusal):
             imported.refusals.append(item)
             continue
-        same = next((one for one in imported.services if one.head == item.head), None)
+        same = next((service for service in imported.services if service.head == item.head), None)
         if same is not None:
             same.slos += item.slos
             same.notes += [note for note in item.notes if note not in same.notes]
@@ -161,5 +161,5 @@ def _keep_first(result: Imported, taken: dict[tuple[str, str], str]) -> None:
 
 def _first(result: Imported, service: str, name: str) -> Draft:
     return next(
-        draft for one in result.services if one.name == service for draft in one.slos if draft.entry["name"] == name
+        draft for item in result.services if item.name == service for draft in item.slos if draft.entry["name"] == name
     )

@@ -14,11 +14,11 @@ _SAID = {"exact": "exact", "changed": "changed with a note", "refused": "refused
 
 def tally(results: Sequence[Imported]) -> Counter[Grade]:
     """How many SLOs of each grade; a document or file that was refused counts as one."""
-    found: Counter[Grade] = Counter()
+    counts: Counter[Grade] = Counter()
     for result in results:
-        found.update(draft.grade for draft in result.drafts)
-        found["refused"] += len(result.refusals)
-    return found
+        counts.update(draft.grade for draft in result.drafts)
+        counts["refused"] += len(result.refusals)
+    return counts
 
 
 def is_changed(results: Sequence[Imported]) -> bool:
@@ -28,9 +28,9 @@ def is_changed(results: Sequence[Imported]) -> bool:
 
 def sentence(results: Sequence[Imported]) -> str:
     """`12 SLOs: 10 exact, 1 changed with a note, 1 refused with a reason`."""
-    found = tally(results)
-    number = sum(found.values())
-    parts = [f"{found[grade]} {_SAID[grade]}" for grade in GRADES if found[grade]]
+    counts = tally(results)
+    number = sum(counts.values())
+    parts = [f"{counts[grade]} {_SAID[grade]}" for grade in GRADES if counts[grade]]
     return f"{number} {'SLO' if number == 1 else 'SLOs'}: {', '.join(parts) or 'none'}"
 
 
@@ -47,21 +47,21 @@ def lines(results: Sequence[Imported]) -> Iterator[str]:
 
 def data(results: Sequence[Imported]) -> list[dict[str, Any]]:
     """The same for scripts: an object for each SLO."""
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for result in results:
         for service in result.services:
             for draft in service.slos:
                 notes = [{"text": note.text, "changed": note.changed} for note in (*service.notes, *draft.notes)]
                 slo = f"{service.name}/{draft.entry['name']}"
-                found.append(
+                entries.append(
                     {"file": result.file, "line": draft.line, "name": draft.name, "grade": draft.grade, "slo": slo, "kind": draft.kind, "notes": notes}
                 )  # fmt: skip
         for refusal in result.refusals:
-            found.append(
+            entries.append(
                 {"file": result.file, "line": refusal.line, "name": refusal.name, "grade": "refused", "slo": None, "kind": None,
                  "notes": [{"text": refusal.reason, "changed": True}]}
             )  # fmt: skip
-    return found
+    return entries
 
 
 def _noted(result: Imported) -> Iterator[tuple[str, int, Sequence[Any]]]:

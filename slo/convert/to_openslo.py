@@ -25,24 +25,24 @@ _START = "2024-01-01 00:00:00"
 def export(slos: Iterable[Slo]) -> Iterator[Exported]:
     """The documents of each service."""
     for service, own in by_service(slos):
-        found = Exported(service)
+        entry = Exported(service)
         for slo in own:
             try:
-                found.documents.append(_document(slo, found))
+                entry.documents.append(_document(slo, entry))
             except Refused as error:
-                found.warnings.append(Warned(slo.id, str(error), left_out=True))
+                entry.warnings.append(Warned(slo.id, str(error), left_out=True))
                 continue
-            found.warnings += [Warned(slo.id, f"OpenSLO does not hold {what}") for what in not_held(slo, windows=True)]
-        yield found
+            entry.warnings += [Warned(slo.id, f"OpenSLO does not hold {what}") for what in not_held(slo, windows=True)]
+        yield entry
 
 
-def _document(slo: Slo, found: Exported) -> dict[str, Any]:
+def _document(slo: Slo, entry: Exported) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": slo.name}
     if labels := labels_of(slo):
         metadata["labels"] = labels
     spec: dict[str, Any] = {"description": slo.description} if slo.description else {}
     spec["service"] = slo.service
-    indicator, objective, method = _indicator(slo, found)
+    indicator, objective, method = _indicator(slo, entry)
     spec["indicator"] = {"metadata": {"name": slo.name}, "spec": indicator}
     spec["timeWindow"] = [_window(slo)]
     spec["budgetingMethod"] = method
@@ -55,11 +55,11 @@ def _document(slo: Slo, found: Exported) -> dict[str, Any]:
                 "spec": {"alertWhenBreaching": True, "conditions": conditions},
             }
         ]
-        found.warnings.append(
+        entry.warnings.append(
             Warned(slo.id, "OpenSLO's conditions have one window each: the short windows of its alerts are left out")
         )
         if any(alert.labels or alert.annotations or alert.name for alert in (slo.alerting.page, slo.alerting.ticket)):
-            found.warnings.append(Warned(slo.id, "OpenSLO does not hold names, labels and annotations of alerts"))
+            entry.warnings.append(Warned(slo.id, "OpenSLO does not hold names, labels and annotations of alerts"))
     return {"apiVersion": "openslo/v1", "kind": "SLO", "metadata": metadata, "spec": spec}
 
 
@@ -67,7 +67,7 @@ def _metric(query: str) -> dict[str, Any]:
     return {"metricSource": {"type": "Prometheus", "spec": {"query": query}}}
 
 
-def _indicator(slo: Slo, found: Exported) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _indicator(slo: Slo, entry: Exported) -> tuple[dict[str, Any], dict[str, Any], str]:
     """The indicator, what it needs in the objective, and the budgeting method."""
     events = events_of(slo.sli)
     if events is not None:
@@ -83,12 +83,12 @@ def _indicator(slo: Slo, found: Exported) -> tuple[dict[str, Any], dict[str, Any
         case Probe(metric=metric):
             if slo.by:
                 raise Refused("OpenSLO has no budget for each value of a label of a gauge")
-            found.warnings.append(
+            entry.warnings.append(
                 Warned(slo.id, "a probe is a threshold to OpenSLO: a value between 0 and 1 is bad there")
             )
             return {"thresholdMetric": _metric(str(metric))}, {"op": "gte", "value": Decimal(1)}, "Occurrences"
         case Raw(errors=errors, total=total):
-            found.warnings.append(
+            entry.warnings.append(
                 Warned(slo.id, "its queries look back over {{.window}}, which only some tools fill in, such as Sloth")
             )
             ratio = {
@@ -129,7 +129,7 @@ def _window(slo: Slo) -> dict[str, Any]:
 
 def _conditions(slo: Slo) -> list[dict[str, Any]]:
     windows = slo.alerting.windows or burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
-    found = []
+    conditions = []
     for burn in windows:
         alert = slo.alerting.of_pair(burn)
         if not alert.enabled:
@@ -140,14 +140,14 @@ def _conditions(slo: Slo) -> list[dict[str, Any]]:
             "threshold": _factor(burn.factor.numerator, burn.factor.denominator),
         }
         condition |= {"lookbackWindow": format_duration(burn.long_ms), "alertAfter": format_duration(alert.for_ms)}
-        found.append(
+        conditions.append(
             {
                 "kind": "AlertCondition",
                 "metadata": {"name": f"{slo.name}-{burn.severity}-{format_duration(burn.long_ms)}"},
                 "spec": {"severity": burn.severity, "condition": condition},
             }
         )
-    return found
+    return conditions
 
 
 def _factor(numerator: int, denominator: int) -> Decimal:

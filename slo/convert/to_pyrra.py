@@ -23,17 +23,17 @@ _OPPOSITE = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
 def export(slos: Iterable[Slo]) -> Iterator[Exported]:
     """The resources of each service."""
     for service, own in by_service(slos):
-        found = Exported(service)
+        entry = Exported(service)
         for slo in own:
             try:
-                found.documents.append(_resource(slo, found))
+                entry.documents.append(_resource(slo, entry))
             except Refused as error:
-                found.warnings.append(Warned(slo.id, str(error), left_out=True))
-        yield found
+                entry.warnings.append(Warned(slo.id, str(error), left_out=True))
+        yield entry
 
 
-def _resource(slo: Slo, found: Exported) -> dict[str, Any]:
-    indicator = _indicator(slo, found)
+def _resource(slo: Slo, entry: Exported) -> dict[str, Any]:
+    indicator = _indicator(slo, entry)
     alerting: dict[str, Any] = {}
     name = slo.alerting.page.name or slo.alerting.ticket.name
     if name:
@@ -41,15 +41,15 @@ def _resource(slo: Slo, found: Exported) -> dict[str, Any]:
     if not slo.alerting.page.enabled and not slo.alerting.ticket.enabled:
         alerting["burnrates"] = False
     elif slo.alerting.page.enabled != slo.alerting.ticket.enabled:
-        found.warnings.append(Warned(slo.id, "Pyrra alerts on all of its pairs of windows or on none"))
+        entry.warnings.append(Warned(slo.id, "Pyrra alerts on all of its pairs of windows or on none"))
     if not slo.alerting.absent.alert.enabled:
         alerting["absent"] = False
-    found.warnings += [Warned(slo.id, f"Pyrra does not hold {what}") for what in not_held(slo, absent=True)]
+    entry.warnings += [Warned(slo.id, f"Pyrra does not hold {what}") for what in not_held(slo, absent=True)]
     if any(alert.labels or alert.annotations for alert in (slo.alerting.page, slo.alerting.ticket)):
-        found.warnings.append(Warned(slo.id, "Pyrra does not hold labels and annotations of one severity"))
+        entry.warnings.append(Warned(slo.id, "Pyrra does not hold labels and annotations of one severity"))
     window = window_text(slo)
     if isinstance(slo.window, Calendar):
-        found.warnings.append(Warned(slo.id, f"Pyrra has no calendar windows; the window is {window}"))
+        entry.warnings.append(Warned(slo.id, f"Pyrra has no calendar windows; the window is {window}"))
     metadata: dict[str, Any] = {"name": slo.name, "labels": {f"{PREFIX}service": slo.service}}
     metadata["labels"] |= {f"{PREFIX}{key}": value for key, value in labels_of(slo).items()}
     if slo.annotations:
@@ -63,7 +63,7 @@ def _resource(slo: Slo, found: Exported) -> dict[str, Any]:
     return {"apiVersion": "pyrra.dev/v1alpha1", "kind": "ServiceLevelObjective", "metadata": metadata, "spec": spec}
 
 
-def _indicator(slo: Slo, found: Exported) -> dict[str, Any]:
+def _indicator(slo: Slo, entry: Exported) -> dict[str, Any]:
     grouping = {"grouping": list(slo.by)} if slo.by else {}
     match slo.sli:
         case Probe(metric=metric):
@@ -84,7 +84,7 @@ def _indicator(slo: Slo, found: Exported) -> dict[str, Any]:
             if le.op == "=~":
                 text = le.value.partition("|")[0]
                 part = replace(part, matchers=tuple(Matcher("le", "=", text) if m == le else m for m in part.matchers))
-                found.warnings.append(
+                entry.warnings.append(
                     Warned(
                         slo.id,
                         f'Pyrra names one spelling of a bucket: le="{text}", which is le="{text}.0" on Prometheus 3',
@@ -103,7 +103,7 @@ def _indicator(slo: Slo, found: Exported) -> dict[str, Any]:
             ):
                 [apart] = further
                 bad = replace(total, matchers=(*total.matchers, Matcher(apart.label, _OPPOSITE[apart.op], apart.value)))
-                found.warnings.append(Warned(slo.id, f"Pyrra counts errors: they are what {apart} does not match"))
+                entry.warnings.append(Warned(slo.id, f"Pyrra counts errors: they are what {apart} does not match"))
                 return {"ratio": {"errors": {"metric": str(bad)}, "total": {"metric": str(total)}, **grouping}}
             raise Refused(
                 "Pyrra counts errors, and these are the total minus other counters; leave it out, or count errors"

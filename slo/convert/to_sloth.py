@@ -30,38 +30,38 @@ from slo.window import Calendar
 def export(slos: Iterable[Slo]) -> Iterator[Exported]:
     """One file for each service."""
     for service, own in by_service(slos):
-        found = Exported(service)
+        entry = Exported(service)
         entries = []
         for slo in own:
             try:
                 entries.append(_slo(slo))
             except Refused as error:
-                found.warnings.append(Warned(slo.id, str(error), left_out=True))
+                entry.warnings.append(Warned(slo.id, str(error), left_out=True))
                 continue
-            found.warnings += [Warned(slo.id, f"Sloth does not hold {what}") for what in not_held(slo)]
+            entry.warnings += [Warned(slo.id, f"Sloth does not hold {what}") for what in not_held(slo)]
             window = window_text(slo)
             if isinstance(slo.window, Calendar):
-                found.warnings.append(
+                entry.warnings.append(
                     Warned(slo.id, f"Sloth has no calendar windows; over {window}: --default-slo-period={window}")
                 )
             elif window != "30d":
-                found.warnings.append(
+                entry.warnings.append(
                     Warned(slo.id, f"Sloth takes the window from its command line: --default-slo-period={window}")
                 )
         if entries:
-            found.documents.append({"version": "prometheus/v1", "service": service, "slos": entries})
-        yield found
+            entry.documents.append({"version": "prometheus/v1", "service": service, "slos": entries})
+        yield entry
 
 
 def _slo(slo: Slo) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": slo.name, "objective": slo.objective.percent}
+    entry: dict[str, Any] = {"name": slo.name, "objective": slo.objective.percent}
     if slo.description:
-        found["description"] = slo.description
+        entry["description"] = slo.description
     if labels := labels_of(slo):
-        found["labels"] = labels
-    found["sli"] = _sli(slo)
-    found["alerting"] = _alerting(slo)
-    return found
+        entry["labels"] = labels
+    entry["sli"] = _sli(slo)
+    entry["alerting"] = _alerting(slo)
+    return entry
 
 
 def _sli(slo: Slo) -> dict[str, Any]:
@@ -88,14 +88,14 @@ def _sli(slo: Slo) -> dict[str, Any]:
 
 def _alerting(slo: Slo) -> dict[str, Any]:
     page, ticket = slo.alerting.page, slo.alerting.ticket
-    found: dict[str, Any] = {}
+    alerting: dict[str, Any] = {}
     if page.enabled or ticket.enabled:
-        found["name"] = (page if page.enabled else ticket).name or "ErrorBudgetBurn"
+        alerting["name"] = (page if page.enabled else ticket).name or "ErrorBudgetBurn"
     for key, alert in (("page_alert", page), ("ticket_alert", ticket)):
-        found[key] = _alert(alert, slo.annotations) if alert.enabled else {"disable": True}
-    return {key: value for key, value in found.items() if value}
+        alerting[key] = _alert(alert, slo.annotations) if alert.enabled else {"disable": True}
+    return {key: value for key, value in alerting.items() if value}
 
 
 def _alert(alert: Alert, annotations: Mapping[str, str]) -> dict[str, Any]:
-    found = {"labels": dict(alert.labels), "annotations": {**annotations, **alert.annotations}}
-    return {key: value for key, value in found.items() if value}
+    result = {"labels": dict(alert.labels), "annotations": {**annotations, **alert.annotations}}
+    return {key: value for key, value in result.items() if value}

@@ -115,13 +115,13 @@ def _compare(slo: Slo, draft: Draft, source: Source, end_ms: int, averages: bool
 
 def _whole_bounds(original: Mapping[str, str]) -> list[str]:
     """Matchers that name a bucket by a whole number in one spelling: another server spells it otherwise."""
-    found: dict[str, None] = {}
+    texts: dict[str, None] = {}
     for text in original.values():
         for part in walk(_over(text, MINUTE)):
             for matcher in part.matchers if isinstance(part, VectorSelector) else ():
                 if matcher.label == "le" and matcher.op == "=" and matcher.value.isdecimal():
-                    found[str(matcher)] = None
-    return list(found)
+                    texts[str(matcher)] = None
+    return list(texts)
 
 
 def _ratio(original: Mapping[str, str], length_ms: int) -> Node:
@@ -154,8 +154,8 @@ def _events(source: Source, original: Mapping[str, str], role: str, length_ms: i
     if role not in original:
         return None
     node = _over(original[role], length_ms)
-    found = _number(source, Aggregate("sum", node), at_ms)
-    return None if found is None else found * (length_ms / SECOND if unit_of(node) == "rate" else 1)
+    number = _number(source, Aggregate("sum", node), at_ms)
+    return None if number is None else number * (length_ms / SECOND if unit_of(node) == "rate" else 1)
 
 
 def _why(
@@ -180,8 +180,8 @@ def _why(
             yield f"extrapolation: {counts}: `increase` extends what it saw to the edges of the window"
 
 
-def _differ(one: float, other: float) -> bool:
-    return abs(one - other) > _ALIKE * max(abs(one), abs(other))
+def _differ(value: float, other: float) -> bool:
+    return abs(value - other) > _ALIKE * max(abs(value), abs(other))
 
 
 def _shown(ratio: float | None) -> str:

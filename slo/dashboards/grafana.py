@@ -59,7 +59,7 @@ class Panel:
         ):
             if value is not None:
                 defaults[key] = value
-        found: dict[str, Any] = {
+        panel: dict[str, Any] = {
             "id": number,
             "title": self.title,
             "type": self.kind,
@@ -70,17 +70,17 @@ class Panel:
             "options": self.options,
         }
         if self.description:
-            found["description"] = self.description
+            panel["description"] = self.description
         if self.transformations:
-            found["transformations"] = list(self.transformations)
-        return found
+            panel["transformations"] = list(self.transformations)
+        return panel
 
 
 def _target(query: Query, index: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"refId": chr(ord("A") + index), "datasource": _DATASOURCE, "expr": query.expr}
-    found["legendFormat"] = query.legend or "__auto"
-    found |= {"instant": True, "range": False} if query.now or query.table else {"instant": False, "range": True}
-    return found | ({"format": "table"} if query.table else {})
+    target: dict[str, Any] = {"refId": chr(ord("A") + index), "datasource": _DATASOURCE, "expr": query.expr}
+    target["legendFormat"] = query.legend or "__auto"
+    target |= {"instant": True, "range": False} if query.now or query.table else {"instant": False, "range": True}
+    return target | ({"format": "table"} if query.table else {})
 
 
 def stat(title: str, expr: str, width: int, unit: str = "none", steps: Steps = ((None, BLUE),), **more: Any) -> Panel:
@@ -107,14 +107,14 @@ def lines(
 
 def variable(name: str, query: str, label: str, several: bool) -> dict[str, Any]:
     """A list of a label's values to choose from; with `several` all, some or one of them."""
-    found: dict[str, Any] = {
+    variable_data: dict[str, Any] = {
         "name": name, "label": label, "type": "query", "datasource": _DATASOURCE, "refresh": 2, "sort": 1,
         "definition": query, "query": {"query": query, "refId": name}, "multi": several, "includeAll": several,
     }  # fmt: skip
     if several:
         # What has no such label is shown too.
-        found |= {"allValue": ".*", "current": {"text": "All", "value": "$__all"}}
-    return found
+        variable_data |= {"allValue": ".*", "current": {"text": "All", "value": "$__all"}}
+    return variable_data
 
 
 def dashboard(

@@ -43,8 +43,8 @@ def explain_kind(kind: str) -> str:
 
 def explain_code(code: str) -> str:
     """What a note means, and what to do about it."""
-    found = CODES[code]
-    return f"{code}: {found.meaning}\n\nWhat to do: {found.action}\n"
+    code_guide = CODES[code]
+    return f"{code}: {code_guide.meaning}\n\nWhat to do: {code_guide.action}\n"
 
 
 def explain_slo(slo: Slo) -> str:
@@ -93,15 +93,15 @@ def _over(slo: Slo) -> str:
 
 def _expressions(slo: Slo) -> Mapping[str, Node | str]:
     """What an SLI is made of, by the names of its parts."""
-    found: dict[str, Node | str] = {}
+    nodes: dict[str, Node | str] = {}
     for field in fields(slo.sli):
         value = getattr(slo.sli, field.name)
         if isinstance(value, Node) or (isinstance(value, str) and field.name in ("expr", "errors", "total")):
             name = getattr(slo.sli, "part_is", field.name) if field.name == "part" else field.name
-            found[name] = value
-    if not found:  # an outage is made of another SLO's
-        found |= {f"series {number}": one for number, one in enumerate(slo.sli.selectors(), 1)}
-    return found
+            nodes[name] = value
+    if not nodes:  # an outage is made of another SLO's
+        nodes |= {f"series {number}": series for number, series in enumerate(slo.sli.selectors(), 1)}
+    return nodes
 
 
 def _rough_ratio(slo: Slo) -> Node | None:

@@ -39,17 +39,17 @@ class Proposal:
 def propose(source: Source, kind: str | None = None, service: str | None = None) -> str:
     """Definitions, a document for each job, of what looks like an SLI now. Raises SourceError, also if nothing does."""
     at_ms = source.latest_ms()
-    found: dict[str, list[Proposal]] = {}
+    by_job: dict[str, list[Proposal]] = {}
     for proposal in (*_ratios(source, at_ms), *_latencies(source, at_ms), *_probes(source, at_ms)):
         if kind is None or proposal.kind == kind:
-            found.setdefault(proposal.job, []).append(proposal)
-    if not found:
+            by_job.setdefault(proposal.job, []).append(proposal)
+    if not by_job:
         what = f"a {kind}" if kind else "requests, latencies or probes"
         raise SourceError(
             f"{source.name}: no metric looks like {what}; `slo init KIND` writes a definition to fill in by hand"
         )
     documents = []
-    for job, proposals in found.items():
+    for job, proposals in by_job.items():
         name = service or _name(job)
         texts = dict.fromkeys(proposal.text for proposal in proposals)
         documents.append(head_of(name) + "\n".join(_numbered(list(texts))))
@@ -134,11 +134,11 @@ def _values(source: Source, metric: str, job: str, label: str, at_ms: int) -> li
 
 def _bounds(source: Source, selector: str, at_ms: int) -> dict[float, float]:
     """Observations up to each upper bound, since the counters began."""
-    found = {}
+    values = {}
     for series in source.query(parse(f"sum by (le) ({selector})"), at_ms).series:
         with suppress(ValueError):  # a bound that is not a valid number
-            found[float(series.labels.get("le", ""))] = float(series.values[-1])
-    return found
+            values[float(series.labels.get("le", ""))] = float(series.values[-1])
+    return values
 
 
 def _threshold(bounds: Mapping[float, float]) -> float | None:
@@ -170,12 +170,12 @@ def _name(text: str) -> str:
 def _numbered(texts: Sequence[str]) -> list[str]:
     """The entries, those of the same name with a number each."""
     used: dict[str, int] = {}
-    found = []
+    numbered = []
     for text in texts:
         name = text.split("\n", 1)[0].removeprefix("  - name: ")
         used[name] = used.get(name, 0) + 1
-        found.append(text if used[name] == 1 else text.replace(name, f"{name}-{used[name]}", 1))
-    return found
+        numbered.append(text if used[name] == 1 else text.replace(name, f"{name}-{used[name]}", 1))
+    return numbered
 
 
 def _quoted(text: str) -> str:

@@ -196,11 +196,11 @@ def _count_values(label: str, vector: Vector, groups: dict[Labels, list[int]], n
     for key, rows in groups.items():
         values, mask = vector.values[rows], vector.present[rows]
         bits = np.where(np.isnan(values), np.nan, values).view(np.uint64)
-        found, which = np.unique(bits[mask], return_inverse=True)
-        refuse_more((len(counted) + len(found)) * steps, most)
+        distinct, which = np.unique(bits[mask], return_inverse=True)
+        refuse_more((len(counted) + len(distinct)) * steps, most)
         places = which.reshape(-1) * steps + np.nonzero(mask)[1]
-        counts = np.bincount(places, minlength=len(found) * steps).reshape(len(found), steps)
-        for value, count in zip(found.view(np.float64).tolist(), counts, strict=True):
+        counts = np.bincount(places, minlength=len(distinct) * steps).reshape(len(distinct), steps)
+        for value, count in zip(distinct.view(np.float64).tolist(), counts, strict=True):
             text = float_text(value)
             labels = key if node.without and label in node.grouping else make({**dict(key), label: text})
             counted[labels] = counted.get(labels, 0.0) + count.astype(np.float64)

@@ -38,7 +38,7 @@ def lives(active: Bools, times: Ints, for_ms: int, keep_ms: int) -> list[Life]:
     """The stretches of one alert whose expression holds at the steps `active`, as Prometheus moves its states."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
     runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-    found: list[Life] = []
+    result: list[Life] = []
     index = 0
     while index < len(runs):
         start, end = runs[index]
@@ -52,30 +52,30 @@ def lives(active: Bools, times: Ints, for_ms: int, keep_ms: int) -> list[Life]:
                 continue
             end = kept
             break
-        found.append(Life(start, min(fired, end), end))
+        result.append(Life(start, min(fired, end), end))
         index += 1
-    return found
+    return result
 
 
-def states(found: list[Life], times: Ints) -> tuple[Bools, Bools, Floats]:
+def states(result: list[Life], times: Ints) -> tuple[Bools, Bools, Floats]:
     """Where the alert is pending, where it fires, and since when it is active (seconds) at each step."""
     pending, firing = np.zeros(len(times), dtype=bool), np.zeros(len(times), dtype=bool)
     since = np.zeros(len(times))
-    for life in found:
+    for life in result:
         pending[life.start : life.fired] = True
         firing[life.fired : life.end] = True
         since[life.start : life.end] = times[life.start] // 1000
     return pending, firing, since
 
 
-def intervals(name: str, labels: tuple[tuple[str, str], ...], found: list[Life], times: Ints) -> list[AlertInterval]:
+def intervals(name: str, labels: tuple[tuple[str, str], ...], result: list[Life], times: Ints) -> list[AlertInterval]:
     out = []
     last = len(times)
 
     def moment(step: int) -> int:
         return int(times[min(step, last - 1)])
 
-    for life in found:
+    for life in result:
         if life.fired > life.start:
             still = life.fired >= last
             out.append(AlertInterval(name, labels, "pending", moment(life.start), moment(life.fired), still))

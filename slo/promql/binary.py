@@ -35,10 +35,10 @@ def scalars(node: Binary, left: Floats, right: Floats) -> Floats:
 def vector_scalar(node: Binary, vector: Vector, scalar: Floats, swapped: bool, delayed: bool) -> Vector:
     """A vector and one number per step; `swapped` where the number stands on the left."""
     a, b = (scalar[None, :], vector.values) if swapped else (vector.values, scalar[None, :])
-    found = ARITHMETIC[node.op](a, b)
+    values = ARITHMETIC[node.op](a, b)
     if node.op in COMPARISONS and not node.return_bool:
-        return Vector(vector.labels, vector.values, vector.present & found.astype(bool), vector.drop)
-    return renamed(Vector(vector.labels, np.asarray(found, dtype=np.float64), vector.present, vector.drop), delayed)
+        return Vector(vector.labels, vector.values, vector.present & values.astype(bool), vector.drop)
+    return renamed(Vector(vector.labels, np.asarray(values, dtype=np.float64), vector.present, vector.drop), delayed)
 
 
 def renamed(vector: Vector, delayed: bool, strict: bool = False) -> Vector:
@@ -88,20 +88,20 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
     matching = node.matching or VectorMatching()
     signature = _signature(matching)
     swapped = matching.card == "one-to-many"
-    many, one = (right, left) if swapped else (left, right)
+    many, single = (right, left) if swapped else (left, right)
     steps = many.values.shape[1]
     some_many = many.present.any(axis=0) if len(many.labels) else np.zeros(steps, dtype=bool)
-    ones: dict[Labels, list[int]] = {}
-    for row, labels in enumerate(one.labels):
-        ones.setdefault(signature(labels), []).append(row)
+    singles: dict[Labels, list[int]] = {}
+    for row, labels in enumerate(single.labels):
+        singles.setdefault(signature(labels), []).append(row)
     faults: list[tuple[int, int, int, str]] = []  # the server meets the first step's fault first, row by row
-    for key, rows in ones.items():
-        twice = (one.present[rows].sum(axis=0) > 1) & some_many
+    for key, rows in singles.items():
+        twice = (single.present[rows].sum(axis=0) > 1) & some_many
         if len(rows) > 1 and bool(twice.any()):
             side = "left" if swapped else "right"
             # The one that is met second, then the one that was there.
-            there = [row for row in rows if one.present[row, twice.argmax()]]
-            shown = ", ".join(labels_text(one.labels[row]) for row in (there[1], there[0]))
+            there = [row for row in rows if single.present[row, twice.argmax()]]
+            shown = ", ".join(labels_text(single.labels[row]) for row in (there[1], there[0]))
             text = (
                 f"found duplicate series for the match group {labels_text(key)} on the {side} hand-side of the "
                 f"operation: [{shown}];many-to-many matching not allowed: matching labels must be unique on one side"
@@ -114,15 +114,15 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
     filters = node.op in COMPARISONS and not node.return_bool
     for row, labels in enumerate(many.labels):
         key = signature(labels)
-        for other in ones.get(key, ()):
-            mask = many.present[row] & one.present[other]
-            a, b = (one.values[other], many.values[row]) if swapped else (many.values[row], one.values[other])
-            found = ARITHMETIC[node.op](a, b)
+        for other in singles.get(key, ()):
+            mask = many.present[row] & single.present[other]
+            a, b = (single.values[other], many.values[row]) if swapped else (many.values[row], single.values[other])
+            values = ARITHMETIC[node.op](a, b)
             if filters:
-                mask, found = mask & found.astype(bool), a
+                mask, values = mask & values.astype(bool), a
             if not mask.any():
                 continue
-            metric = _result_labels(labels, one.labels[other], node, matching, delayed)
+            metric = _result_labels(labels, single.labels[other], node, matching, delayed)
             claim = (key, None if matching.card == "one-to-one" else metric)
             before = taken.get(claim)
             if before is not None and bool((before & mask).any()):
@@ -134,7 +134,7 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
                 faults.append((int((before & mask).argmax()), 1, row, text))
             taken[claim] = mask if before is None else before | mask
             labels_out.append(metric)
-            values_out.append(np.asarray(found, dtype=np.float64))
+            values_out.append(np.asarray(values, dtype=np.float64))
             present_out.append(mask)
     if faults:
         raise PromqlError(min(faults)[3])
@@ -144,13 +144,13 @@ def vectors(node: Binary, left: Vector, right: Vector, delayed: bool) -> Vector:
     return merge_same(Vector(labels_out, np.stack(values_out), np.stack(present_out), drop))
 
 
-def _result_labels(many: Labels, one: Labels, node: Binary, matching: VectorMatching, delayed: bool) -> Labels:
+def _result_labels(many: Labels, label: Labels, node: Binary, matching: VectorMatching, delayed: bool) -> Labels:
     labels = dict(many)
     if node.op not in COMPARISONS or (node.return_bool and not delayed):
         labels.pop(NAME, None)
     if matching.card == "one-to-one":
         labels = {k: v for k, v in labels.items() if (k in matching.labels) == matching.on}
-    from_one = dict(one)
+    from_one = dict(label)
     for name in matching.include:
         labels[name] = from_one.get(name, "")
     return make(labels)

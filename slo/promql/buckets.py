@@ -94,18 +94,18 @@ def fraction(lower: Floats, upper: Floats, bounds: Floats, counts: Floats) -> Fl
 
     def rank(x: Floats) -> Floats:
         result = np.full(steps, np.nan)
-        found = np.zeros(steps, dtype=bool)
+        zeros = np.zeros(steps, dtype=bool)
         before = np.zeros(steps)
         for i, top in enumerate(bounds):
             low = bounds[i - 1] if i else -np.inf
-            at_edge = ~found & (low >= x)
+            at_edge = ~zeros & (low >= x)
             result = np.where(at_edge, before, result)
-            found |= at_edge
-            inside = ~found & (low < x) & (top > x)
+            zeros |= at_edge
+            inside = ~zeros & (low < x) & (top > x)
             result = np.where(inside, before + (counts[i] - before) * (x - low) / (top - low), result)
-            found |= inside
+            zeros |= inside
             before = counts[i]
-        return np.where(~found | (result > total), total, result)
+        return np.where(~zeros | (result > total), total, result)
 
     share = (rank(upper) - rank(lower)) / total
     share = np.where(lower >= upper, 0.0, share)

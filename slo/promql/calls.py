@@ -96,12 +96,12 @@ def _info(ev: Context, of: Node, selector: Node | None) -> Vector:
 
 
 def _to_scalar(ev: Context, vector: Vector) -> Floats:
-    one = vector.present.sum(axis=0) == 1
+    single = vector.present.sum(axis=0) == 1
     values = np.where(vector.present, vector.values, 0.0)
     index = vector.present.argmax(axis=0) if len(vector.labels) else np.zeros(len(ev.times), dtype=np.int64)
     if not len(vector.labels):
         return np.full(len(ev.times), np.nan)
-    return np.where(one, values[index, np.arange(len(ev.times))], np.nan)
+    return np.where(single, values[index, np.arange(len(ev.times))], np.nan)
 
 
 def _absence(ev: Context, node: Node, there: Any) -> Vector:

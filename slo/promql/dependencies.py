@@ -45,10 +45,12 @@ def components(groups: Sequence[Group]) -> list[tuple[Group, ...]]:
     for place, read in enumerate(links([rule for _, rule in placed])):
         for other in read:
             parent[root(other)] = root(place)
-    found: dict[int, dict[int, list[Rule]]] = {}
+    rules_by_root: dict[int, dict[int, list[Rule]]] = {}
     for place, (number, rule) in enumerate(placed):
-        found.setdefault(root(place), {}).setdefault(number, []).append(rule)
-    return [tuple(replace(groups[n], rules=tuple(rules)) for n, rules in part.items()) for part in found.values()]
+        rules_by_root.setdefault(root(place), {}).setdefault(number, []).append(rule)
+    return [
+        tuple(replace(groups[n], rules=tuple(rules)) for n, rules in part.items()) for part in rules_by_root.values()
+    ]
 
 
 def needed_by_alerts(groups: Sequence[Group]) -> tuple[Group, ...]:
@@ -75,12 +77,12 @@ def raw_selectors(groups: Iterable[Group]) -> tuple[VectorSelector, ...]:
     """The selectors of what no rule records, each once, without offsets."""
     rules = [rule for group in groups for rule in group.rules]
     index = _Index(rules)
-    found: dict[VectorSelector, None] = {}
+    vector_selectors: dict[VectorSelector, None] = {}
     for rule in rules:
         for node in walk(rule.expr):
             if isinstance(node, VectorSelector) and not index.read_by(node):
-                found[replace(node, offset_ms=0, at=None)] = None
-    return tuple(found)
+                vector_selectors[replace(node, offset_ms=0, at=None)] = None
+    return tuple(vector_selectors)
 
 
 def reach_ms(groups: Iterable[Group], lookback_ms: int) -> int:
@@ -132,14 +134,14 @@ class _Index:
         else:
             on_name = tuple(matcher for matcher in selector.matchers if matcher.label == NAME)
             names = [series.labels[NAME] for series in self.names.select(VectorSelector(None, on_name))]
-        found: set[int] = set()
+        numbers: set[int] = set()
         for name in names:
             places = self.by_name[name]
             for matcher in selector.matchers:
                 if matcher.op == "=" and matcher.label != NAME:
                     places = places & self.of_label(name, matcher.label, matcher.value)
-            found |= places
-        return found
+            numbers |= places
+        return numbers
 
     def of_label(self, name: str, label: str, value: str) -> set[int]:
         if (name, label) not in self.indexed:

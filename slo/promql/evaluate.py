@@ -112,8 +112,10 @@ class Evaluator:
     def flat(self, node: VectorSelector, after: int, until: int, stale: bool) -> tuple[list[Labels], Flat]:
         key = (node.name, node.matchers, after, until, stale)
         if key not in self.flats:
-            chosen = sorted((make(dict(one.labels)), i, one) for i, one in enumerate(self.samples.select(node)))
-            parts = select.cut([one for _, _, one in chosen], after, until, stale)
+            chosen = sorted(
+                (make(dict(series.labels)), i, series) for i, series in enumerate(self.samples.select(node))
+            )
+            parts = select.cut([series for _, _, series in chosen], after, until, stale)
             kept = [i for i, (times, _) in enumerate(parts) if len(times)]
             self.flats[key] = ([chosen[i][0] for i in kept], select.flatten([parts[i] for i in kept]))
         held: tuple[list[Labels], Flat] = self.flats[key]

@@ -16,9 +16,9 @@ from slo.promql.scriptfile import Eval, Expectation
 _EPSILON = 1e-6
 
 
-def problem(one: Eval, answer: Result | str) -> str:
+def problem(evaluation: Eval, answer: Result | str) -> str:
     """What differs from the expectation, empty where nothing does. `answer` is a result, or the text of an error."""
-    expect = one.expect
+    expect = evaluation.expect
     if isinstance(answer, str):
         return _error_problem(expect, answer)
     if expect.fail:
@@ -32,8 +32,8 @@ def problem(one: Eval, answer: Result | str) -> str:
             return f"expected the scalar {expect.scalar}, got {show(answer)}"
         good = almost(expect.scalar, float(answer.series[0].values[0]))
         return "" if good else f"expected {expect.scalar}, got {show(answer)}"
-    if one.end is not None:
-        return _matrix_problem(expect, answer, one.start, one.step)
+    if evaluation.end is not None:
+        return _matrix_problem(expect, answer, evaluation.start, evaluation.step)
     if expect.window is not None:
         return _matrix_problem(expect, answer, expect.window[0], expect.window[2])
     return _vector_problem(expect, answer)
@@ -94,9 +94,9 @@ def _vector_problem(expect: Expectation, answer: Result) -> str:
         return f"expected {wanted}, got {show(answer)}"
     if not expect.ordered:
         got, wanted = sorted(got, key=lambda row: row[0]), sorted(wanted, key=lambda row: row[0])
-    for (labels, value), (other, found) in zip(wanted, got, strict=True):
-        if labels != other or not isinstance(value, float) or not almost(value, found):
-            return f"expected {labels} {value}, got {other} {found}"
+    for (labels, value), (other, result) in zip(wanted, got, strict=True):
+        if labels != other or not isinstance(value, float) or not almost(value, result):
+            return f"expected {labels} {value}, got {other} {result}"
     return ""
 
 

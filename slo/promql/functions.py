@@ -119,11 +119,11 @@ def label_replace(vector: Vector, target: str, template: str, source: str, patte
     labels: list[Labels] = []
     drop = list(vector.drop)
     for row, held in enumerate(vector.labels):
-        found = compiled.fullmatch(dict(held).get(source, ""))
-        if found is None:
+        match = compiled.fullmatch(dict(held).get(source, ""))
+        if match is None:
             labels.append(held)
             continue
-        labels.append(make({**dict(held), target: _expand(template, found)}))
+        labels.append(make({**dict(held), target: _expand(template, match)}))
         if target == NAME:
             drop[row] = False
     return Vector(labels, vector.values, vector.present, drop, vector.ordered)
@@ -132,14 +132,14 @@ def label_replace(vector: Vector, target: str, template: str, source: str, patte
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")  # any other dollar stands for itself
 
 
-def _expand(template: str, found: Any) -> str:
+def _expand(template: str, match: Any) -> str:
     def group(reference: re.Match[str]) -> str:
         if reference[1]:
             return "$"
         name = reference[2] or reference[3]
         if name.isascii() and name.isdigit():
-            return (found.group(int(name)) or "") if int(name) <= found.re.groups else ""
-        return (found.group(name) or "") if name in found.re.groupindex else ""
+            return (match.group(int(name)) or "") if int(name) <= match.re.groups else ""
+        return (match.group(name) or "") if name in match.re.groupindex else ""
 
     return _REFERENCE.sub(group, template)
 
@@ -177,9 +177,9 @@ def by_label(vector: Vector, names: Sequence[str], descending: bool) -> Vector:
     def before(a: int, b: int) -> bool:
         first, second = dict(vector.labels[a]), dict(vector.labels[b])
         for name in names:
-            one, other = first.get(name, ""), second.get(name, "")
-            if one != other:
-                return _natural_before(one, other) != descending
+            first_text, other = first.get(name, ""), second.get(name, "")
+            if first_text != other:
+                return _natural_before(first_text, other) != descending
         return (vector.labels[a] > vector.labels[b]) if descending else (vector.labels[a] < vector.labels[b])
 
     # a missing label is neither before nor behind another, so that the way of sorting shows: by insertion, as a server
@@ -194,9 +194,9 @@ def by_label(vector: Vector, names: Sequence[str], descending: bool) -> Vector:
     return result
 
 
-def _natural_before(one: str, other: str) -> bool:
+def _natural_before(text: str, other: str) -> bool:
     """Runs of digits compare as numbers, all else as text, run by run."""
-    left, right = re.findall(r"[0-9]+|[^0-9]+", one), re.findall(r"[0-9]+|[^0-9]+", other)
+    left, right = re.findall(r"[0-9]+|[^0-9]+", text), re.findall(r"[0-9]+|[^0-9]+", other)
     for index, a in enumerate(left):
         if index >= len(right):
             return False

@@ -100,8 +100,8 @@ def by_insertion(values: Floats, rows: Sequence[int]) -> list[int]:
 def kept(values: Floats, mask: Bools, k: Ints) -> Bools:
     """Which elements of (rows, steps) are among the k largest of each step, equal ones as a heap leaves them."""
     heaps = _filled(values, mask, k)
-    found = np.zeros(values.shape, dtype=bool)
+    bools = np.zeros(values.shape, dtype=bool)
     for place in range(len(heaps.rows)):
         steps = np.flatnonzero(heaps.size > place)
-        found[heaps.rows[place, steps], steps] = True
-    return found
+        bools[heaps.rows[place, steps], steps] = True
+    return bools

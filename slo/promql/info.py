@@ -63,8 +63,8 @@ def join(base: Vector, infos: Vector, names: Sequence[Matcher], data: Sequence[M
     values, present = [], []
     for row, labels in enumerate(base.labels):
         ignored = is_info(labels, names)
-        for found, mask in [] if ignored else _choices(labels, base.present[row], infos):
-            added = _data_labels(found, dict(labels), chosen)
+        for labels_found, mask in [] if ignored else _choices(labels, base.present[row], infos):
+            added = _data_labels(labels_found, dict(labels), chosen)
             if added or not needs_some:
                 labels_out.append(make({**added, **dict(labels)}))
                 values.append(base.values[row])
@@ -115,9 +115,9 @@ def _choices(labels: Labels, there: Bools, infos: Vector) -> Iterator[_Choice]:
             yield [infos.labels[rows[best]] for (rows, _), best in taken if best >= 0], mask
 
 
-def _data_labels(found: Sequence[Labels], base: dict[str, str], chosen: set[str]) -> dict[str, str]:
+def _data_labels(label_sets: Sequence[Labels], base: dict[str, str], chosen: set[str]) -> dict[str, str]:
     added: dict[str, str] = {}
-    for labels in found:
+    for labels in label_sets:
         for name, value in labels:
             if name == NAME or (chosen and name not in chosen):
                 continue

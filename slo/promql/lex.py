@@ -213,8 +213,8 @@ def _token(text: str, at: int, bracket: bool, brace: bool, before: list[Token]) 
 
 
 def _numeric(text: str, at: int) -> Token:
-    found = _NUMERIC.match(text, at)
-    literal = found[0] if found else text[at]
+    match = _NUMERIC.match(text, at)
+    literal = match[0] if match else text[at]
     # in brackets a range may be followed by the colon of a subquery; the pattern never takes one
     end = at + len(literal)
     if text[end : end + 1] == "." or (literal[-1] in "eE" and text[end : end + 1] in ("+", "-")):
@@ -244,11 +244,11 @@ def _numeric(text: str, at: int) -> Token:
 
 def _taken(literal: str) -> str:
     """As much of a malformed number as the server's lexer takes before it gives up."""
-    if found := re.match(r"[0-9]*+\.?[0-9]*+[smhdwy]s?(?:[0-9]++[smhdw]s?)*(?:[0-9]+|\w)?", literal, re.ASCII):
-        return found[0]
-    found = re.match(r"[0-9]*+(?:\.[0-9]++\.|\.\.|[0-9_]*_[_.eE]|\.?[0-9]*+[eE][+-]?[0-9]*[_.eE]?)", literal)
+    if match := re.match(r"[0-9]*+\.?[0-9]*+[smhdwy]s?(?:[0-9]++[smhdw]s?)*(?:[0-9]+|\w)?", literal, re.ASCII):
+        return match[0]
+    match = re.match(r"[0-9]*+(?:\.[0-9]++\.|\.\.|[0-9_]*_[_.eE]|\.?[0-9]*+[eE][+-]?[0-9]*[_.eE]?)", literal)
     digits = re.match(r"[0-9_.]+", literal)
-    return found[0] if found else digits[0] if digits else literal
+    return match[0] if match else digits[0] if digits else literal
 
 
 def _string(text: str, at: int) -> tuple[int, str]:

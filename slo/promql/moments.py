@@ -29,8 +29,8 @@ def folds(flat: Flat, what: str) -> list[Floats] | None:
         if max(float(np.abs(part).max(initial=0.0)) for part in parts) > _LARGEST:
             held = None
         for piece in (parts[0],) if len(parts) == 1 else double_double.two_product(parts[0], parts[1]):
-            found = prefixes(piece)
-            held = None if held is None or found is None else held + found
+            sums_before = prefixes(piece)
+            held = None if held is None or sums_before is None else held + sums_before
         flat.cache[key] = held
     return flat.cache[key]  # type: ignore[return-value]
 
@@ -54,13 +54,13 @@ def _sum(parts: list[Floats], lo: Ints, hi: Ints) -> DoubleDouble:
 
 def sums(r: Ranges, *names: str) -> list[DoubleDouble] | None:
     """The sums of each window by name; None where exponents reach too far."""
-    found = []
+    double_doubles = []
     for name in names:
         held = folds(r.flat, name)
         if held is None:
             return None
-        found.append(_sum(held, r.lo, r.hi))
-    return found
+        double_doubles.append(_sum(held, r.lo, r.hi))
+    return double_doubles
 
 
 def odd(r: Ranges) -> Ints:
@@ -75,10 +75,10 @@ def odd(r: Ranges) -> Ints:
 def variance(r: Ranges, constant: Bools) -> tuple[Floats, Bools]:
     """The population variance of each window, and where it can be relied on. `constant` says where no value differs."""
     n = (r.hi - r.lo).astype(np.float64)
-    found = sums(r, "y", "yy")
-    if found is None:
+    moments = sums(r, "y", "yy")
+    if moments is None:
         return np.full(n.shape, np.nan), np.zeros(n.shape, dtype=bool)
-    total, squares = found
+    total, squares = moments
     mean = double_double.divide(total, n)
     spread = double_double.divide(double_double.subtract(squares, double_double.multiply(mean, total)), n)[0]
     steady = constant | (mean[0] ** 2 <= _STEADY**2 * spread)
@@ -92,10 +92,10 @@ def line(r: Ranges, intercept_ms: Ints, ahead: Floats | None, constant: Bools) -
     `ahead` is how far from there the line is followed, in seconds; None where only the slope is wanted.
     """
     n = (r.hi - r.lo).astype(np.float64)
-    found = sums(r, "y", "t", "ty", "tt")
-    if found is None:
+    moments = sums(r, "y", "t", "ty", "tt")
+    if moments is None:
         return np.full(n.shape, np.nan), np.full(n.shape, np.nan), np.zeros(n.shape, dtype=bool)
-    y, t, ty, tt = found
+    y, t, ty, tt = moments
     from_ms = np.broadcast_to((intercept_ms - origin(r.flat)).astype(np.float64), n.shape)
     x = double_double.subtract(t, double_double.two_product(n, from_ms))
     mean = double_double.divide(y, n)

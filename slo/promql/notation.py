@@ -109,31 +109,31 @@ def values_of(text: str) -> list[Value]:
             continue
         if text[at] == "#":
             break
-        if found := _BLANK.match(text, at):
-            values += [None] * (1 if found[1] is None else int(found[1]))
-        elif found := _STALE.match(text, at):
-            values += [float(STALE)] * (1 if found[1] is None else int(found[1]) + 1)
-        elif found := _HISTOGRAM.match(text, at):
-            values += [UNSUPPORTED] * (1 if found[1] is None else int(found[1]) + 1)
-        elif found := _ITEM.match(text, at):
-            values += _run(found)
+        if match := _BLANK.match(text, at):
+            values += [None] * (1 if match[1] is None else int(match[1]))
+        elif match := _STALE.match(text, at):
+            values += [float(STALE)] * (1 if match[1] is None else int(match[1]) + 1)
+        elif match := _HISTOGRAM.match(text, at):
+            values += [UNSUPPORTED] * (1 if match[1] is None else int(match[1]) + 1)
+        elif match := _ITEM.match(text, at):
+            values += _run(match)
         else:
             raise PromqlError(f"not a series value: {text[at:].split()[0]!r}")
-        at = found.end()
+        at = match.end()
     return values
 
 
-def _run(found: re.Match[str]) -> list[Value]:
-    first = number(found[1])
+def _run(match: re.Match[str]) -> list[Value]:
+    first = number(match[1])
     if first is None:
-        raise PromqlError(f"not a number: {found[1]!r}")
-    if found[3] is None:
-        return [first] * (1 if found[4] is None else int(found[4]) + 1)
-    step = number(found[3])
-    if step is None or found[4] is None:
-        raise PromqlError(f"expected a run such as 0+1x5, got {found[0]!r}")
+        raise PromqlError(f"not a number: {match[1]!r}")
+    if match[3] is None:
+        return [first] * (1 if match[4] is None else int(match[4]) + 1)
+    step = number(match[3])
+    if step is None or match[4] is None:
+        raise PromqlError(f"expected a run such as 0+1x5, got {match[0]!r}")
     values: list[Value] = []
-    for _ in range(int(found[4]) + 1):
+    for _ in range(int(match[4]) + 1):
         values.append(first)
-        first = first + step if found[2] == "+" else first - step
+        first = first + step if match[2] == "+" else first - step
     return values

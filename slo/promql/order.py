@@ -31,11 +31,11 @@ class Order:
         rank = np.zeros(len(lo), dtype=np.int64)
         for level, zeros in enumerate(self.zeros):
             low, high = zeros[lo], zeros[hi]
-            ones = k >= high - low
-            k -= np.where(ones, high - low, 0)
-            lo = np.where(ones, zeros[-1] + lo - low, low)
-            hi = np.where(ones, zeros[-1] + hi - high, high)
-            rank += np.where(ones, 1 << (self.bits - 1 - level), 0)
+            all_equal = k >= high - low
+            k -= np.where(all_equal, high - low, 0)
+            lo = np.where(all_equal, zeros[-1] + lo - low, low)
+            hi = np.where(all_equal, zeros[-1] + hi - high, high)
+            rank += np.where(all_equal, 1 << (self.bits - 1 - level), 0)
         return self.sorted.take(rank, mode="clip")
 
 
@@ -79,15 +79,15 @@ def median_deviation(order: Order, lo: Ints, hi: Ints) -> Floats:
         least, most = np.maximum(0, k + 1 - (n - below)), np.minimum(k + 1, below)
         for _ in range(int(n.max(initial=1)).bit_length() + 1):
             half = (least + most) // 2
-            enough = distance(half, zero) >= distance(k - half, one)
+            enough = distance(half, zero) >= distance(k - half, last_place)
             open_ = least < most
             most = np.where(open_ & enough, half, most)
             least = np.where(open_ & ~enough, half + 1, least)
         last_below = np.where(least > 0, distance(least - 1, zero), -np.inf)
-        last_above = np.where(k + 1 - least > 0, distance(k - least, one), -np.inf)
+        last_above = np.where(k + 1 - least > 0, distance(k - least, last_place), -np.inf)
         return np.asarray(np.maximum(last_below, last_above))
 
-    zero, one = np.zeros(len(lo), dtype=np.int64), np.ones(len(lo), dtype=np.int64)
+    zero, last_place = np.zeros(len(lo), dtype=np.int64), np.ones(len(lo), dtype=np.int64)
     rank = 0.5 * (n - 1)
     lower = np.floor(rank).astype(np.int64)
     weight = rank - lower

@@ -50,16 +50,16 @@ def _by_windows(r: Ranges, q: Floats, spread: bool) -> Floats:
     for start in range(0, r.lo.size, per):
         rows = np.arange(start, min(start + per, r.lo.size))
         values, n = sorted_windows(r, rows)
-        found = quantile_of_sorted(spread_q[rows], values, n)
+        quantiles = quantile_of_sorted(spread_q[rows], values, n)
         if spread:
-            away = np.abs(values - found[:, None])
+            away = np.abs(values - quantiles[:, None])
             inside = np.arange(values.shape[1])[None, :] < n[:, None]
             missing = (np.isnan(away) & inside).sum(axis=1)
             ordered = np.sort(np.where(inside, away, np.nan), axis=1)
             place = np.arange(values.shape[1])[None, :] - missing[:, None]
             away = np.where(place < 0, np.nan, np.take_along_axis(ordered, np.maximum(place, 0), axis=1))
-            found = quantile_of_sorted(spread_q[rows], away, n)
-        result[rows] = found
+            quantiles = quantile_of_sorted(spread_q[rows], away, n)
+        result[rows] = quantiles
     return result.reshape(r.lo.shape)
 
 

@@ -42,11 +42,11 @@ def _blocks(ev: Context, node: Node, most: int) -> Iterator[Ranges]:
     """The windows of all series; of some series at a time where their samples are many."""
     if isinstance(node, MatrixSelector):
         chosen = ev.samples.select(node.selector)
-        held = sum(len(one.times) for one in chosen)
+        held = sum(len(series.times) for series in chosen)
         ev.refuse_more(len(chosen))
         if held > most and len(chosen) > 1:
             rows = max(1, len(chosen) * most // held)
-            chosen.sort(key=lambda one: make(dict(one.labels)))
+            chosen.sort(key=lambda series: make(dict(series.labels)))
             for row in range(0, len(chosen), rows):
                 key = ("block", node.selector, row, rows)
                 flats = ev.flats.setdefault(key, {}) if held <= KEPT else {}

@@ -77,9 +77,9 @@ def _with_resets(r: Ranges, result: Floats) -> Floats:
         mask = np.zeros(len(v), dtype=bool)
         mask[1:] = v[1:] < v[:-1]
         mask &= ~flat.first_of_series()
-        found = np.flatnonzero(mask)
-        flat.cache["resets at"] = found
-        flat.cache["resets sums"] = prefixes(v[found - 1]) if len(found) else None
+        flatnonzero = np.flatnonzero(mask)
+        flat.cache["resets at"] = flatnonzero
+        flat.cache["resets sums"] = prefixes(v[flatnonzero - 1]) if len(flatnonzero) else None
     places: Ints = flat.cache["resets at"]  # type: ignore[assignment]
     if len(places) == 0:
         return result

@@ -57,5 +57,5 @@ def matches_empty(matcher: Matcher) -> bool:
         case "!=":
             return matcher.value != ""
         case op:
-            found = compile_anchored(matcher.value)("")
-            return found if op == "=~" else not found
+            match = compile_anchored(matcher.value)("")
+            return match if op == "=~" else not match

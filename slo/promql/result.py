@@ -46,9 +46,9 @@ class Result:
         import pandas as pd
 
         columns = {}
-        for one in self.series:
-            name = one.labels.get("__name__", "")
-            inner = ", ".join(f'{k}="{v}"' for k, v in one.labels.items() if k != "__name__")
-            index = pd.to_datetime(one.times, unit="ms", utc=True)
-            columns[f"{name}{{{inner}}}" if inner or not name else name] = pd.Series(one.values, index=index)
+        for item in self.series:
+            name = item.labels.get("__name__", "")
+            inner = ", ".join(f'{k}="{v}"' for k, v in item.labels.items() if k != "__name__")
+            index = pd.to_datetime(item.times, unit="ms", utc=True)
+            columns[f"{name}{{{inner}}}" if inner or not name else name] = pd.Series(item.values, index=index)
         return pd.DataFrame(columns).sort_index()

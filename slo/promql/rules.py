@@ -46,9 +46,9 @@ class RulesResult:
         import pandas as pd
 
         rows = [
-            (one.name, dict(one.labels), one.state, pd.Timestamp(one.start_ms, unit="ms", tz="UTC"),
-             pd.Timestamp(one.end_ms, unit="ms", tz="UTC"), one.open)
-            for one in self.alerts
+            (alert.name, dict(alert.labels), alert.state, pd.Timestamp(alert.start_ms, unit="ms", tz="UTC"),
+             pd.Timestamp(alert.end_ms, unit="ms", tz="UTC"), alert.open)
+            for alert in self.alerts
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=["alert", "labels", "state", "start", "end", "open"])
 
@@ -88,8 +88,8 @@ def run_rules(
             for node in walk(rule.expr)
             if isinstance(node, VectorSelector)
         )
-        found = {id(series): series for selector in asked for series in samples.select(selector)}
-        run = _Run(Samples(found.values()), lookback)
+        by_id = {id(series): series for selector in asked for series in samples.select(selector)}
+        run = _Run(Samples(by_id.values()), lookback)
         run.all(_placed(part, start, end, offset))
         parts.append(run)
     order: dict[str, int] = {}
@@ -111,17 +111,17 @@ def _placed(groups: Sequence[Group], start: float, end: float, offset: float) ->
         first = -(-(round(start * 1000) - shift) // group.interval_ms) * group.interval_ms + shift
         times = np.arange(first, round(end * 1000) + 1, group.interval_ms, dtype=np.int64) - group.query_offset_ms
         placed += [_Placed(len(placed) + i, rule, group, times) for i, rule in enumerate(group.rules)]
-    for one, read in zip(placed, links([one.rule for one in placed]), strict=True):
-        one.reads = read
+    for item, read in zip(placed, links([rule.rule for rule in placed]), strict=True):
+        item.reads = read
     return placed
 
 
 def _stepwise(placed: list[_Placed]) -> list[set[int]]:
     """The sets of rules that must go step by step together: those that read themselves or a later rule."""
     reach: list[set[int]] = []
-    for one in placed:
+    for rule in placed:
         seen: set[int] = set()
-        todo = list(one.reads)
+        todo = list(rule.reads)
         while todo:
             index = todo.pop()
             if index not in seen:
@@ -129,11 +129,11 @@ def _stepwise(placed: list[_Placed]) -> list[set[int]]:
                 todo.extend(placed[index].reads)
         reach.append(seen)
     clusters: list[set[int]] = []
-    for one in placed:
-        if not any(read >= one.index for read in one.reads):
+    for rule in placed:
+        if not any(read >= rule.index for read in rule.reads):
             continue
-        cluster = {one.index} | {index for index in reach[one.index] if one.index in reach[index]}
-        cluster |= {read for read in one.reads if read >= one.index}  # seen only up to the step before
+        cluster = {rule.index} | {index for index in reach[rule.index] if rule.index in reach[index]}
+        cluster |= {read for read in rule.reads if read >= rule.index}  # seen only up to the step before
         touching = [other for other in clusters if other & cluster]
         clusters = [other for other in clusters if not other & cluster] + [cluster.union(*touching)]
     return clusters
@@ -157,9 +157,9 @@ class _Run:
         stepwise = _stepwise(placed)
         waiting = list(placed)
         while waiting:
-            for one in waiting:
-                cluster = next((group for group in stepwise if one.index in group), None)
-                members = cluster or {one.index}
+            for rule in waiting:
+                cluster = next((group for group in stepwise if rule.index in group), None)
+                members = cluster or {rule.index}
                 needed = {read for index in members for read in placed[index].reads} - members
                 if needed <= done:
                     break
@@ -168,7 +168,7 @@ class _Run:
             if cluster:
                 self.together([placed[index] for index in sorted(members)])
             else:
-                self.alone(one)
+                self.alone(rule)
             done |= members
             waiting = [left for left in waiting if left.index not in done]
 
@@ -178,47 +178,52 @@ class _Run:
             self._engine = Engine(everything, self.lookback, delayed_name_removal=False)
         return self._engine
 
-    def alone(self, one: _Placed) -> None:
+    def alone(self, placed: _Placed) -> None:
         """All steps at once; step by step where a step fails, or `@ start()` makes each its own query."""
-        if not len(one.times):
+        if not len(placed.times):
             return
-        moving = any(isinstance(getattr(node, "at", None), str) for node in walk(one.rule.expr))
-        ok = np.ones(len(one.times), dtype=bool)
+        moving = any(isinstance(getattr(node, "at", None), str) for node in walk(placed.rule.expr))
+        ok = np.ones(len(placed.times), dtype=bool)
         vector: Vector | None = None
         if not moving:
             try:
-                vector = self.named(one, self.engine().vector_at(one.rule.expr, one.times))
+                vector = self.named(placed, self.engine().vector_at(placed.rule.expr, placed.times))
             except PromqlError:
                 vector = None
         if vector is None:
-            parts, ok = [], np.ones(len(one.times), dtype=bool)
-            for step in range(len(one.times)):
+            parts, ok = [], np.ones(len(placed.times), dtype=bool)
+            for step in range(len(placed.times)):
                 try:
-                    parts.append(self.named(one, self.engine().vector_at(one.rule.expr, one.times[step : step + 1])))
+                    parts.append(
+                        self.named(placed, self.engine().vector_at(placed.rule.expr, placed.times[step : step + 1]))
+                    )
                 except PromqlError as error:
                     parts.append(Vector.empty(1))
                     if ok.all():
-                        self.problems.append(f"{one.group.name}: {one.rule.name}: {error}")
+                        self.problems.append(f"{placed.group.name}: {placed.rule.name}: {error}")
                     ok[step] = False
             vector = _joined(parts)
-        self.write(one, vector, ok)
+        self.write(placed, vector, ok)
 
-    def named(self, one: _Placed, vector: Vector) -> Vector:
+    def named(self, placed: _Placed, vector: Vector) -> Vector:
         """The result's labels as the rule writes them. Raises PromqlError where two become one, or above the limit."""
         labels: list[Labels] = []
         for held in vector.labels:
             own = dict(nameless(held))
-            filled = {key: _TEMPLATE.sub(lambda m, own=own: own.get(m[1], ""), text) for key, text in one.rule.labels}  # type: ignore[misc]
-            if one.rule.record:
-                labels.append(make({**own, **filled, NAME: one.rule.record}))
+            filled = {
+                key: _TEMPLATE.sub(lambda m, own=own: own.get(m[1], ""), text)  # type: ignore[misc]
+                for key, text in placed.rule.labels
+            }
+            if placed.rule.record:
+                labels.append(make({**own, **filled, NAME: placed.rule.record}))
             else:
-                labels.append(make({**own, **filled, "alertname": one.rule.alert}))
+                labels.append(make({**own, **filled, "alertname": placed.rule.alert}))
         rows: dict[Labels, int] = {}
         for row, held in enumerate(labels):
             first = rows.setdefault(held, row)
             if first != row and bool((vector.present[first] & vector.present[row]).any()):
                 raise PromqlError(f"{SAME_LABELSET} after applying rule labels")
-        limit = one.group.limit
+        limit = placed.group.limit
         if limit and len(labels) and int(vector.present.sum(axis=0).max()) > limit:
             raise PromqlError(f"exceeded limit of {limit}")
         return merge_same(Vector(labels, vector.values, vector.present, vector.drop))
@@ -227,30 +232,30 @@ class _Run:
         """Rules that read each other, step by step in their order."""
         before = Samples((*self.raw.series, *self.written))
         history: dict[Labels, tuple[list[int], list[float]]] = {}
-        parts: dict[int, list[Vector]] = {one.index: [] for one in members}
-        last: dict[int, set[Labels]] = {one.index: set() for one in members}
-        marks: dict[int, Bools] = {one.index: np.ones(len(one.times), dtype=bool) for one in members}
+        parts: dict[int, list[Vector]] = {item.index: [] for item in members}
+        last: dict[int, set[Labels]] = {item.index: set() for item in members}
+        marks: dict[int, Bools] = {item.index: np.ones(len(item.times), dtype=bool) for item in members}
         steps = sorted(
-            (int(at) + one.group.query_offset_ms, one.index, step)
-            for one in members
-            for step, at in enumerate(one.times)
+            (int(at) + item.group.query_offset_ms, item.index, step)
+            for item in members
+            for step, at in enumerate(item.times)
         )
-        by_index = {one.index: one for one in members}
+        by_index = {item.index: item for item in members}
         for _, index, step in steps:
-            one = by_index[index]
-            at = int(one.times[step])
+            member = by_index[index]
+            at = int(member.times[step])
             earlier = Samples.from_series((dict(k), t, v) for k, (t, v) in history.items())
             engine = Engine(Samples((*before.series, *earlier.series)), self.lookback, delayed_name_removal=False)
             try:
-                vector = self.named(one, engine.vector_at(one.rule.expr, one.times[step : step + 1]))
+                vector = self.named(member, engine.vector_at(member.rule.expr, member.times[step : step + 1]))
             except PromqlError as error:
                 if marks[index].all():
-                    self.problems.append(f"{one.group.name}: {one.rule.name}: {error}")
+                    self.problems.append(f"{member.group.name}: {member.rule.name}: {error}")
                 marks[index][step] = False
                 parts[index].append(Vector.empty(1))
                 continue
             parts[index].append(vector)
-            rows = self.rows(one, _joined(parts[index]), marks[index][: step + 1]) if one.rule.alert else None
+            rows = self.rows(member, _joined(parts[index]), marks[index][: step + 1]) if member.rule.alert else None
             now = (
                 {labels: float(values[0]) for labels, values in zip(vector.labels, vector.values, strict=True)}
                 if rows is None
@@ -261,38 +266,38 @@ class _Run:
             for labels, value in now.items():
                 _append(history, labels, at, value)
             last[index] = set(now)
-        for one in members:
-            if len(one.times):
-                self.write(one, _joined(parts[one.index]), marks[one.index])
+        for member in members:
+            if len(member.times):
+                self.write(member, _joined(parts[member.index]), marks[member.index])
 
-    def rows(self, one: _Placed, vector: Vector, ok: Bools) -> list[tuple[Labels, Floats, Bools]]:
+    def rows(self, placed: _Placed, vector: Vector, ok: Bools) -> list[tuple[Labels, Floats, Bools]]:
         """The series that the rule writes: its own, or ALERTS and ALERTS_FOR_STATE."""
-        if one.rule.record:
+        if placed.rule.record:
             return list(zip(vector.labels, vector.values, vector.present, strict=True))
-        times = (one.times + one.group.query_offset_ms)[: vector.values.shape[1]]
+        times = (placed.times + placed.group.query_offset_ms)[: vector.values.shape[1]]
         out: list[tuple[Labels, Floats, Bools]] = []
         for labels, present in zip(vector.labels, vector.present, strict=True):
-            held = self.lives(one, present, ok)
+            held = self.lives(placed, present, ok)
             pending, firing, since = alerts.states(held, times)
-            ones = np.ones(len(times))
+            items = np.ones(len(times))
             for state, mask in (("pending", pending), ("firing", firing)):
                 if mask.any():
-                    out.append((make({**dict(labels), NAME: "ALERTS", "alertstate": state}), ones, mask & ok))
+                    out.append((make({**dict(labels), NAME: "ALERTS", "alertstate": state}), items, mask & ok))
             out.append((make({**dict(labels), NAME: "ALERTS_FOR_STATE"}), since, (pending | firing) & ok))
         return out
 
-    def lives(self, one: _Placed, present: Bools, ok: Bools) -> list[alerts.Life]:
-        times = (one.times + one.group.query_offset_ms)[: len(present)]
+    def lives(self, placed: _Placed, present: Bools, ok: Bools) -> list[alerts.Life]:
+        times = (placed.times + placed.group.query_offset_ms)[: len(present)]
         if ok.all():
-            return alerts.lives(present, times, one.rule.for_ms, one.rule.keep_firing_for_ms)
+            return alerts.lives(present, times, placed.rule.for_ms, placed.rule.keep_firing_for_ms)
         good = np.flatnonzero(ok)  # a failed evaluation changes no state
-        found = alerts.lives(present[good], times[good], one.rule.for_ms, one.rule.keep_firing_for_ms)
+        result = alerts.lives(present[good], times[good], placed.rule.for_ms, placed.rule.keep_firing_for_ms)
         places = np.append(good, len(present))
-        return [alerts.Life(*(int(places[step]) for step in (life.start, life.fired, life.end))) for life in found]
+        return [alerts.Life(*(int(places[step]) for step in (life.start, life.fired, life.end))) for life in result]
 
-    def write(self, one: _Placed, vector: Vector, ok: Bools) -> None:
-        for labels, values, present in self.rows(one, vector, ok):
-            times, mask, held = one.times, present, values
+    def write(self, placed: _Placed, vector: Vector, ok: Bools) -> None:
+        for labels, values, present in self.rows(placed, vector, ok):
+            times, mask, held = placed.times, present, values
             if not ok.all():
                 times, mask, held = times[ok], present[ok], values[ok]
             ended = np.zeros(len(mask), dtype=bool)
@@ -301,10 +306,10 @@ class _Run:
             if keep.any():
                 written = np.where(ended, STALE, held)[keep]
                 self.written.append(Series(dict(labels), times[keep], written))
-        if one.rule.alert:
-            moments = one.times + one.group.query_offset_ms
+        if placed.rule.alert:
+            moments = placed.times + placed.group.query_offset_ms
             for labels, present in zip(vector.labels, vector.present, strict=True):
-                self.intervals += alerts.intervals(one.rule.alert, labels, self.lives(one, present, ok), moments)
+                self.intervals += alerts.intervals(placed.rule.alert, labels, self.lives(placed, present, ok), moments)
         self._engine = None
 
 

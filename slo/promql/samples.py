@@ -57,10 +57,10 @@ class Samples:
 
     @cached_property
     def _by_name(self) -> dict[str, list[Series]]:
-        found: dict[str, list[Series]] = {}
-        for one in self.series:
-            found.setdefault(one.labels.get("__name__", ""), []).append(one)
-        return found
+        by_name: dict[str, list[Series]] = {}
+        for series in self.series:
+            by_name.setdefault(series.labels.get("__name__", ""), []).append(series)
+        return by_name
 
     @property
     def start_ms(self) -> int | None:
@@ -75,7 +75,7 @@ class Samples:
     def select(self, selector: VectorSelector) -> list[Series]:
         """The series that a selector matches; its offset and `@` are ignored. Raises PromqlError on a bad regex."""
         pool = self._by_name.get(selector.name, []) if selector.name is not None else self.series
-        return [one for one in pool if all(matches(matcher, one.labels) for matcher in selector.matchers)]
+        return [series for series in pool if all(matches(matcher, series.labels) for matcher in selector.matchers)]
 
     def concat(self, other: Samples) -> Samples:
         """Both, as they are."""

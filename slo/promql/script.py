@@ -60,14 +60,14 @@ class Storage:
             rows.append((dict(labels), np.array(times, dtype=np.int64), np.array([held[t] for t in times])))
         return Samples.from_series(rows)
 
-    def unsupported(self, one: Eval) -> str:
+    def unsupported(self, evaluation: Eval) -> str:
         """Why an eval needs native histograms; empty where it does not."""
-        if any(isinstance(value, Unsupported) for _, values in one.expect.series for value in values):
+        if any(isinstance(value, Unsupported) for _, values in evaluation.expect.series for value in values):
             return "a histogram is expected"
         if not self.histograms:
             return ""
         try:
-            node = parse(one.expr)
+            node = parse(evaluation.expr)
         except PromqlError:
             return ""
         held = Samples.from_series((dict(labels), [], []) for labels in self.histograms)
@@ -122,34 +122,34 @@ def on_engine(samples: Samples) -> Check:
     """Checks evals on the engine, instant ones also as range queries."""
     engine = Engine(samples)
 
-    def check(one: Eval) -> str:
+    def check(evaluation: Eval) -> str:
         answer: Result | str
         try:
-            if one.end is None:
-                answer = engine.query(one.expr, at=one.start)
+            if evaluation.end is None:
+                answer = engine.query(evaluation.expr, at=evaluation.start)
             else:
-                answer = engine.query_range(one.expr, one.start, one.end, one.step)
+                answer = engine.query_range(evaluation.expr, evaluation.start, evaluation.end, evaluation.step)
         except PromqlError as error:
             answer = str(error)
-        if wrong := problem(one, answer):
+        if wrong := problem(evaluation, answer):
             return wrong
-        if one.end is None and isinstance(answer, Result) and (wrong := _as_range(engine, one, answer)):
+        if evaluation.end is None and isinstance(answer, Result) and (wrong := _as_range(engine, evaluation, answer)):
             return f"as a range query: {wrong}"
         return ""
 
     return check
 
 
-def _as_range(engine: Engine, one: Eval, instant: Result) -> str:
+def _as_range(engine: Engine, evaluation: Eval, instant: Result) -> str:
     """The same answer at the middle of a range of three steps; where the answer hangs on the range itself, none."""
-    node = parse(one.expr)
-    if instant.type in ("matrix", "string") or one.expect.ordered or _needs_instant(node):
+    node = parse(evaluation.expr)
+    if instant.type in ("matrix", "string") or evaluation.expect.ordered or _needs_instant(node):
         return ""
     try:
-        result = engine.query_range(node, one.start - 60, one.start + 60, 60)
+        result = engine.query_range(node, evaluation.start - 60, evaluation.start + 60, 60)
     except PromqlError as error:
         return str(error)
-    moment = round(one.start * 1000)
+    moment = round(evaluation.start * 1000)
     middle = {
         key_of(series.labels): float(series.values[series.times == moment][0])
         for series in result.series

@@ -110,21 +110,21 @@ def _command(line: str, begin: int, block: list[tuple[int, str]]) -> Command:
     try:
         if re.match(r"clear\s*(?:#.*)?$", line):
             return Clear(begin)
-        if found := _LOAD.match(line):
-            step_ms = parse_duration(found[2])
+        if match := _LOAD.match(line):
+            step_ms = parse_duration(match[2])
             series = []
             for place, text in block:
                 here = place
                 labels, rest = parse_series(text)
                 series.append((labels, tuple(values_of(rest))))
-            return Load(begin, step_ms, tuple(series), found[1] is not None)
+            return Load(begin, step_ms, tuple(series), match[1] is not None)
         if not line.startswith("eval"):
             raise PromqlError(f"expected clear, load or eval, got {line!r}")
         expect = Expectation()
-        if found := _INSTANT.match(line):
-            kind, start, end, step, expr = found[1], seconds(found[2] or "0"), None, 0.0, found[3]
-        elif found := _RANGE.match(line):
-            kind, start, end, step, expr = found[1], seconds(found[2]), seconds(found[3]), seconds(found[4]), found[5]
+        if match := _INSTANT.match(line):
+            kind, start, end, step, expr = match[1], seconds(match[2] or "0"), None, 0.0, match[3]
+        elif match := _RANGE.match(line):
+            kind, start, end, step, expr = match[1], seconds(match[2]), seconds(match[3]), seconds(match[4]), match[5]
         else:
             raise PromqlError("expected eval instant at T EXPR or eval range from A to B step S EXPR")
         expect.fail, expect.ordered = kind == "fail", kind == "ordered"
@@ -139,24 +139,24 @@ def _command(line: str, begin: int, block: list[tuple[int, str]]) -> Command:
 
 
 def _expect(text: str, expect: Expectation) -> None:
-    if found := _OLD_FAIL.match(text):
-        expect.fail_texts.append(("msg" if found[1] == "message" else "regex", found[2].strip()))
-    elif found := _EXPECT_RANGE.match(text):
-        expect.window = (seconds(found[1]), seconds(found[2]), seconds(found[3]))
-    elif found := _EXPECT_STRING.match(text):
-        expect.text = getattr(parse(found[1].strip()), "value", None)
+    if match := _OLD_FAIL.match(text):
+        expect.fail_texts.append(("msg" if match[1] == "message" else "regex", match[2].strip()))
+    elif match := _EXPECT_RANGE.match(text):
+        expect.window = (seconds(match[1]), seconds(match[2]), seconds(match[3]))
+    elif match := _EXPECT_STRING.match(text):
+        expect.text = getattr(parse(match[1].strip()), "value", None)
         if not isinstance(expect.text, str):
-            raise PromqlError(f"expected a string literal, got {found[1]!r}")
-    elif found := _EXPECT.match(text):
-        match found[1]:
+            raise PromqlError(f"expected a string literal, got {match[1]!r}")
+    elif match := _EXPECT.match(text):
+        match match[1]:
             case "ordered":
                 expect.ordered = True
             case "fail":
                 expect.fail = True
-                if found[2]:
-                    expect.fail_texts.append((found[2], found[3].strip()))
+                if match[2]:
+                    expect.fail_texts.append((match[2], match[3].strip()))
             case note:
-                expect.notes.append((note, found[2] or "", (found[3] or "").strip()))
+                expect.notes.append((note, match[2] or "", (match[3] or "").strip()))
     elif text.startswith("expect "):
         raise PromqlError(f"unknown expectation: {text!r}")
     elif (value := number(text)) is not None:

@@ -21,9 +21,9 @@ def flatten(parts: Sequence[tuple[Ints, Floats]]) -> Flat:
 def cut(series: Iterable[Series], after_ms: int, until_ms: int, keep_stale: bool) -> list[tuple[Ints, Floats]]:
     """The samples of each series in (after, until], without staleness markers unless they are wanted."""
     parts = []
-    for one in series:
-        low, high = np.searchsorted(one.times, (after_ms, until_ms), "right")
-        times, values = one.times[low:high], one.values[low:high]
+    for line in series:
+        low, high = np.searchsorted(line.times, (after_ms, until_ms), "right")
+        times, values = line.times[low:high], line.values[low:high]
         if not keep_stale and bool((stale := is_stale(values)).any()):
             times, values = times[~stale], values[~stale]
         parts.append((times, values))

@@ -131,14 +131,14 @@ def _of_binary(node: Binary) -> _Labels:
     return _minus(_both(left, right), matching.labels)
 
 
-def _both(one: _Labels, other: _Labels) -> _Labels:
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
+def _both(left: _Labels, other: _Labels) -> _Labels:
+    if left is None or other is None:
+        return other if left is None else left
+    return left & other
 
 
-def _either(one: _Labels, other: _Labels) -> _Labels:
-    return None if one is None or other is None else one | other
+def _either(left: _Labels, other: _Labels) -> _Labels:
+    return None if left is None or other is None else left | other
 
 
 def _minus(labels: _Labels, names: Iterable[str]) -> _Labels:

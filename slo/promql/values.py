@@ -108,15 +108,15 @@ class Flat:
         if "twins" not in self.cache:
             parts = [self.times[low:high] for low, high in itertools.pairwise(self.bounds.tolist())]
             known: dict[tuple[int, int, int], list[int]] = {}
-            found = []
+            result = []
             for row, times in enumerate(parts):
                 ends = (len(times), int(times[0]), int(times[-1])) if len(times) else (0, 0, 0)
                 alike = known.setdefault(ends, [])
                 twin = next((other for other in alike if np.array_equal(parts[other], times)), row)
                 if twin == row:
                     alike.append(row)
-                found.append(twin)
-            self.cache["twins"] = found
+                result.append(twin)
+            self.cache["twins"] = result
         return self.cache["twins"]  # type: ignore[return-value]
 
     def first_of_series(self) -> Bools:

@@ -69,5 +69,5 @@ def changes(r: Ranges, kind: str) -> Floats:
     """How often the value changed, or fell, between neighbours in each window."""
     prefix = _changes(r.flat, kind)
     last = len(prefix) - 1
-    found = prefix[np.clip(r.hi, 0, last)] - prefix[np.clip(r.lo + 1, 0, last)]
-    return np.where(counts(r) > 1, found, 0).astype(np.float64)
+    changed = prefix[np.clip(r.hi, 0, last)] - prefix[np.clip(r.lo + 1, 0, last)]
+    return np.where(counts(r) > 1, changed, 0).astype(np.float64)

@@ -37,8 +37,8 @@ def read_vector(text: str, at: Path, report: Report) -> Node:
         report(at, f"{WINDOW_VARIABLE} is known to `raw` only; write a duration, such as 5m", "error")
         raise Fault
     node = _read(text, at, report)
-    if (found := value_type(node)) != "vector":
-        report(at, f"gives a {SHOWN[found]}; an instant vector is accepted{_instead(text, node)}", "error")
+    if (kind := value_type(node)) != "vector":
+        report(at, f"gives a {SHOWN[kind]}; an instant vector is accepted{_instead(text, node)}", "error")
         raise Fault
     return node
 
@@ -60,9 +60,9 @@ def read_windowed(text: str, at: Path, report: Report, by: Sequence[str] = ()) -
             "error",
         )  # fmt: skip
         raise Fault
-    if (found := value_type(node)) != "vector":
+    if (kind := value_type(node)) != "vector":
         report(
-            at, f"gives a {SHOWN[found]}; one number for {WINDOW_VARIABLE} is accepted{_counted(text, node)}", "error"
+            at, f"gives a {SHOWN[kind]}; one number for {WINDOW_VARIABLE} is accepted{_counted(text, node)}", "error"
         )
         raise Fault
     labels = cardinality(node)

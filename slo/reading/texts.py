@@ -23,12 +23,12 @@ _QUANTITY = re.compile(r"(?P<number>[+-]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9
 
 def parse_quantity(text: str) -> Decimal:
     """A number with or without a unit: `100`, `1GiB`, `10GB`, `70%` (0.7), `5ms` (0.005). Raises ValueError."""
-    found = _QUANTITY.fullmatch(text.strip())
-    if found is None or found["unit"] not in _UNITS:
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match["unit"] not in _UNITS:
         raise ValueError(
             f"{text!r} is not a valid quantity; write a number, with a unit such as {', '.join(filter(None, _UNITS))}"
         )
-    return Decimal(found["number"].replace("_", "").replace(",", "")) * _UNITS[found["unit"]]
+    return Decimal(match["number"].replace("_", "").replace(",", "")) * _UNITS[match["unit"]]
 
 
 def read_duration(text: str, at: Path, report: Report) -> int:
@@ -63,10 +63,10 @@ def read_slice(text: str | None, default_ms: int, at: Path, report: Report) -> i
     """How often something is judged, milliseconds. Raises Fault once reported."""
     if text is None:
         return default_ms
-    found = read_duration(text, (*at, "slice"), report)
-    if not 1000 <= found <= 5 * MINUTE or 5 * MINUTE % found:
+    number = read_duration(text, (*at, "slice"), report)
+    if not 1000 <= number <= 5 * MINUTE or 5 * MINUTE % number:
         report(
             (*at, "slice"), f"a slice of {text} does not divide 5m; accepted are such as 10s, 30s, 1m and 5m", "error"
         )
         raise Fault
-    return found
+    return number

@@ -19,15 +19,15 @@ def time_ticks(start_ms: float, end_ms: float, most: int = 8) -> list[tuple[floa
     """Round times (UTC) within a stretch, at most `most` of them."""
     step = next((s for s in _STEPS if (end_ms - start_ms) / s <= most), _STEPS[-1])
     first = math.ceil(start_ms / step) * step
-    found: list[tuple[float, str]] = []
+    ticks: list[tuple[float, str]] = []
     for index in range(int((end_ms - first) // step) + 1):
         at = first + index * step
         moment = datetime.fromtimestamp(at / 1000, UTC)
         dated = step >= DAY or (moment.hour == 0 and moment.minute == 0)
         # The outermost labels would stick out of the page.
         if 0.02 < (at - start_ms) / (end_ms - start_ms) < 0.98:
-            found.append((at, f"{moment.day} {moment:%b}" if dated else f"{moment:%H:%M}"))
-    return found
+            ticks.append((at, f"{moment.day} {moment:%b}" if dated else f"{moment:%H:%M}"))
+    return ticks
 
 
 def share_ticks(low: float, high: float) -> list[tuple[float, str]]:
@@ -68,11 +68,11 @@ _FAR_LENGTHS = (*(10.0**e for e in range(-6, 2)), 60.0, 600.0, 3600.0, 6 * 3600.
 
 def latency_ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
     """Lengths of time on a logarithmic axis in seconds: `10ms`, `1s`, `1m`, `1h`, `1d`."""
-    found = [value for value in _FAR_LENGTHS if low <= value <= high]
-    if len(found) < 2:
-        found = [value for value in _LENGTHS if low <= value <= high]
-    every = max(1, -(-len(found) // most))
-    return [(value, show_latency(value)) for value in found[::every]]
+    values = [value for value in _FAR_LENGTHS if low <= value <= high]
+    if len(values) < 2:
+        values = [value for value in _LENGTHS if low <= value <= high]
+    every = max(1, -(-len(values) // most))
+    return [(value, show_latency(value)) for value in values[::every]]
 
 
 def value_ticks(low: float, high: float, unit: str, most: int = 5) -> list[tuple[float, str]]:

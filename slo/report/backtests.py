@@ -98,9 +98,9 @@ def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
     # First what misses incidents, then what has most of them and of firings.
     worst = sorted(
         shown,
-        key=lambda one: (
-            -max(outcome.score.incidents - outcome.score.caught for outcome in one[1]),
-            -max(outcome.score.incidents + outcome.score.firings for outcome in one[1]),
+        key=lambda item: (
+            -max(outcome.score.incidents - outcome.score.caught for outcome in item[1]),
+            -max(outcome.score.incidents + outcome.score.firings for outcome in item[1]),
         ),
     )
     problems = [f"{played.name}: {problem}" for played in result.policies for problem in played.problems]
@@ -128,17 +128,17 @@ def backtest_view(result: Backtest, *, title: str, generated: datetime) -> View:
 
 def _missed(result: Backtest, shown: Sequence[tuple[str, Sequence[Outcome]]]) -> tuple[tuple[str, ...], ...]:
     """(place, SLO, policy, incident, began, lasted, budget consumed) of incidents in which nothing fired, the costliest first."""
-    found = [
-        (one.incident.budget_share or 0.0, number, name, outcome.policy, one.incident)
+    results = [
+        (detection.incident.budget_share or 0.0, number, name, outcome.policy, detection.incident)
         for number, (name, outcomes) in enumerate(shown)
         for outcome in outcomes
-        for one in outcome.caught
-        if one.at_ms is None
+        for detection in outcome.caught
+        if detection.at_ms is None
     ]
     return tuple(
         (f"slo-{number}", name or "Alerts", policy, incident.name, _moment(incident.start_ms),
          show_duration((incident.end_ms - incident.start_ms) / 1000), show_percent(incident.budget_share))
-        for _, number, name, policy, incident in sorted(found, key=lambda one: -one[0])
+        for _, number, name, policy, incident in sorted(results, key=lambda row: -row[0])
     )  # fmt: skip
 
 
@@ -160,18 +160,18 @@ def missed(result: Backtest) -> list[str]:
     """A line for each incident that a policy let pass."""
     several = len(result.policies) > 1
     return [
-        f"{played.name + ': ' if several else ''}{outcome.slo or 'alerts'}: nothing fired in {one.incident.name} of "
-        f"{_moment(one.incident.start_ms)}, which lasted "
-        f"{show_duration((one.incident.end_ms - one.incident.start_ms) / 1000)}"
+        f"{played.name + ': ' if several else ''}{outcome.slo or 'alerts'}: nothing fired in {detection.incident.name} of "
+        f"{_moment(detection.incident.start_ms)}, which lasted "
+        f"{show_duration((detection.incident.end_ms - detection.incident.start_ms) / 1000)}"
         + (
             ""
-            if one.incident.budget_share is None
-            else f" and consumed {show_percent(one.incident.budget_share)} of the budget"
+            if detection.incident.budget_share is None
+            else f" and consumed {show_percent(detection.incident.budget_share)} of the budget"
         )
         for played in result.policies
         for outcome in played.outcomes.values()
-        for one in outcome.caught
-        if one.at_ms is None
+        for detection in outcome.caught
+        if detection.at_ms is None
     ]
 
 
@@ -185,15 +185,15 @@ def _slo(result: Backtest, name: str, outcomes: Sequence[Outcome], number: int) 
         head = (incident.name, _moment(incident.start_ms), show_duration((incident.end_ms - incident.start_ms) / 1000),
                 show_percent(incident.budget_share))  # fmt: skip
         for row, outcome in enumerate(outcomes):
-            one = outcome.caught[place]
+            detection = outcome.caught[place]
             incidents.append(
-                (*(head if row == 0 else ("", "", "", "")), outcome.policy if several else "", *_caught(one))
+                (*(head if row == 0 else ("", "", "", "")), outcome.policy if several else "", *_caught(detection))
             )
     false = tuple(
-        (outcome.policy if several else "", ", ".join(one.alerts), one.severity, _moment(one.start_ms), show_duration(one.seconds))
+        (outcome.policy if several else "", ", ".join(firing.alerts), firing.severity, _moment(firing.start_ms), show_duration(firing.seconds))
         for outcome in outcomes
-        for one in outcome.firings
-        if not one.right
+        for firing in outcome.firings
+        if not firing.right
     )  # fmt: skip
     return SloView(
         name=name or "Alerts",
@@ -207,37 +207,37 @@ def _slo(result: Backtest, name: str, outcomes: Sequence[Outcome], number: int) 
     )
 
 
-def _caught(one: Detection) -> tuple[str, str, str]:
-    if one.at_ms is None:
+def _caught(detection: Detection) -> tuple[str, str, str]:
+    if detection.at_ms is None:
         return "missed", NOTHING, NOTHING
-    alert = f"{one.alert} ({one.severity})" if one.severity else one.alert
-    delay = show_duration(one.delay_seconds) if one.delay_seconds else "already firing"
-    return alert, delay, show_percent(one.consumed)
+    alert = f"{detection.alert} ({detection.severity})" if detection.severity else detection.alert
+    delay = show_duration(detection.delay_seconds) if detection.delay_seconds else "already firing"
+    return alert, delay, show_percent(detection.consumed)
 
 
 def _lanes(outcome: Outcome, span: tuple[int, int]) -> list[Lane]:
-    found = []
+    lanes = []
     for page, kind in ((True, "pages"), (False, "tickets")):
-        own = [one for one in outcome.firings if one.page is page]
+        own = [firing for firing in outcome.firings if firing.page is page]
         length = span[1] - span[0]
         bars = Markup("").join(
             rectangle(
-                ("page" if page else "ticket") + ("" if one.right else " idle"),
-                (one.start_ms - span[0]) / length,
-                (one.end_ms - span[0]) / length,
-                _told(one),
+                ("page" if page else "ticket") + ("" if firing.right else " idle"),
+                (firing.start_ms - span[0]) / length,
+                (firing.end_ms - span[0]) / length,
+                _told(firing),
             )
-            for one in own
+            for firing in own
         )
-        wrong = sum(not one.right for one in own)
+        wrong = sum(not firing.right for firing in own)
         summary = f"{outcome.policy}: {len(own)} {kind}, {wrong} of them outside incidents"
-        found.append(Lane(outcome.policy, f"{len(own)} {kind if len(own) != 1 else kind[:-1]}", bars, summary))
-    return found
+        lanes.append(Lane(outcome.policy, f"{len(own)} {kind if len(own) != 1 else kind[:-1]}", bars, summary))
+    return lanes
 
 
-def _told(one: Firing) -> str:
-    when = f"{_moment(one.start_ms)} for {show_duration(one.seconds)}"
-    return f"{', '.join(one.alerts)} ({one.severity}), {when}{'' if one.right else ', outside any incident'}"
+def _told(firing: Firing) -> str:
+    when = f"{_moment(firing.start_ms)} for {show_duration(firing.seconds)}"
+    return f"{', '.join(firing.alerts)} ({firing.severity}), {when}{'' if firing.right else ', outside any incident'}"
 
 
 def error_ratio(axes: Axes, counts: Counts, error_budget: float, span: tuple[int, int]) -> int:
@@ -269,11 +269,11 @@ def _timeline(slo: Slo, counts: Counts, result: Backtest) -> Chart | None:
     bands = Markup("").join(
         rectangle(
             "incident",
-            (one.start_ms - span[0]) / (span[1] - span[0]),
-            (one.end_ms - span[0]) / (span[1] - span[0]),
-            f"{one.name}, {_moment(one.start_ms)}",
+            (incident.start_ms - span[0]) / (span[1] - span[0]),
+            (incident.end_ms - span[0]) / (span[1] - span[0]),
+            f"{incident.name}, {_moment(incident.start_ms)}",
         )
-        for one in incidents
+        for incident in incidents
     )
     return Chart(
         title="Error ratio",

@@ -46,13 +46,13 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def period_end_ms(budget: Budget) -> float:
-    """Where the x axis ends: a calendar window shows the whole of its period."""
+    """Where the x axis ends: a calendar window shows the whole of its window."""
     end = budget.period_end if isinstance(budget.slo.window, Calendar) else budget.end
     return end.timestamp() * 1000
 
 
 def axis_end_ms(budget: Budget) -> float:
-    """The right edge of a chart: beyond the period's end by a margin, so that what happens now is not on the edge."""
+    """The right edge of a chart: beyond the window's end by a margin, so that what happens now is not on the edge."""
     start, end = _span(budget)
     return max(period_end_ms(budget), end + (end - start) / 70)
 
@@ -96,11 +96,11 @@ def burn_down(axes: Axes, budget: Budget) -> None:
         axes.axhline(0, gid="limit", label="exhausted", **LOOKS["limit"])
     _line(axes, times[index], left[index], "main", "budget remaining")
     if budget.forecast is not None and last > end:
-        found = budget.forecast
+        forecast = budget.forecast
         for rate, name, label in (
-            (found.low, "faint", f"{CONFIDENCE:.0%} range"),
-            (found.high, "faint", ""),
-            (found.pace, "forecast", "at the current pace"),
+            (forecast.low, "faint", f"{CONFIDENCE:.0%} range"),
+            (forecast.high, "faint", ""),
+            (forecast.pace, "forecast", "at the current pace"),
         ):
             _line(axes, *_ahead(budget, rate, end, last), name, label)
     axes.set_xlim(start, axis_end_ms(budget))
@@ -158,13 +158,13 @@ def outages(axes: Axes, budget: Budget, longest_ms: int) -> None:
 
     start, _ = _span(budget)
     right = axis_end_ms(budget)
-    for one in budget.downtimes:
-        begin, over = one.start.timestamp() * 1000, one.end.timestamp() * 1000
+    for downtime in budget.downtimes:
+        begin, over = downtime.start.timestamp() * 1000, downtime.end.timestamp() * 1000
         width = max(over - begin, (right - start) / 150)  # to be seen at all
         left = min(max(begin, start), right - width)
-        axes.add_patch(Rectangle((left, 0), width, one.seconds, gid="outage", label="outage", **LOOKS["outage"]))
+        axes.add_patch(Rectangle((left, 0), width, downtime.seconds, gid="outage", label="outage", **LOOKS["outage"]))
     axes.axhline(longest_ms / 1000, gid="limit", label="longest allowed", **LOOKS["limit"])
-    top = max([longest_ms / 1000, *(one.seconds for one in budget.downtimes)])
+    top = max([longest_ms / 1000, *(outage.seconds for outage in budget.downtimes)])
     axes.set_xlim(start, right)
     axes.set_ylim(-top * 0.02, top * 1.15)
 
@@ -198,12 +198,12 @@ def latency(axes: Axes, budget: Budget, threshold_seconds: float) -> int:
     edges = np.minimum(start + width * step * np.arange(len(counts) + 1), times[-1])
     least, most = threshold_seconds, threshold_seconds
     for name, quantile in PERCENTILES.items():
-        found = histogram_quantile(quantile, budget.bounds, counts)
-        if np.isfinite(found).any():
-            positive = found[found > 0]
+        seconds = histogram_quantile(quantile, budget.bounds, counts)
+        if np.isfinite(seconds).any():
+            positive = seconds[seconds > 0]
             least = min(least, float(positive.min())) if len(positive) else least
-            most = max(most, float(np.nanmax(found)))
-        _line(axes, (edges[1:] + edges[:-1]) / 2, np.where(found > 0, found, np.nan), name, name)
+            most = max(most, float(np.nanmax(seconds)))
+        _line(axes, (edges[1:] + edges[:-1]) / 2, np.where(seconds > 0, seconds, np.nan), name, name)
     axes.axhline(threshold_seconds, gid="limit", label="threshold", **LOOKS["limit"])
     if axes.get_yscale() != "log":
         axes.set_yscale("log")
@@ -224,7 +224,7 @@ def _span(budget: Budget) -> tuple[float, float]:
 
 
 def _times(budget: Budget) -> NDArray[np.int64]:
-    """The ends of the period's steps."""
+    """The ends of the window's steps."""
     ends = budget.counts.grid.ends
     return ends[ends > budget.start.timestamp() * 1000]
 

@@ -62,5 +62,5 @@ def column_most(values: Floats, width: int) -> Floats:
     """The greatest of `width` values at a time; NaN where all are."""
     if not len(values):
         return values
-    found = np.maximum.reduceat(np.where(np.isnan(values), -np.inf, values), np.arange(0, len(values), width))
-    return np.where(np.isneginf(found), np.nan, found)
+    reduceat = np.maximum.reduceat(np.where(np.isnan(values), -np.inf, values), np.arange(0, len(values), width))
+    return np.where(np.isneginf(reduceat), np.nan, reduceat)

@@ -43,13 +43,13 @@ def draw(budget: Budget, values: Values | None = None) -> tuple[Chart, ...]:
     """The charts of one SLO; none where nothing was counted. `values` are those that it holds against a bound."""
     if budget.remaining is None:
         return ()
-    found = [_burn_down(budget), _main(budget, values)]
+    ratios = [_burn_down(budget), _main(budget, values)]
     if any(burn.firing for burn in budget.burns) and budget.end - budget.start > _LATELY:
-        found.append(_error_ratio(charts.within(budget, budget.end - _LATELY, budget.end), "Error ratio, last 24 h"))
+        ratios.append(_error_ratio(charts.within(budget, budget.end - _LATELY, budget.end), "Error ratio, last 24 h"))
     limit = budget.slo.sli.latency_limit_seconds
     if budget.bucket_counts.size and limit is not None:
-        found += _latency(budget, limit)
-    return (*found, *_burn_rates(budget))
+        ratios += _latency(budget, limit)
+    return (*ratios, *_burn_rates(budget))
 
 
 def sparkline(budget: Budget) -> Markup:
@@ -158,15 +158,15 @@ def _error_ratio(budget: Budget, title: str = "Error ratio") -> Chart:
 def _firings(budget: Budget) -> Markup:
     """Pages and tickets that fired, as bars along the top."""
     start, end = budget.start.timestamp() * 1000, charts.axis_end_ms(budget)
-    found = []
+    rectangles = []
     for severity, top in (("page", 0), ("ticket", 45)):
         for begin, over in budget.firings(severity)[-100:]:
             left, right = ((at.timestamp() * 1000 - start) / (end - start) for at in (begin, over))
             reported = (
                 f"a {severity} fired, {sentences.say_moment(begin)} for {show_duration((over - begin).total_seconds())}"
             )
-            found.append(rectangle(f"fired-{severity}", left, right, reported, top, 38))
-    return Markup("").join(found)
+            rectangles.append(rectangle(f"fired-{severity}", left, right, reported, top, 38))
+    return Markup("").join(rectangles)
 
 
 def _latency(budget: Budget, limit: float) -> list[Chart]:
@@ -178,7 +178,7 @@ def _latency(budget: Budget, limit: float) -> list[Chart]:
     percentiles = Chart(
         title="Latency percentiles",
         unit=f"of all requests per {format_duration(column)}, logarithmic",
-        summary=f"Latency percentiles over time; over the period {shown}.",
+        summary=f"Latency percentiles over time; over the window {shown}.",
         plot=drawn,
         bands=_bands(budget),
         span=_edges(budget),
@@ -196,7 +196,7 @@ def _latency(budget: Budget, limit: float) -> list[Chart]:
 
 
 def _burn_rates(budget: Budget) -> Sequence[Chart]:
-    found = []
+    drawings = []
     for burn in budget.burns:
         axes = canvas("symlog", "burn rates")
         charts.burn_rate(axes, budget, burn)
@@ -209,7 +209,7 @@ def _burn_rates(budget: Budget) -> Sequence[Chart]:
         names["fires above"] = f"{burn.window.severity}s above {factor}"
         drawn = plot(axes, _times(budget, 4), axis.rate_ticks(axes.get_ylim()[1]))
         legend = [(css, names.get(label, label)) for css, label in drawn.legend]
-        found.append(
+        drawings.append(
             Chart(
                 title=f"Burn rate over {long} and {short}",
                 unit="error ratio ÷ budget",
@@ -223,7 +223,7 @@ def _burn_rates(budget: Budget) -> Sequence[Chart]:
                 firing=burn.firing,
             )
         )
-    return found
+    return drawings
 
 
 def _edges(budget: Budget) -> tuple[int, int, int]:
@@ -272,22 +272,22 @@ def _bands(budget: Budget) -> Markup:
     incidents = [
         rectangle(
             "incident",
-            share(one.start.timestamp() * 1000),
-            share(one.end.timestamp() * 1000),
-            sentences.incident_title(one),
+            share(incident.start.timestamp() * 1000),
+            share(incident.end.timestamp() * 1000),
+            sentences.incident_title(incident),
         )
-        for one in budget.incidents
-        if one.end > budget.start
+        for incident in budget.incidents
+        if incident.end > budget.start
     ]
     reported = [
         rectangle(
-            one.kind if one.kind != "incident" else "known",
-            share(one.start_ms),
-            share(one.end_ms),
-            f"{one.kind}: {clean(one.name)}",
-            *((0, HEIGHT) if one.kind == "maintenance" else (HEIGHT - 60, 60)),
+            event.kind if event.kind != "incident" else "known",
+            share(event.start_ms),
+            share(event.end_ms),
+            f"{event.kind}: {clean(event.name)}",
+            *((0, HEIGHT) if event.kind == "maintenance" else (HEIGHT - 60, 60)),
         )
-        for one in budget.known[:200]
-        if start <= one.end_ms and one.start_ms <= end
+        for event in budget.known[:200]
+        if start <= event.end_ms and event.start_ms <= end
     ]
     return Markup("").join([_before(budget), *gaps, *incidents, *reported])

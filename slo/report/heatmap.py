@@ -94,7 +94,7 @@ def _cells(chosen: NDArray[np.bool_], across: NDArray[np.int_], up: NDArray[np.i
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day of the period, of a long one a week: what it consumed, and how much that is alongside an even one (0 to 5).
+    """One day of the window, of a long one a week: what it consumed, and how much that is alongside an even one (0 to 5).
 
     `level` is None, and `consumed` is n/a, where nothing is known of it.
     """
@@ -107,7 +107,7 @@ class Day:
 
 
 def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
-    """(`day` or `week`, what each of the period consumed); none for windows below a week, or where nothing was counted.
+    """(`day` or `week`, what each of the window consumed); none for windows below a week, or where nothing was counted.
 
     Days are those of UTC, of a calendar window those of its time zone. A window of over a hundred days is shown by weeks from
     Monday. A day or week without data, or without events, is n/a:
@@ -127,7 +127,7 @@ def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
     total = np.bincount(number, weights=budget.counts.total[part], minlength=len(dates))
     known = np.bincount(number, weights=~_unknown(budget, ends), minlength=len(dates)) > 0
     even = (WEEK if weekly else DAY) / budget.slo.window.nominal_ms
-    found = []
+    days = []
     for date, bad, events, known_day in zip(dates, errors.tolist(), total.tolist(), known.tolist(), strict=True):
         share = bad / allowed
         seen = known_day and events > 0
@@ -138,12 +138,12 @@ def cells(budget: Budget) -> tuple[str, tuple[Day, ...]]:
         else:
             title += "no data" if not known_day else "no events"
         consumed = NOTHING if not seen else show_percent(share) if bad else "0%"
-        found.append(Day(f"{date.day} {date:%b}", consumed, level, title, 1 if weekly else date.isoweekday()))
-    return "week" if weekly else "day", tuple(found)
+        days.append(Day(f"{date.day} {date:%b}", consumed, level, title, 1 if weekly else date.isoweekday()))
+    return "week" if weekly else "day", tuple(days)
 
 
 def _dates(budget: Budget, zone: str, weekly: bool) -> list[datetime.date]:
-    """The days, or the Mondays, on which each stretch of the period begins, in a time zone."""
+    """The days, or the Mondays, on which each stretch of the window begins, in a time zone."""
     first, last = (
         at.astimezone(zone_of(zone)).date() for at in (budget.start, budget.end - datetime.timedelta(milliseconds=1))
     )

@@ -69,9 +69,9 @@ def render_pages(
     if len(view.slos) < FOLDER_FROM:
         return {"index.html": _whole(view, values, paged=False)}
     template, script = _environment().get_template("one.html"), _asset("charts.js")
-    found = {}
+    pages = {}
     for number, slo in enumerate(view.slos):
-        found[f"{FOLDER}/{slo.anchor}.html"] = _dense(
+        pages[f"{FOLDER}/{slo.anchor}.html"] = _dense(
             template.render(
                 report=view,
                 slo=slo,
@@ -84,7 +84,7 @@ def render_pages(
                 **_page_assets(script, values),
             )
         )
-    return {**found, "index.html": _whole(view, values, paged=True)}
+    return {**pages, "index.html": _whole(view, values, paged=True)}
 
 
 def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> str:
@@ -130,15 +130,15 @@ def page_of(template: str, *styles: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["quoted"] = _quoted
-    return found
+    environment.filters["quoted"] = _quoted
+    return environment
 
 
 def _quoted(text: str) -> Markup:

@@ -34,7 +34,7 @@ def queries(budget: Budget) -> tuple[Query, ...]:
 
     slo, step = budget.slo, budget.counts.grid.step_ms
     length = round((budget.end - budget.start).total_seconds() * 1000)
-    found: list[Query] = []
+    result: list[Query] = []
     try:
         tile = Tile(step, target=slo.target_labels, scrape_ms=slo.scrape_interval_ms)
         tiles = slo.sli.errors_tile(tile), slo.sli.total_tile(tile)
@@ -42,7 +42,7 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         return ()
     errors, total = (_over(tile, length, step) for tile in tiles)
     allowed = Number(float(slo.objective.error_budget))
-    found = [
+    result = [
         query
         for query in (
             Query("Bad events, from raw series", str(errors)),
@@ -53,7 +53,7 @@ def queries(budget: Budget) -> tuple[Query, ...]:
     # Rules know calendar windows of UTC only: in another time zone their figures are of another stretch.
     if not isinstance(slo.window, Calendar) or slo.window.zone == "UTC":
         ratio = OWN.series(slo, names.PERIOD_ERROR)
-        found += [
+        result += [
             Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
             Query(
                 "Budget remaining, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))
@@ -66,13 +66,13 @@ def queries(budget: Budget) -> tuple[Query, ...]:
             str(Call("histogram_quantile", (Number(quantile), summed))) for quantile in PERCENTILES.values()
         )
         names_of = ", ".join(PERCENTILES)
-        found.append(
+        result.append(
             Query(f"Latency {names_of}, from raw series in the histogram's unit, one expression a line", quantiles)
         )
     if budget.burns:
         rates = "\n".join(str(_recorded_burn(budget, window)) for window in _recorded(budget))
-        found.append(Query("Burn rates, from the recorded rules, one expression a line", rates))
-    return tuple(Query(query.title, clean(query.text, LONGEST)) for query in found)
+        result.append(Query("Burn rates, from the recorded rules, one expression a line", rates))
+    return tuple(Query(query.title, clean(query.text, LONGEST)) for query in result)
 
 
 def _over(tile: Node, length_ms: int, step_ms: int) -> Node:

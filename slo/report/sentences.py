@@ -107,19 +107,19 @@ def forecast(budget: Budget) -> str:
         return NOTHING
     if state is State.EXHAUSTED:
         return "exhausted"
-    found = budget.forecast
+    prediction = budget.forecast
     now = _at_firing_rate(budget)
-    if found is None:
+    if prediction is None:
         return now or "unknown: no traffic lately"
-    rate = f"at the {format_duration(found.pace_ms)} rate"
-    if found.at is None:
+    rate = f"at the {format_duration(prediction.pace_ms)} rate"
+    if prediction.at is None:
         if now:
             return f"{now}; not at risk {rate}"
         # At risk as little is left, not by the pace.
         return f"little left, lasts {rate}" if state is State.AT_RISK else f"not at risk {rate}"
     if now:
-        return f"{now}; in {_ahead(budget, found.at)} {rate}"
-    return f"exhausted in {_ahead(budget, found.at)} {rate}"
+        return f"{now}; in {_ahead(budget, prediction.at)} {rate}"
+    return f"exhausted in {_ahead(budget, prediction.at)} {rate}"
 
 
 def ends_in(budget: Budget) -> int:
@@ -151,14 +151,14 @@ def _two_units(seconds: float) -> float:
 
 def forecast_range(budget: Budget) -> str:
     """Between which moments the budget ends, by the spread of its pace; empty where it lasts all the same."""
-    found = budget.forecast
-    if found is None or found.earliest is None:
+    prediction = budget.forecast
+    if prediction is None or prediction.earliest is None:
         return ""
     share = f"{CONFIDENCE:.0%} range"
-    soonest = _ahead(budget, found.earliest)
-    if found.at is None:
+    soonest = _ahead(budget, prediction.earliest)
+    if prediction.at is None:
         return f"{share}: from {soonest} on, or not at all"
-    return f"{share}: {soonest} to {_ahead(budget, found.latest) if found.latest else 'not at all'}"
+    return f"{share}: {soonest} to {_ahead(budget, prediction.latest) if prediction.latest else 'not at all'}"
 
 
 def _ahead(budget: Budget, at: datetime) -> str:
@@ -200,7 +200,7 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
     reported = f"Previous window: {span}"
     reported += "." if then.coverage >= _WHOLE else f" ({show_percent(then.coverage)} data)."
     digits = max(2, 2 - budget.slo.objective.error_budget.adjusted())
-    # Ratios of half a window say something about it; counts do not, nor do those of a calendar period that is not over.
+    # Ratios of half a window say something about it; counts do not, nor do those of a calendar window that is not over.
     alike = then.coverage >= LEAST_COVERAGE
     whole = min(then.coverage, budget.coverage) >= _WHOLE and budget.end == budget.period_end
     rows = [
@@ -248,20 +248,20 @@ def pace(budget: Budget) -> str:
     """What a forecast rests on, in a sentence."""
     if budget.forecast is None:
         return "Nothing is left to forecast, or nothing was counted lately."
-    found = budget.forecast
+    prediction = budget.forecast
     return (
-        f"Budget remaining × {budget.slo.window} ÷ burn rate of the last {format_duration(found.pace_ms)}, {show_rate(found.pace)}. "
-        f"Range: the {CONFIDENCE:.0%} interval of that burn rate ({show_rate(found.low)} to {show_rate(found.high)}), from "
+        f"Budget remaining × {budget.slo.window} ÷ burn rate of the last {format_duration(prediction.pace_ms)}, {show_rate(prediction.pace)}. "
+        f"Range: the {CONFIDENCE:.0%} interval of that burn rate ({show_rate(prediction.low)} to {show_rate(prediction.high)}), from "
         f"how much its {PARTS} parts differ; it knows nothing of what is to come."
     )
 
 
-def top_contributors(budget: Budget, found: Sequence[Breakdown]) -> str:
+def top_contributors(budget: Budget, breakdowns: Sequence[Breakdown]) -> str:
     """Who had the bad events, in a sentence or two; empty where it is not known."""
-    if not found:
+    if not breakdowns:
         return ""
     parts = []
-    first = found[0]
+    first = breakdowns[0]
     if not first.kinds:
         top = first.shares[0]
         name = f"{clean(first.label)} {say_value(top.value)}"
@@ -311,7 +311,7 @@ def headline(budget: Budget) -> str:
 
 
 def _lasts(budget: Budget, rate: float | None) -> float | None:
-    """Seconds until what is left is consumed at a burn rate: left × period ÷ rate."""
+    """Seconds until what is left is consumed at a burn rate: left × window ÷ rate."""
     if not rate or budget.remaining is None:
         return None
     return budget.remaining * budget.slo.window.nominal_ms / 1000 / rate
@@ -325,7 +325,7 @@ def why(budget: Budget) -> str:
         case State.INVALID:
             return _withheld(budget, short=True)
         case State.HEALTHY if not budget.incidents:
-            return "No incidents in the period."
+            return "No incidents in the window."
         case State.BURNING:
             burn = next(b for b in budget.burns if b.firing)
             return (
@@ -350,7 +350,7 @@ def _why(budget: Budget) -> str:
         else:
             parts.append(f"{count} incidents; the costliest, on {start} ({length}), {share}.")
     elif budget.consumed is not None and budget.consumed >= 0.05:
-        parts.append("No single incident stands out: it goes to errors spread over the period.")
+        parts.append("No single incident stands out: it goes to errors spread over the window.")
     return " ".join(parts)
 
 
@@ -363,10 +363,10 @@ def _withheld(budget: Budget, *, short: bool = False) -> str:
 def _nothing_known(budget: Budget) -> str:
     codes = {note.code for note in budget.notes}
     if not budget.has_data:
-        return "No data: the source has no series for this SLI in the period. This is not the same as 100%."
+        return "No data: the source has no series for this SLI in the window. This is not the same as 100%."
     if "no-such-bound" in codes:
         return "Nothing can be counted: the threshold is not a bucket bound of the histogram (see the notes)."
-    return "No traffic: the series are there, but nothing was counted in the period, so there is no SLI."
+    return "No traffic: the series are there, but nothing was counted in the window, so there is no SLI."
 
 
 def _day(at: datetime) -> str:
@@ -382,16 +382,16 @@ def incident_title(incident: Incident) -> str:
 
 
 def coverage(budget: Budget) -> str:
-    """How much of the period was seen."""
+    """How much of the window was seen."""
     if not budget.has_data:
-        return "Nothing of the period was scraped."
+        return "Nothing of the window was scraped."
     share = show_share(budget.coverage)
     if budget.coverage >= 1:
-        return "Scrapes came throughout the period."
+        return "Scrapes came throughout the window."
     carried = " except what counters carried over" if budget.slo.sli.gap_words[1].startswith("counters") else ""
     if budget.data_start is not None:
         begins = f"Data begins {say_begin(budget.data_start, budget.end)} ({share_of_window(budget)} of the window)"
         if not budget.gaps:
             return f"{begins}; since then scrapes came throughout."
         return f"{begins}; since then there are gaps, of which nothing is known{carried}; {share} of the window is covered."
-    return f"Scrapes came in {share} of the period; for the rest nothing is known{carried}."
+    return f"Scrapes came in {share} of the window; for the rest nothing is known{carried}."

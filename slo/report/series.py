@@ -35,11 +35,11 @@ class Series:
 
 def joined(values: Iterable[str]) -> str:
     """Texts, each but for those that are what was before."""
-    found, before = [], ""
+    pieces, before = [], ""
     for value in values:
-        found.append("" if value == before else value)
+        pieces.append("" if value == before else value)
         before = value
-    return "|".join(found)
+    return "|".join(pieces)
 
 
 def of_budget_left(budget: Budget) -> tuple[Series, ...]:
@@ -88,11 +88,11 @@ def of_latency(budget: Budget) -> tuple[Series, ...]:
     """Percentiles of each column's requests."""
     width, step = _columns(budget, FEW_COLUMNS)
     counts = column_sums(budget.bucket_counts[-len(budget.before_data) :], width)
-    found = []
+    series = []
     for name in ("p95", "p99"):
         texts = [show_latency(float(v)) for v in histogram_quantile(PERCENTILES[name], budget.bounds, counts)]
-        found.append(_series(budget, name, width * step, texts))
-    return tuple(found)
+        series.append(_series(budget, name, width * step, texts))
+    return tuple(series)
 
 
 def _columns(budget: Budget, most: int) -> tuple[int, int]:

@@ -40,12 +40,12 @@ class Values:
 
 def values_of(budgets: Sequence[Budget], source: Source) -> dict[str, Values]:
     """By SLO id, for those that hold a value against a bound and have data; a source that fails leaves one out."""
-    found: dict[str, Values] = {}
+    values: dict[str, Values] = {}
     for budget in budgets:
         if budget.slo.sli.held is not None and budget.remaining is not None:
             with suppress(SourceError):
-                found[budget.slo.id] = _values(budget, source_of(source, budget.slo))
-    return found
+                values[budget.slo.id] = _values(budget, source_of(source, budget.slo))
+    return values
 
 
 def _values(budget: Budget, source: Source) -> Values:

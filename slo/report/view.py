@@ -161,7 +161,7 @@ class SloView:
     @property
     def outages(self) -> tuple[Figure, ...]:
         """What stands first where outages are judged: their number, MTTR and MTBF."""
-        return tuple(one for one in self.figures if one.name in _OF_OUTAGES)
+        return tuple(figure for figure in self.figures if figure.name in _OF_OUTAGES)
 
     @property
     def has_sli(self) -> bool:
@@ -206,7 +206,7 @@ def report_view(
     """A report on `budgets`, in the order of trouble; `missing` says what the source did not answer."""
     taken: set[str] = set()
     slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in worst_first(budgets))
-    counted = [(state, sum(one.state is state for one in slos)) for state in State]
+    counted = [(state, sum(item.state is state for item in slos)) for state in State]
     return ReportView(
         title=clean(title),
         generated=f"{sentences.say_moment(generated)} {generated.tzname() or 'UTC'}",
@@ -226,7 +226,7 @@ def report_view(
 
 def _data(budgets: Sequence[Budget]) -> tuple[str, ...]:
     """Where data begins and what a server keeps, in sentences that each hold for as many SLOs as they can."""
-    said = [str(one) for one in said_once(worst_first(budgets)) if one.code in (FRESH, RETENTION)]
+    said = [str(note) for note in said_once(worst_first(budgets)) if note.code in (FRESH, RETENTION)]
     rest = len(said) - _SAID
     more = [f"{rest} more such notes are with their SLOs"] if rest > 0 else []
     return tuple(
@@ -237,17 +237,17 @@ def _data(budgets: Sequence[Budget]) -> tuple[str, ...]:
 
 def _totals(slos: Sequence[SloView]) -> tuple[tuple[str, tuple[Total, ...]], ...]:
     """By service, team and tier, each where there are several and not one per objective; worst first."""
-    found: list[tuple[str, tuple[Total, ...]]] = []
+    totals: list[tuple[str, tuple[Total, ...]]] = []
     for title in ("Service", "Team", "Tier"):
         groups: dict[str, list[SloView]] = {}
         for slo in slos:  # the worst first
             name = {"Service": slo.service, "Team": slo.owner, "Tier": dict(slo.labels).get("tier", "")}[title]
             if name:
                 groups.setdefault(name, []).append(slo)
-        same = any([total.counts for total in reported] == _counts(groups) for _, reported in found)
+        same = any([total.counts for total in reported] == _counts(groups) for _, reported in totals)
         if 1 < len(groups) < len(slos) and not same:
-            found.append((title, tuple(_total(name, own) for name, own in groups.items())))
-    return tuple(found)
+            totals.append((title, tuple(_total(name, own) for name, own in groups.items())))
+    return tuple(totals)
 
 
 def _counts(groups: Mapping[str, Sequence[SloView]]) -> list[str]:
@@ -304,26 +304,26 @@ def slo_view(budget: Budget, name: str) -> SloView:
         figures=figures(budget),
         incidents=tuple(
             IncidentRow(
-                at=f"{one.start:%Y-%m-%dT%H:%MZ}",
-                start=sentences.say_moment(one.start),
-                length=show_duration(one.seconds),
-                errors=show_count(one.errors),
-                total=show_count(one.total),
-                ratio=show_ratio_up(one.error_ratio, 2),
-                share=show_percent(one.budget_share),
+                at=f"{incident.start:%Y-%m-%dT%H:%MZ}",
+                start=sentences.say_moment(incident.start),
+                length=show_duration(incident.seconds),
+                errors=show_count(incident.errors),
+                total=show_count(incident.total),
+                ratio=show_ratio_up(incident.error_ratio, 2),
+                share=show_percent(incident.budget_share),
             )
-            for one in sorted(budget.incidents, key=lambda one: one.start, reverse=True)
+            for incident in sorted(budget.incidents, key=lambda incident: incident.start, reverse=True)
         ),
         top_contributors=sentences.top_contributors(budget, broken),
-        shares=tuple(_shares(one) for one in broken[:_BREAKDOWNS]),
+        shares=tuple(_shares(breakdown) for breakdown in broken[:_BREAKDOWNS]),
         known=tuple(
             (
-                sentences.say_moment(moment(one.start_ms)),
-                one.kind,
-                clean(one.name),
-                show_duration((one.end_ms - one.start_ms) / 1000) if one.end_ms > one.start_ms else "",
+                sentences.say_moment(moment(event.start_ms)),
+                event.kind,
+                clean(event.name),
+                show_duration((event.end_ms - event.start_ms) / 1000) if event.end_ms > event.start_ms else "",
             )
-            for one in reversed(budget.known)
+            for event in reversed(budget.known)
         ),
         excluding=sentences.excluding(budget),
         alerts=tuple(
@@ -343,19 +343,21 @@ def slo_view(budget: Budget, name: str) -> SloView:
     )
 
 
-def _shares(found: Breakdown) -> SharesView:
+def _shares(breakdown: Breakdown) -> SharesView:
     """The values with most bad events, and the others together; those without any are shown only as traffic."""
-    guilty = [share for share in found.shares if share.errors > 0]
+    guilty = [share for share in breakdown.shares if share.errors > 0]
     shown = guilty if len(guilty) <= _VALUES + 1 else guilty[:_VALUES]
-    rows = [_share_row(sentences.say_value(share.value), share, found.kinds) for share in shown]
-    rest = found.shares[len(shown) :]
-    if rest and not (found.kinds and shown == guilty):
+    rows = [_share_row(sentences.say_value(share.value), share, breakdown.kinds) for share in shown]
+    rest = breakdown.shares[len(shown) :]
+    if rest and not (breakdown.kinds and shown == guilty):
         sums = [
             sum(getattr(share, name) for share in rest) for name in ("errors", "total", "errors_share", "total_share")
         ]
         name = f"{show_count(len(rest))} other{'' if len(rest) == 1 else 's'}"
-        rows.append(_share_row(name, Share("", *sums), found.kinds))
-    return SharesView(", ".join(clean(name) for name in (found.label, *found.alike)), found.kinds, tuple(rows))
+        rows.append(_share_row(name, Share("", *sums), breakdown.kinds))
+    return SharesView(
+        ", ".join(clean(name) for name in (breakdown.label, *breakdown.alike)), breakdown.kinds, tuple(rows)
+    )
 
 
 def _share_row(value: str, share: Share, kinds: bool) -> ShareRow:
@@ -380,7 +382,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
     """All figures of an SLO, with their definitions."""
     digits = sli_digits(budget) + 2
     counted = sentences.what_is_counted(budget)
-    found = [
+    rows = [
         Figure("All events", show_count(budget.total if budget.has_data else None), f"Counted: {counted}."),
         Figure("Bad events", show_count(budget.errors if budget.has_data else None), "Those that consume the budget."),
         Figure("SLI", show_percent(budget.sli, digits), "Good events ÷ all events, rounded down."),
@@ -401,7 +403,7 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
             "Budget remaining", show_percent(budget.remaining, 2), "1 − budget consumed; below zero it is exhausted."
         ),
     ]
-    found += [
+    rows += [
         Figure(
             f"Burn rate over {window}",
             show_rate(budget.burn_rate(window)),
@@ -409,21 +411,21 @@ def figures(budget: Budget) -> tuple[Figure, ...]:
         )
         for window in BURN_WINDOWS
     ]
-    found.append(Figure("Forecast", sentences.forecast(budget), sentences.pace(budget)))
-    found += [
-        Figure(f"Latency {name}", show_latency(value), "histogram_quantile over all requests of the period.")
+    rows.append(Figure("Forecast", sentences.forecast(budget), sentences.pace(budget)))
+    rows += [
+        Figure(f"Latency {name}", show_latency(value), "histogram_quantile over all requests of the window.")
         for name, value in budget.quantiles.items()
     ]
     if budget.slo.sli.longest_outage_ms is not None and budget.remaining is not None:
-        found += [
+        rows += [
             Figure("Outages", show_count(len(budget.downtimes)), "Of any length, from first to last slice down."),
             Figure(
                 "Mean time to recovery", show_duration(budget.mttr_seconds), "Mean length of outages that are over."
             ),
             Figure("Mean time between failures", show_duration(budget.mtbf_seconds), "Time up ÷ number of outages."),
         ]
-    found.append(Figure("Data coverage", show_share(budget.coverage), "The share of the period in which scrapes came."))
-    return tuple(found)
+    rows.append(Figure("Data coverage", show_share(budget.coverage), "The share of the window in which scrapes came."))
+    return tuple(rows)
 
 
 def _verdict(counted: dict[State, int], total: int) -> str:

@@ -34,13 +34,13 @@ def what_if(budget: Budget) -> tuple[WhatIf, ...]:
     if budget.remaining is None or budget.invalid:
         return ()
     real = budget.slo.objective
-    found = []
+    what_ifs = []
     for share in SHARES:
         percent = (100 - (100 - real.percent) * share).normalize()
         if not 0 < percent < 100:
             continue
         other = with_objective(budget, Objective(percent))
-        found.append(
+        what_ifs.append(
             WhatIf(
                 share,
                 str(other.slo.objective),
@@ -51,17 +51,17 @@ def what_if(budget: Budget) -> tuple[WhatIf, ...]:
                 sentences.forecast(other),
             )
         )
-    return tuple(found)
+    return tuple(what_ifs)
 
 
 def with_objective(budget: Budget, objective: Objective) -> Budget:
-    """The same counts against another objective, by the windows and factors of the alerts that there are."""
+    """The same counts against another objective, by the windows and thresholds of the alerts that there are."""
     share = float(objective.error_budget) / budget.error_budget
 
     def scaled(rate: float | None) -> float | None:
         return None if rate is None else rate / share
 
-    burns = tuple(Burn(one.window, scaled(one.long), scaled(one.short)) for one in budget.burns)
+    burns = tuple(Burn(burn.window, scaled(burn.long), scaled(burn.short)) for burn in budget.burns)
     other = replace(budget, slo=replace(budget.slo, objective=objective), burns=burns, forecast=None)
     steps = _pace_steps(budget)
     if other.remaining is None or other.remaining <= 0 or not 0 < steps <= budget.counts.grid.steps:

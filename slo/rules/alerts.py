@@ -150,11 +150,11 @@ def _burn_labels(slo: Slo, alert: Alert, severity: Severity, window: str, names:
 
 def _burning(slo: Slo, names: Names, burns: Sequence[BurnWindow], tiles: Tiles) -> Node:
     """The burn rate over the long window of the first pair that burns."""
-    found = _pair(slo, names, burns[0], tiles)
+    pair = _pair(slo, names, burns[0], tiles)
     for burn in burns[1:]:
-        found = Binary("or", found, _pair(slo, names, burn, tiles), matching=_same(slo, names))
+        pair = Binary("or", pair, _pair(slo, names, burn, tiles), matching=_same(slo, names))
     # Compared as an error ratio, which is exact; the value is a burn rate, which people read.
-    return Binary("/", found, _number(slo.objective.error_budget))
+    return Binary("/", pair, _number(slo.objective.error_budget))
 
 
 def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
@@ -180,11 +180,11 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
     last = Call("last_over_time", (MatrixSelector(short, held_ms),))
     idle = Binary("unless", current, short, matching=same)
     burns = Binary(">", Binary("unless", last, idle, matching=same), threshold)
-    found = Binary("and", Binary(">", long, threshold), burns, matching=same)
+    node = Binary("and", Binary(">", long, threshold), burns, matching=same)
     if slo.alerting.least_errors:
         enough = Binary(">=", tiles.errors(burn.long_ms), Number(float(slo.alerting.least_errors)))
-        found = Binary("and", found, enough, matching=same)
-    return found
+        node = Binary("and", node, enough, matching=same)
+    return node
 
 
 def _absent_alert(slo: Slo, names: Names, fine: Tiles) -> AlertRule:
@@ -260,39 +260,39 @@ def _consumed(slo: Slo, names: Names, mark: Decimal) -> Node:
 def check_alerts(slo: Slo) -> list[Problem]:
     """What leaves an SLO without figures and alerts that can never fire are errors; severities without any are warnings."""
     windows = alert_windows(slo)
-    found = [_problem(slo, text, "error") for text in slo.unusable]
+    problems = [_problem(slo, text, "error") for text in slo.unusable]
     for burn in dead_windows(windows, slo.objective.error_budget):
-        found.append(
+        problems.append(
             _problem(
                 slo,
                 f"the {burn.severity} over {format_duration(burn.long_ms)} can never fire: {float(burn.factor):g} times the "
-                f"error budget of {slo.objective.error_budget} is an error ratio of 1 or more; widen the window or lower its factor",
+                f"error budget of {slo.objective.error_budget} is an error ratio of 1 or more; widen the window or lower its threshold",
                 "error",
             )
         )
     if slo.alerting.windows is None:
-        found += [_problem(slo, text, "warning") for text in _unreachable(slo)]
+        problems += [_problem(slo, text, "warning") for text in _unreachable(slo)]
     for severity in _SEVERITIES:
         if slo.alerting.of(severity).enabled and not any(burn.severity == severity for burn in windows):
-            found.append(_problem(slo, f"has no {severity} alert: no burn-rate window fits {slo.window}", "warning"))
-    return found
+            problems.append(_problem(slo, f"has no {severity} alert: no burn-rate window fits {slo.window}", "warning"))
+    return problems
 
 
 def _unreachable(slo: Slo) -> list[str]:
     """Alerts of the catalogue that no error ratio could set off at this objective, and what they became."""
     period, budget = slo.window.nominal_ms, Fraction(slo.objective.error_budget)
-    found = []
+    texts = []
     for severity, catalogue_ms, share in CATALOGUE if period >= WEEK else ():
         factor = burn_factor(share, period, catalogue_ms)
         if factor * budget < 1 or not slo.alerting.of(severity).enabled:
             continue
         instead = [burn for burn in alert_windows(slo) if burn.budget_share == share and burn.severity == severity]
         became = f"it watches {format_duration(instead[0].long_ms)} instead" if instead else "another one covers it"
-        found.append(
+        texts.append(
             f"the {severity} over {format_duration(catalogue_ms)} could never fire at {slo.objective}: a burn rate of "
             f"{float(factor):g} is an error ratio of {float(factor * budget):.0%}; {became}"
         )
-    return found
+    return texts
 
 
 def _problem(slo: Slo, message: str, severity: str) -> Problem:

@@ -213,7 +213,7 @@ def _budget_text(budget: str, long_ms: int, period_ms: int, window: str) -> str:
 
 
 def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
-    """The lines over an SLO's rules: objective, budget in minutes and events, windows and factors."""
+    """The lines over an SLO's rules: objective, budget in minutes and events, windows and thresholds."""
     budget = slo.objective.error_budget
     minutes = Decimal(slo.window.nominal_ms) / 60_000 * budget
     lines = [f"{slo.id}: {slo.objective} over {_window_text(slo)}"]

@@ -1,7 +1,7 @@
 """SLOs to rule groups.
 
 Every SLO has two groups. The first reads the raw series once per tile, over minutes only, and keeps the windows of
-the fast alerts; the second, every 5 m, keeps the slow ones and the period. All windows are sums of tiles over sums of
+the fast alerts; the second, every 5 m, keeps the slow ones and the window. All windows are sums of tiles over sums of
 tiles, so that traffic weighs, and cost does not grow with window times cardinality.
 """
 
@@ -40,7 +40,7 @@ _SHOWN_FAST_MS = (5 * MINUTE, 30 * MINUTE, HOUR)
 _SHOWN_SLOW_MS = (2 * HOUR, 6 * HOUR, DAY, 3 * DAY)
 # Windows up to here are sums of fine tiles: they must not be late.
 _LONGEST_OF_FINE_MS = 6 * HOUR
-# A period up to here is summed over fine tiles, so that it is never 5 m behind.
+# A window up to here is summed over fine tiles, so that it is never 5 m behind.
 _FINE_PERIOD_MS = 6 * HOUR
 
 
@@ -77,11 +77,11 @@ def compile_slo(slo: Slo, names: Names = OWN, *, at_once: bool = False) -> tuple
 
 def alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
     """Several documents may be of one service; a file of rules may not name a group twice."""
-    found: dict[str, list[PlainAlert]] = {}
+    alerts: dict[str, list[PlainAlert]] = {}
     for service in specs.services:
         if service.alerts:
-            found.setdefault(service.name, []).extend(service.alerts)
-    return found
+            alerts.setdefault(service.name, []).extend(service.alerts)
+    return alerts
 
 
 def lag_of(slo: Slo) -> int:
@@ -111,7 +111,7 @@ class _Compiler:
         slow_lengths = ({*_SHOWN_SLOW_MS, *_lengths(slow)}) - fast_lengths
         shortest = min(_lengths(fast) or _lengths(slow) or fast_lengths)
         period = period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
-        # Sloth's names have the period's own ratio, which may be one of these.
+        # Sloth's names have the ratio of the whole window, which may be one of these.
         of_period = {rule.name for rule in period}
         objective, *metadata = self._metadata()
         fine: list[Rule] = [
@@ -133,10 +133,10 @@ class _Compiler:
             coarse.append(values_alert(slo, self.names, self.fine, lag_of(slo)))
         if in_fine:
             fine, coarse = fine + coarse, []
-        found = [self._group(fine, self.tile_ms, comment(slo, self.windows))]
+        rule_groups = [self._group(fine, self.tile_ms, comment(slo, self.windows))]
         if coarse:
-            found.append(self._group(coarse, COARSE_MS, ()))
-        return tuple(found)
+            rule_groups.append(self._group(coarse, COARSE_MS, ()))
+        return tuple(rule_groups)
 
     def _tiles(self) -> list[Recording]:
         slo, names = self.slo, {"events": n.events_tile_name, "down": n.down_name}
@@ -145,11 +145,11 @@ class _Compiler:
             tile, lambda what, range_ms: MatrixSelector(self.names.series(slo, names[what](self.tile_ms)), range_ms)
         )
         if not slo.by:
-            return [self._record(names[one.what](self.tile_ms), one.expr) for one in kept]
+            return [self._record(names[item.what](self.tile_ms), item.expr) for item in kept]
         values = kept_values(slo, self.names, self.fine, lag_of(slo), self.at_once)
         on = VectorMatching("many-to-many", slo.by, on=True)
         return [
-            self._record(names[one.what](self.tile_ms), Binary("and", one.expr, values, matching=on)) for one in kept
+            self._record(names[item.what](self.tile_ms), Binary("and", item.expr, values, matching=on)) for item in kept
         ]
 
     def _coarse_tile(self) -> Recording:

@@ -80,7 +80,7 @@ def scalar(text: str) -> str:
     if _PLAIN.fullmatch(text) and not _KEYWORDS.fullmatch(text):
         return text
     quoted = json.dumps(text, ensure_ascii=False)
-    return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), quoted)
+    return _UNPRINTABLE.sub(lambda match: _escaped(match[0]), quoted)
 
 
 def _escaped(character: str) -> str:

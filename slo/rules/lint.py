@@ -42,21 +42,21 @@ def counters(selectors: Iterable[VectorSelector], *, every: bool) -> frozenset[s
 
 def not_meant(rule: Rule, counted: frozenset[str]) -> tuple[str, ...]:
     """The checks that a rule is not meant for; `counted` are the names of the counters."""
-    found = []
+    texts = []
     if any(node.name in counted for node in _read_as_they_are(rule.expr)):
-        found.append("promql/counter")
+        texts.append("promql/counter")
     if any(
         matcher.label == "le" and matcher.op in ("=~", "!~")
         for node in walk(rule.expr)
         if isinstance(node, VectorSelector)
         for matcher in node.matchers
     ):
-        found.append("promql/regexp")
+        texts.append("promql/regexp")
     if isinstance(rule, AlertRule) and not any(
         isinstance(node, Binary) and node.op in COMPARISONS for node in walk(rule.expr)
     ):
-        found.append("alerts/comparison")
-    return tuple(found)
+        texts.append("alerts/comparison")
+    return tuple(texts)
 
 
 def _read_as_they_are(node: Node) -> Iterator[VectorSelector]:

@@ -20,7 +20,7 @@ PERIOD_ERROR = "slo:period_error:ratio"
 PERIOD_COVERAGE = "slo:period_coverage:ratio"
 PERIOD_BURN_RATE = "slo:period_burn_rate:ratio"
 BUDGET_REMAINING = "slo:period_error_budget_remaining:ratio"
-# Which calendar week, month, quarter or year a tile belongs to: one more value a period.
+# Which calendar week, month, quarter or year a tile belongs to: one more value a window.
 PERIOD_LABEL = "period"
 
 
@@ -30,7 +30,7 @@ def events_tile_name(tile_ms: int) -> str:
 
 
 def period_tile_name(tile_ms: int) -> str:
-    """Events per tile of a calendar period, labelled with the period that the tile lies in."""
+    """Events per tile of a calendar window, labelled with the window that the tile lies in."""
     return f"slo:period_events:increase{format_duration(tile_ms)}"
 
 
@@ -57,8 +57,8 @@ class Names:
 
     def identity(self, slo: Slo) -> dict[str, str]:
         """The labels that every series of an SLO has. A tile has no more: a label that changes would break its history."""
-        found = {**slo.recorded_labels, self.service: slo.service, self.slo: slo.name}
-        return found if self.id is None else {self.id: f"{slo.service}-{slo.name}", **found}
+        result = {**slo.recorded_labels, self.service: slo.service, self.slo: slo.name}
+        return result if self.id is None else {self.id: f"{slo.service}-{slo.name}", **result}
 
     def shown(self, slo: Slo) -> dict[str, str]:
         """The labels of what dashboards read: the definition's own too, where it says so, and as Sloth has them."""
@@ -93,8 +93,8 @@ class Names:
 
 def label_texts(slo: Slo) -> dict[str, str]:
     """The definition's labels and owner. A label is plain text to Prometheus and a template to vmalert; this is neither."""
-    found = {**slo.labels, **({"owner": slo.owner} if slo.owner else {})}
-    return {label: value.replace("{{", "{ {") for label, value in found.items()}
+    texts = {**slo.labels, **({"owner": slo.owner} if slo.owner else {})}
+    return {label: value.replace("{{", "{ {") for label, value in texts.items()}
 
 
 OWN = Names(info="slo_info", service="service", slo="slo")

@@ -33,14 +33,14 @@ def packed(files: Sequence[Sequence[RuleGroup]], most: int) -> list[list[RuleGro
     """The groups of each file, put together where all files have more than `most`. Raises ConfigError if they still have."""
     if sum(map(len, files)) <= most:
         return [list(groups) for groups in files]
-    found = [_packed(groups) for groups in files]
-    needed = sum(map(len, found))
+    packeds = [_packed(groups) for groups in files]
+    needed = sum(map(len, packeds))
     if needed > most:
         raise ConfigError(
             f"the rules need {needed} groups of at most {MOST_RULES} rules, and --max-groups is {most}; "
             "raise the limit, or divide the definitions between tenants"
         )
-    return found
+    return packeds
 
 
 def _packed(groups: Sequence[RuleGroup]) -> list[RuleGroup]:
@@ -48,7 +48,7 @@ def _packed(groups: Sequence[RuleGroup]) -> list[RuleGroup]:
     bins: dict[tuple[int, int], list[list[RuleGroup]]] = {}
     for group in sorted(groups, key=lambda group: -len(group.rules)):
         alike = bins.setdefault((group.interval_ms, group.limit), [])
-        room = (one for one in alike if sum(len(other.rules) for other in one) + len(group.rules) <= MOST_RULES)
+        room = (pack for pack in alike if sum(len(other.rules) for other in pack) + len(group.rules) <= MOST_RULES)
         held = next(room, None)
         if held is None:
             alike.append([group])
@@ -56,11 +56,11 @@ def _packed(groups: Sequence[RuleGroup]) -> list[RuleGroup]:
             held.append(group)
     services = {group.service for group in groups}
     whose = f"/{services.pop()}" if len(services) == 1 else ""
-    found = []
+    rule_groups = []
     for (interval_ms, limit), alike in sorted(bins.items()):
         for number, members in enumerate(alike, 1):
             kind = format_duration(interval_ms) + ("/by" if limit else "")
-            found.append(
+            rule_groups.append(
                 members[0]
                 if len(members) == 1
                 else RuleGroup(
@@ -73,4 +73,4 @@ def _packed(groups: Sequence[RuleGroup]) -> list[RuleGroup]:
                     limit,
                 )
             )
-    return found
+    return rule_groups

@@ -1,4 +1,4 @@
-"""The budget of the whole period, from tiles: errors, events, and what is left."""
+"""The budget of the whole window, from tiles: errors, events, and what is left."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ _LONGEST_MS: dict[CalendarUnit, int] = {"week": WEEK, "month": 31 * DAY, "quarte
 
 
 def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
-    """The period's error ratio, its burn rate, the budget that remains, and how much of the period has data."""
+    """The window's error ratio, its burn rate, the budget that remains, and how much of the window has data."""
     tiles, own = Tiles.of(names, slo, tile_ms), names.identity(slo)
-    found: list[Recording] = []
+    recordings: list[Recording] = []
     if isinstance(slo.window, Calendar):
-        # Each tile is recorded under the period that its middle lies in, so that a sum knows where to begin.
+        # Each tile is recorded under the window that its middle lies in, so that a sum knows where to begin.
         middle = (tile_ms // 2 + slo.scrape_interval_ms + slo.delay_ms) / 1000
         label = Aggregate("count_values", calendar_id(slo.window.unit, middle), String(n.PERIOD_LABEL))
         matching = VectorMatching("many-to-one", (), on=True, include=(n.PERIOD_LABEL,))
-        found.append(Recording(n.period_tile_name(tile_ms), Binary("*", tiles.series(), label, matching=matching), own))
+        recordings.append(
+            Recording(n.period_tile_name(tile_ms), Binary("*", tiles.series(), label, matching=matching), own)
+        )
         ratio = _Calendar(names, slo, tile_ms, n.period_tile_name(tile_ms)).ratio(_LONGEST_MS[slo.window.unit])
     else:
         ratio = tiles.ratio(slo.window.nominal_ms)
@@ -39,7 +41,7 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
     seen = Call("count_over_time", (tiles.looked_at(window, every),))
     share = Binary("/", without_event(seen), Number(window / every))
     return [
-        *found,
+        *recordings,
         Recording(name, ratio, names.ratio_labels(slo, window)),
         Recording(n.PERIOD_BURN_RATE, Binary("/", names.series(slo, name), budget), shown),
         Recording(n.BUDGET_REMAINING, Binary("-", Number(1.0), names.series(slo, n.PERIOD_BURN_RATE)), shown),
@@ -48,7 +50,7 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
 
 
 class _Calendar(Tiles):
-    """Tiles that know which calendar period they lie in: a sum over them is over the current one."""
+    """Tiles that know which calendar window they lie in: a sum over them is over the current one."""
 
     __slots__ = ()
 
@@ -61,7 +63,7 @@ class _Calendar(Tiles):
 
 
 def calendar_id(unit: CalendarUnit, seconds_ago: float) -> Node:
-    """A number that is the same throughout a calendar period (UTC) and different in the next: 202611, 2026, or weeks since 1970."""
+    """A number that is the same throughout a calendar window (UTC) and different in the next: 202611, 2026, or weeks since 1970."""
     time: Node = Call("time")
     if seconds_ago:
         time = Binary("-", time, Number(seconds_ago))

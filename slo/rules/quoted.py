@@ -33,10 +33,10 @@ def without_quotes(node: Node) -> Node:
     if not labels:
         return node
     stand_ins = {label: f"{_STAND_IN}{number}" for number, label in enumerate(labels, 1)}
-    found = _rewritten(node, stand_ins)
+    rewritten = _rewritten(node, stand_ins)
     for label, stand_in in stand_ins.items():
-        found = _renamed(found, stand_in, label)
-    return found
+        rewritten = _renamed(rewritten, stand_in, label)
+    return rewritten
 
 
 def _matched(node: Node) -> set[str]:

@@ -59,9 +59,9 @@ def _texts(specs: Specs, names: Names, pad: str) -> Iterator[Text]:
             yield _slo_text(slo, names, pad, forms)
 
 
-def group_texts(service: str, slo: str, found: Iterable[RuleGroup], pad: str) -> Text:
+def group_texts(service: str, slo: str, rule_groups: Iterable[RuleGroup], pad: str) -> Text:
     """The text of some groups."""
-    groups = list(found)
+    groups = list(rule_groups)
     text = "".join(piece for group in groups for piece in group_text(group, pad))
     return Text(service, slo, text, sum(len(group.rules) for group in groups), len(groups))
 
@@ -92,8 +92,8 @@ class _Form:
     def of(cls, made: Text, stand_ins: Sequence[str]) -> _Form | None:
         """None where a stand-in is part of something else, as with a matcher added to it."""
         # The longest first, as one may begin like another.
-        found = "|".join(re.escape(text) for text in sorted(stand_ins, key=len, reverse=True))
-        pieces = tuple(re.split(f"({found})", made.text))
+        join = "|".join(re.escape(text) for text in sorted(stand_ins, key=len, reverse=True))
+        pieces = tuple(re.split(f"({join})", made.text))
         if any(_STANDS_IN.search(piece) for piece in pieces[::2]):
             return None
         return cls(pieces, made.rules, made.groups)

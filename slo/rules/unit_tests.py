@@ -49,7 +49,7 @@ def rule_tests(
     """
     cases: dict[tuple[int, int], list[_Case]] = {}
     for slo in sorted(specs.values(), key=lambda slo: (slo.service, slo.name)):
-        # Alerts of short periods have windows shorter than 5 m; long ones are evaluated every 5 m anyway.
+        # Alerts of short windows have windows shorter than 5 m; long ones are evaluated every 5 m anyway.
         step_ms = tile_length(slo.scrape_interval_ms) if slo.window.nominal_ms <= DAY else COARSE_MS
         tile_ms = tile_length(slo.scrape_interval_ms)
         tiles = (Tiles.of(names, slo, length_ms) for length_ms in (tile_ms, COARSE_MS))
@@ -66,25 +66,25 @@ def rule_tests(
         groups = [group for slo in specs.values() for group in compile_slo(slo, names)]
     ordered = sorted(groups, key=lambda group: (group.interval_ms, group.name))
     order = "".join(f"  - {scalar(group.name)}\n" for group in ordered)
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for (step_ms, number), together in sorted(cases.items()):
         interval = format_duration(step_ms)
         head = (
             "# Run with `promtool test rules`. Made by `slo rules --tests`.\n"
             f"rule_files:\n{files}evaluation_interval: {interval}\ngroup_eval_order:\n{order}tests:\n"
         )
-        found[interval] = found.get(interval, head) + _test(together, number, step_ms, names)
-    return found
+        texts[interval] = texts.get(interval, head) + _test(together, number, step_ms, names)
+    return texts
 
 
 def _needs_no_series(slo: Slo, tile_ms: int) -> bool:
     """Whether its tiles have values without any series, as `or vector(0)` gives them: those of a test would be others."""
     kept = slo.sli.recorded(Tile(tile_ms), lambda what, range_ms: MatrixSelector(VectorSelector(what), range_ms))
-    nodes = [node for one in kept for node in walk(one.expr)]
+    nodes = [node for rule in kept for node in walk(rule.expr)]
     if not any(isinstance(node, Call) and node.func in ("vector", "time", "scalar", "absent") for node in nodes):
         return False
     nothing = Engine(Samples.from_series([]))
-    return any(nothing.query_range(one.expr, 0.0, DAY / 1000, HOUR / 1000).series for one in kept)
+    return any(nothing.query_range(rule.expr, 0.0, DAY / 1000, HOUR / 1000).series for rule in kept)
 
 
 def _case(slo: Slo, rule: AlertRule, burn: BurnWindow, step_ms: int) -> _Case:
@@ -100,7 +100,7 @@ def _case(slo: Slo, rule: AlertRule, burn: BurnWindow, step_ms: int) -> _Case:
     fires = _steps(burn.long_ms * threshold / ratio, step_ms)
     held = _steps(Fraction(rule.for_ms), step_ms)
     lasts = fires + held + _steps(Fraction(burn.short_ms), step_ms) + 4
-    # The quiet stretch burns at nine tenths of the factor, which counts towards the long window.
+    # The quiet stretch burns at nine tenths of the threshold, which counts towards the long window.
     quiet = threshold * Fraction(9, 10)
     resets = max(_steps(Fraction(other.short_ms), step_ms) for other in rule.burns)
     resets += _steps(Fraction(rule.keep_firing_ms), step_ms) + 12

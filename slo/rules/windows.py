@@ -41,10 +41,10 @@ class Tiles:
 
     def series(self, event: Event | None = None) -> VectorSelector:
         """The tiles of one kind of event, or of all that are kept."""
-        found = self.names.series(self.slo, self.name)
+        vector_selector = self.names.series(self.slo, self.name)
         if event is None:
-            return found
-        return replace(found, matchers=(*found.matchers, Matcher(EVENT_LABEL, "=", event)))
+            return vector_selector
+        return replace(vector_selector, matchers=(*vector_selector.matchers, Matcher(EVENT_LABEL, "=", event)))
 
     @property
     def present(self) -> VectorSelector:

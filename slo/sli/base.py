@@ -190,7 +190,7 @@ class Sli(ABC):
     @property
     def fixed_labels(self) -> frozenset[str]:
         """The labels that its selectors fix to one value."""
-        return frozenset(m.label for one in self.selectors() for m in one.matchers if m.op == "=")
+        return frozenset(m.label for selector in self.selectors() for m in selector.matchers if m.op == "=")
 
     @property
     def buckets(self) -> VectorSelector | None:

@@ -44,11 +44,11 @@ def bound_in(matcher: Matcher) -> Decimal | None:
         return bound_of(matcher.value)
     if matcher == le_matcher(INFINITY):
         return INFINITY
-    found = _SPELLINGS.fullmatch(matcher.value) if matcher.op == "=~" else None
-    if found is None:
+    match = _SPELLINGS.fullmatch(matcher.value) if matcher.op == "=~" else None
+    if match is None:
         return bound_of(matcher.value.split("|")[0].replace("\\", "")) if matcher.op == "=~" else None
-    sign = "-" if found["sign"] == "-" else ""
-    return Decimal(f"{found['first']}.{found['rest'] or '0'}e{sign}{found['exponent'] or '0'}")
+    sign = "-" if match["sign"] == "-" else ""
+    return Decimal(f"{match['first']}.{match['rest'] or '0'}e{sign}{match['exponent'] or '0'}")
 
 
 def any_spelling(selector: VectorSelector) -> VectorSelector:

@@ -61,36 +61,36 @@ class CountedSli(Sli):
 
     def _unmatched(self, samples: Samples, reader: Reader, grid: Grid) -> tuple[Note, ...]:
         """Which of the selectors match nothing. Of an SLI without any data the first one says it all."""
-        missing = [(key, one) for key, one in self.named().items() if not samples.select(one)]
-        return tuple(unmatched(key, one, reader, grid) for key, one in missing[:1])
+        missing = [(key, selector) for key, selector in self.named().items() if not samples.select(selector)]
+        return tuple(unmatched(key, selector, reader, grid) for key, selector in missing[:1])
 
     def _absent(self, reader: Reader, grid: Grid) -> tuple[Note, ...]:
         """The same of a server: what matches nothing at any of many moments."""
         every = max(grid.step_ms, (grid.end_ms - grid.start_ms) // _LOOKS)
-        for key, one in self.named().items():
-            seen = Call("last_over_time", (MatrixSelector(one, every),))
+        for key, selector in self.named().items():
+            seen = Call("last_over_time", (MatrixSelector(selector, every),))
             there = reader.query_range(Aggregate("count", seen), grid.start_ms + every, grid.end_ms, every)
             if not there.series:
-                return (unmatched(key, one, reader, grid),)
+                return (unmatched(key, selector, reader, grid),)
         return ()
 
-    def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
+    def finish_steps(self, measured: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
         """What a server's answer needs alongside its counts."""
-        return found
+        return measured
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         if too_many(self, reader, grid, scraping):
-            found = measure_steps(self, reader, grid, scraping, *self.counters(), steady=bool(self.counters()[0]))
-            found = replace(found, notes=(stepwise_note(grid), *found.notes, *self._absent(reader, grid)))
-            return self.finish_steps(found, reader, grid, scraping)
+            steps = measure_steps(self, reader, grid, scraping, *self.counters(), steady=bool(self.counters()[0]))
+            steps = replace(steps, notes=(stepwise_note(grid), *steps.notes, *self._absent(reader, grid)))
+            return self.finish_steps(steps, reader, grid, scraping)
         samples = reader.samples(self.selectors(), grid.start_ms - LOOKBACK_MS, grid.end_ms)
-        found = self.count(samples, grid, scraping.target, first)
+        steps = self.count(samples, grid, scraping.target, first)
         notes = (
             *(Note("source", text) for text in reader.notes),
-            *found.notes,
+            *steps.notes,
             *self._unmatched(samples, reader, grid),
         )
-        return replace(found, notes=notes, invalid=(*found.invalid, *several_writers(found.counts.seen)))
+        return replace(steps, notes=notes, invalid=(*steps.invalid, *several_writers(steps.counts.seen)))
 
     def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:
         grid = Grid(end_ms, end_ms - start_ms, 1)

@@ -265,23 +265,26 @@ class _Job:
     def __init__(self, names: list[Target], held: list[_Scraped]) -> None:
         self.names, self.held = names, held
         self.place = {name: place for place, name in enumerate(names)}
-        self.starts = np.array([one.start_ms for one in held], dtype=np.int64)
-        self.ends = np.array([one.end_ms for one in held], dtype=np.int64)
-        self.intervals = np.array([one.interval_ms for one in held])
+        self.starts = np.array([target.start_ms for target in held], dtype=np.int64)
+        self.ends = np.array([target.end_ms for target in held], dtype=np.int64)
+        self.intervals = np.array([target.interval_ms for target in held])
 
     @cached_property
     def busiest(self) -> Floats:
-        return np.array([one.busiest for one in self.held])
+        return np.array([target.busiest for target in self.held])
 
     @cached_property
     def pauses(self) -> Floats:
-        return np.array([float(one.longest_pause_ms) for one in self.held])
+        return np.array([float(target.longest_pause_ms) for target in self.held])
 
     @cached_property
     def last_sums(self) -> Floats:
         """What all series of each stood at in its last scrape."""
         return np.array(
-            [sum(float(line.values[-1]) for line in one.lines if line.times[-1] == one.end_ms) for one in self.held]
+            [
+                sum(float(line.values[-1]) for line in target.lines if line.times[-1] == target.end_ms)
+                for target in self.held
+            ]
         )
 
     @cached_property
@@ -316,17 +319,17 @@ class Counters:
         self.restarts: dict[Target, Ints] = {}
         self.refused: dict[Target, Ints] = {}
         lines: dict[Target, list[_Line]] = {}
-        for one in series:
-            times, values, dropped = finite(one)
+        for item in series:
+            times, values, dropped = finite(item)
             self.dropped += dropped
             if len(times):
-                line = _line(one.labels, times, values)
+                line = _line(item.labels, times, values)
                 if len(line.falls) or values[0] < 0:
                     line = self._possible(line)
                 if len(line.times):
-                    lines.setdefault(target_of(one.labels, by), []).append(line)
+                    lines.setdefault(target_of(item.labels, by), []).append(line)
                 if _several_writers(line):
-                    self.several_writers.append(name_of(one.labels))
+                    self.several_writers.append(name_of(item.labels))
         for target, held in lines.items():
             if any(len(line.falls) for line in held):
                 lines[target] = self._without_glitches(target, held)
@@ -342,7 +345,7 @@ class Counters:
         """What a target counted in a stretch of time; of a target that is not among these, what all did."""
         if target in self.targets:
             return self.targets[target].between(after_ms, up_to_ms)
-        return sum(one.between(after_ms, up_to_ms) for one in self.targets.values())
+        return sum(item.between(after_ms, up_to_ms) for item in self.targets.values())
 
     def _possible(self, line: _Line) -> _Line:
         """A line without its values below 0."""
@@ -370,21 +373,21 @@ class Counters:
 
     def _refuse(self, target: Target, lines: Sequence[_Line]) -> Ints:
         """The times of falls of a target that cannot be restarts: those of a sum, in any of its series."""
-        found = falls_of_sums([(line.times, line.values, line.falls) for line in lines])
+        values = falls_of_sums([(line.times, line.values, line.falls) for line in lines])
         if self._whole is None or target not in self._whole.refused:
-            return found
+            return values
         # All series of a target restart together, and what counts all events has more of them to judge by.
         refused = self._whole.refused[target]
-        if not len(found):
+        if not len(values):
             return refused
         restarted = np.setdiff1d(self._whole.restarts.get(target, refused), refused)
-        return np.union1d(np.setdiff1d(found, restarted), refused)
+        return np.union1d(np.setdiff1d(values, restarted), refused)
 
     def _check_falls(self) -> float:
         """Takes back the values after falls that are too high to be believed; returns what they amount to."""
         fallen: list[tuple[Target, _Falls]] = []
-        for target, one in self.targets.items():
-            lines = [line for line in one.lines if len(line.falls)]
+        for target, scraped in self.targets.items():
+            lines = [line for line in scraped.lines if len(line.falls)]
             if lines:
                 self.refused[target] = self._refuse(target, lines)
                 fallen.append((target, _Falls(lines, self.refused[target])))
@@ -481,7 +484,7 @@ class Counters:
         The old one vanished as the new one appeared; each series goes on at or above its old value, by no more than
         nearby, and stands higher than a process can that began since the last scrape.
         """
-        found: dict[Target, Target] = {}
+        targets: dict[Target, Target] = {}
         lasts: dict[Target, dict[_Key, float]] = {}
         # Of many that are relabelled at once the lowest goes on for the lowest.
         for name in sorted(self.targets, key=lambda name: self.targets[name].first_sum):
@@ -499,10 +502,10 @@ class Counters:
                 if old not in lasts:
                     lasts[old] = _lasts(job.held[place], self._by)
                 if lasts[old] and all(key in values and values[key] >= value for key, value in lasts[old].items()):
-                    found[name] = old
+                    targets[name] = old
                     job.taken[place] = True
                     break
-        return found
+        return targets
 
     def _believes_cold(self, events: float, target: Target) -> bool:
         """Whether a new target can have had so many events before its first scrape: as many as the busiest of its job."""
@@ -530,43 +533,43 @@ class Counters:
     def tally(self, cursor: Cursor) -> Tally:
         """The events per step."""
         grid = cursor.grid
-        found = Tally(np.zeros(grid.steps), dropped=self.dropped, doubt=self._doubt)
-        found.several_writers = self.several_writers
-        for target, one in self.targets.items():
+        result = Tally(np.zeros(grid.steps), dropped=self.dropped, doubt=self._doubt)
+        result.several_writers = self.several_writers
+        for target, scraped in self.targets.items():
             extra: dict[int, float] = {}
-            for at_ms, line, amount in self._births(target, found):
+            for at_ms, line, amount in self._births(target, result):
                 step = grid.step_of(at_ms)
                 if 0 <= step < grid.steps:
-                    found.sums[step] += amount
+                    result.sums[step] += amount
                     if step >= cursor.first:
                         extra[id(line)] = extra.get(id(line), 0.0) + amount
-            for line in one.lines:
-                found.resets += len(line.falls)
+            for line in scraped.lines:
+                result.resets += len(line.falls)
                 ends = cursor.counts(line.times)
                 at_edges = line.reached(np.maximum(ends, 1) - 1)
-                found.sums += np.diff(at_edges)
+                result.sums += np.diff(at_edges)
                 amount = float(at_edges[-1] - at_edges[cursor.first]) + extra.get(id(line), 0.0)
-                found.by_series.append((line.labels, amount))
-        return found
+                result.by_series.append((line.labels, amount))
+        return result
 
-    def _births(self, target: Target, found: Tally) -> list[tuple[int, _Line, float]]:
+    def _births(self, target: Target, result: Tally) -> list[tuple[int, _Line, float]]:
         """What series that appear add to (or, where they went on under other labels, take from) their own increases:
         (at_ms, series, events)."""
-        one, knowing, whole = self.targets[target], self, self._whole
-        known = one
+        scraped, knowing, whole = self.targets[target], self, self._whole
+        known = scraped
         if whole is not None and target in whole.targets:
             # When a target is scraped, and since when, is known from all its events, not from the bad ones alone.
             known, knowing = whole.targets[target], whole
-        lines, scrapes, start = one.lines, known.scrapes, min(known.start_ms, one.start_ms)
+        lines, scrapes, start = scraped.lines, known.scrapes, min(known.start_ms, scraped.start_ms)
         joins = knowing._joins(target)
         if not joins and len(self._jobs[target[:-1]]) > 1 and knowing._known_before(target):
             # After so long a pause of its job nothing says how much of the first values is of the time before.
-            found.doubt += float(sum(line.values[0] for line in lines if line.times[0] == start))
-            found.without_baseline += 1
+            result.doubt += float(sum(line.values[0] for line in lines if line.times[0] == start))
+            result.without_baseline += 1
         if not joins and all(same_times(line.times, scrapes) for line in lines):
             return []
-        if known is not one:
-            scrapes = union([scrapes, one.scrapes])
+        if known is not scraped:
+            scrapes = union([scrapes, scraped.scrapes])
         runs = [run for number, line in enumerate(lines) for run in _runs(number, line, scrapes)]
         starts = np.array([lines[run.line].times[run.low] for run in runs])
         last_seen = np.array([lines[run.line].times[run.high - 1] for run in runs])
@@ -600,7 +603,7 @@ class Counters:
                     births.append((at_ms, lines[number], amount))
                     if whole is None:
                         self._add(target, at_ms, amount)
-                found.continued += len(group)
+                result.continued += len(group)
                 continue
             place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval))
             before = int(scrapes[place - 1]) if place else at_ms
@@ -633,7 +636,7 @@ class Counters:
                     reading, vanished = other, candidates
             if reading.went_on:
                 continued[vanished] = True
-                found.continued += len(group)
+                result.continued += len(group)
             new = [runs[number].low == 0 for number in group.tolist()]
             if any(new):
                 first_values = sum(share for (_, share, _), first in zip(reading.shares, new, strict=True) if first)
@@ -647,19 +650,19 @@ class Counters:
                 else:
                     believed = self._believes(events, target, at_ms, before)
                 if not believed:
-                    found.doubt += events
+                    result.doubt += events
                     doubtful_start |= cold
                     if reading.went_on:
                         births += [(at_ms, line, -own) for line, _, own in reading.shares if own]
                     continue
                 if not reading.went_on:
-                    found.born += sum(new)
-                    found.born_events += first_values
+                    result.born += sum(new)
+                    result.born_events += first_values
             added = [(at_ms, line, share - own) for line, share, own in reading.shares if share != own]
             if whole is None:
                 self._add(target, at_ms, sum(amount for _, _, amount in added))
             births += added
-        found.without_baseline += doubtful_start
+        result.without_baseline += doubtful_start
         return births
 
 
@@ -687,19 +690,19 @@ class _Together:
         lasting = last > starts
         return starts[lasting], last[lasting]
 
-    def since(self, one: int, other: int) -> float:
+    def since(self, number: int, other: int) -> float:
         """The start of the first run of `one` in which `other` was there too; infinite where there is none."""
-        if (one, other) not in self._known:
-            starts, last = self._runs(one)
+        if (number, other) not in self._known:
+            starts, last = self._runs(number)
             others, others_last = self._runs(other)
-            found = np.inf
+            inf = np.inf
             if len(starts) and len(others):
                 place = np.searchsorted(others_last, starts, side="right")
                 there = place < len(others)
                 there[there] = others[place[there]] < last[there]
-                found = float(starts[int(np.argmax(there))]) if there.any() else np.inf
-            self._known[one, other] = found
-        return self._known[one, other]
+                inf = float(starts[int(np.argmax(there))]) if there.any() else np.inf
+            self._known[number, other] = inf
+        return self._known[number, other]
 
 
 _Key = frozenset[tuple[str, str]]
@@ -710,14 +713,14 @@ def _key(labels: Mapping[str, str], by: Sequence[str]) -> _Key:
     return frozenset((label, value) for label, value in labels.items() if label not in by)
 
 
-def _firsts(one: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+def _firsts(scraped: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
     """The values at a target's first scrape."""
-    return {_key(line.labels, by): float(line.values[0]) for line in one.lines if line.times[0] == one.start_ms}
+    return {_key(line.labels, by): float(line.values[0]) for line in scraped.lines if line.times[0] == scraped.start_ms}
 
 
-def _lasts(one: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+def _lasts(scraped: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
     """The values at a target's last scrape."""
-    return {_key(line.labels, by): float(line.values[-1]) for line in one.lines if line.times[-1] == one.end_ms}
+    return {_key(line.labels, by): float(line.values[-1]) for line in scraped.lines if line.times[-1] == scraped.end_ms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -778,7 +781,7 @@ def _paired(values: Sequence[float], vanished: Sequence[float], total: float) ->
         grown = np.zeros(len(values))
         grown[order] = np.sort(values) - np.sort(np.array(vanished))
         if (grown >= 0).all():
-            return [float(one) for one in grown]
+            return [float(gain) for gain in grown]
     return [total * value / sum(values) for value in values]
 
 

@@ -169,34 +169,34 @@ class Cursor:
         return held[1]
 
 
-def same_times(one: Ints, other: Ints) -> bool:
+def same_times(value: Ints, other: Ints) -> bool:
     """Whether two series were scraped at the same moments."""
     # Of those that differ mostly the first ones do.
-    return one is other or (
-        len(one) == len(other) and one[:1].tolist() == other[:1].tolist() and bool(np.array_equal(one, other))
+    return value is other or (
+        len(value) == len(other) and value[:1].tolist() == other[:1].tolist() and bool(np.array_equal(value, other))
     )
 
 
 def slices_of(some: Ints, every: Ints) -> list[slice] | None:
     """Where ascending moments lie among others that have all of them, in a few runs; None: not so, or in too many."""
-    found: list[slice] = []
+    slices: list[slice] = []
     at = 0
     while at < len(some):
         low = int(np.searchsorted(every, some[at]))
         overlap = every[low : low + len(some) - at]
         same = some[at : at + len(overlap)] == overlap
         many = len(same) if same.all() else int(np.argmin(same))
-        if not many or len(found) == _MOST_RUNS:
+        if not many or len(slices) == _MOST_RUNS:
             return None
-        found.append(slice(low, low + many))
+        slices.append(slice(low, low + many))
         at += many
-    return found
+    return slices
 
 
 def union(times: Sequence[Ints]) -> Ints:
     """The moments that any of some ascending arrays has, ascending, each once."""
     longest = max(times, key=len)
-    times = [longest, *(one for one in times if one is not longest and slices_of(one, longest) is None)]
+    times = [longest, *(time for time in times if time is not longest and slices_of(time, longest) is None)]
     if len(times) == 1:
         return longest
     # `np.unique` hashes; a stable sort only merges what is sorted already, ten times as fast.
@@ -214,12 +214,12 @@ def find_gaps(
     A target is scraped while any of its series is: one that was relabelled has no gap.
     """
     targets: dict[Target, list[Ints]] = {}
-    for one in series:
-        if len(one.times):
-            known = targets.setdefault(target_of(one.labels, by), [])
+    for item in series:
+        if len(item.times):
+            known = targets.setdefault(target_of(item.labels, by), [])
             # Series of one target mostly share their times.
-            if not any(same_times(one.times, times) for times in known[-2:]):
-                known.append(one.times)
+            if not any(same_times(item.times, times) for times in known[-2:]):
+                known.append(item.times)
     if not targets:
         return (Gap(start_ms, end_ms),), 0.0
     scraped = [union(times) for times in targets.values()]

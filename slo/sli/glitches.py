@@ -62,32 +62,34 @@ def without_glitches(
     A process restarts with all its series: where one of them fell and did not come back, none had a glitch. `restarts`
     are such times that are known of other series of the target.
     """
-    found = [_find(times, values, falls) for times, values, falls in lines]
+    finds = [_find(times, values, falls) for times, values, falls in lines]
     at = [times[falls] for times, _, falls in lines]
-    if not any(one.evident.any() for one in found):
+    if not any(item.evident.any() for item in finds):
         return [None] * len(lines), np.unique(np.concatenate(at))
-    fallen = [when[~one.shaped] for when, one in zip(at, found, strict=True)]
+    fallen = [when[~item.shaped] for when, item in zip(at, finds, strict=True)]
     real = np.unique(np.concatenate([*fallen, *([] if restarts is None else [restarts])]))
-    evident = np.setdiff1d(_mostly_evident(lines, at, found), real)
+    evident = np.setdiff1d(_mostly_evident(lines, at, finds), real)
     if not len(evident):
         return [None] * len(lines), np.unique(np.concatenate(at))
     kept: list[Bools | None] = []
-    for (times, _, _), when, one in zip(lines, at, found, strict=True):
-        chosen = np.flatnonzero(one.shaped & np.isin(when, evident))
+    for (times, _, _), when, glitch in zip(lines, at, finds, strict=True):
+        chosen = np.flatnonzero(glitch.shaped & np.isin(when, evident))
         if not 0 < len(chosen) <= max(1.0, _MOST * len(times)):
             kept.append(None)
             continue
         edges = np.zeros(len(times) + 1, np.int64)
-        np.add.at(edges, one.low[chosen], 1)
-        np.add.at(edges, one.high[chosen], -1)
+        np.add.at(edges, glitch.low[chosen], 1)
+        np.add.at(edges, glitch.high[chosen], -1)
         kept.append(np.cumsum(edges[:-1]) == 0)
     return kept, np.setdiff1d(np.unique(np.concatenate(at)), evident)
 
 
-def _mostly_evident(lines: Sequence[tuple[Ints, Floats, Ints]], at: Sequence[Ints], found: Sequence[_Glitches]) -> Ints:
+def _mostly_evident(
+    lines: Sequence[tuple[Ints, Floats, Ints]], at: Sequence[Ints], glitches: Sequence[_Glitches]
+) -> Ints:
     """The times of falls that cannot be restarts by most of what fell: errors alone may burst as a process crashes."""
     fell = [values[falls - 1] - values[falls] for _, values, falls in lines]
-    return _mostly(at, [one.evident for one in found], fell)
+    return _mostly(at, [glitch.evident for glitch in glitches], fell)
 
 
 def _mostly(at: Sequence[Ints], chosen: Sequence[Bools], amounts: Sequence[Floats]) -> Ints:
@@ -175,7 +177,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
 def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Bools | None = None) -> Floats:
     """The most that a series gained per millisecond in an interval near samples [low, high), which are left out, as are
     the intervals of `others`."""
-    found = [np.empty(0)]
+    nearby = [np.empty(0)]
     for part in range(0, len(low), _AT_ONCE):
         chosen = slice(part, part + _AT_ONCE)
         # Interval i lies between samples i and i + 1.
@@ -186,5 +188,5 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Boo
         if others is not None:
             there &= ~others[at]
         gained = (values[at + 1] - values[at]) / (times[at + 1] - times[at])
-        found.append(np.where(there, gained, 0.0).max(axis=1, initial=0.0).reshape(2, -1).max(axis=0))
-    return np.concatenate(found)
+        nearby.append(np.where(there, gained, 0.0).max(axis=1, initial=0.0).reshape(2, -1).max(axis=0))
+    return np.concatenate(nearby)

@@ -187,9 +187,9 @@ class Latency(CountedSli):
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         """A server whose histogram has no `_count` is asked by its last bucket."""
-        found = super().measure(reader, grid, scraping, first)
-        if found.has_data or self.by_last_bucket or not found.bounds.size:
-            return found
+        measured = super().measure(reader, grid, scraping, first)
+        if measured.has_data or self.by_last_bucket or not measured.bounds.size:
+            return measured
         return replace(self, by_last_bucket=True).measure(reader, grid, scraping, first)
 
     def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
@@ -201,7 +201,7 @@ class Latency(CountedSli):
     def labelled(self, tile: Tile) -> Labelled:
         return Labelled(self.every, by_series(self.every, tile), by_series(self.good, tile, self.every), "good")
 
-    def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
+    def finish_steps(self, measured: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
         """The buckets, and the bounds that there are where the threshold is none."""
         by_bound = Aggregate("sum", Call("increase", (MatrixSelector(self.buckets, grid.step_ms),)), grouping=("le",))
         answer = reader.query_range(by_bound, int(grid.ends[0]), grid.end_ms, grid.step_ms)
@@ -211,12 +211,12 @@ class Latency(CountedSli):
             if bound is not None:
                 rows[bound] = rows.get(bound, np.zeros(grid.steps)) + np.nan_to_num(values)
         if not rows:
-            return found
+            return measured
         ordered = sorted(rows)
         finite_bounds = tuple(bound for bound in ordered if bound.is_finite())
-        seen = replace(found.counts.seen, bounds=finite_bounds)
+        seen = replace(measured.counts.seen, bounds=finite_bounds)
         without = self._without_bound_on(reader, grid, scraping)
-        notes = found.notes
+        notes = measured.notes
         steps = self._steps_without_bound(reader, grid, scraping)
         if steps and not without:
             text = (
@@ -227,8 +227,8 @@ class Latency(CountedSli):
             seen = replace(seen, without_bound=_names(without, scraping.target))
             notes = (*notes, _bound_note(self, finite_bounds, without, scraping.target))
         return replace(
-            found,
-            counts=replace(found.counts, seen=seen),
+            measured,
+            counts=replace(measured.counts, seen=seen),
             bounds=np.array([float(bound * self.unit_seconds) for bound in ordered]),
             bucket_counts=np.column_stack([rows[bound] for bound in ordered]),
             notes=notes,
@@ -248,7 +248,7 @@ class Latency(CountedSli):
         return sum(int(np.count_nonzero(np.nan_to_num(values))) for _, values in answer.series)
 
     def _without_bound_on(self, reader: Reader, grid: Grid, scraping: Scraping) -> list[Target]:
-        """The targets that have a histogram without the threshold's bucket at the end of the period."""
+        """The targets that have a histogram without the threshold's bucket at the end of the window."""
         tile = tile_of(grid, scraping)
 
         def present(selector: VectorSelector) -> Node:
@@ -260,7 +260,7 @@ class Latency(CountedSli):
         return [target_of(labels, scraping.target) for labels, _ in reader.query(missing, grid.end_ms).series]
 
     def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
-        whole, part = (Call("increase", (MatrixSelector(one, range_ms),)) for one in (self.every, self.good))
+        whole, part = (Call("increase", (MatrixSelector(selector, range_ms),)) for selector in (self.every, self.good))
         return worst_targets(whole, part, target)
 
     def describe(self) -> str:
@@ -273,20 +273,20 @@ class _Layout:
     def __init__(self, buckets: Sequence[Series], counts: Sequence[Series], target: tuple[str, ...]) -> None:
         self.target = target
         self.by_bound: dict[Target, dict[Decimal, list[Series]]] = {}
-        for one in buckets:
-            bound = bound_of(one.labels.get("le", ""))
-            if bound is not None and len(one.times):
-                self.by_bound.setdefault(target_of(one.labels, target), {}).setdefault(bound, []).append(one)
+        for bucket in buckets:
+            bound = bound_of(bucket.labels.get("le", ""))
+            if bound is not None and len(bucket.times):
+                self.by_bound.setdefault(target_of(bucket.labels, target), {}).setdefault(bound, []).append(bucket)
         spare: dict[Target, list[Series]] = {}
-        for one in counts:
-            spare.setdefault(target_of(one.labels, target), []).append(one)
+        for bucket in counts:
+            spare.setdefault(target_of(bucket.labels, target), []).append(bucket)
         # The bucket without a bound counts all too, where the histogram's own count was dropped.
         self.all_of = {name: spare.get(name) or own.get(INFINITY, []) for name, own in self.by_bound.items()}
 
     @property
     def every(self) -> list[Series]:
         """The series that count all requests."""
-        return [one for series in self.all_of.values() for one in series]
+        return [bucket for series in self.all_of.values() for bucket in series]
 
     @property
     def bounds(self) -> tuple[Decimal, ...]:
@@ -303,11 +303,11 @@ class _Layout:
                 continue
             good += own[bound]
             sets = _by_set(own[bound], self.all_of[name])
-            for one in self.all_of[name]:
-                buckets = own[bound] if sets is None else sets.get(_set_of(one), [])
-                there = _while_there(one, buckets) if buckets else None
-                if there is None or len(there.times) < len(one.times) - _FEW_SCRAPES:
-                    partly.append(_named(one.labels))
+            for bucket in self.all_of[name]:
+                buckets = own[bound] if sets is None else sets.get(_set_of(bucket), [])
+                there = _while_there(bucket, buckets) if buckets else None
+                if there is None or len(there.times) < len(bucket.times) - _FEW_SCRAPES:
+                    partly.append(_named(bucket.labels))
                 if there is not None:
                     every.append(there)
         return every, good, without, partly
@@ -318,7 +318,7 @@ class _Layout:
         common = sorted(set.intersection(*there)) if there else []
         counts = np.zeros((cursor.grid.steps, len(common)))
         for column, bound in enumerate(common):
-            series = [one for own in self.by_bound.values() for one in own[bound]]
+            series = [bucket for own in self.by_bound.values() for bucket in own[bound]]
             counts[:, column] = Counters(series, self.target, counters).tally(cursor).sums
         return np.array([float(bound) for bound in common]), counts
 
@@ -328,9 +328,9 @@ _Set = frozenset[tuple[str, str]]
 _FEW_SCRAPES = 3
 
 
-def _set_of(one: Series) -> _Set:
+def _set_of(series: Series) -> _Set:
     """The labels that a count and its buckets have in common."""
-    return frozenset((label, value) for label, value in one.labels.items() if label not in ("le", "__name__"))
+    return frozenset((label, value) for label, value in series.labels.items() if label not in ("le", "__name__"))
 
 
 def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list[Series]] | None:
@@ -339,46 +339,47 @@ def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list
     One target may have several histograms of a name, with a layout each: by path, say.
     """
     spans: dict[_Set, tuple[int, int]] = {}
-    for one in every:
-        if len(one.times):
-            low, high = int(one.times[0]), int(one.times[-1])
-            first, last = spans.get(_set_of(one), (low, high))
-            spans[_set_of(one)] = min(first, low), max(last, high)
-    found: dict[_Set, list[Series]] = {}
-    for one in bound:
-        low, high = spans.get(_set_of(one), (0, -1))
-        if one.times[0] < low or one.times[-1] > high:
+    for bucket in every:
+        if len(bucket.times):
+            low, high = int(bucket.times[0]), int(bucket.times[-1])
+            first, last = spans.get(_set_of(bucket), (low, high))
+            spans[_set_of(bucket)] = min(first, low), max(last, high)
+    by_set: dict[_Set, list[Series]] = {}
+    for bucket in bound:
+        low, high = spans.get(_set_of(bucket), (0, -1))
+        if bucket.times[0] < low or bucket.times[-1] > high:
             return None
-        found.setdefault(_set_of(one), []).append(one)
-    return found
+        by_set.setdefault(_set_of(bucket), []).append(bucket)
+    return by_set
 
 
 def _named(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{label}={value}" for label, value in sorted(labels.items()) if label not in ("le", "__name__"))
 
 
-def _while_there(one: Series, bucket: Sequence[Series]) -> Series:
+def _while_there(series: Series, bucket: Sequence[Series]) -> Series:
     """The samples of a count from moments at which its target had a bucket too."""
-    if any(same_times(one.times, other.times) for other in bucket):
-        return one
+    if any(same_times(series.times, other.times) for other in bucket):
+        return series
     present = union([finite(other)[0] for other in bucket])
     if not len(present):
-        return replace(one, times=one.times[:0], values=one.values[:0])
-    place = np.searchsorted(present, one.times)
+        return replace(series, times=series.times[:0], values=series.values[:0])
+    place = np.searchsorted(present, series.times)
     nearest = np.minimum(
-        np.abs(present[np.minimum(place, len(present) - 1)] - one.times),
-        np.abs(present[np.maximum(place - 1, 0)] - one.times),
+        np.abs(present[np.minimum(place, len(present) - 1)] - series.times),
+        np.abs(present[np.maximum(place - 1, 0)] - series.times),
     )
-    usual = np.median(np.diff(one.times)) if len(one.times) > 1 else 60_000.0
+    usual = np.median(np.diff(series.times)) if len(series.times) > 1 else 60_000.0
     # Both come in one scrape: what the count gained before its bucket came is not a slow request.
     kept = nearest <= 0.5 * usual
-    return replace(one, times=one.times[kept], values=one.values[kept])
+    return replace(series, times=series.times[kept], values=series.values[kept])
 
 
 def _names(targets: Sequence[Target], labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
-        ", ".join(f"{label}={value}" for label, value in zip(labels, one, strict=True) if value) or "(no target labels)"
-        for one in sorted(targets)
+        ", ".join(f"{label}={value}" for label, value in zip(labels, target, strict=True) if value)
+        or "(no target labels)"
+        for target in sorted(targets)
     )
 
 
@@ -392,19 +393,19 @@ def _partly_note(sli: Latency, partly: Sequence[str]) -> Note:
 
 
 def _without_bound(sli: Latency, layout: _Layout, without: Sequence[Target], target: tuple[str, ...]) -> Note:
-    found = {bound for name in without for bound in layout.by_bound[name] if bound.is_finite()}
-    return _bound_note(sli, sorted(found), without, target, all_of_them=len(without) == len(layout.by_bound))
+    bounds = {bound for name in without for bound in layout.by_bound[name] if bound.is_finite()}
+    return _bound_note(sli, sorted(bounds), without, target, all_of_them=len(without) == len(layout.by_bound))
 
 
 def _bound_note(
     sli: Latency,
-    found: Sequence[Decimal],
+    values: Sequence[Decimal],
     without: Sequence[Target],
     target: tuple[str, ...],
     all_of_them: bool = False,
 ) -> Note:
     named = _names(without, target)
-    bounds = ", ".join(f"{bound.normalize():f}" for bound in found) or "none"
+    bounds = ", ".join(f"{bound.normalize():f}" for bound in values) or "none"
     bound, name = f"{sli.bound.normalize():f}", sli.histogram.name
     if all_of_them:
         return Note(

@@ -117,8 +117,8 @@ def counted(counter: VectorSelector, tile: Tile, label: str = "") -> Node:
 
     With `label` by that label too; births of a target count for all its values or none.
     """
-    one = _Lean(counter, tile, label)
-    return one.total(one.believed)
+    tiles = _Lean(counter, tile, label)
+    return tiles.total(tiles.believed)
 
 
 def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, together: bool = False) -> Node:
@@ -127,8 +127,10 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     Births count where those of the whole do. `together` means that while a target lacks the part its total does not count
     either, so that the part counts over a pause only where the total paused too.
     """
-    one, every = _Lean(part, tile), _Lean(whole, tile)
-    born = Binary("unless", every.within("<=", one.births), every.within(">", every.appeared), matching=one.on)
+    part_tile, every = _Lean(part, tile), _Lean(whole, tile)
+    born = Binary(
+        "unless", every.within("<=", part_tile.births), every.within(">", every.appeared), matching=part_tile.on
+    )
     if not together:
-        return one.total(born)
-    return one.total(born, Binary("unless", every.seen_by_target(), one.seen_by_target()))
+        return part_tile.total(born)
+    return part_tile.total(born, Binary("unless", every.seen_by_target(), part_tile.seen_by_target()))

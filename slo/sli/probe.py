@@ -65,8 +65,8 @@ class Probe(CountedSli):
         cursor = Cursor(grid, first)
         parts = []
         left_out, odd = 0, []
-        for one in series:
-            times, values, dropped = finite(one)
+        for line in series:
+            times, values, dropped = finite(line)
             left_out += dropped
             odd += _outside(values)
             places = cursor.counts(times)
@@ -74,7 +74,7 @@ class Probe(CountedSli):
             passed = np.diff(np.concatenate([[0.0], np.cumsum(values)])[places])
             total += checks
             good += passed
-            parts.append(Part(one.labels, float(np.sum((checks - passed)[first:])), float(np.sum(checks[first:]))))
+            parts.append(Part(line.labels, float(np.sum((checks - passed)[first:])), float(np.sum(checks[first:]))))
         gaps, interval = find_gaps(series, grid.start_ms, grid.end_ms, target)
         seen = CountingStats(len(series), dropped=left_out, gaps=gaps, interval_ms=interval)
         counts = Counts(grid, total - good, total, seen, tuple(parts))
@@ -99,7 +99,7 @@ class Probe(CountedSli):
         window = matrix(self.metric, tile.length_ms, tile.lag_ms)
         return Labelled(self.metric, Call("count_over_time", (window,)), Call("sum_over_time", (window,)), "good")
 
-    def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
+    def finish_steps(self, measured: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
         window = MatrixSelector(self.metric, grid.step_ms)
         above = Binary(">", Call("max_over_time", (window,)), _ONE)
         below = Binary("<", Call("min_over_time", (window,)), ZERO)
@@ -107,7 +107,7 @@ class Probe(CountedSli):
         for expr in (Aggregate("max", above), Aggregate("min", below)):
             answer = reader.query_range(expr, int(grid.ends[0]), grid.end_ms, grid.step_ms)
             extremes += [float(value) for _, values in answer.series for value in values[np.isfinite(values)]]
-        return replace(found, invalid=(_no_probe(self, extremes),)) if extremes else found
+        return replace(measured, invalid=(_no_probe(self, extremes),)) if extremes else measured
 
     def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
         failed = Binary("-", _ONE, Call("avg_over_time", (MatrixSelector(self.metric, range_ms),)))

@@ -70,7 +70,7 @@ class Ratio(CountedSli):
 
     @property
     def kind_labels(self) -> frozenset[str]:
-        of_part, of_total = ({matcher.label for matcher in one.matchers} for one in (self.part, self.total))
+        of_part, of_total = ({matcher.label for matcher in selector.matchers} for selector in (self.part, self.total))
         return frozenset(of_part - of_total)
 
     @property
@@ -88,7 +88,9 @@ class Ratio(CountedSli):
         return self.total, self.part
 
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Ratio:
-        total, part = (replace(one, matchers=(*one.matchers, *matchers)) for one in (self.total, self.part))
+        total, part = (
+            replace(selector, matchers=(*selector.matchers, *matchers)) for selector in (self.total, self.part)
+        )
         return replace(self, total=total, part=part)
 
     def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
@@ -187,8 +189,8 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
         return  # two metrics: nothing is known of how their series relate
     own = {(m.label, m.op): m.value for m in part.matchers}
     for matcher in total.matchers:
-        found = own.get((matcher.label, matcher.op))
-        if found == matcher.value:
+        matcher_found = own.get((matcher.label, matcher.op))
+        if matcher_found == matcher.value:
             continue
         equal = own.get((matcher.label, "="))
         if matcher.op == "=" and equal is not None and matcher.label == "le" and bucket_holds(matcher.value, equal):

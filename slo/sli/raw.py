@@ -83,7 +83,11 @@ class Raw(Sli):
     @property
     def _parts(self) -> dict[VectorSelector, VectorSelector]:
         whole = self._whole
-        return {} if whole is None else {one: whole for one in counters_in(_parsed(self.errors)) if one != whole}
+        return (
+            {}
+            if whole is None
+            else {counter: whole for counter in counters_in(_parsed(self.errors)) if counter != whole}
+        )
 
     def errors_tile(self, tile: Tile) -> Node:
         nothing = Binary("*", ZERO, self._tile(self.total, tile))
@@ -99,14 +103,14 @@ class Raw(Sli):
         written. `whole` counts all events. Raises PromqlError where the text does not parse.
         """
         node = _parsed(text)
-        found: Node = Aggregate("sum", _Tiling(tile, whole).tiled(node))
-        return Binary("*", found, Number(tile.length_ms / SECOND)) if unit_of(node) == "rate" else found
+        tiled: Node = Aggregate("sum", _Tiling(tile, whole).tiled(node))
+        return Binary("*", tiled, Number(tile.length_ms / SECOND)) if unit_of(node) == "rate" else tiled
 
     @property
     def _whole(self) -> VectorSelector | None:
         """The counter of all events, where the total counts only one."""
-        found = counters_in(_parsed(self.total))
-        return found[0] if len(found) == 1 else None
+        counters = counters_in(_parsed(self.total))
+        return counters[0] if len(counters) == 1 else None
 
     @property
     def gap_words(self) -> tuple[str, str]:
@@ -158,8 +162,8 @@ def _parsed(text: str) -> Node:
 def counters_in(node: Node) -> list[VectorSelector]:
     """The counters whose increase over `$window` an expression has, each once."""
     ranges = [part.args[0] for part in walk(node) if isinstance(part, Call) and part.func in ("increase", "rate")]
-    found = [one.selector for one in ranges if isinstance(one, MatrixSelector) and one.range_ms == _MARK_MS]
-    return list(dict.fromkeys(replace(one, offset_ms=0) for one in found if one.at is None))
+    selectors = [call.selector for call in ranges if isinstance(call, MatrixSelector) and call.range_ms == _MARK_MS]
+    return list(dict.fromkeys(replace(selector, offset_ms=0) for selector in selectors if selector.at is None))
 
 
 class _Tiling:
@@ -208,9 +212,9 @@ class _Tiling:
 
     def _increase(self, selector: VectorSelector, func: str) -> Node:
         counter, tile = replace(selector, offset_ms=0), replace(self.tile, lag_ms=selector.offset_ms)
-        found = self._per_second(by_series(counter, tile, self.whole), func == "rate")
-        self._counted[id(found)] = found, counter, tile
-        return found
+        node = self._per_second(by_series(counter, tile, self.whole), func == "rate")
+        self._counted[id(node)] = node, counter, tile
+        return node
 
     def _per_second(self, node: Node, rate: bool) -> Node:
         return Binary("/", node, Number(self.tile.length_ms / SECOND)) if rate else node

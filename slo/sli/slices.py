@@ -68,9 +68,9 @@ def measure_slices(bad: Node, slice_ms: int, reader: Reader, grid: Grid, first: 
 
 def _twice(known: Sequence[NDArray[np.bool_]], slice_ms: int) -> int:
     """In how many slices a series that ends is still there alongside one that has just begun."""
-    runs = [(place, low, high - 1) for place, one in enumerate(known) for low, high in stretches(one)]
+    runs = [(place, low, high - 1) for place, spell in enumerate(known) for low, high in stretches(spell)]
     reach = round(_STALE_MS / slice_ms)
-    found = 0
+    number = 0
     for place, low, high in runs:
         if high == len(known[place]) - 1:
             continue
@@ -78,8 +78,8 @@ def _twice(known: Sequence[NDArray[np.bool_]], slice_ms: int) -> int:
         took_over = [first for _, first, _ in others if max(0, high - reach) < first <= high]
         # A short one alongside another that lasts: it took over, and was taken over from, before it could be seen to end.
         parallel = low > 0 and high - low <= 3 * reach and any(first < low and last > high for _, first, last in others)
-        found += max((high - first + 1 for first in took_over), default=reach if parallel else 0)
-    return found
+        number += max((high - first + 1 for first in took_over), default=reach if parallel else 0)
+    return number
 
 
 def slice_parts(

@@ -34,22 +34,22 @@ _PART_TILES = (HOUR, 6 * HOUR, DAY)
 
 
 def too_many(sli: Sli, reader: Reader, grid: Grid, scraping: Scraping) -> bool:
-    """Whether the raw samples of a period are better left where they are. Raises SourceError."""
+    """Whether the raw samples of a time range are better left where they are. Raises SourceError."""
     return not reader.local and _raw_samples(sli, reader, grid, scraping) > MOST_RAW_SAMPLES
 
 
 def _raw_samples(sli: Sli, reader: Reader, grid: Grid, scraping: Scraping) -> float:
-    """About how many raw samples the period holds, by the number of series at a few hundred moments in it."""
+    """About how many raw samples the time range holds, by the number of series at a few hundred moments in it."""
     length = grid.end_ms - grid.start_ms
     every = max(grid.step_ms, length // _ESTIMATES)
-    found = 0.0
+    samples = 0.0
     for selector in sli.selectors():
         answer = reader.query_range(
             Aggregate("count", selector), grid.end_ms - length // every * every, grid.end_ms, every
         )
         with np.errstate(over="ignore"):  # what is infinite is too many
-            found += sum(float(np.nansum(values)) for _, values in answer.series)
-    return found * every / scraping.interval_ms
+            samples += sum(float(np.nansum(values)) for _, values in answer.series)
+    return samples * every / scraping.interval_ms
 
 
 def tile_of(grid: Grid, scraping: Scraping) -> Tile:
@@ -68,8 +68,8 @@ def _paced(tile: Tile, counters: Sequence[VectorSelector], reader: Reader, grid:
         steady = Binary("and", Binary("and", count, counter), replace(counter, offset_ms=_PACE_MS))
         for what in ("min", "max"):
             answer = reader.query_range(Aggregate(what, steady), first, grid.end_ms, every)
-            found = [value for _, values in answer.series for value in values[np.isfinite(values)].tolist()]
-            intervals += [_PACE_MS / value for value in found if value]
+            values_found = [value for _, values in answer.series for value in values[np.isfinite(values)].tolist()]
+            intervals += [_PACE_MS / value for value in values_found if value]
     slowest = min(_SLOWEST_MS, round(5 * max(intervals) / 2)) if max(intervals) > 1.5 * tile.scrape_ms else 0
     return replace(tile, slowest_ms=slowest, fastest_ms=round(min(intervals)))
 
@@ -93,8 +93,8 @@ def measure_steps(
     tile = _paced(tile_of(grid, scraping), counters, reader, grid)
     both = (*counters, *parts)
     changed = np.zeros(grid.steps, dtype=bool)
-    for one in both:
-        changed |= np.isfinite(steps.ask(appearing(one, tile)))
+    for answer in both:
+        changed |= np.isfinite(steps.ask(appearing(answer, tile)))
     errors = total = np.full(grid.steps, np.nan)
     if steady:
         calm = replace(tile, steady=True)
@@ -116,10 +116,10 @@ def measure_steps(
         dropped=int(added_up(steps.ask(broken(sli.selectors(), tile)))),
         several_writers=_writers(both, reader, grid),
         gaps=gaps,
-        doubt_events=sum_of(in_doubt(one, tile) for one in counters),
+        doubt_events=sum_of(in_doubt(counter, tile) for counter in counters),
         doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in parts.items()),
-        continued=int(sum_of(continued(one, tile) for one in counters)),
-        born=int(sum_of(born(one, tile) for one in counters)),
+        continued=int(sum_of(continued(counter, tile) for counter in counters)),
+        born=int(sum_of(born(counter, tile) for counter in counters)),
         longest_unseen_ms=max((pause for pause in pauses if pause > LOOKBACK_MS), default=0),
     )
     return Measured(
@@ -157,15 +157,15 @@ class _Steps:
     def ask(self, expr: Node, where: NDArray[np.bool_] | None = None, other: Floats | None = None) -> Floats:
         """All series of an expression added up, NaN where there is none; with `where` at these steps alone, else `other`."""
         grid = self._grid
-        found = np.full(grid.steps, np.nan) if other is None else other.copy()
+        full = np.full(grid.steps, np.nan) if other is None else other.copy()
         for low, high in [(0, grid.steps)] if where is None else _spans(where):
             first = int(grid.ends[low])
             answer = self._reader.query_range(expr, first, first + (high - low - 1) * grid.step_ms, grid.step_ms)
             self._said |= dict.fromkeys(answer.notes)
             for _, values in answer.series:
                 self._infinite[low:high] |= np.isinf(values)
-            found[low:high] = _summed(answer, high - low)
-        return found
+            full[low:high] = _summed(answer, high - low)
+        return full
 
 
 def _spans(where: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -183,7 +183,7 @@ def _spans(where: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _writers(counters: Sequence[VectorSelector], reader: Reader, grid: Grid) -> tuple[str, ...]:
     """The series that several processes write: those that fall often in some hour are read, a few at most."""
     every = max(HOUR, (grid.end_ms - grid.start_ms) // _HOURS_LOOKED_AT)
-    found: list[str] = []
+    texts: list[str] = []
     for counter in dict.fromkeys(counters):
         window = MatrixSelector(counter, HOUR)
         often = Binary("*", Number(FALLING_SHARE), Call("count_over_time", (window,)))
@@ -193,8 +193,8 @@ def _writers(counters: Sequence[VectorSelector], reader: Reader, grid: Grid) -> 
             at_ms = first + every * int(np.flatnonzero(~np.isnan(values))[-1])
             own = tuple(Matcher(label, "=", value) for label, value in sorted(labels.items()) if label != "__name__")
             samples = reader.samples([VectorSelector(counter.name, own)], at_ms - HOUR, at_ms)
-            found += [name_of(series.labels) for series in samples.series if several_writers(series)]
-    return tuple(dict.fromkeys(found))
+            texts += [name_of(series.labels) for series in samples.series if several_writers(series)]
+    return tuple(dict.fromkeys(texts))
 
 
 def stepwise_note(grid: Grid) -> Note:
@@ -211,7 +211,7 @@ def part_tile(selector: VectorSelector, reader: Reader, start_ms: int, end_ms: i
     tile = next((tile for tile in _PART_TILES if series * (end_ms - start_ms) / tile <= _MOST_PARTS), None)
     if tile is None:
         return None
-    tile = min(tile, end_ms - start_ms)  # of a calendar period that has just begun
+    tile = min(tile, end_ms - start_ms)  # of a calendar window that has just begun
     return tile, end_ms - max(0, (end_ms - start_ms) // tile - 1) * tile
 
 

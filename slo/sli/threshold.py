@@ -60,8 +60,8 @@ class Threshold(Sli):
     def read(cls, model: ThresholdModel, at: Path, report: Report, around: Surroundings) -> Threshold:
         given = [name for name in _OPERATORS if getattr(model, name) is not None]
         if len(given) != 1:
-            found = " and ".join(given) if given else "none"
-            report(at, f"a threshold has exactly one of {', '.join(_OPERATORS)}; found {found}", "error")
+            join = " and ".join(given) if given else "none"
+            report(at, f"a threshold has exactly one of {', '.join(_OPERATORS)}; found {join}", "error")
             raise Fault
         try:
             bound = parse_quantity(getattr(model, given[0]))

@@ -91,10 +91,10 @@ EVENT_LABEL = "event"
 def side_by_side(**events: Node) -> Node:
     """Expressions as series of one, each with its own label `event`."""
     marked = [marked_as(event, node) for event, node in events.items()]
-    found = marked[0]
+    binary = marked[0]
     for other in marked[1:]:
-        found = Binary("or", found, other)
-    return found
+        binary = Binary("or", binary, other)
+    return binary
 
 
 def marked_as(event: str, node: Node) -> Node:

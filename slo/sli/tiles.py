@@ -142,8 +142,8 @@ def counted(counter: VectorSelector, tile: Tile) -> Node:
     """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing."""
     if tile.lean:
         return lean.counted(counter, tile)
-    one = _Counter(counter, tile)
-    return one.total(one.believed)
+    item = _Counter(counter, tile)
+    return item.total(item.believed)
 
 
 def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, together: bool = False) -> Node:
@@ -154,28 +154,30 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     """
     if tile.lean:
         return lean.counted_part(part, whole, tile, together)
-    one = _Counter(part, tile, whole)
+    counter = _Counter(part, tile, whole)
     if not together:
-        return one.total(_believed_part(one, whole))
+        return counter.total(_believed_part(counter, whole))
     every = _Counter(whole, tile)
-    return one.total(_believed_part(one, whole), Binary("unless", every.recent, every.appeared, matching=every.on))
+    return counter.total(
+        _believed_part(counter, whole), Binary("unless", every.recent, every.appeared, matching=every.on)
+    )
 
 
-def _believed_part(one: _Counter, whole: VectorSelector) -> Node:
-    every = _Counter(whole, one.tile)
+def _believed_part(tile: _Counter, whole: VectorSelector) -> Node:
+    every = _Counter(whole, tile.tile)
     # Of one metric or histogram its births are among those of all events.
-    bound = every.believed if _same_family(one.selector, whole) else every.total(every.believed)
-    return Binary("<=", one.births, bound, matching=VectorMatching("one-to-one", one.tile.targets, on=True))
+    bound = every.believed if _same_family(tile.selector, whole) else every.total(every.believed)
+    return Binary("<=", tile.births, bound, matching=VectorMatching("one-to-one", tile.tile.targets, on=True))
 
 
 def in_doubt(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
     """The events of births that were not believed, all together; nothing where there are none."""
-    one = _Counter(counter, tile, whole)
+    item = _Counter(counter, tile, whole)
     if whole is None:
-        births = Binary(">", one.births, one.bound, matching=VectorMatching("one-to-one", tile.targets, on=True))
+        births = Binary(">", item.births, item.bound, matching=VectorMatching("one-to-one", tile.targets, on=True))
         return Aggregate("sum", births)
-    refused = Binary("unless", one.births, _believed_part(one, whole), matching=one.on)
-    return Aggregate("sum", Binary("and", refused, _Counter(whole, tile).known, matching=one.on))
+    refused = Binary("unless", item.births, _believed_part(item, whole), matching=item.on)
+    return Aggregate("sum", Binary("and", refused, _Counter(whole, tile).known, matching=item.on))
 
 
 def continued(counter: VectorSelector, tile: Tile) -> Node:
@@ -190,18 +192,18 @@ def appearing(counter: VectorSelector, tile: Tile) -> Node:
 
 def born(counter: VectorSelector, tile: Tile) -> Node:
     """The number of targets on which series appeared that count from their first values; nothing where there are none."""
-    one = _Counter(counter, tile)
-    return Aggregate("count", Binary(">", Binary("unless", one.believed, one.went_on, matching=one.on), ZERO))
+    item = _Counter(counter, tile)
+    return Aggregate("count", Binary(">", Binary("unless", item.believed, item.went_on, matching=item.on), ZERO))
 
 
 def by_series(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
     """What each series of a counter counted in a tile. What went on under other labels counts from its next scrape on."""
-    one = _Counter(counter, tile, whole)
-    bound = one.bound if whole is None else _Counter(whole, tile).bound
-    births = Binary("<=", one.born, bound, matching=one.each)
+    item = _Counter(counter, tile, whole)
+    bound = item.bound if whole is None else _Counter(whole, tile).bound
+    births = Binary("<=", item.born, bound, matching=item.each)
     # Alongside what it gained in the tile a series has what it appeared with.
-    appeared = Binary("or", one.bridged, births)
-    return Binary("or", Binary("+", one.grown, appeared), one.grown)
+    appeared = Binary("or", item.bridged, births)
+    return Binary("or", Binary("+", item.grown, appeared), item.grown)
 
 
 def either(first: Node, second: Node, labels: Sequence[str]) -> Node:
@@ -228,14 +230,15 @@ def present(selector: VectorSelector, tile: Tile) -> Node:
 
 def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
     """About how many samples of a tile are not numbers: what is NaN or infinite does not differ from itself by 0."""
-    found = [
+    calls = [
         Call(
-            "count_over_time", (Subquery(Binary("!=", Binary("-", one, one), ZERO), tile.length_ms, tile.quickest_ms),)
+            "count_over_time",
+            (Subquery(Binary("!=", Binary("-", selector, selector), ZERO), tile.length_ms, tile.quickest_ms),),
         )
-        for one in selectors
+        for selector in selectors
     ]
-    whole: Node = Aggregate("sum", found[0])
-    for other in found[1:]:
+    whole: Node = Aggregate("sum", calls[0])
+    for other in calls[1:]:
         whole = Binary("or", whole, Aggregate("sum", other))
     return whole
 
@@ -264,9 +267,9 @@ def _same_family(part: VectorSelector, whole: VectorSelector) -> bool:
     """Whether a process has its series of both at once: they are of one metric, or of one histogram."""
 
     def family(name: str | None) -> str:
-        found = name or ""
+        text = name or ""
         for ending in ("_bucket", "_count"):
-            found = found.removesuffix(ending)
-        return found
+            text = text.removesuffix(ending)
+        return text
 
     return family(part.name) == family(whole.name)

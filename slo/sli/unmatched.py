@@ -48,12 +48,12 @@ def _reason(selector: VectorSelector, there: Sequence[Mapping[str, str]]) -> str
 
 def _telling(there: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
     """The values of the labels by which the series differ: those that a selector could have meant."""
-    found = []
+    hints = []
     for name in names:
         values = {labels.get(name, "") for labels in there}
         if 1 < len(values) <= _NAMED:
-            found.append(f"{name} has {_listed(values)}")
-    return f"; {'; '.join(found)}" if found else ""
+            hints.append(f"{name} has {_listed(values)}")
+    return f"; {'; '.join(hints)}" if hints else ""
 
 
 def _listed(values: set[str]) -> str:

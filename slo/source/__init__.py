@@ -68,7 +68,7 @@ def open_all(texts: Sequence[str], *, config: str | os.PathLike[str] | None = No
             raise ConfigError(
                 "no source: give --source URL or FILE, set SLO_SOURCE, or name `sources` in the configuration file"
             )
-        return combined([(one.of, _open(one.address, one.config)) for one in configured])
+        return combined([(named.of, _open(named.address, named.config)) for named in configured])
     pairs = [_named(text) for text in texts]
     servers = {address for _, address in pairs if _is_server(address)}
     if len(servers) > 1 and load(config).has_credentials:
@@ -111,13 +111,13 @@ def _of_package(address: str, config: str | None) -> Source:
 
     # What follows `?` and `#` may be a token.
     shown = (without_userinfo(address) if holds_userinfo(address) else address).partition("?")[0].partition("#")[0]
-    found = _SCHEME.match(address)
-    if found is None:
+    match = _SCHEME.match(address)
+    if match is None:
         raise ConfigError(
             f"{shown}: sources are addresses that begin with http:// or https://, and recordings or events on disk; there is "
             "none of this name"
         )
-    scheme = found[1]
+    scheme = match[1]
     known = plugins.installed(plugins.SOURCES)
     if scheme not in known:
         raise ConfigError(f"{shown}: no source for {scheme}://…{suggest(scheme, ['http', 'https', *known])}")

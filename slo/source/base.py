@@ -89,8 +89,8 @@ def retention_ms(source: Source) -> int | None:
     A source may have a method of this name, which asks once and never raises.
     """
     ask = getattr(source, "retention_ms", None)
-    found: int | None = None if ask is None else ask()
-    return found
+    number: int | None = None if ask is None else ask()
+    return number
 
 
 def _text(labels: Mapping[str, str]) -> str:

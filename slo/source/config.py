@@ -134,7 +134,7 @@ def sources(
         raise ConfigError(
             f"{place}: sources: a mapping of services to addresses is expected, such as `shop: http://host:9090`"
         )
-    found = []
+    named_sources = []
     for of, entry in section.items():
         where = f"{place}: sources.{of}"
         own = {"url": entry} if isinstance(entry, str) else entry
@@ -144,8 +144,8 @@ def sources(
             raise ConfigError(f"{where}: `url` is missing: the address of a server, or the path of a recording")
         settings = _settings({key: value for key, value in own.items() if key != "url"}, where, place.parent)
         sibling = place.parent / Path(url).expanduser()
-        found.append(NamedSource(str(of), str(sibling) if sibling.exists() else url, SourceConfig(**settings)))
-    return tuple(found)
+        named_sources.append(NamedSource(str(of), str(sibling) if sibling.exists() else url, SourceConfig(**settings)))
+    return tuple(named_sources)
 
 
 def _override(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

@@ -192,8 +192,8 @@ def _gaps(rows: _Rows, grid: Grid) -> tuple[Gap, ...]:
     """Where there are no rows within a grid."""
     begins = np.concatenate([[grid.start_ms], rows.ends])
     ends = np.concatenate([rows.begins, [grid.end_ms]])
-    found = zip(begins.tolist(), ends.tolist(), strict=True)
-    inside = ((max(low, grid.start_ms), min(high, grid.end_ms)) for low, high in found)
+    spans = zip(begins.tolist(), ends.tolist(), strict=True)
+    inside = ((max(low, grid.start_ms), min(high, grid.end_ms)) for low, high in spans)
     return tuple(Gap(low, high) for low, high in inside if low < high)
 
 
@@ -210,15 +210,15 @@ def _milliseconds(column: pd.Series, name: str) -> pd.Series:
         raise SourceError(f"{name}: {column.name!r} has something that is not a time: {error}") from None
     if times.isna().any():
         raise SourceError(f"{name}: row {int(np.argmax(times.isna()))} has no time")
-    found = times.dt.as_unit("ms").astype("int64")
-    for row in (int(np.argmin(found)), int(np.argmax(found))):
+    series = times.dt.as_unit("ms").astype("int64")
+    for row in (int(np.argmin(series)), int(np.argmax(series))):
         try:
-            if not EARLIEST_MS <= found.iloc[row] <= LATEST_MS:
+            if not EARLIEST_MS <= series.iloc[row] <= LATEST_MS:
                 parse_moment(str(column.iloc[row]))  # says which unit it looks like
-                checked_moment(int(found.iloc[row]))
+                checked_moment(int(series.iloc[row]))
         except DurationError as error:
             raise SourceError(f"{name}: {column.name!r} in row {row}: {error}") from None
-    return found
+    return series
 
 
 def _numbers(column: pd.Series, name: str) -> pd.Series:

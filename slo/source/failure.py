@@ -13,7 +13,7 @@ import urllib3
 from slo.errors import SourceError
 from slo.redact import without_userinfo
 
-SLOW_MEND = "ask for a shorter period, or raise SLO_TIMEOUT"
+SLOW_MEND = "ask for a shorter time range, or raise SLO_TIMEOUT"
 LOGIN_MEND = (
     "set SLO_BEARER_TOKEN or SLO_BEARER_TOKEN_FILE, SLO_BASIC_USER with SLO_BASIC_PASSWORD, SLO_CLIENT_CERT with "
     "SLO_CLIENT_KEY, or SLO_HEADERS"
@@ -25,7 +25,7 @@ SHOWN = 300  # characters of a query or of an answer in a message
 
 
 class TooManySamplesError(SourceError):
-    """The query holds more samples than the server loads; a shorter period has fewer."""
+    """The query holds more samples than the server loads; a shorter time range has fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,8 @@ def _is_html(body: bytes) -> bool:
 
 
 def _title(body: bytes) -> str:
-    found = re.search(rb"<title[^>]*>\s*(.{1,80}?)\s*</title>", body[:20_000], re.IGNORECASE | re.DOTALL)
-    return f" called {_short(found[1].decode('utf-8', errors='replace'))!r}" if found else ""
+    match = re.search(rb"<title[^>]*>\s*(.{1,80}?)\s*</title>", body[:20_000], re.IGNORECASE | re.DOTALL)
+    return f" called {_short(match[1].decode('utf-8', errors='replace'))!r}" if match else ""
 
 
 def _said(text: str) -> str:

@@ -223,7 +223,7 @@ class Session(requests.Session):
             return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_MEND}")
         except TooLargeError:
             return failure.Failure(
-                f"the answer is larger than {call.limit / (1 << 20):,.0f} MiB; narrow the matchers or the period, or raise "
+                f"the answer is larger than {call.limit / (1 << 20):,.0f} MiB; narrow the matchers or the time range, or raise "
                 "SLO_MAX_RESPONSE"
             )
         except Exception as error:  # noqa: BLE001 - what a server sends can make the HTTP stack fail in ways of its own

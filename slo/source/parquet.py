@@ -50,9 +50,9 @@ def whole(path: Path) -> bool:
         start = size - _END - len(footer) - _SEAL
         if start >= 0:
             file.seek(start)
-            found = file.read(_SEAL)
-            if found.startswith(_MAGIC):
-                return found[len(_MAGIC) :] == hashlib.sha256(footer).digest()
+            read = file.read(_SEAL)
+            if read.startswith(_MAGIC):
+                return read[len(_MAGIC) :] == hashlib.sha256(footer).digest()
         about = os.fstat(file.fileno())
     return _survives(os.fspath(path.absolute()), (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
 

@@ -120,13 +120,13 @@ class PrometheusSource:
         """
         with self._asking:
             if self._retention is None:
-                found = None
+                length_ms = None
                 for path, read in ((retention.RUNTIME, retention.of_runtime), (retention.FLAGS, retention.of_flags)):
                     body = self._api.page(path)
-                    found = None if body is None else read(body)
-                    if body is None or found is not None:  # a server that does not answer is not waited for twice
+                    length_ms = None if body is None else read(body)
+                    if body is None or length_ms is not None:  # a server that does not answer is not waited for twice
                         break
-                self._retention = (found,)
+                self._retention = (length_ms,)
             return self._retention[0]
 
     def page(self, path: str) -> bytes | None:
@@ -147,18 +147,18 @@ class PrometheusSource:
         """
         _check_period(start_ms, end_ms)
         bare = dict.fromkeys(replace(selector, offset_ms=0, at=None) for selector in selectors)
-        found: dict[Labels, tuple[VectorSelector, list[Part]]] = {}
+        by_labels: dict[Labels, tuple[VectorSelector, list[Part]]] = {}
         planned = self._each(lambda selector: self._plan(selector, start_ms - 1, end_ms), bare)
         spans = [span for plan in planned for span in plan]
         for span, parts in zip(spans, self._each(self._fetch, spans), strict=True):
             for part in parts:
                 # A series that two selectors match is whole in the answers to either.
-                owner, pieces = found.setdefault(part[0], (span.selector, []))
+                owner, pieces = by_labels.setdefault(part[0], (span.selector, []))
                 if owner == span.selector:
                     pieces.append(part)
         return Samples.from_series(
             (dict(labels), np.concatenate([part[1] for part in pieces]), np.concatenate([part[2] for part in pieces]))
-            for labels, (_, pieces) in sorted(found.items())
+            for labels, (_, pieces) in sorted(by_labels.items())
         )
 
     def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
@@ -238,7 +238,7 @@ class PrometheusSource:
             if many > MOST_SAMPLES:
                 raise SourceError(
                     f"{self.name}: {selector} has {many:.3g} samples, more than the {MOST_SAMPLES:,} that are read "
-                    "at once; narrow the matchers or the period"
+                    "at once; narrow the matchers or the time range"
                 )
         return list(_spans(selector, after_ms, first_ms, counts))
 
@@ -287,7 +287,7 @@ class PrometheusSource:
 
 def _check_period(start_ms: int, end_ms: int) -> None:
     if end_ms < start_ms:
-        raise SourceError(f"the period ends ({end_ms} ms) before it starts ({start_ms} ms)")
+        raise SourceError(f"the time range ends ({end_ms} ms) before it starts ({start_ms} ms)")
 
 
 def _spans(selector: VectorSelector, after_ms: int, first_ms: int, counts: NDArray[np.float64]) -> Iterator[Span]:

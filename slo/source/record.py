@@ -42,14 +42,14 @@ def record(
         for (selector, _), (asking, origin) in selectors.items():
             with named(asking):
                 answer = origin.samples([selector], start_ms, end_ms).series
-            for one in answer:
-                key = tuple(sorted(one.labels.items()))
-                other, _ = series.setdefault(key, (origin.name, one))
+            for line in answer:
+                key = tuple(sorted(line.labels.items()))
+                other, _ = series.setdefault(key, (origin.name, line))
                 if other != origin.name:
                     raise SourceError(
                         f"{other} and {origin.name} both have {dict(key)}, which one recording cannot tell apart"
                     )
             done()
-    samples = Samples.from_series((one.labels, one.times, one.values) for _, one in series.values())
+    samples = Samples.from_series((item.labels, item.times, item.values) for _, item in series.values())
     write(path, samples, Header(start_ms, end_ms, source.name))
     return samples

@@ -141,15 +141,15 @@ def _table(group: Sequence[tuple[str, str, Any]], schema: pa.Schema) -> pa.Table
 def _shared(times: Sequence[Any]) -> list[int | None]:
     """For each the first one that is equal, None for itself."""
     known: dict[tuple[int, int, int], list[int]] = {}
-    found: list[int | None] = []
+    numbers: list[int | None] = []
     for row, own in enumerate(times):
         ends = (len(own), int(own[0]), int(own[-1])) if len(own) else (0, 0, 0)
         alike = known.setdefault(ends, [])
         same = next((other for other in alike if np.array_equal(times[other], own)), None)
         if same is None:
             alike.append(row)
-        found.append(same)
-    return found
+        numbers.append(same)
+    return numbers
 
 
 class Recording(SampleSource):
@@ -220,16 +220,16 @@ class Recording(SampleSource):
 
     def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples:
         """All series that match one of `selectors`, with start_ms <= time <= end_ms. Raises RecordingError."""
-        found: dict[int, Any] = {}
+        by_place: dict[int, Any] = {}
         for selector in selectors:
             for group, name in enumerate(self._names):
                 if selector.name is not None and name and name != selector.name:
                     continue
                 for series in self._group(group).select(selector):
-                    found.setdefault(id(series), series)
+                    by_place.setdefault(id(series), series)
         cut = []
         parts: dict[int, tuple[int, int, Any]] = {}
-        for series in found.values():
+        for series in by_place.values():
             if id(series.times) not in parts:
                 low, high = np.searchsorted(series.times, [start_ms, end_ms + 1]).tolist()
                 parts[id(series.times)] = low, high, series.times[low:high]
@@ -304,9 +304,9 @@ def _check(header: Header, schema: Any) -> None:
         raise ValueError("")
     types = {"name": "string", "labels": "string", "times": "list<item: int64>", "values": "list<item: double>"}
     for name, kind in types.items():
-        found = str(schema.field(name).type).replace("element", "item").replace(" not null", "")
-        if found != kind:
-            raise ValueError(f"column {name} is of {found}, not {kind}")
+        type_found = str(schema.field(name).type).replace("element", "item").replace(" not null", "")
+        if type_found != kind:
+            raise ValueError(f"column {name} is of {type_found}, not {kind}")
 
 
 def _told(error: Exception) -> str:

@@ -23,7 +23,7 @@ def of_runtime(body: bytes) -> int | None:
     if not isinstance(said, str):
         return None
     parts = [part.strip() for part in said.split(" or ")]
-    times = [found for part in parts if (found := _time(part)) is not None]
+    times = [time for part in parts if (time := _time(part)) is not None]
     return (
         times[0]
         if len(times) == 1 and all(_time(part) is not None or _SIZE.fullmatch(part) for part in parts)

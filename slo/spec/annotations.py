@@ -35,7 +35,7 @@ def linked(model: SloModel | DefaultsModel, base: Mapping[str, str], at: Path, r
 
     A link that is given the old way, as annotation `runbook` or `dashboard`, has its new name too.
     """
-    found = {**base, **model.annotations}
+    texts = {**base, **model.annotations}
     for key, old in LINKS.items():
         url: str | None = getattr(model, key)
         if url is not None and not _URL.fullmatch(_ACTION.sub("x", url.strip())):
@@ -50,10 +50,10 @@ def linked(model: SloModel | DefaultsModel, base: Mapping[str, str], at: Path, r
                 )
         url = url or model.annotations.get(key) or model.annotations.get(old)
         if url is not None:
-            found[key] = url
-            if old in found:
-                found[old] = url
-    return found
+            texts[key] = url
+            if old in texts:
+                texts[old] = url
+    return texts
 
 
 def _templates(model: ServiceModel) -> Iterator[tuple[Path, str]]:

@@ -77,12 +77,12 @@ def build_alerting(layers: Layers, objective: Objective, window: Window, report:
 
 def _parts(layers: Layers, key: str) -> list[tuple[Path, Any]]:
     """What each layer says of a part of the alerting; a layer that is off turns it off."""
-    found: list[tuple[Path, Any]] = []
+    parts: list[tuple[Path, Any]] = []
     for at, layer in layers:
         own = layer if layer in _OFF else getattr(layer, key, None)
         if own is not None:
-            found.append(((*at, key), own))
-    return found
+            parts.append(((*at, key), own))
+    return parts
 
 
 def _laid(base: Alert, own: AlertTexts, at: Path, report: Report) -> Alert:
@@ -176,9 +176,9 @@ def _marks(texts: Sequence[str], at: Path, objective: Objective, report: Report)
 def _burn_windows(
     models: list[WindowModel], objective: Objective, window: Window, at: Path, report: Report
 ) -> tuple[BurnWindow, ...]:
-    """A team's own windows, against the period and objective of the SLO that they are used for."""
+    """A team's own windows, against the window and objective of the SLO that they are used for."""
     period = window.nominal_ms
-    found: list[BurnWindow] = []
+    burn_windows: list[BurnWindow] = []
     for index, model in enumerate(models):
         place: Path = (*at, "windows", index)
         long = read_duration(model.long, (*place, "long"), report)
@@ -189,7 +189,7 @@ def _burn_windows(
         if (model.budget is None) == (model.factor is None):
             problem = "give exactly one of `budget` (2%) and `factor` (14.4)"
         elif long > period:
-            problem = f"a window of {model.long} is longer than the period of {window}"
+            problem = f"a window of {model.long} is longer than the SLO's window of {window}"
         elif short >= long:
             problem = f"the short window of {format_duration(short)} is not shorter than the long one of {model.long}"
         elif long % MINUTE or short % MINUTE:
@@ -216,11 +216,11 @@ def _burn_windows(
             report(place, problem, "error")
             raise Fault
         burn = BurnWindow(model.severity, long, short, share, factor)
-        if burn in found:
+        if burn in burn_windows:
             report(place, f"the {burn.severity} over {model.long} is listed twice; leave one out", "error")
             raise Fault
-        found.append(burn)
-    return tuple(found)
+        burn_windows.append(burn)
+    return tuple(burn_windows)
 
 
 def build_plain_alerts(

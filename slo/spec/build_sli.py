@@ -52,7 +52,7 @@ def build_objective_and_sli(
 def _sli(model: Model, at: Path, report: Report, around: Surroundings) -> Sli:
     given = [name for name in KINDS if getattr(model, name) is not None]
     if len(given) != 1:
-        found = " and ".join(given) if given else "none"
-        report(at, f"an SLI is exactly one of {', '.join(KINDS)}; found {found}", "error")
+        join = " and ".join(given) if given else "none"
+        report(at, f"an SLI is exactly one of {', '.join(KINDS)}; found {join}", "error")
         raise Fault
     return KINDS[given[0]].read(getattr(model, given[0]), (*at, given[0]), report, around)

@@ -50,22 +50,22 @@ def read_events(path: str | os.PathLike[str]) -> tuple[Event, ...]:
     text = read_text(path)
     problems: list[Problem] = []
     rows = _csv_rows(text, file, problems) if Path(path).suffix == ".csv" else _yaml_rows(text, file, problems)
-    found = []
+    events = []
     for line, row in rows:
         try:
-            found.append(_event(row))
+            events.append(_event(row))
         except ValueError as error:
             problems.append(Problem(file, line, 1, "", str(error)))
-    if not found and not problems:
+    if not events and not problems:
         problems.append(Problem(file, 0, 0, "", "holds no event; each needs start and end"))
     if problems:
         raise DefinitionError(problems)
-    return tuple(sorted(found, key=lambda one: (one.start_ms, one.end_ms, one.name)))
+    return tuple(sorted(events, key=lambda event: (event.start_ms, event.end_ms, event.name)))
 
 
 def of_slo(events: Sequence[Event], slo: str, start_ms: int, end_ms: int) -> tuple[Event, ...]:
     """Those that are about an SLO and touch [start, end)."""
-    return tuple(one for one in events if one.is_of(slo) and one.start_ms < end_ms and one.end_ms >= start_ms)
+    return tuple(event for event in events if event.is_of(slo) and event.start_ms < end_ms and event.end_ms >= start_ms)
 
 
 def _csv_rows(text: str, file: str, problems: list[Problem]) -> Iterable[tuple[int, Mapping[str, Any]]]:

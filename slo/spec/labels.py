@@ -60,8 +60,8 @@ def check_labels(model: ServiceModel, report: Report) -> None:
 
 def check_alert_series(node: Node, labels: Labels, model: PlainAlertModel, at: Path, report: Report) -> None:
     """Reports labels that tell the series of a plain alert apart and that the alert sets itself. `labels` are all it sets."""
-    found = series_labels(node) or frozenset()
-    for label in sorted(found & labels.keys()):
+    series_of = series_labels(node) or frozenset()
+    for label in sorted(series_of & labels.keys()):
         if not all(_fixes(part, label) for part in walk(node) if isinstance(part, VectorSelector)):
             own = label in model.labels or (label == "severity" and model.severity is not None)
             where = "here" if own else "by the rules" if label == "service" else "for the whole service"

@@ -128,9 +128,9 @@ def _read(text: str, file: str, problems: list[Problem], foreign: list[_Foreign]
             continue  # what a `---` at the end leaves
         if not isinstance(document.data, dict):
             line, column = document.place(())
-            found = "nothing" if document.data is None else _kind(document.data)
+            kind = "nothing" if document.data is None else _kind(document.data)
             problems.append(
-                Problem(file, line, column, "", f"holds {found}; a definition is a mapping with `service:` and `slos:`")
+                Problem(file, line, column, "", f"holds {kind}; a definition is a mapping with `service:` and `slos:`")
             )
             continue
         what = recognise(document.data)
@@ -169,10 +169,10 @@ def _not_ours(
 
 def _only_foreign(path: FilePath, services: list[Service], foreign: list[_Foreign]) -> list[Problem]:
     """That a folder holds files, and none is a definition."""
-    here = [one for one in foreign if path.is_dir() and FilePath(one.file).is_relative_to(path)]
+    here = [file for file in foreign if path.is_dir() and FilePath(file.file).is_relative_to(path)]
     if not here or any(FilePath(service.file).is_relative_to(path) for service in services):
         return []
-    kinds = ", ".join(dict.fromkeys(one.what for one in here))
+    kinds = ", ".join(dict.fromkeys(file.what for file in here))
     return [Problem(str(path), 0, 0, "", f"holds no definition; what it holds: {kinds}")]
 
 
@@ -209,16 +209,16 @@ def _files(paths: list[PathLike], problems: list[Problem], with_stdin: bool) -> 
     for given in paths:
         path = FilePath(given)
         if path.is_dir():
-            found = sorted(
+            result = sorted(
                 p
                 for p in path.rglob("*")
                 if p.suffix in (".yaml", ".yml") and not _is_hidden(p.relative_to(path)) and p.is_file()
             )
-            if not found:
+            if not result:
                 problems.append(
                     Problem(str(path), 0, 0, "", "holds no definition; its files must end in .yaml or .yml")
                 )
-            files |= {file: files.get(file, path) for file in found}
+            files |= {file: files.get(file, path) for file in result}
         elif path.exists() or (with_stdin and _is_stdin(path)):
             files[path] = None
         else:
@@ -240,7 +240,7 @@ def validation_messages(
     error: ValidationError, data: Any, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
 ) -> list[tuple[strict_yaml.Path, str]]:
     """What the faults of `data`'s shape are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
-    found: dict[tuple[strict_yaml.Path, str], None] = {}
+    messages: dict[tuple[strict_yaml.Path, str], None] = {}
     details = error.errors(include_url=False)
     for detail in details:
         path = _yaml_path(detail["loc"], data)
@@ -295,8 +295,8 @@ def validation_messages(
                 message = f"found {_show(value)}; accepted is {detail['ctx']['expected']}"
             case _:
                 message = detail["msg"]
-        found[path, message] = None
-    return list(found)
+        messages[path, message] = None
+    return list(messages)
 
 
 def _yaml_path(loc: tuple[str | int, ...], data: Any) -> strict_yaml.Path:

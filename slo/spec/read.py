@@ -52,14 +52,14 @@ def read_window(text: str, at: Path, report: Report) -> Window | None:
 def read_scrape_interval(text: str, at: Path, report: Report) -> int | None:
     """A scrape interval in milliseconds, or None once its fault is reported."""
     try:
-        found = parse_duration(text)
+        number = parse_duration(text)
     except DurationError as error:
         report(at, str(error), "error")
         return None
-    if not 1000 <= found <= 5 * 60_000:
+    if not 1000 <= number <= 5 * 60_000:
         report(at, f"a scrape interval of {text} is out of range; accepted are 1s to 5m", "error")
         return None
-    return found
+    return number
 
 
 def read_wait(text: str, at: Path, report: Report) -> int:
@@ -70,10 +70,10 @@ def read_wait(text: str, at: Path, report: Report) -> int:
 def read_delay(text: str, at: Path, report: Report) -> int | None:
     """How late samples arrive, in milliseconds, or None once its fault is reported."""
     try:
-        found = read_wait(text, at, report)
+        number = read_wait(text, at, report)
     except Fault:
         return None
-    if found > MAX_DELAY_MS:
+    if number > MAX_DELAY_MS:
         report(at, f"a delay of {text} is out of range; accepted are 0s to {format_duration(MAX_DELAY_MS)}", "error")
         return None
-    return found
+    return number

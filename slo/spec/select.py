@@ -67,9 +67,12 @@ def _nothing(specs: Specs, selection: Selection) -> str:
     slos = list(specs.values())
     labels = {f"{name}={value}": (name, value) for name, value in selection.labels.items()}
     parts: list[tuple[str, str, Selection, Callable[[Slo], Iterable[str]]]] = [
-        *(("--service", one, Selection(services=[one]), lambda slo: [slo.service]) for one in selection.services),
-        *(("--slo", one, Selection(slos=[one]), _names_like(one)) for one in selection.slos),
-        *(("--owner", one, Selection(owners=[one]), lambda slo: [slo.owner]) for one in selection.owners),
+        *(
+            ("--service", service, Selection(services=[service]), lambda slo: [slo.service])
+            for service in selection.services
+        ),
+        *(("--slo", name, Selection(slos=[name]), _names_like(name)) for name in selection.slos),
+        *(("--owner", owner, Selection(owners=[owner]), lambda slo: [slo.owner]) for owner in selection.owners),
         *(
             ("--label", text, Selection(labels={name: value}), lambda slo: [f"{k}={v}" for k, v in slo.labels.items()])
             for text, (name, value) in labels.items()

@@ -15,14 +15,14 @@ _LONGER = re.compile(r"(?P<left>.+?)\s*(?:>=?|≥)\s*(?P<right>[0-9][0-9a-z]*)",
 
 
 def _threshold(text: str) -> dict[str, str] | None:
-    found = _COMPARED.fullmatch(text)
-    return found and {"value": found["left"], _BOUNDS[found["op"]]: found["right"]}
+    match = _COMPARED.fullmatch(text)
+    return match and {"value": match["left"], _BOUNDS[match["op"]]: match["right"]}
 
 
 def _of(pattern: re.Pattern[str], left: str, right: str) -> Callable[[str], dict[str, str] | None]:
     def read(text: str) -> dict[str, str] | None:
-        found = pattern.fullmatch(text)
-        return found and {left: found["left"], right: found["right"]}
+        match = pattern.fullmatch(text)
+        return match and {left: match["left"], right: match["right"]}
 
     return read
 
@@ -42,19 +42,19 @@ def expand(data: dict[str, Any]) -> dict[str, Any]:
     slos = data.get("slos")
     if not isinstance(slos, list):
         return data
-    found = {}
+    expanded = {}
     for index, entry in enumerate(slos):
         sli = entry.get("sli") if isinstance(entry, dict) else None
         for kind, (_, read) in SHORT.items():
             if isinstance(sli, dict) and isinstance(sli.get(kind), str):
                 long = read(sli[kind].strip())
                 if long is not None:
-                    found[index, kind] = long
-    if not found:
+                    expanded[index, kind] = long
+    if not expanded:
         return data
     # The tree of a file with aliases is shared: what is changed must be one's own.
     changed = {**data, "slos": copy.copy(slos)}
-    for (index, kind), long in found.items():
+    for (index, kind), long in expanded.items():
         entry = changed["slos"][index]
         changed["slos"][index] = {**entry, "sli": {**entry["sli"], kind: long}}
     return changed

@@ -77,8 +77,10 @@ def _names(name: str, combinations: Sequence[Sequence[str]]) -> Iterator[str]:
     used: set[str] = set()
     for values in combinations:
         tail = "-".join(re.sub(r"[^A-Za-z0-9_]+", "-", value).strip("-_") or "root" for value in values)
-        found = next(
-            one for one in itertools.chain([tail], (f"{tail}-{n}" for n in itertools.count(2))) if one not in used
+        result = next(
+            candidate
+            for candidate in itertools.chain([tail], (f"{tail}-{n}" for n in itertools.count(2)))
+            if candidate not in used
         )
-        used.add(found)
-        yield f"{name}.{found}"
+        used.add(result)
+        yield f"{name}.{result}"

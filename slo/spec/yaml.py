@@ -158,8 +158,8 @@ class _Reader:
                 for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     if isinstance(merged, yaml.MappingNode):
                         # Nothing where it was refused: a tag, or a mapping that merges itself and so has no end.
-                        found = self.read(merged, path, depth + 1)
-                        for name, item in found.items() if isinstance(found, dict) else ():
+                        result = self.read(merged, path, depth + 1)
+                        for name, item in result.items() if isinstance(result, dict) else ():
                             data.setdefault(name, item)
                     else:
                         self.fault(merged, path, "`<<` merges mappings only")

@@ -47,9 +47,9 @@ def index_page(folder: Path, periods: Sequence[str], title: str) -> str:
     states: dict[tuple[str, str], str] = {}
     gaps: dict[str, bool] = {}
     for name in trend:
-        found = _figures(folder / name / "report.json")
-        gaps[name] = found is None or found[0]
-        for slo, remaining, state in () if found is None else found[1]:
+        figures = _figures(folder / name / "report.json")
+        gaps[name] = figures is None or figures[0]
+        for slo, remaining, state in () if figures is None else figures[1]:
             left.setdefault(slo, {})[name] = remaining
             states[slo, name] = state
     newest = shown[-1] if shown else ""
@@ -89,31 +89,31 @@ def _figures(path: Path) -> tuple[bool, list[tuple[str, float | None, str]]] | N
 
 
 def _last(left: dict[str, float | None], newest: str) -> float:
-    found = left.get(newest)
-    return 2.0 if found is None else found
+    last = left.get(newest)
+    return 2.0 if last is None else last
 
 
 def _pages(folder: Path, period: str) -> dict[str, str]:
     """The page of each SLO in a period's report, by its name: a file of its own, or a place in the one page."""
     try:
         report = json.loads((folder / period / "report.json").read_text(encoding="utf-8"))
-        order = sorted(report["slos"], key=lambda one: (TROUBLE[State(one["state"])], _least(one), one["slo"]))
+        order = sorted(report["slos"], key=lambda entry: (TROUBLE[State(entry["state"])], _least(entry), entry["slo"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     taken: set[str] = set()
-    found = {}
-    for one in order:  # as the report itself names its places
-        place = anchor(one["slo"], taken)
+    texts = {}
+    for item in order:  # as the report itself names its places
+        place = anchor(item["slo"], taken)
         own = folder / period / FOLDER / f"{place}.html"
         if own.exists():
-            found[one["slo"]] = f"{FOLDER}/{place}.html"
+            texts[item["slo"]] = f"{FOLDER}/{place}.html"
         elif (folder / period / "index.html").exists():
-            found[one["slo"]] = f"index.html#{place}"
-    return found
+            texts[item["slo"]] = f"index.html#{place}"
+    return texts
 
 
-def _least(one: dict[str, Any]) -> float:
-    remaining = one["error_budget"]["remaining"]
+def _least(entry: dict[str, Any]) -> float:
+    remaining = entry["error_budget"]["remaining"]
     return 2.0 if remaining is None else float(remaining)
 
 

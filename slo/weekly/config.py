@@ -206,12 +206,12 @@ def is_address(text: str) -> bool:
 
 def mailbox(text: str) -> tuple[str, str, str] | None:
     """(name, user, host) of one e-mail address such as `Team <team@example.com>`; the name may be empty. None for other texts."""
-    found = re.fullmatch(r"(?:([^<>\"@,;:\\()\[\]]*)<([^<>]+)>|([^<>\s]+))", text)
-    if found is None or not text.isprintable():
+    match = re.fullmatch(r"(?:([^<>\"@,;:\\()\[\]]*)<([^<>]+)>|([^<>\s]+))", text)
+    if match is None or not text.isprintable():
         return None
-    user, at, host = (found[2] or found[3]).rpartition("@")
+    user, at, host = (match[2] or match[3]).rpartition("@")
     good = bool(at) and len(user) <= 64 and _USER.fullmatch(user) is not None and is_host(host) and ":" not in host
-    return ((found[1] or "").strip(), user, host.rstrip(".")) if good else None
+    return ((match[1] or "").strip(), user, host.rstrip(".")) if good else None
 
 
 def _check_email(email: EmailModel, report: Report) -> None:

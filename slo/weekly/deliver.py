@@ -140,10 +140,10 @@ def _message(email: EmailModel, subject: str, text: str, attached: tuple[str, by
 
 def _address(text: str) -> Address:
     """An address of the configuration, which has been checked."""
-    found = mailbox(text)
-    if found is None:
+    address = mailbox(text)
+    if address is None:
         raise ConfigError(f"{text!r} is not a valid e-mail address")
-    return Address(*found)
+    return Address(*address)
 
 
 def post_webhook(webhook: WebhookModel, text: str, formatted: bool, environment: Mapping[str, str]) -> None:

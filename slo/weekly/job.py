@@ -83,14 +83,24 @@ def run(
     begun = time.monotonic()
     config.folder.mkdir(parents=True, exist_ok=True)
     with _locked(config.folder / ".lock"):
-        found = _Run()
+        progress = _Run()
         specs = in_zone(load(config.definitions), config.zone.key)
         place = config.folder / "state.json"
         state = State.read(place)
         for period in due(config, state, now_ms):
             done = state.periods.setdefault(period.name, Done())
             _period(
-                config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms, by_clock
+                config,
+                specs,
+                period,
+                done,
+                progress,
+                log,
+                environment,
+                wait,
+                lambda: state.write(place),
+                now_ms,
+                by_clock,
             )
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
         for name in ordered:
@@ -98,11 +108,11 @@ def run(
                 reported = f"{config.folder / name / 'report.json'}: is damaged, and left out of the index; remove its period from {place} to have it made again"
                 log("report damaged", {"period": name, "error": reported})
         write_text(config.folder / "index.html", index_page(config.folder, ordered, config.title))
-        found.pending = len(due(config, state, now_ms))
-        code = INCOMPLETE if found.pending else FINE
+        progress.pending = len(due(config, state, now_ms))
+        code = INCOMPLETE if progress.pending else FINE
         if config.metrics is not None:
-            write_text(config.metrics, metrics(config, state, found, now_ms, time.monotonic() - begun, code))
-        log("finished", {"reports": found.reports, "pending": found.pending, "exit_code": code})
+            write_text(config.metrics, metrics(config, state, progress, now_ms, time.monotonic() - begun, code))
+        log("finished", {"reports": progress.reports, "pending": progress.pending, "exit_code": code})
         return code
 
 
@@ -119,7 +129,7 @@ def in_zone(specs: Specs, zone: str) -> Specs:
 def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
     """The periods that are not over with, oldest first: the last whole one, those missed since the last run, at most
     `catch_up` of them. Before the first run nothing was missed."""
-    found: list[Period] = []
+    periods: list[Period] = []
     # Of another unit's periods, where `period` was changed, nothing follows: it begins anew with the last whole one.
     last = max((name for name in state.periods if unit_of(name) == config.unit), default="")
     for back in range(config.catch_up):
@@ -130,8 +140,8 @@ def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
         if known is None and back and not last:
             break
         if known is None or not _is_over(config, known):
-            found.append(period)
-    return found[::-1]
+            periods.append(period)
+    return periods[::-1]
 
 
 def _is_over(config: WeeklyConfig, done: Done) -> bool:
@@ -147,7 +157,7 @@ def _period(
     specs: Specs,
     period: Period,
     done: Done,
-    found: _Run,
+    progress: _Run,
     log: Log,
     environment: Mapping[str, str],
     wait: Callable[[float], None],
@@ -163,10 +173,10 @@ def _period(
         changed = _with_changes(config, specs, period, budgets, ledger)
         texts = _texts(config, changed, period, budgets, now_ms, problem, values)
         write_pages(folder, texts)
-        found.reports += 1
+        progress.reports += 1
         done.whole = problem is None
         if problem is not None:
-            found.failed["source"] = found.failed.get("source", 0) + 1
+            progress.failed["source"] = progress.failed.get("source", 0) + 1
         save()
         invalid = [budget.slo.id for budget in budgets if budget.state is BudgetState.INVALID]
         log("report", {"period": period.name, "slos": len(budgets), "missing": problem, "invalid": invalid})
@@ -177,7 +187,7 @@ def _period(
         if name in already:
             continue
         try:
-            if name in found.late:
+            if name in progress.late:
                 raise DeliveryError("not tried: the delivery before took too long; the next run tries again")
             if name == "email":
                 assert config.email is not None
@@ -188,9 +198,9 @@ def _period(
                 link = "" if config.webhook.link is None else f"{config.webhook.link.rstrip('/')}/{period.name}/"
                 post_webhook(config.webhook, *chat_text(text, link), environment)
         except SloError as error:
-            found.failed[name] = found.failed.get(name, 0) + 1
+            progress.failed[name] = progress.failed.get(name, 0) + 1
             if isinstance(error, DeliveryError) and error.late:
-                found.late.add(name)
+                progress.late.add(name)
             log("delivery failed", {"period": period.name, "to": name, "error": str(error)})
         else:
             already.append(name)
@@ -307,7 +317,7 @@ def _one_by_one(
 def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[str, Entry], dict[str, str]]:
     """Each SLO's events in the period, in steps of 5 m, and its SLI's fingerprint. Raises SourceError."""
     grid = Grid(period.end_ms, STEP_MS, (period.end_ms - period.start_ms) // STEP_MS)
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     slis: dict[str, str] = {}
     for slo in slos:
         for part in expand(slo, source, period.end_ms)[0]:
@@ -316,9 +326,9 @@ def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[
                 continue  # kept, it would be counted for as long as the ledger is
             counts = measured.counts
             held = (counts.total > 0) & ~np.isnan(counts.errors)
-            found[part.id] = Entry(grid.ends[held], counts.errors[held], counts.total[held])
+            entries[part.id] = Entry(grid.ends[held], counts.errors[held], counts.total[held])
             slis[part.id] = fingerprint(slo.sli)
-    return found, slis
+    return entries, slis
 
 
 def _with_changes(
@@ -358,7 +368,7 @@ def _renamed(specs: Specs, period: Period, budgets: Sequence[Budget], ledger: Le
                 before.setdefault(name, []).append(then)
         successors |= set(before)
         if before:
-            periods = sorted({one for found in before.values() for one in found})
+            periods = sorted({item for result in before.values() for item in result})
             yield (
                 f"{slo.id}: its SLI was counted as {_several(sorted(before))} in {', '.join(periods)}, a name that is defined no more; under a new "
                 "name an error budget begins anew. To go on with the old one, give it the old name"
@@ -453,20 +463,20 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def metrics(config: WeeklyConfig, state: State, found: _Run, now_ms: int, seconds: float, code: int) -> str:
+def metrics(config: WeeklyConfig, state: State, progress: _Run, now_ms: int, seconds: float, code: int) -> str:
     """The run's own metrics in Prometheus's text format, for the textfile collector."""
     whole = [name for name, done in state.periods.items() if _is_over(config, done)]
     rows: list[tuple[str, str, str, list[tuple[str, float]]]] = [
         ("slo_weekly_last_run_timestamp_seconds", "gauge", "When the job last ran.", [("", now_ms / 1000)]),
         ("slo_weekly_last_run_duration_seconds", "gauge", "How long it took.", [("", round(seconds, 3))]),
         ("slo_weekly_last_run_success", "gauge", "1 where nothing is left to do.", [("", float(code == FINE))]),
-        ("slo_weekly_pending_periods", "gauge", "Periods that are not over with.", [("", found.pending)]),
+        ("slo_weekly_pending_periods", "gauge", "Periods that are not over with.", [("", progress.pending)]),
         ("slo_weekly_finished_periods", "gauge", "Periods that are.", [("", len(whole))]),
         (
             "slo_weekly_last_run_failures",
             "gauge",
             "Failures of the last run, by what failed.",
-            [(f'{{what="{what}"}}', found.failed.get(what, 0)) for what in ("source", *_deliveries(config))],
+            [(f'{{what="{what}"}}', progress.failed.get(what, 0)) for what in ("source", *_deliveries(config))],
         ),
     ]
     lines = []

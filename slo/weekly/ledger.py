@@ -89,7 +89,7 @@ class Ledger:
 
         With `sli`, its definition's fingerprint, those that another definition counted are left out, and named in `changed`.
         """
-        found = []
+        parts = []
         for path in sorted(self.folder.glob("*.parquet")):
             part = self._file(path).get(slo)
             if part is None:
@@ -99,21 +99,21 @@ class Ledger:
                 if ((part.ends > start_ms) & (part.ends <= end_ms)).any():
                     self.changed.setdefault(slo, {})[path.stem] = None
                 continue
-            found.append(part)
-        if not found:
+            parts.append(part)
+        if not parts:
             return Entry(np.empty(0, np.int64), np.empty(0), np.empty(0))
-        ends = np.concatenate([part.ends for part in found])
+        ends = np.concatenate([part.ends for part in parts])
         # Where two files hold one step, as a week and a month do, the first counts.
         ends, order = np.unique(ends, return_index=True)
         inside = (ends > start_ms) & (ends <= end_ms)
-        errors = np.concatenate([part.errors for part in found])[order]
-        total = np.concatenate([part.total for part in found])[order]
+        errors = np.concatenate([part.errors for part in parts])[order]
+        total = np.concatenate([part.total for part in parts])[order]
         return Entry(ends[inside], errors[inside], total[inside])
 
     def counted(self, start_ms: int, end_ms: int) -> dict[str, dict[str, str]]:
         """By period: the SLOs of which there are steps that end in (start_ms, end_ms], each with its SLI's fingerprint ("" where
         none was kept). Raises ConfigError for a damaged file."""
-        found = {}
+        by_slo = {}
         for path in sorted(self.folder.glob("*.parquet")):
             inside = {
                 name: self._slis[path].get(name, "")
@@ -121,8 +121,8 @@ class Ledger:
                 if ((part.ends > start_ms) & (part.ends <= end_ms)).any()
             }
             if inside:
-                found[path.stem] = inside
-        return found
+                by_slo[path.stem] = inside
+        return by_slo
 
     def _file(self, path: Path) -> dict[str, Entry]:
         if path not in self._read:
@@ -139,7 +139,7 @@ def _text(value: object) -> str:
     if isinstance(value, Node):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return f"{type(value).__name__}({', '.join(f'{one.name}={_text(getattr(value, one.name))}' for one in fields(value))})"
+        return f"{type(value).__name__}({', '.join(f'{field.name}={_text(getattr(value, field.name))}' for field in fields(value))})"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_text, value))}]"
     return str(value)
@@ -170,13 +170,13 @@ def _read(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
         slis = {str(name): str(text) for name, text in dict(head.get("slis") or {}).items()}
     except (KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
         raise ConfigError(f"{path}: is not a ledger of this package ({type(error).__name__}); {fix}") from None
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     start = 0
     for index in range(1, len(names) + 1):
         if index == len(names) or names[index] != names[start]:
-            found[names[start]] = Entry(*(column[start:index] for column in columns))
+            entries[names[start]] = Entry(*(column[start:index] for column in columns))
             start = index
-    return found, slis
+    return entries, slis
 
 
 def _digest(table: Any) -> str:

@@ -51,13 +51,13 @@ def _shown(line: str, bold: str) -> str:
     """A line of Markdown as text; `bold` stands where bold text begins and ends."""
     line = re.sub(r"^#+ ", "", line)
     parts = []
-    for found in _INLINE.finditer(line):
-        if found["bold"]:
+    for match in _INLINE.finditer(line):
+        if match["bold"]:
             parts.append(bold)
-        elif found["entity"]:
-            parts.append("@" if found["entity"] == "#64" else "&")
+        elif match["entity"]:
+            parts.append("@" if match["entity"] == "#64" else "&")
         else:
-            parts.append(found["literal"] or found["text"])
+            parts.append(match["literal"] or match["text"])
     return "".join(parts)
 
 

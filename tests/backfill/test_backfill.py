@@ -115,7 +115,7 @@ def same(found: Points, expected: Points) -> None:
 
 @pytest.mark.parametrize("names", ["slo", "sloth"])
 def test_it_is_what_the_rules_record(specs: Specs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str) -> None:
-    """In stretches of five hours, which end within slices, periods and outages."""
+    """In stretches of five hours, which end within slices, windows and outages."""
     monkeypatch.setattr(compute, "_STRETCH_MS", 5 * HOUR)
     made = backfill(specs, Memory(raw(), END), tmp_path / "out", START, END, NAMES[names])
     expected = points(recorded(specs, START, END, names=names).series)

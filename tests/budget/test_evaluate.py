@@ -106,7 +106,7 @@ def test_a_busy_bad_hour_outweighs_a_quiet_good_day() -> None:
 
 
 def test_exhaustion_is_what_is_left_over_the_pace() -> None:
-    """Half a budget remaining, burning at twice the pace: a quarter of the period. (FACTS: time to exhaustion = P/b.)"""
+    """Half a budget remaining, burning at twice the pace: a quarter of the window. (FACTS: time to exhaustion = P/b.)"""
     good, bad = np.full(34 * 288, 1000.0), np.zeros(34 * 288)
     bad[-3 * 288 :] = 2.0
     good -= bad

@@ -19,7 +19,7 @@ from slo.budget.incidents import Downtime, Incident
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget, Burn, State
 from slo.budget.notes import data_begins, gap_note, gaps_within, retention_note
-from slo.budget.past import _joined, _until, with_older, older_grid, with_past
+from slo.budget.past import _joined, _until, older_grid, with_older, with_past
 from slo.budget.possible import impossible, impossible_steps, possible, ratio_of
 from slo.errors import SourceError
 from slo.notebook import percentiles, tables_by_label, timeline, top_contributors

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from slo.budget.evaluate import budget_of, evaluate
 from slo.budget.events import with_events
 from slo.budget.model import TROUBLE, Budget, State
-from slo.budget.past import with_older, older_grid, with_past
+from slo.budget.past import older_grid, with_older, with_past
 from slo.budget.possible import possible
 from slo.budget.schema import SloShape
 from slo.notebook import burn_timeline, plot, timeline, to_html
@@ -83,11 +83,11 @@ def nothing_is_told(one: Budget) -> None:
 @pytest.mark.parametrize(
     ("errors", "total", "words"),
     [
-        (20, 10, "40,320 errors of 20,160 events in the period: errors cannot exceed the total"),
-        (-1, 10, "-2,016 errors of 20,160 events in the period: errors cannot be below 0"),
-        (-5, -10, "-10,080 errors of -20,160 events in the period: there cannot be fewer events than none"),
-        (1, 0, "2,016 errors of 0 events in the period: errors cannot exceed the total"),
-        (np.inf, 10, "inf errors of 20,160 events in the period: these are not numbers of events"),
+        (20, 10, "40,320 errors of 20,160 events in the window: errors cannot exceed the total"),
+        (-1, 10, "-2,016 errors of 20,160 events in the window: errors cannot be below 0"),
+        (-5, -10, "-10,080 errors of -20,160 events in the window: there cannot be fewer events than none"),
+        (1, 0, "2,016 errors of 0 events in the window: errors cannot exceed the total"),
+        (np.inf, 10, "inf errors of 20,160 events in the window: these are not numbers of events"),
         (10, np.inf, "20,160 errors of inf events in the period"),
     ],
 )
@@ -119,7 +119,7 @@ def test_no_figure_is_ever_outside_what_is_possible(drawn: list[tuple[int, int]]
     known = known[~np.isnan(known)]
     assert ((known >= -1e-6) & (known <= highest)).all()
     wrong = int(((errors[inside] < 0) | (errors[inside] > total[inside])).sum())
-    if one.invalid:  # an alert might fire on a window that cannot be believed, in a period that can
+    if one.invalid:  # an alert might fire on a short window that cannot be believed, within an SLO window that can
         assert "in the last " in one.notes[0].text
         nothing_is_told(one)
     else:

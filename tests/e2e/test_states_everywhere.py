@@ -143,7 +143,7 @@ def test_the_healthy_one_has_its_figures_everywhere(forms: Forms) -> None:
 
 
 def test_the_invalid_one_has_no_figure_anywhere(forms: Forms) -> None:
-    cause = "100,800 errors of 100,790 events in the period: errors cannot exceed the total"
+    cause = "100,800 errors of 100,790 events in the window: errors cannot exceed the total"
     for raw in (forms.status["invalid"], forms.json["invalid"]):
         assert raw["notes"][0]["code"] == "impossible" and raw["notes"][0]["text"].startswith(cause)
         assert set(raw["events"].values()) == {None} == set(raw["burn_rates"].values())

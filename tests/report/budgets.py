@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from slo.budget.evaluate import SHOWN_BURN_WINDOWS_MS, step_of
 from slo.budget.evaluate import budget_of as budget_from
 from slo.budget.model import Budget
-from slo.budget.past import with_older, older_grid
+from slo.budget.past import older_grid, with_older
 from slo.promql.ast import Matcher, VectorSelector
 from slo.sli.base import Measured, Sli
 from slo.sli.counts import CountingStats, Counts, Gap, Grid

@@ -188,10 +188,10 @@ def test_hostile_text_stays_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "words"),
+    ("case", "sentences"),
     [
         (Case("archive", has_data=False), "the source has no series for this SLI"),
-        (Case("dormant", per_minute=0), "nothing was counted in the period, so there is no SLI"),
+        (Case("dormant", per_minute=0), "nothing was counted in the window, so there is no SLI"),
     ],
 )
 def test_without_data_it_says_so_and_shows_no_figure(case: Case, sentences: str) -> None:

@@ -71,7 +71,7 @@ def counted(server: Prometheus, series: str, slo: str, window: int, at: float) -
 
 
 def period_error(server: Prometheus, reported: History, slo: str, days: float) -> tuple[float, float, float]:
-    """(errors counted, events counted, points of the budget that the period's ratio is off)."""
+    """(errors counted, events counted, points of the budget that the window's ratio is off)."""
     window = int(days * DAY)
     series = f'slo:events:increase5m{{slo="{slo}"}}'
     at = value(server, f"max(timestamp({series}))", reported.end)

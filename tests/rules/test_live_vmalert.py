@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it"),
 ]
 
-# A period of an hour has alerts of minutes; every third request fails from the start: a burn of 33 times the budget.
+# A window of an hour has alerts of minutes; every third request fails from the start: a burn of 33 times the budget.
 DEFINITION = """\
 service: shop
 defaults: {scrape_interval: 5s, annotations: {runbook: 'https://runbooks.example.com/shop'}}

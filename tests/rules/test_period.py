@@ -74,7 +74,7 @@ def test_a_calendar_week_begins_on_monday(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", ["week", "month", "quarter", "year"])
 def test_calendar_periods_on_a_server_are_ours(prometheus: Prometheus, unit: CalendarUnit) -> None:
-    """A moment and the next have the same number exactly when they lie in one period."""
+    """A moment and the next have the same number exactly when they lie in one window."""
     expr, window = str(calendar_id(unit, 0)), Calendar(unit)
     moments = [
         datetime(year, month, day, hour, tzinfo=UTC).timestamp()

@@ -106,7 +106,7 @@ def test_samples_are_those_written(loaded: Loaded, span_samples: int, monkeypatc
 
 @pytest.mark.parametrize("days", [0, 1, 3])
 def test_borders_that_lie_on_samples(loaded: Loaded, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ends of a period count, and the days that it is planned in begin and end on samples."""
+    """Both ends of a time range count, and the days that it is planned in begin and end on samples."""
     monkeypatch.setattr(module, "SPAN_SAMPLES", 1000)
     start_ms, end_ms = START_MS + 100 * STEP_MS, START_MS + 100 * STEP_MS + days * 86_400_000
     selector = VectorSelector("requests_total", (Matcher("instance", "=", "a"),))
@@ -189,7 +189,7 @@ def test_a_server_that_loads_few_samples_at_once(blocks: Path, tmp_path: Path) -
 
 
 def test_halves_that_meet_on_a_sample(blocks: Path, tmp_path: Path) -> None:
-    start_ms = END_MS - 4096 * STEP_MS + 1  # the middle of the period, and that of its halves, are times of samples
+    start_ms = END_MS - 4096 * STEP_MS + 1  # the middle of the time range, and that of its halves, are times of samples
     selector = VectorSelector("requests_total", (Matcher("instance", "=", "a"),))
     for name in ("prometheus", "prometheus2"):
         with Prometheus(tmp_path, data=blocks, binary=name, flags=["--query.max-samples=3500"]) as server:

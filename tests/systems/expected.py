@@ -1,7 +1,7 @@
 """Which alerts each incident of the five systems must set off, with the severities that the system names; no others.
 
-By hand, from the SRE workbook's arithmetic: an alert of a long window W and a threshold θ = factor × budget fires in an
-incident of error ratio E and length L where E × min(L, W) ÷ W > θ, for W = 1h, 6h, 1d, 3d and factors 14.4, 6, 3, 1.
+By hand, from the SRE workbook's arithmetic: an alert of a long window W and a threshold θ = burn-rate threshold × budget fires in an
+incident of error ratio E and length L where E × min(L, W) ÷ W > θ, for W = 1h, 6h, 1d, 3d and thresholds 14.4, 6, 3, 1.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ END = 1_792_627_200_000
 START = END - DAYS * DAY
 # A scrape, its lag, a tile and an evaluation, each of 5 m where the window is a slow one's.
 LATE_MS = 20 * MINUTE
-# All of this one's rules are replayed, those of the period too.
+# All of this one's rules are replayed, those of the window too.
 WHOLE = "hitl-api"
 pytestmark = pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 

@@ -141,7 +141,7 @@ slo report definitions/{name}.yaml --source {name}.parquet -o out
 {table}
 ```
 
-{reading} (The recording holds ten days of longer windows: here a budget is that of the events so far; below, of a whole period.)
+{reading} (The recording holds ten days of longer windows: here a budget is that of the events so far; below, of a whole window.)
 
 ## What fired
 `slo backtest definitions/{name}.yaml --source {name}.parquet`. A test replays the same on a real Prometheus
@@ -233,7 +233,7 @@ def _alert(specs: Specs, recording: Recording, name: str, tested: Backtest) -> s
         for rule in group.rules
         if isinstance(rule, AlertRule) and rule.labels.items() <= dict(first.labels).items()
     )
-    # What an annotation asks for is answered a moment later, when the period's rules have been evaluated too.
+    # What an annotation asks for is answered a moment later, when the window's rules have been evaluated too.
     engine = Engine(Samples((*recording.all().series, *result.recorded.series)))
     at = first.start_ms / 1000
     lines = [f"# {spec.id}, {datetime.fromtimestamp(at, UTC):%d %b %Y %H:%M} UTC", "labels:"]

@@ -86,8 +86,8 @@ def simulate(
     context.clock = clock
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
 
-    def keep(found: Iterable[Row]) -> None:
-        for labels, times, values in found:
+    def keep(result: Iterable[Row]) -> None:
+        for labels, times, values in result:
             named = {name: value for name, value in labels.items() if value}
             key = tuple(sorted(named.items()))
             if key in rows:
@@ -202,10 +202,10 @@ def _beside(specs: Specs, context: SimulationContext, known: set[str], written: 
 
 def _by_metric(slo: Slo, sli: Threshold) -> dict[str, list[VectorSelector]]:
     """The selectors of each metric in a threshold's expression, the widest first."""
-    found: dict[str, list[VectorSelector]] = {}
+    by_metric: dict[str, list[VectorSelector]] = {}
     for selector in sorted(sli.selectors(), key=lambda selector: len(selector.matchers)):
-        found.setdefault(_name(selector, slo), []).append(selector)
-    return found
+        by_metric.setdefault(_name(selector, slo), []).append(selector)
+    return by_metric
 
 
 def _with_values(slo: Slo) -> Slo:

@@ -62,7 +62,9 @@ def driver(sli: Threshold) -> str | None:
 def summed(sli: Threshold) -> set[str]:
     """The metrics that are summed over their series."""
     sums = [node for node in walk(parse(sli.expr)) if isinstance(node, Aggregate) and node.op == "sum"]
-    return {node.name for one in sums for node in walk(one) if isinstance(node, VectorSelector) and node.name}
+    return {
+        node.name for node_found in sums for node in walk(node_found) if isinstance(node, VectorSelector) and node.name
+    }
 
 
 def _line(node: Node, metric: str, same: tuple[str, ...]) -> Line | None:
@@ -81,24 +83,24 @@ def _line(node: Node, metric: str, same: tuple[str, ...]) -> Line | None:
             line = _line(inner, metric, same)
             return line if line is None or sign != "-" else _scaled(line, -1.0)
         case Binary(op=op, left=left, right=right) if op in ("+", "-", "*", "/"):
-            one, other = _line(left, metric, same), _line(right, metric, same)
-            return None if one is None or other is None else _joined(one, op, other)
+            first, other = _line(left, metric, same), _line(right, metric, same)
+            return None if first is None or other is None else _joined(first, op, other)
     return None
 
 
-def _joined(one: Line, op: str, other: Line) -> Line | None:
+def _joined(line: Line, op: str, other: Line) -> Line | None:
     if op in ("+", "-"):
         sign = 1.0 if op == "+" else -1.0
         return Line(
-            one.per_metric + sign * other.per_metric,
-            one.per_second + sign * other.per_second,
-            one.rest + sign * other.rest,
+            line.per_metric + sign * other.per_metric,
+            line.per_second + sign * other.per_second,
+            line.rest + sign * other.rest,
         )
-    if op == "*" and (one.per_metric, one.per_second) == (0.0, 0.0):
-        one, other = other, one
+    if op == "*" and (line.per_metric, line.per_second) == (0.0, 0.0):
+        line, other = other, line
     if (other.per_metric, other.per_second) != (0.0, 0.0) or (op == "/" and other.rest == 0):
         return None
-    return _scaled(one, other.rest if op == "*" else 1 / other.rest)
+    return _scaled(line, other.rest if op == "*" else 1 / other.rest)
 
 
 def _scaled(line: Line, factor: float) -> Line:
@@ -149,13 +151,13 @@ def renewals(life_ms: int, spans: Sequence[Span], around: tuple[int, int]) -> tu
         until[max(before, span.start_ms - life_ms)] = span.start_ms
         until[span.end_ms] = span.end_ms + life_ms
         before = span.end_ms
-    found = sorted({before: before, **until}.items()) if not until else sorted(until.items())
-    return np.array([at for at, _ in found], dtype=np.int64), np.array([end for _, end in found], dtype=np.int64)
+    renewed = sorted({before: before, **until}.items()) if not until else sorted(until.items())
+    return np.array([at for at, _ in renewed], dtype=np.int64), np.array([end for _, end in renewed], dtype=np.int64)
 
 
 def _starts(least_ms: int, spans: Sequence[Span], start_ms: int) -> Ints:
     """When a process started that is to run for `least_ms`: long ago, and again and again in each span, not to run that long."""
-    found = {start_ms - 10 * least_ms}
+    starts = {start_ms - 10 * least_ms}
     for span in spans:
-        found |= {span.start_ms, *range(span.start_ms, span.end_ms - least_ms, max(1, least_ms // 2))}
-    return np.array(sorted(found), dtype=np.int64)
+        starts |= {span.start_ms, *range(span.start_ms, span.end_ms - least_ms, max(1, least_ms // 2))}
+    return np.array(sorted(starts), dtype=np.int64)

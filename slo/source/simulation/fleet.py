@@ -88,17 +88,17 @@ class Fleet:
         """When a new process takes the instance's place, under a name of its own, ms ascending."""
         if (job, instance) not in self._starts:
             slot, count = self.slots.get((job, instance), 0), self.replicas(job)
-            found = set()
+            start_ms = set()
             for event in self.events:
                 if not event.is_of(job):
                     continue
                 if event.kind == "deployment":
-                    found.add(event.start_ms + (event.end_ms - event.start_ms) * slot // count)
+                    start_ms.add(event.start_ms + (event.end_ms - event.start_ms) * slot // count)
                 elif event.kind == "autoscaling" and REPLICAS <= slot < event.replicas:
-                    found.add(event.start_ms)
+                    start_ms.add(event.start_ms)
                 elif event.kind == "autoscaling" and event.replicas <= slot < REPLICAS:
-                    found.add(event.end_ms)
-            self._starts[job, instance] = sorted(found)
+                    start_ms.add(event.end_ms)
+            self._starts[job, instance] = sorted(start_ms)
         return self._starts[job, instance]
 
     def ends(self, job: str, instance: str) -> list[int]:
@@ -111,11 +111,11 @@ class Fleet:
 
     def crashes(self, job: str, instance: str) -> list[int]:
         """When an instance's process restarts in a crash loop, ms."""
-        found: list[int] = []
+        numbers: list[int] = []
         for event in self.events:
             if event.kind == "crash loop" and event.is_of(job) and self._is_at(event, job, instance):
-                found += range(event.start_ms, event.end_ms, event.every_ms)
-        return found
+                numbers += range(event.start_ms, event.end_ms, event.every_ms)
+        return numbers
 
     def _is_at(self, event: FleetEvent, job: str, instance: str) -> bool:
         return self.slots.get((job, instance), 0) == 0 if event.instance is None else event.instance == instance
@@ -129,7 +129,7 @@ class Fleet:
 
     def seen(self, rows: Iterable[Row]) -> list[Row]:
         """The series as scrapes see them: each process's own, and under new labels from each relabelling on."""
-        found: list[Row] = []
+        result: list[Row] = []
         for row in rows:
             job, instance = row[0].get("job", ""), row[0].get("instance", "")
             if not len(row[1]):
@@ -146,8 +146,8 @@ class Fleet:
                         part[1][-1] >= event.start_ms for part in parts
                     )
                     parts = [cut for part in parts for cut in _cut(part, event.start_ms, dict(event.labels), ())]
-            found += parts
-        return found
+            result += parts
+        return result
 
     def check(self) -> None:
         """Raises SloError where an event names a job or an instance that there is not."""
@@ -181,21 +181,30 @@ class Fleet:
                 return {"labels": dict(event.labels), "series": self._series.get(event, 0)}
             case "crash loop":
                 reached = [(job, instance) for job, _, instance in here if self._is_at(event, job, instance)]
-                names = [{"job": job, "instance": self.name_at(job, one, event.start_ms)} for job, one in reached]
+                names = [{"job": job, "instance": self.name_at(job, slot, event.start_ms)} for job, slot in reached]
                 return {"crashed": names, "every_ms": event.every_ms}
             case "autoscaling":
-                began = [(job, one) for job, slot, one in here if REPLICAS <= slot < event.replicas]
-                ended = [(job, one) for job, slot, one in here if event.replicas <= slot < REPLICAS]
+                began = [(job, instance) for job, slot, instance in here if REPLICAS <= slot < event.replicas]
+                ended = [(job, instance) for job, slot, instance in here if event.replicas <= slot < REPLICAS]
                 return {
                     "replicas": event.replicas,
-                    "added": [{"job": job, "instance": self.name_at(job, one, event.start_ms)} for job, one in began],
-                    "removed": [{"job": job, "instance": self.name_at(job, one, event.start_ms)} for job, one in ended],
+                    "added": [
+                        {"job": job, "instance": self.name_at(job, instance, event.start_ms)} for job, instance in began
+                    ],
+                    "removed": [
+                        {"job": job, "instance": self.name_at(job, instance, event.start_ms)} for job, instance in ended
+                    ],
                 }
         return {
             "replaced": [
-                {"job": job, "at_ms": at, "old": self.name_at(job, one, at - 1), "new": self.name_at(job, one, at)}
-                for job, _, one in here
-                for at in self.starts(job, one)
+                {
+                    "job": job,
+                    "at_ms": at,
+                    "old": self.name_at(job, instance, at - 1),
+                    "new": self.name_at(job, instance, at),
+                }
+                for job, _, instance in here
+                for at in self.starts(job, instance)
                 if event.start_ms <= at < max(event.end_ms, event.start_ms + 1)
             ]
         }

@@ -71,7 +71,7 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: Simula
             counters = _dealt(random, metric, group, pools, good, clock, instance)
             foreign = _parts(random, metric, group.classes, pools, clock, instance, job_name)
             made = [*counters.values(), *foreign.values()]
-            yield from (one.row for one in made if len(one.row[1]))
+            yield from (item.row for item in made if len(item.row[1]))
             waiting.look(clock, counters, foreign)
             if timed is not None:
                 context.requests.setdefault(metric, []).extend(counters.values())
@@ -138,9 +138,9 @@ class _Waiting:
     def look(self, clock: Clock, counters: Mapping[int, Counter], foreign: Mapping[int, Counter]) -> None:
         """Takes note of one instance's counters."""
         for number, places in list(self._places.items()):
-            found = [counters[place] if place >= 0 else foreign.get(number) for place in places]
-            made = [one for one in found if one is not None]
-            if any(one.visible.any() for one in made):
+            chosen_counters = [counters[place] if place >= 0 else foreign.get(number) for place in places]
+            made = [item for item in chosen_counters if item is not None]
+            if any(item.visible.any() for item in made):
                 del self._places[number]
             elif made:
                 self._first.setdefault(number, (clock, made[0].row[0]))
@@ -233,24 +233,24 @@ def _dealt(
     # Each total has a series that was there before the first scrape: its target is known from then on.
     fine = set(group.members[-1])
     old = {next((n for n in group.selected.by(sli.total) if n in fine), None) for sli in group.classes}
-    found = {}
+    counters = {}
     for number, (kept, gone) in dealt.items():
         base = int(random.integers(10_000, 1_000_000)) if number in old else 0
         full = {"__name__": metric, **group.sets[number], "instance": instance}
-        found[number] = counter(full, kept + gone, gone, clock, base, lazy=number not in old)
-    return found
+        counters[number] = counter(full, kept + gone, gone, clock, base, lazy=number not in old)
+    return counters
 
 
 def _good_shares(
     shares: Sequence[float], members: Sequence[int], group: _Group, good: Mapping[int, Floats]
 ) -> list[Floats]:
-    found = [np.full(len(next(iter(good.values()))), share) for share in shares]
+    values = [np.full(len(next(iter(good.values()))), share) for share in shares]
     places = {place: position for position, place in enumerate(members)}
     for number, ratio in good.items():
         for place in group.selected.by(group.classes[number].total):
             if place in places:
-                found[places[place]] *= ratio
-    return found
+                values[places[place]] *= ratio
+    return values
 
 
 def _in_order(group: _Group) -> Iterable[int]:
@@ -276,7 +276,7 @@ def _parts(
     job: str,
 ) -> dict[int, Counter]:
     """Parts that are metrics of their own, by the number of their class: bad events, or all but those."""
-    found = {}
+    counters = {}
     for number, (sli, (events, lost)) in enumerate(zip(classes, pools, strict=False)):
         part, how = sli.part, sli.part_is
         if part.name == metric:
@@ -284,10 +284,10 @@ def _parts(
         everything = (sum(pool[0] for pool in pools), sum(pool[1] for pool in pools))
         if how == "good":
             events, lost = everything[0] - events, everything[1] - lost
-        for labels in [found for found in label_sets([part], job) if found.get("job", "") == job][:1]:
+        for labels in [label_set for label_set in label_sets([part], job) if label_set.get("job", "") == job][:1]:
             full = {"__name__": part.name or "", **labels, "instance": instance}
-            found[number] = counter(full, np.asarray(events), np.asarray(lost), clock, 0, lazy=how == "errors")
-    return found
+            counters[number] = counter(full, np.asarray(events), np.asarray(lost), clock, 0, lazy=how == "errors")
+    return counters
 
 
 def _picked(
@@ -298,11 +298,13 @@ def _picked(
         chosen = [counters[number] for number in group.selected.by(selector) if number in counters]
     else:
         chosen = [
-            one for one in foreign.values() if one.row[0]["__name__"] == selector.name and selects(selector, one.row[0])
+            item
+            for item in foreign.values()
+            if item.row[0]["__name__"] == selector.name and selects(selector, item.row[0])
         ]
     nothing = np.zeros_like(next(iter(counters.values())).happened)
-    happened = sum((one.happened for one in chosen), start=nothing)
-    revealed = sum((one.revealed for one in chosen), start=nothing)
+    happened = sum((item.happened for item in chosen), start=nothing)
+    revealed = sum((item.revealed for item in chosen), start=nothing)
     return happened, revealed
 
 
@@ -368,7 +370,7 @@ def gauge(
                 if len(slos) > 1
                 else label_sets(selectors, job_of([slo]))
             )
-            spread = sum(len(context.instances(selectors, one.get("job", ""))) for one in whole)
+            spread = sum(len(context.instances(selectors, label_set.get("job", ""))) for label_set in whole)
         for instance in context.instances(selectors, labels.get("job", "")):
             context.reserve([slo], 1, slo.scrape_interval_ms)
             random = context.simulation.random("gauge", metric, *itertools.chain(*sorted(labels.items())), instance)
@@ -407,7 +409,7 @@ def throughput(
     well, beyond = _levels(sli)
     context.suffers(slo, _whole(context.planned(slo)))
     sets = label_sets([selector], job_of([slo]))
-    series = [(labels, one) for labels in sets for one in context.instances([selector], labels.get("job", ""))]
+    series = [(labels, item) for labels in sets for item in context.instances([selector], labels.get("job", ""))]
     context.reserve([slo], len(series), slo.scrape_interval_ms)
     for labels, instance in series:
         random = context.simulation.random("throughput", metric, *itertools.chain(*sorted(labels.items())), instance)

@@ -44,7 +44,7 @@ def time_requests(metric: str, slos: Sequence[tuple[Slo, Latency]], context: Sim
             start = round(whole.base * (1 - 0.5 ** (position + 1)))
             events = kept[bound] + lost[bound]
             counters[bound] = counter({**named, "le": shown[bound]}, events, lost[bound], clock, start, False, whole)
-        yield from (one.row for one in counters.values())
+        yield from (item.row for item in counters.values())
         yield {**named, "le": "+Inf"}, *whole.row[1:]
         if f"{metric}_count" in context.asked and f"{metric}_count" not in context.requests:
             yield {**named, "__name__": f"{metric}_count"}, *whole.row[1:]
@@ -69,7 +69,7 @@ def _chances(
     instance: str,
 ) -> list[Floats]:
     """The share of requests above each threshold: what is above one is above each lower one too, and its incidents theirs."""
-    found: list[Floats] = []
+    values: list[Floats] = []
     above: list[Slo] = []
     for threshold in reversed(thresholds):
         alike = [slo for slo, sli in users if sli.bound == threshold]
@@ -78,8 +78,8 @@ def _chances(
             context.suffers(slo, spans_of(above, context))
         spans = [span for span in spans_of(alike, context) if span.is_at(instance)]
         chance = added(clock.times, interval, spans, background(alike[0], context.simulation))
-        found.append(np.maximum(chance, found[-1]) if found else chance)
-    return found[::-1]
+        values.append(np.maximum(chance, values[-1]) if values else chance)
+    return values[::-1]
 
 
 def _all_requests(

@@ -52,13 +52,13 @@ def label_sets(selectors: Sequence[VectorSelector], job: str, pairs: Sequence[Pa
     names = [name for name in names if name not in ("__name__", "instance", "le")]
     values = {name: _values(name, selectors, job) for name in names}
     if math.prod(map(len, values.values())) <= _MAX_TRIES:
-        found: list[dict[str, str]] = []
+        sets: list[dict[str, str]] = []
         for combination in itertools.product(*values.values()):
             labels = {name: value for name, value in zip(values, combination, strict=True) if value}
             if any(selects(selector, labels) for selector in selectors):
-                found.append(labels)
-        if len(found) <= _ALL_SETS:
-            return found
+                sets.append(labels)
+        if len(sets) <= _ALL_SETS:
+            return sets
     return _needed_sets(selectors, pairs, values)
 
 
@@ -66,12 +66,12 @@ def _needed_sets(
     selectors: Sequence[VectorSelector], pairs: Sequence[Pair], values: Mapping[str, Sequence[str]]
 ) -> list[dict[str, str]]:
     """A set for each selector, and two for each pair: of few labels' many values, not all their combinations."""
-    found: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+    needed: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     def add(chosen: Mapping[str, str] | None) -> None:
         if chosen is not None:
             labels = {name: value for name, value in chosen.items() if value}
-            found.setdefault(tuple(labels.items()), labels)
+            needed.setdefault(tuple(labels.items()), labels)
 
     for total, part in pairs:
         allowed = _allowed((total,), values)
@@ -84,18 +84,18 @@ def _needed_sets(
         add(_first(_allowed((total, part), values)))
     for selector in selectors:
         add(_first(_allowed((selector,), values)))
-    return list(found.values())
+    return list(needed.values())
 
 
 def _allowed(selectors: Sequence[VectorSelector], values: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The values of each label that all of these selectors accept."""
-    found = {}
+    allowed = {}
     for name, known in values.items():
         own = [matcher for selector in selectors for matcher in selector.matchers if matcher.label == name]
         named = next((matcher.value for matcher in own if matcher.op == "="), None)
         candidates = known if named is None else [named]
-        found[name] = [value for value in candidates if all(matches(matcher, {name: value}) for matcher in own)]
-    return found
+        allowed[name] = [value for value in candidates if all(matches(matcher, {name: value}) for matcher in own)]
+    return allowed
 
 
 def _first(allowed: Mapping[str, Sequence[str]]) -> dict[str, str] | None:

@@ -30,10 +30,10 @@ class _Reader:
         self.at = 0
 
     def alternatives(self) -> list[str]:
-        found = self._sequence()
+        texts = self._sequence()
         while self._take("|"):
-            found += self._sequence()
-        return found
+            texts += self._sequence()
+        return texts
 
     def _peek(self) -> str:
         return self.pattern[self.at : self.at + 1]
@@ -82,9 +82,9 @@ class _Reader:
         flags = re.compile(r"\?(?:P?<[^>]*>|[a-zA-Z-]*(:|(?=\))))").match(self.pattern, self.at)
         if flags:
             self.at = flags.end()
-        found = self.alternatives()
+        texts = self.alternatives()
         self._take(")")
-        return found
+        return texts
 
     def _escaped(self) -> list[str]:
         char = self._next()

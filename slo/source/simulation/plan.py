@@ -202,7 +202,7 @@ def make_clock(
     if changes is None:
         return Clock(times, present, failed, tuple(sorted(restarts)), np.ones(count, dtype=bool))
     running = changes.running(times)
-    starts, crashes = (np.searchsorted(times, found).tolist() for found in (changes.starts, changes.crashes))
+    starts, crashes = (np.searchsorted(times, moments).tolist() for moments in (changes.starts, changes.crashes))
     restarts |= {index for index in (*starts, *crashes) if 0 < index < count}
     return Clock(times, present & running, failed & running, tuple(sorted(restarts)), running, tuple(starts))
 

@@ -95,13 +95,13 @@ class Scenario:
     def moved(self, start_ms: int) -> Scenario:
         """The same in milliseconds UTC of a simulation that starts then."""
 
-        def spans(found: tuple[Span, ...]) -> tuple[Span, ...]:
-            return tuple(replace(s, start_ms=start_ms + s.start_ms, end_ms=start_ms + s.end_ms) for s in found)
+        def spans(planned: tuple[Span, ...]) -> tuple[Span, ...]:
+            return tuple(replace(s, start_ms=start_ms + s.start_ms, end_ms=start_ms + s.end_ms) for s in planned)
 
         return replace(
             self,
-            slos={name: spans(found) for name, found in self.slos.items()},
-            alerts={name: spans(found) for name, found in self.alerts.items()},
+            slos={name: spans(planned) for name, planned in self.slos.items()},
+            alerts={name: spans(planned) for name, planned in self.alerts.items()},
             gaps=spans(self.gaps),
             events=tuple(event.moved(start_ms) for event in self.events),
         )
@@ -116,14 +116,16 @@ def read_scenario(path: str | os.PathLike[str], specs: Specs) -> Scenario:
     alerts: dict[str, list[Span]] = {}
     gaps: list[Span] = []
     known_alerts = {f"{service.name}/{alert.name}" for service in specs.services for alert in service.alerts}
-    for index, one in enumerate(model.incidents):
+    for index, incident in enumerate(model.incidents):
         at: YamlPath = ("incidents", index)
         try:
-            span = _span(one, at, report)
-            if one.slo is not None:
-                slos.setdefault(_known(one.slo, set(specs), (*at, "slo"), "SLO", report), []).append(span)
-            elif one.alert is not None:
-                alerts.setdefault(_known(one.alert, known_alerts, (*at, "alert"), "alert", report), []).append(span)
+            span = _span(incident, at, report)
+            if incident.slo is not None:
+                slos.setdefault(_known(incident.slo, set(specs), (*at, "slo"), "SLO", report), []).append(span)
+            elif incident.alert is not None:
+                alerts.setdefault(_known(incident.alert, known_alerts, (*at, "alert"), "alert", report), []).append(
+                    span
+                )
             else:
                 gaps.append(span)
         except Fault:
@@ -142,8 +144,8 @@ def read_scenario(path: str | os.PathLike[str], specs: Specs) -> Scenario:
     if problems:
         raise DefinitionError(problems)
     return Scenario(
-        {name: tuple(found) for name, found in slos.items()},
-        {name: tuple(found) for name, found in alerts.items()},
+        {name: tuple(planned) for name, planned in slos.items()},
+        {name: tuple(planned) for name, planned in alerts.items()},
         tuple(gaps),
         tuple(events),
         numbers["per_second"],
@@ -156,18 +158,18 @@ def known_events(scenario: Scenario, specs: Specs, start_ms: int, end_ms: int) -
     """What people would know of a simulation that starts at `start_ms`, as `slo report --events` reads it: its deployments, and
     incidents of the kind `maintenance`."""
     moved = scenario.moved(start_ms)
-    found: list[tuple[int, str]] = []
+    events: list[tuple[int, str]] = []
 
     def add(kind: str, start: int, end: int, name: str, slo: str) -> None:
         if start < end_ms:
             at = (f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}" for ms in (start, end))
             row = dict(zip(("kind", "start", "end", "name", "slo"), (kind, *at, name, slo), strict=True))
-            found.append((start, f"  - {json.dumps(row)}\n"))
+            events.append((start, f"  - {json.dumps(row)}\n"))
 
     services = {
-        m.value: one.service
-        for one in specs.values()
-        for selector in one.sli.selectors()
+        m.value: spec.service
+        for spec in specs.values()
+        for selector in spec.sli.selectors()
         for m in selector.matchers
         if m.label == "job" and m.op == "="
     }
@@ -179,7 +181,7 @@ def known_events(scenario: Scenario, specs: Specs, start_ms: int, end_ms: int) -
         for span in spans:
             if span.kind == "maintenance":
                 add("maintenance", span.start_ms, span.end_ms, "planned maintenance", name)
-    return "events:\n" + "".join(text for _, text in sorted(found)) if found else "events: []\n"
+    return "events:\n" + "".join(text for _, text in sorted(events)) if events else "events: []\n"
 
 
 _MOST_REPLICAS = 200
@@ -193,18 +195,18 @@ _EVENT_KEYS = {
 }
 
 
-def _fleet_events(one: _EventModel, at: YamlPath, file: str, report: Report) -> list[FleetEvent]:
+def _fleet_events(item: _EventModel, at: YamlPath, file: str, report: Report) -> list[FleetEvent]:
     """An event, as often as it comes again in 400 days. Raises Fault once reported."""
-    if one.kind not in _EVENT_KEYS:
+    if item.kind not in _EVENT_KEYS:
         report(
             (*at, "kind"),
-            f"{one.kind!r} is not a kind of event{suggest(one.kind, list(KINDS))}; use {', '.join(KINDS)}",
+            f"{item.kind!r} is not a kind of event{suggest(item.kind, list(KINDS))}; use {', '.join(KINDS)}",
             "error",
         )
         raise Fault
-    accepted, needed = _EVENT_KEYS[one.kind]
-    named = f"{'an' if one.kind[0] == 'a' else 'a'} {one.kind}"
-    given = {key for key in ("lasts", "every", "instance", "replicas", "labels") if getattr(one, key)}
+    accepted, needed = _EVENT_KEYS[item.kind]
+    named = f"{'an' if item.kind[0] == 'a' else 'a'} {item.kind}"
+    given = {key for key in ("lasts", "every", "instance", "replicas", "labels") if getattr(item, key)}
     for key in sorted(given - accepted):
         report(
             (*at, key),
@@ -215,26 +217,26 @@ def _fleet_events(one: _EventModel, at: YamlPath, file: str, report: Report) -> 
         report(at, f"`{key}` is missing; {named} needs it", "error")
     if given - accepted or needed - given:
         raise Fault
-    start = 0 if one.at == "0" else read_duration(one.at, (*at, "at"), report)
-    length = read_duration(one.lasts or "5m", (*at, "lasts"), report) if one.kind != "relabelling" else 0
-    every = read_duration(one.every, (*at, "every"), report) if one.every else 0
-    replicas = _replicas(one.replicas, (*at, "replicas"), report) if one.replicas else 0
-    labels = _labels(one.labels or {}, (*at, "labels"), report)
+    start = 0 if item.at == "0" else read_duration(item.at, (*at, "at"), report)
+    length = read_duration(item.lasts or "5m", (*at, "lasts"), report) if item.kind != "relabelling" else 0
+    every = read_duration(item.every, (*at, "every"), report) if item.every else 0
+    replicas = _replicas(item.replicas, (*at, "replicas"), report) if item.replicas else 0
+    labels = _labels(item.labels or {}, (*at, "labels"), report)
     event = FleetEvent(
-        one.kind,
+        item.kind,
         start,
         start + length,
-        one.job,
-        one.instance,
+        item.job,
+        item.instance,
         every or MINUTE,
         replicas,
         labels,
         f"{file}: {show_path(at)}",
     )
-    if one.kind == "crash loop" or not every:
+    if item.kind == "crash loop" or not every:
         return [event]
     if every < length:
-        report((*at, "every"), f"every {one.every} is less than it lasts; use {one.lasts or '5m'} or more", "error")
+        report((*at, "every"), f"every {item.every} is less than it lasts; use {item.lasts or '5m'} or more", "error")
         raise Fault
     times = range(0, min(400 * DAY - start, _MOST_EVENTS * every), every)
     return [event.moved(by) for by in times]
@@ -256,31 +258,37 @@ def _labels(given: Mapping[str, str], at: YamlPath, report: Report) -> tuple[tup
     return tuple(given.items())
 
 
-def _span(one: _IncidentModel, at: YamlPath, report: Report) -> Span:
-    start = 0 if one.at == "0" else read_duration(one.at, (*at, "at"), report)
-    length = read_duration(one.lasts, (*at, "lasts"), report)
-    found: dict[str, Decimal] = {}
-    for key, text in (("error_ratio", one.error_ratio or "100%"), ("level", one.level or "0")):
+def _span(incident: _IncidentModel, at: YamlPath, report: Report) -> Span:
+    start = 0 if incident.at == "0" else read_duration(incident.at, (*at, "at"), report)
+    length = read_duration(incident.lasts, (*at, "lasts"), report)
+    values: dict[str, Decimal] = {}
+    for key, text in (("error_ratio", incident.error_ratio or "100%"), ("level", incident.level or "0")):
         try:
-            found[key] = parse_quantity(text)
+            values[key] = parse_quantity(text)
         except ValueError as error:
             report((*at, key), str(error), "error")
             raise Fault from None
-    if not 0 < found["error_ratio"] <= 1:
-        report((*at, "error_ratio"), f"{one.error_ratio} is not a share of events; write one up to 100%", "error")
+    if not 0 < values["error_ratio"] <= 1:
+        report((*at, "error_ratio"), f"{incident.error_ratio} is not a share of events; write one up to 100%", "error")
         raise Fault
     return Span(
-        start, start + length, one.kind, float(found["error_ratio"]), float(found["level"]), one.ramp, one.instance
+        start,
+        start + length,
+        incident.kind,
+        float(values["error_ratio"]),
+        float(values["level"]),
+        incident.ramp,
+        incident.instance,
     )
 
 
 def _known(name: str, names: set[str], at: YamlPath, what: str, report: Report) -> str:
     """`service/name`; the service may be left out where only one has the name."""
-    found = [full for full in names if name in (full, full.partition("/")[2])]
-    if len(found) == 1:
-        return found[0]
+    fulls = [full for full in names if name in (full, full.partition("/")[2])]
+    if len(fulls) == 1:
+        return fulls[0]
     problem = (
-        "is in several services; write service/name" if found else f"is not a {what}{suggest(name, sorted(names))}"
+        "is in several services; write service/name" if fulls else f"is not a {what}{suggest(name, sorted(names))}"
     )
     report(at, f"{name!r} {problem}", "error")
     raise Fault

@@ -28,12 +28,12 @@ class Apart(Ratio):
 
 def as_simulatable(slo: Slo, sli: Any) -> Ratio | Latency | Probe:
     """The counters, histogram or gauge that an SLI counts. Raises SloError where it is none of those forms."""
-    found: Any = sli
+    terms: Any = sli
     if sli.simulated == "expressions":
-        found = _from_terms(slo, _terms_of(slo, sli.errors), _terms_of(slo, sli.total))
-    if found.simulated == "counters" and (_is_bucket(found.part) or _is_bucket(found.total)):
-        found = _as_latency(slo, found)
-    made: Ratio | Latency | Probe = found
+        terms = _from_terms(slo, _terms_of(slo, sli.errors), _terms_of(slo, sli.total))
+    if terms.simulated == "counters" and (_is_bucket(terms.part) or _is_bucket(terms.total)):
+        terms = _as_latency(slo, terms)
+    made: Ratio | Latency | Probe = terms
     return made
 
 
@@ -42,7 +42,7 @@ def _from_terms(slo: Slo, errors: Terms, total: Terms) -> Ratio | Probe:
     rest.subtract(errors)
     rest = Counter({term: weight for term, weight in rest.items() if weight})
     match (list(total), list(errors), list(rest)):
-        case [(("samples", whole),), _, (("ones", ones),)] if whole == ones and _units(total, rest):
+        case [(("samples", whole),), _, (("ones", units),)] if whole == units and _units(total, rest):
             return Probe(whole)
         case [(("events", whole),), (("events", part),), _] if whole != part and _units(total, errors):
             return Ratio(whole, part, "errors")
@@ -114,11 +114,11 @@ def _scaled(terms: Terms, factor: int) -> Terms:
     return Counter({term: factor * weight for term, weight in terms.items()})
 
 
-def _added(one: Terms, other: Terms, sign: int) -> Terms:
-    found = Counter(one)
+def _added(first: Terms, other: Terms, sign: int) -> Terms:
+    terms = Counter(first)
     for term, weight in other.items():
-        found[term] += sign * weight
-    return found
+        terms[term] += sign * weight
+    return terms
 
 
 def _is_bucket(selector: VectorSelector) -> bool:

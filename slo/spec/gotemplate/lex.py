@@ -169,12 +169,12 @@ def _word_end(text: str, at: int) -> int:
 
 
 def _number(text: str, at: int) -> tuple[Token, int]:
-    found = _NUMBER.match(text, at)
-    end = found.end() if found else at + 1
+    match = _NUMBER.match(text, at)
+    end = match.end() if match else at + 1
     kind = "number"
     if text[end : end + 1] in ("+", "-"):
-        found, kind = _NUMBER.match(text, end), "complex"
-        end = found.end() if found else end + 1
+        match, kind = _NUMBER.match(text, end), "complex"
+        end = match.end() if match else end + 1
     if end < len(text) and _alphanumeric(text[end]):
         raise _Fault(at, f"{text[at : end + 1]!r} is not a valid number")
     return Token(kind, text[at:end], at), end

@@ -108,8 +108,8 @@ class _Parser:
     def unexpected(self, token: Token, where: str) -> NoReturn:
         if token.kind == "error":
             raise _Refused(token.start, token.text)
-        found = {"eof": "the end of the text", "text": "text", "}}": "`}}`"}.get(token.kind, f"`{token.text}`")
-        raise _Refused(token.start, f"{found} cannot stand in {where}")
+        text = {"eof": "the end of the text", "text": "text", "}}": "`}}`"}.get(token.kind, f"`{token.text}`")
+        raise _Refused(token.start, f"{text} cannot stand in {where}")
 
     # the document
 
@@ -355,9 +355,9 @@ def _check_number(token: Token) -> None:
         if (len(inner) == 1 and inner != "\\") or (escape and escape["quote"] != '"' and _is_character(escape)):
             return
         raise _Refused(token.start, f"{text} is not one character")
-    if len(text) <= 80 and (found := _INTEGER.fullmatch(text)):
-        value = int(found["digits"], 0)
-        if value < 2**63 or (value < 2**64 and not found["sign"]):
+    if len(text) <= 80 and (match := _INTEGER.fullmatch(text)):
+        value = int(match["digits"], 0)
+        if value < 2**63 or (value < 2**64 and not match["sign"]):
             return
     elif _FLOAT.fullmatch(text) and abs(float(text)) != float("inf"):
         return
