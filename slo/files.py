@@ -38,7 +38,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     place.parent.mkdir(parents=True, exist_ok=True)
     with _named(path):
         _remove_leftovers(place)
-        handle, temporary = _new_beside(place)
+        handle, temporary = _new_alongside(place)
         try:
             yield temporary
             temporary.chmod(_mode_of(place))
@@ -119,7 +119,7 @@ def _copy(temporary: Path, place: Path | int) -> None:
         shutil.copyfileobj(source, target)
 
 
-def _new_beside(place: Path) -> tuple[int, Path]:
+def _new_alongside(place: Path) -> tuple[int, Path]:
     """A new file alongside `place`, locked for as long as its descriptor is open, so that others know that it is in use."""
     while True:
         handle, name = tempfile.mkstemp(prefix=_prefix(place), suffix=_SUFFIX, dir=place.parent)

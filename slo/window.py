@@ -291,12 +291,12 @@ CATALOGUE: tuple[tuple[Severity, int, Fraction], ...] = (
 _SHORT = 12
 _CATALOGUE_PERIOD = 30 * DAY
 # A threshold of 0.933 (3 d of a window of 28 d) is in common use; below 0.9 a budget that lasts is called burning.
-_LEAST_FACTOR = Fraction(9, 10)
+_LEAST_THRESHOLD = Fraction(9, 10)
 # A threshold above this error ratio needs nearly everything to fail; at 1 and above it can never be exceeded.
 _MOST_THRESHOLD = Fraction(4, 5)
 
 
-def burn_factor(budget_share: Fraction, period_ms: int, window_ms: int) -> Fraction:
+def burn_threshold(budget_share: Fraction, period_ms: int, window_ms: int) -> Fraction:
     """The burn rate that consumes `budget_share` of a window's budget within `window_ms`: share × the SLO's window ÷ this one."""
     return budget_share * period_ms / window_ms
 
@@ -323,14 +323,14 @@ def burn_windows(window: Window, error_budget: Decimal, scrape_interval_ms: int)
         long = Fraction(catalogue_ms)
         if period < WEEK:
             long = long * period / _CATALOGUE_PERIOD
-        if burn_factor(share, period, 1) / long < _LEAST_FACTOR:
+        if burn_threshold(share, period, 1) / long < _LEAST_THRESHOLD:
             long = share * period
         long = max(long, share * period * budget / _MOST_THRESHOLD, Fraction(2 * least_short))
         whole = 5 * MINUTE if long >= 12 * HOUR else tile
         long_ms = min(_whole(long, whole), period)
         short_ms = max(_whole(Fraction(long_ms, _SHORT), whole), least_short)
-        factor = burn_factor(share, period, long_ms)
-        if factor < _LEAST_FACTOR:
+        factor = burn_threshold(share, period, long_ms)
+        if factor < _LEAST_THRESHOLD:
             later = [entry for entry in CATALOGUE[index + 1 :] if entry[0] == severity]
             if later or any(burn.severity == severity for burn in fitted):
                 continue

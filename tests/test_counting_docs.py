@@ -211,7 +211,7 @@ def test_impossible_figures_are_withheld() -> None:
     assert "impossible" in codes(budget)
 
 
-def test_stale_markers_are_no_samples() -> None:
+def test_stale_markers_are_not_samples() -> None:
     budget = budget_of("ratio", [f"{OK} 1000 1010 stale 1030 1040", f"{BAD} 0x4"])
     assert (budget.total, budget.errors) == (40, 0)
     assert "not-finite" not in codes(budget)
@@ -241,7 +241,7 @@ HELD_BY = {
     "A slice of a `threshold` or a `freshness`": NAMED,
     "`no data`:": "tests.test_counting_docs:test_the_pages_examples_are_counted_as_it_says",
     "`invalid`:": f"{HERE}:test_impossible_figures_are_withheld",
-    "NaN and ±Inf": f"{HERE}:test_stale_markers_are_no_samples",
+    "NaN and ±Inf": f"{HERE}:test_stale_markers_are_not_samples",
     "Samples are counted without a bound": f"{HERE}:test_a_series_of_which_nothing_was_read_before_is_a_baseline",
     "A server that counts stepwise": f"{HERE}:test_a_server_does_not_look_back_further_than_two_hours",
     "The generated [rules]": f"{HERE}:test_rules_count_a_renamed_target_from_its_next_scrape_on",

@@ -52,7 +52,7 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.stat().st_mode) and names(tmp_path) == ["pipe"]
 
 
-def test_a_socket_is_no_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_not_a_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
@@ -238,6 +238,6 @@ def test_rules_among_definitions_may_be_written_again(tmp_path: Path) -> None:
     assert done.returncode == 0 and (tmp_path / "shop.yml").exists(), done.stderr
 
 
-def test_a_pipe_is_no_definition_that_is_there(tmp_path: Path) -> None:
+def test_a_pipe_is_not_a_definition_that_is_there(tmp_path: Path) -> None:
     done = slo("init", "probe", "-o", "/dev/stdout", cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == slo("init", "probe", cwd=tmp_path).stdout != "", done.stderr

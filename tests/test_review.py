@@ -146,7 +146,7 @@ def test_an_unknown_name_says_what_is_meant() -> None:
     assert repr(review) == f"<Review of 2 SLOs at {moment(END):%Y-%m-%d %H:%M} UTC>"
 
 
-def test_progress_is_told_of_each_step() -> None:
+def test_progress_is_reported_of_each_step() -> None:
     reported: list[tuple[str, int, int]] = []
 
     @contextmanager

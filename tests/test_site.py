@@ -91,6 +91,6 @@ def test_nothing_is_fetched_from_anywhere() -> None:
     assert [place for place in CONFIG["hooks"] if not (ROOT / place).is_file()] == []
 
 
-def test_what_is_built_is_no_part_of_the_repository() -> None:
+def test_what_is_built_is_not_a_part_of_the_repository() -> None:
     folder = Path(CONFIG["site_dir"])
     assert f"{folder.parts[0]}/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

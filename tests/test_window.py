@@ -24,7 +24,7 @@ from slo.window import (
     BurnWindow,
     Calendar,
     Rolling,
-    burn_factor,
+    burn_threshold,
     burn_windows,
     checked_moment,
     dead_windows,
@@ -55,7 +55,7 @@ def test_durations(text: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "1m1h", "1.5h", "-1h", "0s", "5 m", "1h1h", "1mo", "200y"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_what_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(DurationError):
         parse_duration(text)
 
@@ -141,7 +141,7 @@ def factors(text: str, budget: str = "0.001", scrape: int = 30_000) -> list[floa
     return [float(burn.factor) for burn in burn_windows(parse_window(text), Decimal(budget), scrape)]
 
 
-def test_factors_by_period() -> None:
+def test_thresholds_by_period() -> None:
     assert factors("30d") == [14.4, 6, 3, 1]
     assert factors("28d") == pytest.approx([13.44, 5.6, 2.8, 14 / 15])
     assert factors("90d") == pytest.approx([43.2, 18, 9, 3])
@@ -163,7 +163,7 @@ def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: 
     assert found
     assert dead_windows(found, budget) == []
     for burn in found:
-        assert burn_factor(burn.budget_share, window.nominal_ms, burn.long_ms) == burn.factor >= Fraction(9, 10)
+        assert burn_threshold(burn.budget_share, window.nominal_ms, burn.long_ms) == burn.factor >= Fraction(9, 10)
         assert burn.short_ms >= 2 * scrape_seconds * 1000
         assert (
             burn.long_ms % tile_length(scrape_seconds * 1000) == burn.short_ms % tile_length(scrape_seconds * 1000) == 0
@@ -254,7 +254,7 @@ def test_a_moment_without_a_zone_is_utc_wherever_it_is_read(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("text", ["", "noon", "nan", "inf", "2026-13-01"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_what_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(DurationError, match="is not a valid time; write 2026-11-20T12:00:00Z or Unix seconds"):
         parse_moment(text)
 
@@ -371,7 +371,7 @@ def test_seconds_of_a_finer_unit_are_named(text: str, words: str) -> None:
         ("2026-1x-20", False),
     ],
 )
-def test_a_date_of_another_age_is_out_of_range_and_one_that_there_is_not_is_no_time(text: str, out: bool) -> None:
+def test_a_date_of_another_age_is_out_of_range_and_one_that_there_is_not_is_not_a_time(text: str, out: bool) -> None:
     with pytest.raises(DurationError, match="is out of range" if out else "is not a valid time"):
         parse_moment(text)
 

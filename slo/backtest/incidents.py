@@ -36,8 +36,8 @@ def of_slo(
 ) -> tuple[Incident, ...]:
     """Those that are this SLO's and touch the span, with what they consumed.
 
-    A planted one that consumed nothing is left out: what a simulation did to a value that keeps to its bound is no
-    incident. One that a person reported stays: that the SLI did not see it is worth knowing.
+    A planted one that consumed nothing is left out: what a simulation did to a value that keeps to its bound is not
+    an incident. One that a person reported stays: that the SLI did not see it is worth knowing.
     """
     incidents = (
         Incident(

@@ -53,7 +53,7 @@ def backtest(
 ) -> Backtest:
     """What `policies` would have done from `start_ms` to `end_ms` (milliseconds UTC).
 
-    `told` are the incidents, `planted` says that a simulation reported them; without any (None) they are found in each
+    `reported` are the incidents, `planted` says that a simulation reported them; without any (None) they are found in each
     SLI, where the budget was consumed `burn` times too fast. `done` is called after each SLO and each part of a policy's
     rules. Alerts see the history before `start_ms` as far as it is there. Raises SourceError.
     """
@@ -104,7 +104,7 @@ def _timeline(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Cou
     step = step_of(slo)
     measured = measure(slo, source, Grid(end_ms, step, -(-(end_ms - start_ms) // step)))
     counts, doubt = measured.counts, why_invalid(measured)
-    # A latency whose threshold is no bucket's bound has nothing to count either.
+    # A latency whose threshold is not a bucket's bound has nothing to count either.
     if not doubt and counts.errors.sum() >= 0:
         return counts, ()
     nothing = np.zeros(counts.grid.steps)

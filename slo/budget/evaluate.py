@@ -57,7 +57,7 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: CountHistory 
     source = source_of(source, slo)
     end_ms = moment_ms(end)
     step = step_of(slo)
-    start_ms, period_end_ms = slo.window.period(end_ms)
+    start_ms, window_end_ms = slo.window.period(end_ms)
     if isinstance(slo.window, Calendar):
         # Steps must meet the window's start, so its end gives way: by less than a step.
         end_ms = max(start_ms + step, end_ms - (end_ms - start_ms) % step)
@@ -70,9 +70,9 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: CountHistory 
         measured = with_known(measured, *known(slo.id, grid))
     # A ledger that has all of the window's steps makes up for what the server dropped.
     if not any(note.code == "ledger" for note in measured.notes) or data_begins(measured.counts.seen.gaps, grid):
-        notes = retention_note(slo, start_ms, period_end_ms, retention_ms(source))
+        notes = retention_note(slo, start_ms, window_end_ms, retention_ms(source))
         measured = replace(measured, notes=(*measured.notes, *notes))
-    return budget_of(slo, source.name, measured, start_ms, period_end_ms, windows)
+    return budget_of(slo, source.name, measured, start_ms, window_end_ms, windows)
 
 
 def with_known(measured: Measured, errors: Floats, total: Floats) -> Measured:
@@ -129,7 +129,7 @@ def evaluate_all(
 
 
 def budget_of(
-    slo: Slo, source: str, measured: Measured, start_ms: int, period_end_ms: int, windows: tuple[BurnWindow, ...]
+    slo: Slo, source: str, measured: Measured, start_ms: int, window_end_ms: int, windows: tuple[BurnWindow, ...]
 ) -> Budget:
     """The budget of a window that begins at `start_ms` and is counted up to the end of the measured steps.
 
@@ -159,7 +159,7 @@ def budget_of(
         slo=slo,
         start=moment(start_ms),
         end=moment(grid.end_ms),
-        period_end=moment(period_end_ms),
+        window_end=moment(window_end_ms),
         errors=errors,
         total=total,
         coverage=covered,
@@ -276,7 +276,7 @@ def _forecast(budget: Budget) -> Forecast | None:
         period_ms=period,
         pace_ms=pace_ms,
         end=budget.end,
-        until=budget.period_end if isinstance(budget.slo.window, Calendar) else None,
+        until=budget.window_end if isinstance(budget.slo.window, Calendar) else None,
     )
 
 

@@ -111,7 +111,7 @@ class Budget:
     slo: Slo
     start: datetime
     end: datetime
-    period_end: datetime
+    window_end: datetime
     errors: float
     total: float
     coverage: float

@@ -78,9 +78,9 @@ def gap_note(budget: Budget, start_ms: int) -> list[Note]:
     return [Note("gaps", f"no {what} for {named}{more}; {then}")]
 
 
-def retention_note(slo: Slo, start_ms: int, period_end_ms: int, kept_ms: int | None) -> list[Note]:
+def retention_note(slo: Slo, start_ms: int, window_end_ms: int, kept_ms: int | None) -> list[Note]:
     """That a server keeps less than the window, whose older events it has then dropped."""
-    length = period_end_ms - start_ms if isinstance(slo.window, Calendar) else slo.window.nominal_ms
+    length = window_end_ms - start_ms if isinstance(slo.window, Calendar) else slo.window.nominal_ms
     if kept_ms is None or kept_ms >= length:
         return []
     days = -(-length // DAY)

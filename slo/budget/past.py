@@ -1,4 +1,4 @@
-"""A budget alongside its own past: as it stood at the last review, and the window before the present one."""
+"""A budget alongside its own past: as it stood at the last review, and the previous window."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def _ends(budget: Budget, since_ms: int) -> tuple[int, int]:
 
 
 def _budget_at(budget: Budget, measured: Measured, end_ms: int) -> Budget:
-    start_ms, period_end_ms = budget.slo.window.period(end_ms)
-    return budget_of(budget.slo, budget.source, _until(measured, start_ms, end_ms), start_ms, period_end_ms, ())
+    start_ms, window_end_ms = budget.slo.window.period(end_ms)
+    return budget_of(budget.slo, budget.source, _until(measured, start_ms, end_ms), start_ms, window_end_ms, ())
 
 
 def _joined(old: Measured, new: Measured) -> Measured:

@@ -39,7 +39,7 @@ class ForecastShape(_Model):
 
 
 class ErrorBudgetShape(_Model):
-    """The budget and what is left of it."""
+    """The budget and what remains of it."""
 
     ratio: Annotated[float, Field(description="1 - objective")]
     minutes: Annotated[float, Field(description="the whole window's budget as minutes of full outage")]

@@ -6,7 +6,7 @@ from typing import Any
 
 from slo.dashboards.grafana import GREEN, RED, YELLOW, Panel, Query, dashboard, firing, lines, stat, variable
 from slo.rules import names as n
-from slo.window import CATALOGUE, DAY, HOUR, MINUTE, burn_factor, format_duration
+from slo.window import CATALOGUE, DAY, HOUR, MINUTE, burn_threshold, format_duration
 
 OVERVIEW, DETAIL = "slo-overview", "slo-detail"
 _INFO = n.OWN.info
@@ -73,7 +73,7 @@ def detail() -> dict[str, Any]:
     objective, remaining = n.OBJECTIVE + _ONE, n.BUDGET_REMAINING + _ONE
     budget = f"(1 - {objective})"
     ratios = [(format_duration(window), n.error_ratio_name(window) + _ONE) for window in _RATIOS_MS]
-    factors = [(float(burn_factor(share, 30 * DAY, window)), severity) for severity, window, share in CATALOGUE]
+    factors = [(float(burn_threshold(share, 30 * DAY, window)), severity) for severity, window, share in CATALOGUE]
     burn_steps = (
         (None, GREEN),
         *sorted((factor, RED if severity == "page" else YELLOW) for factor, severity in factors),

@@ -84,7 +84,7 @@ DATES: dict[str, Callable[[Any], Floats]] = {
 
 
 def date(name: str, values: Floats) -> Floats:
-    """A part of the UTC date of seconds since the epoch; what is no such number is the end of the server's time."""
+    """A part of the UTC date of seconds since the epoch; anything else is the end of the server's time."""
     return np.where(_in_time(values), DATES[name](_days(values)), _END_OF_TIME[name])
 
 

@@ -75,7 +75,7 @@ def median_deviation(order: Order, lo: Ints, hi: Ints) -> Floats:
         return np.where(there, np.abs(value - middle), np.inf)
 
     def kth(k: Ints) -> Floats:
-        # how many of the k + 1 nearest are below: the least number whose next one below is no nearer than the last above
+        # how many of the k + 1 nearest are below: the least number whose next one below is not nearer than the last above
         least, most = np.maximum(0, k + 1 - (n - below)), np.minimum(k + 1, below)
         for _ in range(int(n.max(initial=1)).bit_length() + 1):
             half = (least + most) // 2

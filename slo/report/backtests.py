@@ -225,7 +225,7 @@ def _lanes(outcome: Outcome, span: tuple[int, int]) -> list[Lane]:
                 ("page" if page else "ticket") + ("" if firing.right else " idle"),
                 (firing.start_ms - span[0]) / length,
                 (firing.end_ms - span[0]) / length,
-                _told(firing),
+                _reported(firing),
             )
             for firing in own
         )
@@ -235,7 +235,7 @@ def _lanes(outcome: Outcome, span: tuple[int, int]) -> list[Lane]:
     return lanes
 
 
-def _told(firing: Firing) -> str:
+def _reported(firing: Firing) -> str:
     when = f"{_moment(firing.start_ms)} for {show_duration(firing.seconds)}"
     return f"{', '.join(firing.alerts)} ({firing.severity}), {when}{'' if firing.right else ', outside any incident'}"
 

@@ -45,16 +45,16 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def period_end_ms(budget: Budget) -> float:
+def window_end_ms(budget: Budget) -> float:
     """Where the x axis ends: a calendar window shows the whole of its window."""
-    end = budget.period_end if isinstance(budget.slo.window, Calendar) else budget.end
+    end = budget.window_end if isinstance(budget.slo.window, Calendar) else budget.end
     return end.timestamp() * 1000
 
 
 def axis_end_ms(budget: Budget) -> float:
     """The right edge of a chart: beyond the window's end by a margin, so that what happens now is not on the edge."""
     start, end = _span(budget)
-    return max(period_end_ms(budget), end + (end - start) / 70)
+    return max(window_end_ms(budget), end + (end - start) / 70)
 
 
 def within(budget: Budget, start: datetime, end: datetime) -> Budget:
@@ -73,7 +73,7 @@ def within(budget: Budget, start: datetime, end: datetime) -> Budget:
         budget,
         start=datetime.fromtimestamp(edge / 1000, UTC),
         end=over,
-        period_end=over,
+        window_end=over,
         data_start=None if budget.data_start is None or budget.data_start <= first else budget.data_start,
         counts=counts,
         bucket_counts=budget.bucket_counts[:steps],
@@ -83,7 +83,7 @@ def within(budget: Budget, start: datetime, end: datetime) -> Budget:
 def burn_down(axes: Axes, budget: Budget) -> None:
     """The share of the error budget that is left, from where the data begins, against consuming it evenly."""
     start, end = _span(budget)
-    last = period_end_ms(budget)
+    last = window_end_ms(budget)
     part = cached.timeline(budget)
     known = ~budget.before_data
     begin = start if budget.data_start is None else budget.data_start.timestamp() * 1000

@@ -86,7 +86,7 @@ def _burn_down(budget: Budget) -> Chart:
         plot=plot(axes, _times(budget), axis.share_ticks(*axes.get_ylim())),
         bands=_bands(budget),
         span=_edges(budget),
-        series=series.of_budget_left(budget),
+        series=series.of_budget_remaining(budget),
     )
 
 

@@ -20,7 +20,7 @@ from slo.window import DAY, MINUTE, WEEK, Calendar, midnight, zone_of
 LEVELS = 6
 _COLUMNS = 90
 _LABELS = 7
-_ENOUGH = 20  # requests, of which one is no twentieth of a picture
+_ENOUGH = 20  # requests, of which one is less than a twentieth of a picture
 
 
 def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick]) -> tuple[Plot, int]:

@@ -28,7 +28,7 @@ MARKS = {
 }
 _COLUMNS = (
     "service", "name", "state", "objective_percent", "window", "start", "end", "total", "errors", "allowed_errors", "sli",
-    "remaining", "remaining_change", "minutes_left", "burn_rate_1h", "burn_rate_6h", "burn_rate_3d", "exhaustion", "incidents", "coverage",
+    "remaining", "remaining_change", "minutes_remaining", "burn_rate_1h", "burn_rate_6h", "burn_rate_3d", "exhaustion", "incidents", "coverage",
     "owner", "data_start",
 )  # fmt: skip
 
@@ -96,7 +96,7 @@ def to_csv(budgets: Sequence[Budget]) -> str:
             "name": _cell(budget.slo.name),
             "owner": _cell(budget.slo.owner),
             "remaining": remaining,
-            "minutes_left": None if remaining is None else remaining * budget.budget_minutes,
+            "minutes_remaining": None if remaining is None else remaining * budget.budget_minutes,
             "exhaustion": data["error_budget"]["exhaustion"],
             "incidents": None if budget.invalid else len(budget.incidents),
             **{f"burn_rate_{window}": rate for window, rate in data["burn_rates"].items()},

@@ -60,7 +60,7 @@ def say_window(budget: Budget) -> str:
     return _WINDOW_WORDS[window.unit] + (f" ({window.zone})" if window.zone != "UTC" else "")
 
 
-def minutes_left(budget: Budget) -> float | None:
+def minutes_remaining(budget: Budget) -> float | None:
     """What remains of the budget, as minutes of full outage; negative when exhausted, None without traffic."""
     return None if budget.remaining is None else budget.remaining * budget.budget_minutes
 
@@ -139,7 +139,7 @@ def _at_firing_rate(budget: Budget) -> str:
     if burn is None or (seconds := _lasts(budget, burn.long)) is None:
         return ""
     rate = f"at the current {format_duration(burn.window.long_ms)} rate"
-    if isinstance(budget.slo.window, Calendar) and seconds > (budget.period_end - budget.end).total_seconds():
+    if isinstance(budget.slo.window, Calendar) and seconds > (budget.window_end - budget.end).total_seconds():
         return f"lasts to the end of the window {rate}"
     return f"exhausted in {show_duration(_two_units(seconds))} {rate}"
 
@@ -202,7 +202,7 @@ def compared(budget: Budget) -> tuple[str, tuple[tuple[str, str, str, str], ...]
     digits = max(2, 2 - budget.slo.objective.error_budget.adjusted())
     # Ratios of half a window say something about it; counts do not, nor do those of a calendar window that is not over.
     alike = then.coverage >= LEAST_COVERAGE
-    whole = min(then.coverage, budget.coverage) >= _WHOLE and budget.end == budget.period_end
+    whole = min(then.coverage, budget.coverage) >= _WHOLE and budget.end == budget.window_end
     rows = [
         ("SLI", show_percent(then.sli, digits), show_percent(budget.sli, digits), ""),
         (
@@ -303,10 +303,10 @@ def headline(budget: Budget) -> str:
                 f"{show_percent(budget.remaining)} is left: {forecast(budget)}."
             )
         case State.AT_RISK:
-            first = f"{show_percent(budget.remaining)} of the budget remains ({say_minutes(minutes_left(budget))})"
+            first = f"{show_percent(budget.remaining)} of the budget remains ({say_minutes(minutes_remaining(budget))})"
             first += f": {forecast(budget)}."
         case State.HEALTHY:
-            first = f"{show_percent(budget.remaining)} of the budget remains over {over} ({say_minutes(minutes_left(budget))} of full outage)."
+            first = f"{show_percent(budget.remaining)} of the budget remains over {over} ({say_minutes(minutes_remaining(budget))} of full outage)."
     return f"{first} {_why(budget)}".strip()
 
 

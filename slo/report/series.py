@@ -42,7 +42,7 @@ def joined(values: Iterable[str]) -> str:
     return "|".join(pieces)
 
 
-def of_budget_left(budget: Budget) -> tuple[Series, ...]:
+def of_budget_remaining(budget: Budget) -> tuple[Series, ...]:
     """What is left at the end of each column."""
     width, step = _columns(budget, COLUMNS)
     left = cached.timeline(budget).budget_remaining

@@ -113,7 +113,7 @@ class SloView:
     window: str
     sli: str
     left: str
-    left_ratio: float | None
+    remaining_ratio: float | None
     minutes: str
     events: str
     change: str
@@ -148,7 +148,7 @@ class SloView:
 
     @property
     def what_if(self) -> tuple[WhatIf, ...]:
-        """How it would stand with other objectives."""
+        """How it would stand with another objective."""
         from slo.report.whatif import what_if
 
         return what_if(self.budget)
@@ -166,7 +166,7 @@ class SloView:
     @property
     def has_sli(self) -> bool:
         """Whether anything was counted."""
-        return self.left_ratio is not None
+        return self.remaining_ratio is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +284,8 @@ def slo_view(budget: Budget, name: str) -> SloView:
         window=str(slo.window),
         sli=show_percent(budget.sli, sli_digits(budget)),
         left=show_percent(budget.remaining),
-        left_ratio=budget.remaining,
-        minutes=sentences.say_minutes(sentences.minutes_left(budget)),
+        remaining_ratio=budget.remaining,
+        minutes=sentences.say_minutes(sentences.minutes_remaining(budget)),
         events=sentences.say_events(budget),
         change=show_points(budget.change),
         change_from=sentences.change_from(budget),

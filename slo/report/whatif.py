@@ -77,7 +77,7 @@ def with_objective(budget: Budget, objective: Objective) -> Budget:
             period_ms=budget.slo.window.nominal_ms,
             pace_ms=steps * step,
             end=budget.end,
-            until=budget.period_end if isinstance(budget.slo.window, Calendar) else None,
+            until=budget.window_end if isinstance(budget.slo.window, Calendar) else None,
         ),
     )
 

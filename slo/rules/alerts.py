@@ -45,7 +45,7 @@ from slo.window import (
     BurnWindow,
     Calendar,
     Severity,
-    burn_factor,
+    burn_threshold,
     burn_windows,
     dead_windows,
     format_duration,
@@ -283,7 +283,7 @@ def _unreachable(slo: Slo) -> list[str]:
     period, budget = slo.window.nominal_ms, Fraction(slo.objective.error_budget)
     texts = []
     for severity, catalogue_ms, share in CATALOGUE if period >= WEEK else ():
-        factor = burn_factor(share, period, catalogue_ms)
+        factor = burn_threshold(share, period, catalogue_ms)
         if factor * budget < 1 or not slo.alerting.of(severity).enabled:
             continue
         instead = [burn for burn in alert_windows(slo) if burn.budget_share == share and burn.severity == severity]

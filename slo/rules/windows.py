@@ -22,7 +22,7 @@ from slo.sli.base import Event
 from slo.sli.tile import EVENT_LABEL, ZERO
 from slo.spec.model import Slo
 
-_BESIDE = VectorMatching("one-to-one", (EVENT_LABEL,), on=False)
+_ALONGSIDE = VectorMatching("one-to-one", (EVENT_LABEL,), on=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Tiles:
         if "bad" in self.slo.sli.kept_events:
             return without_event(self.summed(window_ms, "bad"))
         all_events, good = self.summed(window_ms, "all"), self.summed(window_ms, "good")
-        return Call("clamp_min", (Binary("-", all_events, good, matching=_BESIDE), ZERO))
+        return Call("clamp_min", (Binary("-", all_events, good, matching=_ALONGSIDE), ZERO))
 
     def events(self, window_ms: int) -> Node:
         """All events of a window."""
@@ -97,13 +97,13 @@ class Tiles:
         match self.slo.sli.kept_events:
             case "all", "bad":
                 bad, whole = self.summed(window_ms, "bad"), self.summed(window_ms, "all")
-                return Binary("/", bad, Binary(">", whole, ZERO), matching=_BESIDE)
+                return Binary("/", bad, Binary(">", whole, ZERO), matching=_ALONGSIDE)
             case "all", "good":
                 good, whole = self.summed(window_ms, "good"), self.summed(window_ms, "all")
-                share = Binary("/", good, Binary(">", whole, ZERO), matching=_BESIDE)
+                share = Binary("/", good, Binary(">", whole, ZERO), matching=_ALONGSIDE)
                 return Call("clamp_min", (Binary("-", Number(1.0), share), ZERO))
         bad, whole = self.summed(window_ms, "bad"), Binary(">", self.events(window_ms), ZERO)
-        return Binary("/", bad, whole, matching=_BESIDE)
+        return Binary("/", bad, whole, matching=_ALONGSIDE)
 
 
 def without_event(node: Node) -> Node:

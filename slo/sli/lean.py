@@ -23,7 +23,7 @@ from slo.window import SECOND
 
 # Series that were seen within it go on: the fall of one is seen over a pause as long.
 RECENT_MS = TRAFFIC_MS
-_BESIDE = "alongside"
+_ALONGSIDE = "alongside"
 
 
 class _Lean:
@@ -48,7 +48,7 @@ class _Lean:
     def grown(self) -> Node:
         """What each series gained, and apart from it the values that it fell from."""
         gained = Binary("<", Binary("-", self.last, self.known), INFINITE)
-        return Binary("or", gained, labelled(self.falls, _BESIDE))
+        return Binary("or", gained, labelled(self.falls, _ALONGSIDE))
 
     @property
     def falls(self) -> Node:
@@ -80,7 +80,7 @@ class _Lean:
     def births(self) -> Node:
         """What series that appeared had, by target: what they exceed those by that they go on for, or all of it."""
         born = Binary("unless", Binary("<", self.last, INFINITE), self.known)
-        lost = labelled(Binary("*", Number(-1.0), self.vanished), _BESIDE)
+        lost = labelled(Binary("*", Number(-1.0), self.vanished), _ALONGSIDE)
         return Binary(">=", self.summed(Binary("or", born, lost)), ZERO)
 
     @property
@@ -99,7 +99,7 @@ class _Lean:
         """All events in the tile, by target; 0 where it was scraped and nothing happened. The targets of `not_counted`
         count from their next scrape on."""
         gained = self.grown if not_counted is None else Binary("unless", self.grown, not_counted, matching=self.on)
-        return self.summed(Binary("or", Call("clamp_min", (self.summed(gained), ZERO)), labelled(births, _BESIDE)))
+        return self.summed(Binary("or", Call("clamp_min", (self.summed(gained), ZERO)), labelled(births, _ALONGSIDE)))
 
     @property
     def believed(self) -> Node:

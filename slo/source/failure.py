@@ -13,12 +13,12 @@ import urllib3
 from slo.errors import SourceError
 from slo.redact import without_userinfo
 
-SLOW_MEND = "ask for a shorter time range, or raise SLO_TIMEOUT"
-LOGIN_MEND = (
+SLOW_FIX = "ask for a shorter time range, or raise SLO_TIMEOUT"
+LOGIN_FIX = (
     "set SLO_BEARER_TOKEN or SLO_BEARER_TOKEN_FILE, SLO_BASIC_USER with SLO_BASIC_PASSWORD, SLO_CLIENT_CERT with "
     "SLO_CLIENT_KEY, or SLO_HEADERS"
 )
-PATHS_MEND = (
+PATHS_FIX = (
     "check its path (Mimir: …/prometheus, a VictoriaMetrics cluster: …/select/0/prometheus, behind a proxy: its prefix)"
 )
 SHOWN = 300  # characters of a query or of an answer in a message
@@ -62,7 +62,7 @@ def of_exception(error: Exception, timeout_s: float) -> Failure:
         case requests.ConnectTimeout():
             return Failure("nobody answers at this address; check host and port, and that no firewall is between", True)
         case requests.ReadTimeout() | urllib3.exceptions.ReadTimeoutError() | TimeoutError():
-            return Failure(f"it gave no answer for {timeout_s:g} s; {SLOW_MEND}")
+            return Failure(f"it gave no answer for {timeout_s:g} s; {SLOW_FIX}")
         case (
             requests.exceptions.InvalidURL()
             | urllib3.exceptions.LocationValueError()
@@ -115,11 +115,11 @@ def of_answer(
     moved = f" (it redirected to {redact(_bare(moved))})" if moved else ""
     match status, error_type:
         case (401, _):
-            return Failure(f"it asks for a login (401), and {credential} was sent; {LOGIN_MEND}{moved}")
+            return Failure(f"it asks for a login (401), and {credential} was sent; {LOGIN_FIX}{moved}")
         case (403, _):
-            return Failure(f"it forbids this (403) to {credential}{_said(said)}; {LOGIN_MEND}{moved}")
+            return Failure(f"it forbids this (403) to {credential}{_said(said)}; {LOGIN_FIX}{moved}")
         case (_, "timeout"):
-            return Failure(f"it gave up the query at its own time limit ({said}); {SLOW_MEND}{at_query}")
+            return Failure(f"it gave up the query at its own time limit ({said}); {SLOW_FIX}{at_query}")
         case (_, "execution" | "422") if "too many samples" in said:
             return Failure(f"it refuses to load so many samples ({said}){at_query}", kind=TooManySamplesError)
         case (_, "bad_data" | "400"):
@@ -131,12 +131,12 @@ def of_answer(
         case _ if error_type:
             return Failure(f"it failed ({status} {error_type}): {said}{at_query}{moved}", again, retry_after_s)
         case (404 | 405, _):
-            return Failure(f"there is no Prometheus API at this address ({status}){moved}; {PATHS_MEND}")
+            return Failure(f"there is no Prometheus API at this address ({status}){moved}; {PATHS_FIX}")
         case (_, _) if _is_html(body):
             page = f"a web page{redact(_title(body))} ({status})"
-            return Failure(f"it answered with {page}, not with data: a login or error page{moved}; {PATHS_MEND}", again)
+            return Failure(f"it answered with {page}, not with data: a login or error page{moved}; {PATHS_FIX}", again)
         case (200, _):
-            return Failure(f"its answer is not one of Prometheus's API{_said(text)}{moved}; {PATHS_MEND}")
+            return Failure(f"its answer is not one of Prometheus's API{_said(text)}{moved}; {PATHS_FIX}")
         case (502 | 503 | 504, _):
             return Failure(f"it is not ready or overloaded ({status}{_said(text)})", again, retry_after_s)
         case _:

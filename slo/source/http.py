@@ -220,7 +220,7 @@ class Session(requests.Session):
         except SloError:
             raise
         except LateError:
-            return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_MEND}")
+            return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_FIX}")
         except TooLargeError:
             return failure.Failure(
                 f"the answer is larger than {call.limit / (1 << 20):,.0f} MiB; narrow the matchers or the time range, or raise "

@@ -116,7 +116,7 @@ class PrometheusSource:
     def retention_ms(self) -> int | None:
         """How long the server keeps its samples, milliseconds; None where it does not say, as only a Prometheus does.
 
-        It is asked once. Never raises: a page that is not there is no failure of the source.
+        It is asked once. Never raises: a page that is not there is not a failure of the source.
         """
         with self._asking:
             if self._retention is None:

@@ -205,7 +205,7 @@ class Recording(SampleSource):
             header = Header(**fields)
             _check(header, file.schema_arrow)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise RecordingError(f"{place}: its header is damaged{_told(error)}") from error
+            raise RecordingError(f"{place}: its header is damaged{_reported(error)}") from error
         return cls(place, file, header)
 
     @cached_property
@@ -309,6 +309,6 @@ def _check(header: Header, schema: Any) -> None:
             raise ValueError(f"column {name} is of {type_found}, not {kind}")
 
 
-def _told(error: Exception) -> str:
+def _reported(error: Exception) -> str:
     text = str(error)
     return f": {text}" if text else ""

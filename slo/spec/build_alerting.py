@@ -22,7 +22,7 @@ from slo.spec.document import (
 from slo.spec.labels import check_alert_series
 from slo.spec.model import AbsentAlert, Alert, Alerting, BudgetAlerts, Objective, PlainAlert, PolicyStep
 from slo.spec.read import read_wait
-from slo.window import MINUTE, BurnWindow, Severity, Window, burn_factor, format_duration
+from slo.window import MINUTE, BurnWindow, Severity, Window, burn_threshold, format_duration
 
 Layer = AlertingModel | Literal["off", False] | None
 Layers = Sequence[tuple[Path, Layer]]
@@ -202,7 +202,7 @@ def _burn_windows(
             except ValueError as error:
                 problem = str(error)
         if problem is None:
-            factor = number if model.factor is not None else burn_factor(number, period, long)
+            factor = number if model.factor is not None else burn_threshold(number, period, long)
             share = number if model.budget is not None else number * long / period
             threshold = factor * Fraction(objective.error_budget)
             if threshold >= 1:

@@ -196,7 +196,7 @@ def _service(document: strict_yaml.Document, file: str, problems: list[Problem])
             report(path, message, "error")
         # What is of the right shape is looked into all the same, so that all faults show at once.
         if isinstance(data.get("slos"), list):
-            rest = _mended(data, error)
+            rest = _corrected(data, error)
             with suppress(ValidationError):
                 build_service(ServiceModel.model_validate(rest), file, line_of, report)
         return []
@@ -323,7 +323,7 @@ def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...], data:
     return path[: len(base)] == base
 
 
-def _mended(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+def _corrected(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     """A copy without what `error` names: unknown keys gone, placeholders where names and objectives are missing."""
     rest: dict[str, Any] = copy.deepcopy(data)
     lost: set[tuple[str, int]] = set()

@@ -183,7 +183,7 @@ def _period(
     text = (folder / NAMES["markdown"]).read_text(encoding="utf-8")
     for name in _deliveries(config):
         # A report with missing data is delivered once, and the whole one when the source has answered.
-        already = done.delivered if done.whole else done.reported
+        already = done.delivered if done.whole else done.notified
         if name in already:
             continue
         try:

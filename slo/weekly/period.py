@@ -46,7 +46,7 @@ _NAMES: dict[Unit, str] = {"week": r"\d{4}-W\d\d", "month": r"\d{4}-\d\d", "quar
 
 
 def unit_of(name: str) -> Unit | None:
-    """Of which unit the period of a name is; None where it is no period's."""
+    """Of which unit the period of a name is; None where it is not a period's."""
     return next((unit for unit, pattern in _NAMES.items() if re.fullmatch(pattern, name, re.ASCII)), None)
 
 

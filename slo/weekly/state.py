@@ -11,6 +11,8 @@ from slo.files import write_text
 from slo.weekly.period import unit_of
 
 VERSION = 1
+# What the file calls `notified`, since its first version.
+_NOTIFIED = "told"
 
 
 @dataclass
@@ -19,7 +21,7 @@ class Done:
 
     whole: bool = False
     delivered: list[str] = field(default_factory=list)
-    reported: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -52,14 +54,18 @@ class State:
 
     def write(self, path: Path) -> None:
         """Whole or not at all."""
-        periods = {name: asdict(done) for name, done in sorted(self.periods.items())}
+        periods = {name: _data(done) for name, done in sorted(self.periods.items())}
         write_text(path, json.dumps({"version": VERSION, "periods": periods}, indent=1) + "\n")
+
+
+def _data(done: Done) -> dict[str, object]:
+    return {_NOTIFIED if key == "notified" else key: value for key, value in asdict(done).items()}
 
 
 def _done(name: str, content: dict[str, object]) -> Done:
     """Raises ValueError, TypeError where it is of another shape."""
-    done = Done(**content)  # type: ignore[arg-type]
-    texts = [*done.delivered, *done.reported]
+    done = Done(**{"notified" if key == _NOTIFIED else key: value for key, value in content.items()})  # type: ignore[arg-type]
+    texts = [*done.delivered, *done.notified]
     if type(done.whole) is not bool or not all(isinstance(text, str) for text in texts) or unit_of(name) is None:
         raise ValueError(f"period {name!r}")
     return done

@@ -53,7 +53,7 @@ def test_tickets_too_from_five_minutes_tiles(tmp_path: Path) -> None:
         assert reset - 300 <= (firing[window].end_ms - begin) / 1000 - 40 * 60 <= reset + 600 + LATEST
 
 
-def test_the_share_spent_at_detection_is_what_the_window_stands_for(tmp_path: Path) -> None:
+def test_the_share_consumed_at_detection_is_what_the_window_stands_for(tmp_path: Path) -> None:
     """The first page of 1h consumes 14.4 × 0.001 ÷ 720 h, 2 % of the budget of 30 d, within its hour."""
     result = run(definition(tmp_path), record(tmp_path, 72, [(60, 50, 0.02)]))
     [one] = result.policies[0].outcomes["shop/availability"].caught

@@ -58,7 +58,7 @@ def test_missed_incidents_come_first_and_lead_to_their_slo(tmp_path: Path) -> No
 
 
 def test_names_are_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
-    reported = tmp_path / "told.yaml"
+    reported = tmp_path / "incidents.yaml"
     reported.write_text(
         f"- {{start: {START / 1000 + 3600}, end: {START / 1000 + 7200}, name: '<script>alert(1)</script>'}}\n"
     )

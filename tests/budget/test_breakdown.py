@@ -134,7 +134,7 @@ def test_of_an_incident_alone(shop: tuple[dict[str, Slo], Recording]) -> None:
     assert slo.breakdown(specs["errors"], source, before, start) == {}  # not one bad event
 
 
-def test_it_is_told_everywhere(shop: tuple[dict[str, Slo], Recording]) -> None:
+def test_it_is_reported_everywhere(shop: tuple[dict[str, Slo], Recording]) -> None:
     specs, source = shop
     budget = evaluate(specs["errors"], source, END)
     page = render([budget], title="x", generated=GENERATED)

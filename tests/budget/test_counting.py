@@ -59,7 +59,7 @@ def test_a_sample_on_an_edge_belongs_to_the_step_that_it_ends() -> None:
     assert counted(rows, Grid(2 * MINUTE, MINUTE, 2))[1] == [1, 6]
 
 
-def test_stale_markers_and_values_that_are_no_numbers_are_no_samples() -> None:
+def test_stale_markers_and_values_that_are_not_numbers_are_not_samples() -> None:
     rows = [counter("200", [0, 30_000, 60_000, 90_000], [5, STALE, math.nan, 9])]
     found = count(RATIO, Samples.from_series(rows), Grid(2 * MINUTE, MINUTE, 2))
     assert found.total.tolist() == [0, 4]
@@ -118,7 +118,7 @@ def test_coverage_is_the_time_in_which_scrapes_came() -> None:
     assert coverage(seen, 1_800_000, 3_600_000) == 1
 
 
-def test_a_recorded_sum_that_loses_a_target_is_no_restart() -> None:
+def test_a_recorded_sum_that_loses_a_target_is_not_a_restart() -> None:
     """Ten targets' sum gains 20 a scrape; half of them go, and it gains 10. Of the fall itself nothing is known."""
     times = [30_000 * i for i in range(200)]
     total = [100_000.0 + 20 * i for i in range(100)] + [50_000.0 + 10 * i for i in range(100)]

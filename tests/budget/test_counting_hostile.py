@@ -81,7 +81,7 @@ def test_a_scrape_answered_from_a_stale_copy_counts_no_event_twice() -> None:
     assert within(errors, total, *RIGHT, 0.0, 0.02)
 
 
-def test_a_young_process_that_restarts_under_a_burst_is_no_glitch() -> None:
+def test_a_young_process_that_restarts_under_a_burst_is_not_a_glitch() -> None:
     """The value before the fall is reached again within a scrape, as the traffic makes possible."""
     values = counter(scrapes(), 10, -50 * HOUR)
     values[300:] = np.concatenate([[500, 100, 800], 800 + 300.0 * np.arange(1, len(values) - 302)])
@@ -109,7 +109,7 @@ def test_a_sum_over_worker_processes_counts_no_life_twice(workers: int, life: in
     assert found.counts.seen.doubt_events > 0
 
 
-def test_a_process_that_restarts_into_a_burst_is_no_sum() -> None:
+def test_a_process_that_restarts_into_a_burst_is_not_a_sum() -> None:
     """Its errors are half of what they were, as all fails at once; another series says that it began anew."""
     ok = np.concatenate([np.full(299, 30.0), np.zeros(len(scrapes()) - 299)])
     failed = np.concatenate([135 + 4 * np.arange(-298.0, 1), 118.0 + 4 * np.arange(len(scrapes()) - 299)]).clip(0)

@@ -76,7 +76,7 @@ def test_the_worked_example_of_the_workbook() -> None:
     assert evaluate(ratio_slo("97"), source, END).remaining == pytest.approx(1 - 105_388 / 109_897.59)
 
 
-def test_14066_errors_spend_an_eighth_of_the_budget() -> None:
+def test_14066_errors_consume_an_eighth_of_the_budget() -> None:
     """SRE workbook, chapter 2: 14,066 errors of 3,663,253 at 97 % are 12.8 % of the budget."""
     good, bad = np.zeros(8640), np.zeros(8640)
     good[0], bad[0] = 3_663_253 - 14_066, 14_066
@@ -174,7 +174,7 @@ def test_a_calendar_month_counts_from_its_first_day() -> None:
     source = even(40, 990, 10)
     budget = evaluate(ratio_slo("99", "month"), source, END)
     assert (budget.start, budget.end) == (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
-    assert budget.period_end == datetime(2026, 12, 1, tzinfo=UTC)
+    assert budget.window_end == datetime(2026, 12, 1, tzinfo=UTC)
     assert budget.total == 19 * 288 * 1000
     uneven = evaluate(ratio_slo("99", "month"), source, END - 2 * MINUTE)
     assert uneven.start == budget.start
@@ -248,7 +248,7 @@ def test_percentiles_come_from_the_buckets() -> None:
     assert percentiles(budget)["p95"].iloc[-1] == pytest.approx(0.75)
 
 
-def test_a_threshold_that_is_no_bound_is_named() -> None:
+def test_a_threshold_that_is_not_a_bound_is_named() -> None:
     times = END - 5 * MINUTE * np.arange(34 * 288, -1, -1)
     rows = [({"__name__": "h_bucket", "le": le}, times, np.arange(len(times)) * 1.0) for le in ("0.1", "1.0", "+Inf")]
     slo = Slo("s", "l", Objective(Decimal(95)), parse_window("30d"), Latency(VectorSelector("h"), Decimal("0.5")))

@@ -26,7 +26,7 @@ CASE = Case("availability", background=0.0, faults=(Fault(100, 10, 0.2),))
 MAINTENANCE = Event(NOW - 100 * HOUR, NOW - 90 * HOUR, "new <b>racks</b>", "shop/*", "maintenance")
 
 
-def test_without_maintenance_the_figures_stand_beside_those_with_it() -> None:
+def test_without_maintenance_the_figures_stand_alongside_those_with_it() -> None:
     plain = budget(CASE)
     [found] = with_events([plain], [MAINTENANCE])
     assert (found.errors, found.total, found.remaining) == (plain.errors, plain.total, plain.remaining)
@@ -94,7 +94,7 @@ def test_events_of_a_budget_are_those_that_touch_its_period() -> None:
     assert [one.name for one in found.known] == ["into", "out of"]
 
 
-def test_all_of_it_is_told_everywhere_and_escaped() -> None:
+def test_all_of_it_is_reported_everywhere_and_escaped() -> None:
     deployment = Event(NOW - 50 * HOUR, NOW - 50 * HOUR, "v2", "*", "deployment")
     known = Event(NOW - 40 * HOUR, NOW - 39 * HOUR, "power cut")
     [found] = with_events([budget(CASE)], [MAINTENANCE, deployment, known])

@@ -127,7 +127,7 @@ def test_a_burn_rate_without_traffic_or_sense_is_none() -> None:
         (99, 9, False),
     ],
 )  # fmt: skip
-def test_an_alert_fires_while_both_windows_are_above_its_factor(long: float, short: float, fires: bool) -> None:
+def test_an_alert_fires_while_both_windows_are_above_its_threshold(long: float, short: float, fires: bool) -> None:
     assert Burn(PAGE, long, short).firing is fires
 
 
@@ -646,7 +646,7 @@ def test_the_past_has_data_where_there_was_some(has_data: bool, gap: int, there:
 
 def test_a_budget_has_no_buckets_unless_it_is_given_some() -> None:
     one = budget([1.0], [100.0])
-    bare = Budget(one.slo, one.start, one.end, one.period_end, 1.0, 100.0, 1.0, one.counts)
+    bare = Budget(one.slo, one.start, one.end, one.window_end, 1.0, 100.0, 1.0, one.counts)
     assert (bare.bounds.shape, bare.bucket_counts.shape) == ((0,), (0, 0))
 
 
@@ -770,7 +770,7 @@ def test_an_alerts_own_window_is_asked_for_too() -> None:
 
 
 @pytest.mark.parametrize(("errors", "there"), [(9.0, True), (10.0, False), (15.0, False), (25.0, False)])
-def test_what_is_spent_has_no_end_to_come(errors: float, there: bool) -> None:
+def test_what_is_consumed_has_no_end_to_come(errors: float, there: bool) -> None:
     """Ten errors of a hundred are allowed."""
     found = budget([errors, 0.0], [50.0, 50.0])
     assert (found.forecast is not None) is there
@@ -827,7 +827,7 @@ def test_a_budget_says_in_one_line_how_it_stands() -> None:
     assert repr(budget([0.0], [0.0])) == "<Budget s/a 90% over 5m: no data>"
 
 
-def test_outside_of_maintenance_what_cannot_be_is_no_figure() -> None:
+def test_outside_of_maintenance_what_cannot_be_is_not_a_figure() -> None:
     """Three errors of two events in the first step; the second one, with ten events, was planned."""
     one = budget([3, 0], [2, 10], "50")
     planned = Event(END - STEP, END, "racks", "*", "maintenance")

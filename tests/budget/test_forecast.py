@@ -114,7 +114,7 @@ def test_a_single_step_is_as_sure_as_its_count() -> None:
     assert found.low == pytest.approx(max(0.0, 1 - _student(1) * 2 / 4))
 
 
-def test_the_end_is_no_farther_than_ten_windows() -> None:
+def test_the_end_is_not_farther_than_ten_windows() -> None:
     """All of the budget remaining at a pace a little over 1 on a calendar window without an end: at most so far ahead."""
     errors, total = np.full(STEPS, 1.0), np.full(STEPS, 1e5)  # a hundredth of the pace
     found = reported(errors, total, remaining=1.0, until=END + timedelta(days=3000))

@@ -38,14 +38,14 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 def budget(gaps: tuple[Gap, ...], slo: Slo | None = None, per_step: float = 100.0, bad: float = 0.0) -> Budget:
     """An SLO whose steps hold `per_step` events, but for those in the gaps."""
     slo = slo or ratio_slo("99")
-    start, period_end = slo.window.period(END)
+    start, window_end = slo.window.period(END)
     grid = Grid(END, STEP, (END - start + 3 * DAY) // STEP)
     held = np.ones(grid.steps, dtype=bool)
     for gap in gaps:
         held &= ~((grid.ends - STEP >= gap.start_ms) & (grid.ends <= gap.end_ms))
     found = Measured(Counts(grid, held * bad, held * per_step, CountingStats(series=2, gaps=gaps, interval_ms=30_000)))
     windows = burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
-    return budget_of(slo, "memory", found, start, period_end, windows)
+    return budget_of(slo, "memory", found, start, window_end, windows)
 
 
 def fresh(age_ms: int, slo: Slo | None = None, **more: Any) -> Budget:
@@ -139,7 +139,7 @@ def test_low_traffic_is_that_of_a_whole_window() -> None:
 
 
 @given(st.integers(1, 30 * 288 - 1), st.sampled_from([0.0, 1.0]))
-def test_nothing_is_told_of_the_time_before_the_data(age_steps: int, bad: float) -> None:
+def test_nothing_is_reported_of_the_time_before_the_data(age_steps: int, bad: float) -> None:
     one = fresh(age_steps * STEP, bad=bad)
     line = timeline(one)
     before = line.index <= AT - timedelta(milliseconds=age_steps * STEP)
@@ -233,7 +233,7 @@ def shop(name: str, window: str, age_ms: int, **more: Any) -> Budget:
     return fresh(age_ms, replace(ratio_slo("99", window), name=name), **more)
 
 
-def test_many_that_began_together_are_told_once() -> None:
+def test_many_that_began_together_are_reported_once() -> None:
     budgets = [shop(f"slo-{number}", "30d", HOUR + number * 20_000) for number in range(11)]
     assert list(map(str, said_once(budgets))) == ["all 11 SLOs: data begins 19 Nov 22:56 UTC (0.14% of the window)"]
     for apart, notes in ((5 * MINUTE, 1), (6 * MINUTE, 2)):
@@ -271,7 +271,7 @@ def test_a_share_is_never_none_where_there_is_some() -> None:
     ]  # fmt: skip
 
 
-def test_a_month_that_the_source_began_in_is_told_in_its_own_window() -> None:
+def test_a_month_that_the_source_began_in_is_reported_in_its_own_window() -> None:
     good = np.full(20, 50.0)
     one = evaluate(ratio_slo("99", parse_window("month")), steps(good, good * 0, STEP), END)
     # 100 minutes of the 19 days that have passed.

@@ -253,7 +253,7 @@ def test_a_pause_that_still_burns_at_the_pace_does_not_end_one() -> None:
     assert spans(found(errors, total)) == [(1000, 2000)]
 
 
-def test_a_single_error_among_few_is_no_incident_unless_it_takes_a_tenth_of_the_budget() -> None:
+def test_a_single_error_among_few_is_not_an_incident_unless_it_takes_a_tenth_of_the_budget() -> None:
     total = np.full(8640, 1.0)
     errors = np.zeros(8640)
     errors[[100, 4000, 7000]] = 1

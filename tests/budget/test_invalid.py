@@ -52,7 +52,7 @@ def flat(errors: float, total: float) -> tuple[np.ndarray, np.ndarray]:
     return np.full(COUNT, float(errors)), np.full(COUNT, float(total))
 
 
-def nothing_is_told(one: Budget) -> None:
+def nothing_is_reported(one: Budget) -> None:
     """No figure in any form; the cause in all of them."""
     assert one.state is State.INVALID
     cause = one.notes[0]
@@ -94,7 +94,7 @@ def nothing_is_told(one: Budget) -> None:
 def test_counts_that_cannot_be_true_are_withheld_and_named(errors: float, total: float, words: str) -> None:
     one = budget(measured(*flat(errors, total)))
     assert one.notes[0].code == "impossible" and words in one.notes[0].text and "; usually " in one.notes[0].text
-    nothing_is_told(one)
+    nothing_is_reported(one)
 
 
 @given(
@@ -109,7 +109,7 @@ def test_no_figure_is_ever_outside_what_is_possible(drawn: list[tuple[int, int]]
     inside = slice(-7 * DAY // STEP, None)
     bad, events = errors[inside].sum(), total[inside].sum()
     if not 0 <= bad <= events:
-        nothing_is_told(one)
+        nothing_is_reported(one)
         return
     figures = [one.sli, one.error_ratio, *(incident.error_ratio for incident in one.incidents)]
     assert all(figure is None or 0 <= figure <= 1 for figure in figures)
@@ -121,7 +121,7 @@ def test_no_figure_is_ever_outside_what_is_possible(drawn: list[tuple[int, int]]
     wrong = int(((errors[inside] < 0) | (errors[inside] > total[inside])).sum())
     if one.invalid:  # an alert might fire on a short window that cannot be believed, within an SLO window that can
         assert "in the last " in one.notes[0].text
-        nothing_is_told(one)
+        nothing_is_reported(one)
     else:
         named = [note.text for note in one.notes if note.code == "impossible-steps"]
         assert [
@@ -129,7 +129,7 @@ def test_no_figure_is_ever_outside_what_is_possible(drawn: list[tuple[int, int]]
         ] == ([True] if wrong else [])
 
 
-def test_rounding_is_no_cause() -> None:
+def test_rounding_is_not_a_cause() -> None:
     _, total = flat(0, 0.1)
     one = budget(measured(np.cumsum(np.full(COUNT, 0.0)) - 1e-14, total))
     assert one.state is State.HEALTHY and one.sli == 1.0 and one.errors == 0.0
@@ -144,7 +144,7 @@ def test_sums_of_many_impossible_steps_are_not_believed() -> None:
     assert one.notes[0].text.startswith(
         "in 1,008 of 2,016 steps of 5m errors are below 0 or above the total, at worst -3 of 10"
     )
-    nothing_is_told(one)
+    nothing_is_reported(one)
     few = errors * (np.arange(COUNT) > COUNT - 200)  # 100 of 2,016 steps
     assert budget(measured(few, total)).state is State.HEALTHY
 
@@ -155,7 +155,7 @@ def test_one_impossible_hour_makes_a_budget_that_seems_to_last_invalid() -> None
     errors[-12:], total[-12:] = 30, 20
     one = budget(measured(errors, total))
     assert one.notes[0].text.startswith("360 errors of 240 events in the last 1h: errors cannot exceed the total")
-    nothing_is_told(one)
+    nothing_is_reported(one)
 
 
 def test_an_impossible_step_that_no_alert_hangs_on_leaves_the_figures() -> None:
@@ -169,7 +169,7 @@ def test_an_impossible_step_that_no_alert_hangs_on_leaves_the_figures() -> None:
     errors[-12:-6] = 100
     burning = budget(measured(errors, total))
     assert burning.notes[0].text.startswith("3 errors of 2 events in the last 5m")
-    nothing_is_told(burning)
+    nothing_is_reported(burning)
 
 
 def test_a_budget_that_is_gone_is_exhausted_whatever_an_hour_says() -> None:
@@ -191,10 +191,10 @@ def test_what_the_counting_disowns_is_withheld_with_its_own_words_first() -> Non
     found = measured(*flat(1, 1000), invalid=cause, notes=(Note("source", "partial"),))
     one = budget(found)
     assert [note.code for note in one.notes[:3]] == ["several-writers", "more", "source"]
-    nothing_is_told(one)
+    nothing_is_reported(one)
     # Also where there was nothing at all, and where nothing is known.
-    nothing_is_told(budget(replace(found, has_data=False)))
-    nothing_is_told(budget(measured(np.full(COUNT, np.nan), np.full(COUNT, 5.0), invalid=cause)))
+    nothing_is_reported(budget(replace(found, has_data=False)))
+    nothing_is_reported(budget(measured(np.full(COUNT, np.nan), np.full(COUNT, 5.0), invalid=cause)))
 
 
 def test_through_a_source() -> None:
@@ -206,7 +206,7 @@ def test_through_a_source() -> None:
     narrow = Ratio(replace(TOTAL, matchers=(Matcher("code", "=", "200"),)), ERRORS, "errors")
     one = evaluate(replace(slo, sli=narrow), source, END)
     assert "129,600 errors of 43,200 events" in one.notes[0].text
-    nothing_is_told(one)
+    nothing_is_reported(one)
 
 
 def test_an_invalid_window_is_never_compared() -> None:
@@ -275,7 +275,7 @@ def test_it_stands_behind_what_needs_somebody_now_and_before_all_that_lasts() ->
     ]  # fmt: skip
 
 
-def test_gaps_are_still_told_of_what_is_invalid() -> None:
+def test_gaps_are_still_reported_of_what_is_invalid() -> None:
     found = measured(*flat(20, 10))
     gap = Gap(END - 5 * HOUR, END - 3 * HOUR)
     found = replace(found, counts=replace(found.counts, seen=replace(found.counts.seen, gaps=(gap,), resets=3)))

@@ -195,8 +195,8 @@ def test_all_formats_of_the_report_hold_the_same_figures(folder: Path, tmp_path:
     slo("report", "shop.yaml", "--source", "r.parquet", "-o", tmp_path, *formats, cwd=folder)
     reported = json.loads((tmp_path / "report.json").read_text())["slos"][0]
     status = json.loads(slo("status", "shop.yaml", "--source", "r.parquet", "--json", cwd=folder).stdout)["slos"][0]
-    asked_beside = ("earlier", "previous", "remaining_change")  # the report alone looks back
-    assert {**reported, **dict.fromkeys(asked_beside)} == status
+    asked_alongside = ("earlier", "previous", "remaining_change")  # the report alone looks back
+    assert {**reported, **dict.fromkeys(asked_alongside)} == status
     [row] = csv.DictReader((tmp_path / "report.csv").open())
     assert float(row["errors"]) == reported["events"]["errors"]
     shown = f"{reported['events']['errors']:,.0f}"

@@ -212,7 +212,7 @@ def test_a_folder_of_all_sorts_is_read_for_its_definitions(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("misspelt", ["servce: a\nslo: []\n", "Service: a\nslos: []\n", "service: a\nobjectives: []\n"])
-def test_a_misspelt_definition_in_a_folder_is_no_foreign_file(tmp_path: Path, misspelt: str) -> None:
+def test_a_misspelt_definition_in_a_folder_is_not_a_foreign_file(tmp_path: Path, misspelt: str) -> None:
     (tmp_path / "shop.yaml").write_text(GOOD)
     (tmp_path / "bad.yaml").write_text(misspelt)
     assert slo("check", tmp_path).returncode == 2
@@ -275,7 +275,7 @@ def test_a_short_threshold_splits_at_its_last_bound(text: str, key: str, bound: 
     assert data == {"slos": [{"sli": {"threshold": text}}]}, "the document itself stays"
 
 
-def test_what_is_no_short_form_is_an_error_that_shows_one() -> None:
+def test_what_is_not_a_short_form_is_an_error_that_shows_one() -> None:
     problems: list[object] = []
     loads("service: s\nslos: [{name: x, objective: 99, sli: {threshold: up}}]\n", "s.yaml", problems)  # type: ignore[arg-type]
     assert "or in short, such as `threshold: process_resident_memory_bytes < 1GiB`" in str(problems[0])

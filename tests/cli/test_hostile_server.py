@@ -298,7 +298,7 @@ PAGES: list[Any] = [
     + [("1", labels, {}) for labels in LABELS],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_asked_beside_figures_may_have_any_shape(
+def test_what_is_asked_alongside_figures_may_have_any_shape(
     place: Path, value: Any, labels: Any, page: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`slo check --source` and `slo init --source`: findings, a proposal or a message, never what should not happen."""

@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_bad_input(folder: Path, arguments: list[str]) ->
     assert run(["import", *(str(folder / name) if name.endswith(".yml") else name for name in arguments)]) == 2
 
 
-def test_bytes_that_are_no_text_are_bad_input(folder: Path) -> None:
+def test_bytes_that_are_not_text_are_bad_input(folder: Path) -> None:
     (folder / "bad.yml").write_bytes(b"\xff\xfe")
     assert run(["import", str(folder / "bad.yml")]) == 2
 

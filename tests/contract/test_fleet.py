@@ -105,7 +105,7 @@ def test_a_hole_hides_nothing() -> None:
 @pytest.mark.parametrize(
     "change", [{"cluster": "c1"}, {"job": "shop", "version": "{process}"}, {"pod": "a-0", "cluster": "c1"}]
 )
-def test_a_name_is_no_event(change: dict[str, str]) -> None:
+def test_a_name_is_not_an_event(change: dict[str, str]) -> None:
     plain, named = fleet(30), fleet(30)
     for made in (plain, named):
         target(made, bad=0.1, old={"200": 1e6, "500": 2e4})
@@ -206,7 +206,7 @@ def test_two_scrapers_count_twice_and_one_that_joins_starts_from_its_baseline() 
     assert minutes(made, scrape(made))[4:7] == [60, 60 + 30, 120]
 
 
-def test_what_is_no_number_is_no_sample() -> None:
+def test_what_is_not_a_number_is_not_a_sample() -> None:
     plain, broken = fleet(5), fleet(5)
     for made in (plain, broken):
         target(made)

@@ -78,7 +78,7 @@ def test_first_values_of_pods_matter(second: Second) -> None:
     assert second.revealed - without > 0.5
 
 
-def test_evaluation_spends_what_scrapes_reveal(second: Second, measured: Measured) -> None:
+def test_evaluation_consumes_what_scrapes_reveal(second: Second, measured: Measured) -> None:
     """Within 0.2 points of the budget, and no event that scrapes do not reveal."""
     errors, total = float(measured.counts.errors.sum()), float(measured.counts.total.sum())
     assert measured.has_data

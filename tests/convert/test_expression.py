@@ -135,7 +135,7 @@ def test_good_events_and_a_total_that_select_different_things_stay_as_they_are()
     assert any("select different things" in note.text for note in draft.notes)
 
 
-def test_rate_beside_increase_is_said() -> None:
+def test_rate_alongside_increase_is_said() -> None:
     draft = draft_of(sloth(BAD, ALL.replace("rate", "increase")))
     assert draft.grade == "changed"
     assert any("wrong by the window's seconds" in note.text for note in draft.notes)

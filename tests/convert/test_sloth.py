@@ -105,7 +105,7 @@ def test_a_template_that_servers_refuse_is_dropped_with_a_note() -> None:
     assert draft.grade == "changed"
 
 
-def test_no_alerts_are_no_alerts() -> None:
+def test_no_alerts_are_not_alerts() -> None:
     alerting = "    alerting: {page_alert: {disable: true}, ticket_alert: {disable: true}}\n"
     slo = slo_of(sloth(BAD, ALL, more=alerting))
     assert not any(alert.enabled for alert in (slo.alerting.page, slo.alerting.ticket, slo.alerting.absent.alert))
@@ -242,7 +242,7 @@ def test_a_helm_template_is_refused_by_name_with_how_to_render_it(text: str) -> 
         "[1, 2]\n", "just text\n", "", "a: !tag b\n", "a: [\n",
     ],
 )  # fmt: skip
-def test_what_is_no_definition_is_refused_and_never_fails(text: str) -> None:
+def test_what_is_not_a_definition_is_refused_and_never_fails(text: str) -> None:
     result = imported(text)
     assert result.refusals
     assert not result.services

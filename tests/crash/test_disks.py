@@ -17,7 +17,7 @@ from tests.crash import copied, finished, is_temporary, tree
 from tests.crash.test_kills import moment, report, weekly
 from tests.source.hostile import Hostile, Request, reply, success
 from tests.source.shapes import numbers
-from tests.weekly.test_job import DAY, DEFINITION, MONDAY, WEEK, Told, configure, go, record
+from tests.weekly.test_job import DAY, DEFINITION, MONDAY, WEEK, Reported, configure, go, record
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -198,7 +198,7 @@ def test_a_clock_that_cannot_be_right_makes_no_report(tmp_path: Path, clock_ms: 
     (tmp_path / "shop.yaml").write_text(DEFINITION)
     with at_present(MONDAY + 2000) as server:
         file = configure(tmp_path, source=server.url, retries="0")
-        reported = Told()
+        reported = Reported()
         if good:
             assert run(read_config(file), clock_ms, reported, {}, by_clock=True) == 0
             return
@@ -213,7 +213,7 @@ def test_a_period_that_is_not_over_for_the_server_is_not_reported_on(tmp_path: P
     """A clock that is ahead by five minutes at midnight."""
     (tmp_path / "shop.yaml").write_text(DEFINITION)
     with at_present(MONDAY - 290_000) as server, pytest.raises(ConfigError, match="one of them is wrong"):
-        run(read_config(configure(tmp_path, source=server.url)), MONDAY + 10_000, Told(), {}, by_clock=True)
+        run(read_config(configure(tmp_path, source=server.url)), MONDAY + 10_000, Reported(), {}, by_clock=True)
 
 
 def test_a_clock_that_goes_back_and_on_ends_where_it_would_have(place: Path) -> None:
@@ -241,6 +241,6 @@ def test_the_present_is_asked_of_a_server_by_the_shell(tmp_path: Path) -> None:
         file = configure(tmp_path / "job", source=server.url, retries="0")
         os.environ["SLO_TIMEOUT"] = "1s"
         try:
-            assert run(read_config(file), MONDAY, Told(), {}, by_clock=True) == 1
+            assert run(read_config(file), MONDAY, Reported(), {}, by_clock=True) == 1
         finally:
             del os.environ["SLO_TIMEOUT"]

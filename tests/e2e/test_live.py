@@ -151,7 +151,7 @@ def test_the_recorded_tiles_hold_what_has_happened_so_far(live: Live) -> None:
 
 
 @pytest.mark.server
-def test_no_alert_fires_before_its_share_of_the_budget_is_spent(live: Live) -> None:
+def test_no_alert_fires_before_its_share_of_the_budget_is_consumed(live: Live) -> None:
     """At 5 % errors and 99.9 % the fastest page needs 1 h x 14.4 x 0.001 / 0.05 = 17 min (SRE workbook, chapter 5)."""
     alerts = [
         alert for group in live.server.rule_groups() for rule in group["rules"] for alert in rule.get("alerts", ())

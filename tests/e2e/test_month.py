@@ -72,7 +72,7 @@ def test_the_recording_tells_the_planted_truth(month: Month, slo: str) -> None:
 
 
 @pytest.mark.parametrize("slo", IDS)
-def test_the_truth_of_what_happened_is_met_beside_what_no_scrape_saw(month: Month, slo: str) -> None:
+def test_the_truth_of_what_happened_is_met_alongside_what_no_scrape_saw(month: Month, slo: str) -> None:
     """What is lost between a last scrape and a restart is the only difference to what really happened."""
     truth = month.recording.header.truth["slos"][slo]
     seen = (sum(truth["revealed"]["hourly_errors"]), sum(truth["revealed"]["hourly_total"]))
@@ -102,7 +102,7 @@ def test_added_up_by_the_server_they_are_too(month: Month, slo: str, monkeypatch
 @pytest.mark.server
 @pytest.mark.parametrize("slo", IDS)
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "added up"])
-def test_who_burned_it_is_the_same_from_a_recording_and_by_a_server(
+def test_the_top_contributors_are_the_same_from_a_recording_and_by_a_server(
     month: Month, slo: str, raw: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the event from raw samples; added up in hours it may lose what a target's two restarts within one hid."""

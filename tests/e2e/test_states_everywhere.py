@@ -170,7 +170,7 @@ def test_the_invalid_one_has_no_figure_anywhere(forms: Forms) -> None:
         assert not re.search(r"\bnan\b", text, re.IGNORECASE)
 
 
-def test_the_fresh_ones_are_told_once(forms: Forms) -> None:
+def test_the_fresh_ones_are_reported_once(forms: Forms) -> None:
     """An hour of a week is 0.59 %, of 30 d 0.13 %."""
     for name, share, coverage in (("fresh", "0.59%", 1 / 168), ("fresh-too", "0.13%", 1 / 720)):
         raw = forms.json[name]

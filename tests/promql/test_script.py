@@ -28,7 +28,7 @@ def test_a_real_server_holds_to_every_eval_of_our_scripts(tmp_path: Path) -> Non
     assert report.passed > 0
 
 
-def test_a_wrong_expectation_is_told_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_expectation_is_reported_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "wrong.test"
     script.write_text("load 1m\n  x 1 2 3\n\neval instant at 1m x\n  x 3\n")
     assert main([str(script)]) == 1
@@ -44,7 +44,7 @@ def test_an_eval_of_a_native_histogram_is_skipped_by_name(tmp_path: Path) -> Non
     assert (report.passed, len(report.skipped), report.failed) == (1, 1, [])
 
 
-def test_a_command_that_cannot_be_read_is_told_and_the_rest_is_run(tmp_path: Path) -> None:
+def test_a_command_that_cannot_be_read_is_reported_and_the_rest_is_run(tmp_path: Path) -> None:
     script = tmp_path / "faulty.test"
     script.write_text(
         "load 1m\n  x 1 y 3\n\nnonsense\n\neval instant at 0 1\n  expect nothing\n\neval instant at 0 1\n  1\n"

@@ -76,11 +76,11 @@ def budget(case: Case, seed: int = 1) -> Budget:
         annotations=case.annotations,
     )
     step, end_ms = step_of(slo), round(END.timestamp() * 1000)
-    start_ms, period_end_ms = slo.window.period(end_ms)
+    start_ms, window_end_ms = slo.window.period(end_ms)
     windows = burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
     history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
     grid = Grid(end_ms, step, -(-(end_ms - start_ms + history) // step))
-    found = budget_from(slo, "recording.parquet", _measured(case, grid, seed), start_ms, period_end_ms, windows)
+    found = budget_from(slo, "recording.parquet", _measured(case, grid, seed), start_ms, window_end_ms, windows)
     older = older_grid(found, 7 * DAY)
     if older is None:
         return with_older(found, None, 7 * DAY)

@@ -71,7 +71,7 @@ def test_each_page_says_what_the_one_file_says(many: list[Budget]) -> None:
             assert one in whole
 
 
-def test_pages_of_objectives_that_are_gone_go_too(many: list[Budget], tmp_path: Path) -> None:
+def test_pages_of_slos_that_are_gone_go_too(many: list[Budget], tmp_path: Path) -> None:
     write_pages(tmp_path, pages(many))
     (tmp_path / "slos" / "mine.txt").write_text("kept")
     write_pages(tmp_path, pages([*many[1:], replace(many[0], slo=replace(many[0].slo, name="renamed"))]))
@@ -82,7 +82,7 @@ def test_pages_of_objectives_that_are_gone_go_too(many: list[Budget], tmp_path: 
     assert [path.name for path in (tmp_path / "slos").iterdir()] == ["mine.txt"]
 
 
-def test_twenty_objectives_are_below_a_megabyte() -> None:
+def test_twenty_slos_are_below_a_megabyte() -> None:
     """Also where every one is a latency with its heatmap, the largest there are, and all are on one page."""
     latencies = [one for one in demo() if one.bucket_counts.size]
     twenty = [latencies[number % len(latencies)] for number in range(20)]

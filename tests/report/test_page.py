@@ -261,7 +261,7 @@ def test_totals_stand_by_service_team_and_tier_where_they_tell_something() -> No
     ]  # fmt: skip
 
 
-def test_firings_stand_where_both_windows_burned_and_over_the_error_ratio() -> None:
+def test_firings_stand_where_both_windows_burn_and_over_the_error_ratio() -> None:
     """35 % errors for 1 h 45 min at 99.9 %: the page of 1h fires within 2.5 min and resets with its short window."""
     found = budget(Case("availability", faults=(Fault(400, 1.75, 0.35),), background=0.0))
     pages, tickets = found.firings("page"), found.firings("ticket")

@@ -48,7 +48,7 @@ def test_all_forms_have_the_same_figures_in_the_same_order(budgets: list[Budget]
 def test_unknown_figures_are_absent_not_zero() -> None:
     one = budget(Case("archive", has_data=False))
     (row,) = csv.DictReader(io.StringIO(to_csv([one])))
-    assert row["sli"] == row["remaining"] == row["minutes_left"] == row["burn_rate_1h"] == ""
+    assert row["sli"] == row["remaining"] == row["minutes_remaining"] == row["burn_rate_1h"] == ""
     assert json.loads(to_json([one], title="", generated=NOW))["slos"][0]["sli"] is None
     assert "| n/a | 99.9% 30d | n/a |" in to_markdown([one], title="Review", generated=NOW)
 

@@ -108,7 +108,7 @@ def minutes(expr: str, of: str) -> str:
 def test_a_hole_does_not_resolve_a_page_and_data_does(tmp_path: Path, tool: str) -> None:
     """10 % fail from minute 60 on; nothing is scraped from 80 to 110; from then on all is well.
 
-    What failed in the hole is seen at its end: the last half hour burned until minute 140.
+    What failed in the hole is seen at its end: the last half hour has errors until minute 140.
     """
     series = counters([(3600, 0.0), (1200, 0.1), (1800, None), (3000, 0.0)], 30)
     questions = [
@@ -176,7 +176,7 @@ def test_missing_data_stays_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_a_value_of_by_that_goes_is_no_missing_data_and_all_of_them_are(tmp_path: Path) -> None:
+def test_a_value_of_by_that_goes_is_not_missing_data_and_all_of_them_are(tmp_path: Path) -> None:
     def route(name: str, text: str) -> dict[str, str]:
         return {f'requests_total{{job="shop",instance="a",code="200",route="{name}"}}': text}
 

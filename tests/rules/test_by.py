@@ -235,7 +235,7 @@ def test_no_rule_of_many_values_gives_more_than_its_limit() -> None:
     assert "limit" not in to_yaml(plain)
 
 
-def test_without_tickets_nobody_is_told_of_too_many_values() -> None:
+def test_without_tickets_nobody_is_notified_of_too_many_values() -> None:
     names = {
         rule.name
         for group in compile_specs(specs(ONE + "    alerting: {ticket: off}\n"))[0]

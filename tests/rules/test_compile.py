@@ -228,7 +228,7 @@ def test_any_text_is_a_yaml_scalar(text: str) -> None:
 
 
 @pytest.mark.server
-def test_plain_text_of_a_definition_is_no_template(tmp_path: Path) -> None:
+def test_plain_text_of_a_definition_is_not_a_template(tmp_path: Path) -> None:
     groups, _ = compile_specs(specs(ALL_KINDS.replace('tier: "1"', 'tier: "{{ boom }}"')))
     (tmp_path / "r.yml").write_text(to_yaml(groups))
     said = promtool("check", "rules", tmp_path / "r.yml")

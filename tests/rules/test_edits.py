@@ -199,7 +199,7 @@ def test_these_edits_begin_a_new_budget(edit: str, before: Samples) -> None:
     assert 0 < covered < 0.01
 
 
-def test_by_added_begins_budgets_beside_the_old_one(before: Samples, unedited: float) -> None:
+def test_by_added_begins_budgets_alongside_the_old_one(before: Samples, unedited: float) -> None:
     assert table()["`by` added"] == "begins anew"
     server = after(edited("`by` added"), before)
     left = server.value(LEFT, END)
@@ -209,7 +209,7 @@ def test_by_added_begins_budgets_beside_the_old_one(before: Samples, unedited: f
     assert server.value(COVERAGE, END)[SHOP] < after(BASE, before).value(COVERAGE, END)[SHOP]
 
 
-def test_by_removed_begins_a_budget_beside_the_old_ones() -> None:
+def test_by_removed_begins_a_budget_alongside_the_old_ones() -> None:
     assert table()["`by` removed"] == "begins anew"
     left = after(BASE, until_the_edit(edited("`by` added"))).value(LEFT, END)
     assert set(left) == {*ROUTES, SHOP}

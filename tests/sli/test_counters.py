@@ -163,7 +163,7 @@ def test_what_a_birth_is_held_against_is_from_before_the_pause() -> None:
         assert sums(known, series([first], code="500"), minutes=1) == [300 + (first if counts else 0)]
 
 
-def test_a_relabelling_is_no_event() -> None:
+def test_a_relabelling_is_not_an_event() -> None:
     """The same process under another version: it had 1,000 and has 1,010."""
     old = series([980, 990, 1000], end_ms=END - 2 * MINUTE, version="1")
     new = series([1010, 1020], version="2")
@@ -264,7 +264,7 @@ def test_after_hours_without_its_job_a_first_value_is_in_doubt() -> None:
     assert sums(back, minutes=1) == [1700]
 
 
-def test_of_two_scrapers_of_a_target_one_is_relabelled_and_the_other_is_no_stand_in() -> None:
+def test_of_two_scrapers_of_a_target_one_is_relabelled_and_the_other_is_not_a_stand_in() -> None:
     """Both see the same process; the first one's series get a label while the other one's stay."""
     at = END - 2 * MINUTE
     first = [series([980, 990, 1000], at, replica="1"), series([1010, 1020], replica="1", zone="b")]
@@ -289,7 +289,7 @@ def test_what_is_relabelled_while_nothing_happens_has_no_events() -> None:
     assert (found.continued, found.born) == (1, 0)
 
 
-def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_beside_it() -> None:
+def test_a_series_that_comes_back_takes_nothing_from_one_that_was_there_alongside_it() -> None:
     """Two scrapers; one of them is away for two minutes, and as it returns the other one goes."""
     one = series([100, 110, 120, NONE, NONE, 150, 160], replica="1")
     other = series([100, 110, 120, 130, 140], END - 2 * MINUTE, replica="2")
@@ -381,7 +381,7 @@ def test_errors_are_held_against_their_own_target() -> None:
     assert (found.sums.tolist(), found.doubt) == ([0, 0], 40)
 
 
-def test_what_is_no_number_is_no_sample() -> None:
+def test_what_is_not_a_number_is_not_a_sample() -> None:
     found = tally(series([0, 5, float("inf"), 15]), minutes=3)
     assert (found.sums.tolist(), found.dropped) == ([5, 0, 10], 1)
 
@@ -528,7 +528,7 @@ def test_a_target_is_what_its_labels_say() -> None:
     assert target_of(labels, ("pod", "zone")) == ("p", "")
 
 
-def test_stale_markers_are_no_samples_and_nan_is_one_that_is_no_number() -> None:
+def test_stale_markers_are_not_samples_and_nan_is_one_that_is_not_a_number() -> None:
     from slo.promql.samples import STALE
 
     times = np.arange(5, dtype=np.int64)

@@ -38,7 +38,7 @@ def test_what_it_showed_before_is_shown_for_up_to_three_scrapes(value: float, le
     assert dropped(shown(dict.fromkeys(minutes, value))) == [[*minutes]]
 
 
-def test_for_four_scrapes_it_is_no_glitch() -> None:
+def test_for_four_scrapes_it_is_not_a_glitch() -> None:
     assert dropped(shown(dict.fromkeys(range(AT, AT + 4), 0.0))) == [[]]
     assert dropped(shown({10: 0.0, **dict.fromkeys(range(AT, AT + 4), 0.0)})) == [[10]]
 
@@ -98,7 +98,7 @@ def test_what_does_not_come_back_is_a_restart() -> None:
     assert dropped(lower) == [[]]
 
 
-def test_far_more_and_then_less_than_before_is_no_glitch() -> None:
+def test_far_more_and_then_less_than_before_is_not_a_glitch() -> None:
     """From 100 it shows far more, and never goes back to where it was: these are restarts."""
     values = steady(start=100 - 10 * (AT - 1))
     values[AT:] = 70 + 10.0 * np.arange(SIZE - AT) - 20
@@ -187,7 +187,7 @@ def test_falls() -> None:
 
 
 @pytest.mark.parametrize("apart", [2, 5, 10, 25])
-def test_a_glitch_beside_another_one_is_no_measure_of_it(apart: int) -> None:
+def test_a_glitch_alongside_another_one_is_not_a_measure_of_it(apart: int) -> None:
     assert dropped(shown({AT: 0.0, AT + apart: 0.0})) == [[AT, AT + apart]]
 
 

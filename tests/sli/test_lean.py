@@ -108,7 +108,7 @@ def test_a_shorter_look_back() -> None:
 
 
 @pytest.mark.parametrize("odd", [math.inf, -math.inf])
-def test_what_is_infinite_is_no_value(odd: float) -> None:
+def test_what_is_infinite_is_not_a_value(odd: float) -> None:
     """Within the tile; at its end, or where the one before ended, nothing is known of what was gained."""
     for place, events in ((-2, 18), (-1, 0), (-3, 0), (-4, 18)):
         values = grows(9)

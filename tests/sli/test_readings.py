@@ -109,7 +109,7 @@ def test_when_two_were_first_there_together() -> None:
     assert together.since(2, 0) == np.inf
     assert together.since(1, 2) == 5 and together.since(2, 1) == 9
     assert together.since(0, 1) == 0  # asked again
-    assert together.since(3, 1) == np.inf  # a single sample is no while
+    assert together.since(3, 1) == np.inf  # a single sample lasts no time
     assert together.since(1, 3) == np.inf
 
 

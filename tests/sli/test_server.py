@@ -152,7 +152,7 @@ def test_of_several_pauses_the_longest_is_named(hours: tuple[int, int]) -> None:
 
 
 @pytest.mark.usefixtures("steps_only")
-def test_what_is_no_number_is_counted_and_left_out() -> None:
+def test_what_is_not_a_number_is_counted_and_left_out() -> None:
     labels, times, values = counter(9, 400, code="200")
     values[-13] = np.nan
     found = measured(server((labels, times, values)))
@@ -214,7 +214,7 @@ def test_a_probe_on_a_server_has_values_from_0_to_1(odd: list[float], named: str
     assert [note.text for note in on_samples.invalid] == [note.text for note in found.invalid]
 
 
-def test_of_a_probe_what_is_no_number_is_no_check() -> None:
+def test_of_a_probe_what_is_not_a_number_is_not_a_check() -> None:
     found = UP.count(
         Samples.from_series([gauge([1.0, float("nan"), 0.0, float("inf"), 1.0])]), Grid(END, HOUR, 1), ("job",)
     )
@@ -461,7 +461,7 @@ def without_bucket(rows: list[Row], since: int, until: int) -> list[Row]:
 
 @pytest.mark.usefixtures("steps_only")
 @pytest.mark.parametrize(("since", "until", "steps"), [(25, 15, 2), (25, 10, 3), (59, 0, 11), (2, 1, 0)])
-def test_steps_in_which_a_target_had_no_bucket_are_told(since: int, until: int, steps: int) -> None:
+def test_steps_in_which_a_target_had_no_bucket_are_reported(since: int, until: int, steps: int) -> None:
     """Of an hour; in steps that have one sample of it a target has it."""
     found = measured(server(*without_bucket(histogram(8, 10), since, until)), sli=LATENCY)
     texts = [note.text for note in found.notes if note.code == "bound-missing"]

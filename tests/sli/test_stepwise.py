@@ -120,7 +120,7 @@ def test_the_pace_is_that_of_all_counters() -> None:
 
 
 @pytest.mark.parametrize("rows", [[row(4, code="2")], [row(200, 6, code="2")], [row(200, 7, code="2")]])
-def test_a_series_that_has_just_begun_or_ended_is_no_slow_one(rows: list[Row]) -> None:
+def test_a_series_that_has_just_begun_or_ended_is_not_a_slow_one(rows: list[Row]) -> None:
     tile = _paced(Tile(5 * MINUTE), (TOTAL,), Asked(row(180, code="1"), *rows), Grid(END, 5 * MINUTE, 24))
     assert (tile.slowest_ms, tile.fastest_ms) == (0, 30_000)
 
@@ -168,7 +168,7 @@ def test_a_few_writers_are_read_each_once_and_no_others() -> None:
     assert server.read == [(END - HOUR, END)] * 5
 
 
-def test_a_crash_loop_is_no_second_writer() -> None:
+def test_a_crash_loop_is_not_a_second_writer() -> None:
     """Each process lives for four scrapes and has had whatever it had."""
     labels, times, values = row(24 * 60)
     lives = np.cumsum(np.random.default_rng(5).integers(1, 1000, (len(values) // 4, 4)), axis=1)
@@ -228,7 +228,7 @@ def test_the_series_of_the_last_hour_are_counted() -> None:
     assert (text, at_ms) == ("count(last_over_time(t_total[1h]))", END)
 
 
-def test_of_a_period_that_is_no_number_of_tiles_the_rest_at_its_start_is_left_out() -> None:
+def test_of_a_period_that_is_not_a_number_of_tiles_the_rest_at_its_start_is_left_out() -> None:
     assert part_tile(TOTAL, Many(1), END - DAY - 20 * MINUTE, END) == (HOUR, END - 23 * HOUR)
 
 
@@ -255,7 +255,7 @@ def test_where_a_series_appears_the_dear_form_is_asked_for_there_alone() -> None
         assert found.counts.errors.sum() == 0 and found.counts.seen.doubt_errors == 1000
 
 
-def test_what_a_server_says_beside_its_answers_is_said_once() -> None:
+def test_what_a_server_says_alongside_its_answers_is_said_once() -> None:
     found = measured_of(Asked(row(300), said="a store is down"))
     assert [note.text for note in found.notes] == ["a store is down"]
     assert [note.code for note in found.notes] == ["source"]

@@ -69,7 +69,7 @@ def test_every_fall_counts() -> None:
     assert total(row(values)) == {"a": 4 * 9 + 4 + 3 + 9 + 2 + 9 + 10}
 
 
-def test_a_fall_at_an_end_that_is_no_step_is_seen_too() -> None:
+def test_a_fall_at_an_end_that_is_not_a_step_is_seen_too() -> None:
     """The tile ends 10 s after its last scrape, a few seconds before the next step."""
     for rest in (0, 5_000, 10_000, 14_000):
         values = grows(9)
@@ -101,7 +101,7 @@ def test_what_comes_after_a_pause_counts_with_it() -> None:
 
 
 @pytest.mark.parametrize("odd", [math.inf, -math.inf])
-def test_what_is_infinite_is_no_value(odd: float) -> None:
+def test_what_is_infinite_is_not_a_value(odd: float) -> None:
     for place in (-3, -14):
         values = grows(9)
         values[place] = odd
@@ -216,7 +216,7 @@ def test_births_of_a_part_are_believed_up_to_those_of_its_whole() -> None:
         assert reported(in_doubt(FAILURES, TILE, X), BUSY, new) == (None if events else first)
 
 
-def test_births_of_a_part_of_a_new_target_are_no_doubt() -> None:
+def test_births_of_a_part_of_a_new_target_are_not_doubt() -> None:
     """Nothing was known of its whole either: both are baselines."""
     rows = row([5000, 5009], instance="b"), row([900], instance="b", name="failures_total")
     assert reported(in_doubt(FAILURES, TILE, X), BUSY, *rows) is None
@@ -259,7 +259,7 @@ def test_what_is_there_is_one_for_each_value_of_by() -> None:
     assert reported(present(X, Tile(5 * MINUTE, 5 * MINUTE)), row(grows(1), ago=20)) is None
 
 
-def test_samples_that_are_no_numbers_are_told_at_each_scrape() -> None:
+def test_samples_that_are_not_numbers_are_reported_at_each_scrape() -> None:
     values = np.array(grows(9), dtype=np.float64)
     labels, times, _ = row(grows(9))
     values[[-2, -5, -12]] = math.inf, math.nan, math.inf

@@ -62,14 +62,14 @@ def test_an_answer_that_trickles_is_given_up() -> None:
         assert "longer than 0.4 s in all" in failure(server, timeout_s=0.1)
 
 
-def test_the_server_is_told_to_give_up_before_we_do() -> None:
+def test_the_server_is_asked_to_give_up_before_we_do() -> None:
     with Hostile([ONE]) as server:
         quick(server.url, timeout_s=20.0).query(UP, 1_000_000)
     assert server.requests[0].params["timeout"] == "19000ms"
 
 
 @pytest.mark.parametrize(("status", "count"), [(200, 1), (302, 1), (500, 1), (502, 4)])
-def test_a_web_page_is_no_answer(status: int, count: int) -> None:
+def test_a_web_page_is_not_an_answer(status: int, count: int) -> None:
     with Hostile([reply(status, LOGIN_PAGE, Content_Type="text/html")]) as server:
         text = failure(server)
         assert "web page called 'Sign in to Example'" in text and str(status) in text
@@ -91,7 +91,7 @@ def test_a_web_page_is_no_answer(status: int, count: int) -> None:
         (reply(204, ""), "answered 204"),
     ],
 )
-def test_a_refusal_is_told_once(answer: bytes, said: str) -> None:
+def test_a_refusal_is_reported_once(answer: bytes, said: str) -> None:
     with Hostile([answer]) as server:
         text = failure(server)
         assert re.search(said, text), text
@@ -249,7 +249,7 @@ def test_a_huge_answer_is_given_up(packed: bool) -> None:
         assert len(server.requests) == 1
 
 
-def test_what_the_server_says_beside_the_answer_becomes_notes() -> None:
+def test_what_the_server_says_alongside_the_answer_becomes_notes() -> None:
     partial = success("vector", [], warnings=["store down", "store down"], infos=["PromQL info: x"])
     with Hostile([partial]) as server:
         source = quick(server.url)

@@ -80,7 +80,7 @@ def test_a_small_file_byte_by_byte(tmp_path: Path) -> None:
     )
 
 
-def test_values_that_are_no_numbers_are_written_as_the_format_names_them(tmp_path: Path) -> None:
+def test_values_that_are_not_numbers_are_written_as_the_format_names_them(tmp_path: Path) -> None:
     values = [float("inf"), float("-inf"), float("nan"), STALE]
     text = written(tmp_path, one({"__name__": "x"}, [T0, T0 + 1, T0 + 2, T0 + 3], values))
     assert [line.split()[1] for line in text.splitlines()[1:-1]] == ["+Inf", "-Inf", "NaN"]

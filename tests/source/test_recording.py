@@ -75,7 +75,7 @@ def test_any_samples_survive(
     assert found == {key: np.array(values, dtype=float).view(np.int64).tolist() for key, values in unique.items()}
 
 
-def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_recording_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.parquet"
     with pytest.raises(RecordingError, match="no such recording; make one with"):
         open_source(str(path))
@@ -102,7 +102,7 @@ def test_a_recording_cut_short_is_refused(tmp_path: Path) -> None:
             Recording.open(path).all()
 
 
-def test_a_byte_gone_wrong_in_the_middle_is_told(tmp_path: Path) -> None:
+def test_a_byte_gone_wrong_in_the_middle_is_reported(tmp_path: Path) -> None:
     values = np.random.default_rng(1).random(1000)
     stored(tmp_path, Samples.from_series([({"__name__": "x"}, range(1000), values)]))
     path = tmp_path / "r.parquet"

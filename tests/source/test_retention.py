@@ -83,7 +83,7 @@ def test_flags(flags: dict[str, Any], days: int | None) -> None:
 
 
 @given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5).map(page))
-def test_nonsense_is_no_retention(body: bytes) -> None:
+def test_nonsense_is_not_a_retention(body: bytes) -> None:
     assert of_runtime(body) is None and of_flags(body) is None
 
 
@@ -137,7 +137,7 @@ def trickle(_: Request, __: int) -> Iterator[bytes]:
         trickle,
     ],
 )  # fmt: skip
-def test_a_server_that_does_not_answer_has_no_retention_and_is_no_failure(script: Any) -> None:
+def test_a_server_that_does_not_answer_has_no_retention_and_is_not_a_failure(script: Any) -> None:
     with Hostile(script) as host:
         source = quick(host.url, timeout_s=0.3)
         begun = time.monotonic()

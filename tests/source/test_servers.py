@@ -116,7 +116,7 @@ def test_borders_that_lie_on_samples(loaded: Loaded, days: int, monkeypatch: pyt
     assert [times for times, _ in shorter] == ([times[1:]] if days else [])
 
 
-def test_values_that_are_no_numbers_or_need_every_digit(loaded: Loaded) -> None:
+def test_values_that_are_not_numbers_or_need_every_digit(loaded: Loaded) -> None:
     ((times, values),) = read(loaded.source, VectorSelector("odd")).values()
     expected_times, expected = WRITTEN["odd", "a"]
     assert times == expected_times.tolist()
@@ -136,7 +136,7 @@ def test_overlapping_selectors_count_nothing_twice(loaded: Loaded, monkeypatch: 
     assert read(loaded.source, some, REQUESTS, later, REQUESTS) == written("requests_total")
 
 
-def test_no_such_series_is_no_error(loaded: Loaded) -> None:
+def test_no_such_series_is_not_an_error(loaded: Loaded) -> None:
     assert read(loaded.source, VectorSelector("no_such_metric")) == {}
     assert read(loaded.source, REQUESTS, start_ms=0, end_ms=1000) == {}
     assert loaded.source.samples([], START_MS, END_MS).series == ()

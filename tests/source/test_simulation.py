@@ -200,7 +200,7 @@ def recounted(samples: Samples, weight: Picked, known: Picked) -> dict[int, int]
     return {hour: count for hour, count in found.items() if count}
 
 
-def told_hourly(reported: Mapping[str, Any], key: str) -> dict[int, int]:
+def reported_hourly(reported: Mapping[str, Any], key: str) -> dict[int, int]:
     start = reported["hour_start_ms"]
     return {start + (n + 1) * HOUR: count for n, count in enumerate(reported[key]) if count}
 
@@ -213,8 +213,8 @@ def test_what_scrapes_reveal_is_what_a_plain_recount_finds(tmp_path: Path, name:
     reported = header.truth["slos"]["shop/s0"]
     either: Picked = lambda labels: abs(case.errors(labels)) + abs(case.total(labels))  # noqa: E731
     errors, total = recounted(samples, case.errors, either), recounted(samples, case.total, either)
-    assert told_hourly(reported["revealed"], "hourly_total") == total
-    assert told_hourly(reported["revealed"], "hourly_errors") == errors
+    assert reported_hourly(reported["revealed"], "hourly_total") == total
+    assert reported_hourly(reported["revealed"], "hourly_errors") == errors
     assert (reported["revealed"]["errors"], reported["revealed"]["total"]) == (
         sum(errors.values()),
         sum(total.values()),
@@ -476,5 +476,5 @@ def test_a_real_prometheus_holds_the_same_samples_and_events(tmp_path: Path) -> 
     total = named("took_seconds_count")
     good = named("took_seconds_bucket", le="0.5")
     reported = header.truth["slos"]["shop/s0"]["revealed"]
-    assert recounted(loaded, total, total) == told_hourly(reported, "hourly_total")
-    assert recounted(loaded, minus(total, good), total) == told_hourly(reported, "hourly_errors")
+    assert recounted(loaded, total, total) == reported_hourly(reported, "hourly_total")
+    assert recounted(loaded, minus(total, good), total) == reported_hourly(reported, "hourly_errors")

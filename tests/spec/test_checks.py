@@ -172,7 +172,7 @@ def test_templates_that_a_server_refuses(text: str, expected: str) -> None:
     assert said(text) == [expected]
 
 
-def test_what_is_no_template_may_have_braces() -> None:
+def test_what_is_not_a_template_may_have_braces() -> None:
     """The description of an SLO is text: `{{` in it is printed."""
     assert said(slo(PROBE, "description: '100 {{ percent'")) == []
 
@@ -207,7 +207,7 @@ def test_selectors_that_hardly_mean_what_they_say(text: str, expected: str) -> N
     ["200", "/api/v1/users/[id]", "/[...slug]", "[::1]:9090", "[2001:db8::1]:9100", "10.0.0.1:9090", "v1.2.3", "C++", "a.b.c", "US$",
      "../x", "(none)", "GET /x?a=1", "*.example.com", "{id}", "C:\\\\data", "5xx", "http://a.b/c", "1...3", "/users/*", "a || b"],
 )  # fmt: skip
-def test_values_that_are_no_regular_expressions(value: str) -> None:
+def test_values_that_are_not_regular_expressions(value: str) -> None:
     assert said(slo(f"{{probe: {{metric: 'up{{x=\"{value}\"}}'}}}}")) == []
 
 

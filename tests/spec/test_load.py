@@ -143,7 +143,7 @@ def test_a_definition_becomes_typed_values() -> None:
         (one_slo(sli="{raw: {errors: 'sum(rate(e[$window])', total: 'sum(rate(t[$window]))'}}"), "slos[0].sli.raw.errors: not valid PromQL"),
     ],
 )  # fmt: skip
-def test_faults_say_where_and_what_mends_them(text: str, expected: str) -> None:
+def test_faults_say_where_and_what_fixes_them(text: str, expected: str) -> None:
     assert any(expected in fault for fault in faults(text)), faults(text)
 
 
@@ -202,7 +202,7 @@ def test_by_makes_one_slo_for_each_value() -> None:
     assert sli.total.matchers[-1] == sli.part.matchers[-1] == Matcher("route", "=", "/a b")
 
 
-def test_plain_alerts_stand_beside_the_slos() -> None:
+def test_plain_alerts_stand_alongside_the_slos() -> None:
     [service] = loads(MORE, "x.yaml", [])
     [alert] = service.alerts
     assert (alert.name, alert.expr, alert.for_ms) == ("Down", "up == 0", 60_000)
@@ -309,7 +309,7 @@ def test_the_shipped_definitions_load_without_a_doubt() -> None:
     assert {"faciliauto", "hitl-api", "prometheus"} <= {service.name for service in specs.services}
 
 
-def test_an_unknown_slo_is_told_with_the_likeliest(tmp_path: Path) -> None:
+def test_an_unknown_slo_is_reported_with_the_likeliest(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="did you mean `faciliauto/latency`"):
         load(DEFINITIONS)["faciliauto/latnecy"]
 

@@ -120,7 +120,7 @@ def firings(states: States, step_of: dict[str, int]) -> list[tuple[str, int, int
 
 
 @pytest.mark.server
-def test_every_incident_fires_what_it_must_and_nothing_fires_beside(system: System) -> None:
+def test_every_incident_fires_what_it_must_and_nothing_fires_alongside(system: System) -> None:
     truth = system.recording.header.truth
     incidents = {
         (one.get("slo", one.get("alert")).partition("/")[2], one["kind"]): (one["start_ms"], one["end_ms"])

@@ -55,7 +55,7 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
         "far over: a leak of eight hours, and a backup that was missed for four, where a budget of 1 % or 0.1 % is small. The "
         "slow burn of `error-rate` left a third of its budget: it never paged, and two tickets reported it within the day.",
         "availability",
-        "The page says which budget burns and how fast, what is left of it and until when. A plain alert (`ApiDown`) names the "
+        "The page says which budget burns and how fast, what remains of it and until when. A plain alert (`ApiDown`) names the "
         "replica at the same time. Both are P0; the tickets that follow (P2) belong to the same outage and can wait for the morning.",
     ),
     "hitl-api": (

@@ -85,7 +85,7 @@ def test_a_changed_period_begins_anew_with_the_last_whole_one(
     code, reported = go(file, MONDAY + 1)
     assert (code, reports(reported)) == (0, expected)
     assert reports(go(file, MONDAY + 2)[1]) == []
-    # And it catches up as ever; going back is no different.
+    # And it catches up as ever; going back is the same.
     assert len(reports(go(file, MONDAY + 2 * WEEK + 1)[1])) == (2 if then == "week" else 1)  # October has begun
     configure(place, period=first)
     assert len(reports(go(file, MONDAY + 2 * WEEK + 1)[1])) <= 3
@@ -190,7 +190,7 @@ def test_an_slo_that_is_gone_is_named_once(place: Path) -> None:
     assert warnings_after(place, (place / "shop.yaml").read_text(), week=2) == []
 
 
-def test_what_has_kept_its_name_or_shares_an_sli_is_no_renamed_one(place: Path) -> None:
+def test_what_has_kept_its_name_or_shares_an_sli_is_not_a_renamed_one(place: Path) -> None:
     """Both SLOs of the definition count the same: a third one with that SLI is new, and so is one of another SLI."""
     go(configure(place, ledger="ledger"), MONDAY + 1)
     more = """  - {name: third, objective: 99, sli: {ratio: {errors: 'r_total{code="500"}', total: r_total}}}

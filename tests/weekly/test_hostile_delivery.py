@@ -187,7 +187,7 @@ def test_tls_that_is_never_agreed_on_is_given_up(security: str) -> None:
 
 
 @pytest.mark.parametrize("then", [silent, endless(b"2"), lambda connection: None], ids=["silent", "slow", "gone"])
-def test_a_bad_farewell_is_no_failure(then: Callable[[socket.socket], None], patient: None) -> None:
+def test_a_bad_farewell_is_not_a_failure(then: Callable[[socket.socket], None], patient: None) -> None:
     """The message is taken: it would be sent again."""
     got: list[str] = []
     with mail_server(talk_until("QUIT", then, got)) as port:

@@ -77,7 +77,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Told(list[tuple[str, Mapping[str, Any]]]):
+class Reported(list[tuple[str, Mapping[str, Any]]]):
     def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
         self.append((event, fields))
 
@@ -85,8 +85,8 @@ class Told(list[tuple[str, Mapping[str, Any]]]):
         return [event for event, _ in self]
 
 
-def go(file: Path, now: int, environment: Mapping[str, str] | None = None) -> tuple[int, Told]:
-    reported = Told()
+def go(file: Path, now: int, environment: Mapping[str, str] | None = None) -> tuple[int, Reported]:
+    reported = Reported()
     return run(read_config(file), now, reported, environment or {}, wait=lambda seconds: None), reported
 
 
@@ -297,7 +297,7 @@ def test_one_objective_that_cannot_be_read_leaves_the_others_their_data(
     report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
     states = {one["slo"]: (one["state"], one["events"]["errors"]) for one in report["slos"]}
     assert states["shop/heavy"] == ("no data", 0) and states["shop/errors"][1] == 4032
-    assert report["missing"].startswith("1 of 3 objectives (shop/heavy): query processing would load too many samples")
+    assert report["missing"].startswith("1 of 3 SLOs (shop/heavy): query processing would load too many samples")
     assert Ledger(place / "ledger").entry("shop/errors", MONDAY - WEEK, MONDAY).errors.sum() == 1008
     monkeypatch.setattr(job, "open_source", opened)
     assert go(file, MONDAY + 2)[0] == 0  # made up for
@@ -429,7 +429,7 @@ def counted(*names, **more):
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(*names, **more)
 os.replace = counted
-run(read_config(file), now, lambda *told: None)
+run(read_config(file), now, lambda *line: None)
 """
 
 

@@ -211,7 +211,7 @@
     const label = make("label", { className: "objective" }, "What if the objective were ", slider);
     tools.append(label, answer);
     list.remove();
-    const chart = charts.find((one) => tools.parentElement.contains(one.figure) && one.series.some((series) => series.label === "budget left"));
+    const chart = charts.find((one) => tools.parentElement.contains(one.figure) && one.series.some((series) => series.label === "budget remaining"));
     let line = null;
     const choose = () => {
       const option = options[slider.value], share = Number(option.dataset.share);
@@ -221,7 +221,7 @@
       const shape = chart && chart.plot.querySelector("path.main");
       const [full, none] = chart ? ["100%", "0%"].map((text) => [...chart.figure.querySelectorAll("svg.y text")].find((one) => one.textContent === text)) : [];
       if (share === 1 || !shape || !full || !none) return;
-      // The burn-down of that objective is the same line, stretched from where it begins: what is spent is divided by the share.
+      // The burn-down of that SLO is the same line, stretched from where it begins: what is consumed is divided by the share.
       const top = parseFloat(full.getAttribute("y")) * 10;
       line = drawn("path", { class: "what-line", d: shape.getAttribute("d"), transform: `translate(0 ${top}) scale(1 ${1 / share}) translate(0 ${-top})` });
       chart.plot.append(line);

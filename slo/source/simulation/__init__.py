@@ -96,7 +96,7 @@ def simulate(
 
     keep(check.by_name(_rows(slos, context), slos))
     check.instances(written.slos, {instance for _, instance in context.fleet.slots})
-    keep(_beside(specs, context, {row[0]["__name__"] for row in rows.values()}, written))
+    keep(_alongside(specs, context, {row[0]["__name__"] for row in rows.values()}, written))
     if context.fleet.events:
         context.fleet.check()
         made = context.fleet.seen(rows.values())
@@ -104,7 +104,7 @@ def simulate(
         keep(made)
     check.every_selector_has_data(slos, rows)
     header = Header(
-        simulation.start_ms, end_ms, f"simulation, seed {seed}", _told(simulation, slos, context, clocks, written)
+        simulation.start_ms, end_ms, f"simulation, seed {seed}", _reported(simulation, slos, context, clocks, written)
     )
     return Samples.from_series(rows[key] for key in sorted(rows)), header
 
@@ -187,7 +187,7 @@ def _rows(slos: Sequence[Slo], context: SimulationContext) -> Iterable[Row]:
             yield from rows
 
 
-def _beside(specs: Specs, context: SimulationContext, known: set[str], written: Scenario) -> Iterable[Row]:
+def _alongside(specs: Specs, context: SimulationContext, known: set[str], written: Scenario) -> Iterable[Row]:
     """Counters that only plain alerts read."""
     for service in specs.services:
         for alert in service.alerts:
@@ -233,7 +233,7 @@ def _unique(times: Ints, values: Any) -> tuple[Ints, Any]:
     return times[keep], values[keep]
 
 
-def _told(
+def _reported(
     simulation: Simulation,
     slos: Sequence[Slo],
     context: SimulationContext,

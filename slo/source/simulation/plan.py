@@ -103,12 +103,12 @@ class Changes:
 
 FATES = ("healthy", "exhausted", "at risk", "healthy", "burning")
 # The share of the budget that steady errors consume, and what incidents consume alongside it, by fate.
-_SPENT = {"healthy": (0.10, 0.25), "at risk": (0.15, 0.68), "exhausted": (0.20, 1.15), "burning": (0.10, 0.20)}
+_CONSUMED = {"healthy": (0.10, 0.25), "at risk": (0.15, 0.68), "exhausted": (0.20, 1.15), "burning": (0.10, 0.20)}
 
 
 def background(slo: Slo, simulation: Simulation) -> float:
     """The steady error ratio of an SLO (0..1)."""
-    share = _SPENT[_fate(slo, simulation)][0] if simulation.steady_errors is None else simulation.steady_errors
+    share = _CONSUMED[_fate(slo, simulation)][0] if simulation.steady_errors is None else simulation.steady_errors
     return share * float(slo.objective.error_budget)
 
 
@@ -133,7 +133,7 @@ def incidents(slo: Slo, simulation: Simulation) -> list[Span]:
         if length and not any(start < other.end_ms and other.start_ms < start + length for other in spans):
             spans.append(Span(start, start + length, kind, ratio))
 
-    consumed = _SPENT[fate][1]
+    consumed = _CONSUMED[fate][1]
     places = np.sort(random.uniform(0.12, 0.88, 3))
     add("outage", 1.0, 0.4 * consumed, float(places[0]))
     add("bad deploy", float(random.uniform(0.1, 0.25)), 0.3 * consumed, float(places[1]))
