@@ -62,6 +62,7 @@ slow: $(VENV)/.installed-test
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.words
 	$(BIN)/mypy
 
 # The contract of counting on more drawn histories than CI has time for: make contract HISTORIES=100000 SEED=7

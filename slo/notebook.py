@@ -197,7 +197,7 @@ def _plot_budget(budget: Budget, kind: str, axes: Callable[[], Axes], span: tupl
     if budget.invalid:
         raise ValueError(f"{budget.slo.id} has nothing to draw: its figures are invalid: {budget.invalid[0].text}")
     if budget.remaining is None:
-        raise ValueError(f"{budget.slo.id} has nothing to draw: no events in the period")
+        raise ValueError(f"{budget.slo.id} has nothing to draw: no events in the window")
     drawn = axes()
     title = f"{budget.slo.id}: "
     match kind:

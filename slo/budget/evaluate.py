@@ -191,7 +191,7 @@ def budget_of(
 def why_invalid(measured: Measured, first: int = 0) -> tuple[Note, ...]:
     """Why what was counted from step `first` on cannot be believed; nothing where it can, or is not known."""
     errors, total = float(np.sum(measured.counts.errors[first:])), float(np.sum(measured.counts.total[first:]))
-    text = impossible(errors, total, "in the period")
+    text = impossible(errors, total, "in the window")
     return measured.invalid or (() if text is None else (Note("impossible", text),))
 
 
@@ -303,10 +303,10 @@ def _notes(budget: Budget, measured: Measured, start_ms: int) -> list[Note]:
     if not measured.has_data and not budget.invalid:
         if any(note.code == "no-such-bound" for note in measured.notes):
             return []
-        return [Note("no-data", "no data: the source has no series of this SLI in the period")]
+        return [Note("no-data", "no data: the source has no series of this SLI in the window")]
     notes += fresh_note(budget)
     if budget.total == 0 and not budget.invalid:
-        notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the period"))
+        notes.append(Note("no-traffic", "no traffic: the series are there, but counted nothing in the window"))
     if measured.has_data:
         notes += gap_note(budget, start_ms)
     notes += counting_notes(measured.counts.seen)

@@ -124,7 +124,7 @@ def _outages(budget: Budget, longest_ms: int) -> Chart:
     longest = f"bad from {format_duration(longest_ms)} on"
     legend = [(css, longest if css == "limit" else label) for css, label in drawn.legend]
     count = len(budget.downtimes)
-    outages = f"{count} outage{'' if count == 1 else 's'}" if count else "no outage in the period"
+    outages = f"{count} outage{'' if count == 1 else 's'}" if count else "no outage in the window"
     return Chart(
         title="Outages",
         unit=f"how long each was; {outages}",

@@ -219,7 +219,7 @@ def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
     lines = [f"{slo.id}: {slo.objective} over {_window_text(slo)}"]
     lines += [" ".join(slo.description.split())] if slo.description else []
     lines.append(
-        f"Error budget: {_short(minutes)} min of nothing but errors, or {_short(budget * 1_000_000)} of a million events."
+        f"Error budget: {_short(minutes)} min of full outage, or {_short(budget * 1_000_000)} of a million events."
     )
     for burn in windows:
         off = "" if slo.alerting.of(burn.severity).enabled else " (off)"

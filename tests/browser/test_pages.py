@@ -251,7 +251,7 @@ def test_zoom_is_linked_and_in_the_address(browser: Browser, pages: dict[str, Pa
     other.goto(page.url)
     assert labels(other, 0) == labels(page, 0)
     other.close()
-    page.get_by_role("button", name="Show all of the period").click()
+    page.get_by_role("button", name="Show all of the window").click()
     assert labels(page, 1) == whole and "from=" not in page.url
     page.get_by_role("button", name="Show the last 24 hours").click()
     assert any(":" in label for label in labels(page, 1))

@@ -289,10 +289,10 @@ def test_a_window_beyond_what_is_kept(window: str, kept_days: int | None, words:
     ],
 )
 def test_what_no_counting_can_give(errors: float, total: float, words: str | None) -> None:
-    text = impossible(errors, total, "in the period")
+    text = impossible(errors, total, "in the window")
     assert (text is None) is (words is None)
     if words is not None and text is not None:
-        assert words in text and "events in the period" in text
+        assert words in text and "events in the window" in text
     assert bool(possible(errors, total)) is (words is None)
 
 

@@ -305,7 +305,7 @@ RATIO = """\
     window: {2}
     sli: {{latency: {{histogram: b{0}_seconds, threshold: 300ms}}}}
 """
-OBJECTIVES = (("99", "30d"), ("99.9", "28d"), ("95", "7d"))
+TARGETS = (("99", "30d"), ("99.9", "28d"), ("95", "7d"))
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
@@ -314,7 +314,7 @@ def test_on_a_recording_the_incidents_found_are_those_planted(tmp_path: Path, se
 
     Starts and ends lie within two steps and the time in which fifteen errors come at the bound.
     """
-    text = DEFINITION + "".join(RATIO.format(n, *one) for n, one in enumerate(OBJECTIVES))
+    text = DEFINITION + "".join(RATIO.format(n, *one) for n, one in enumerate(TARGETS))
     (tmp_path / "shop.yaml").write_text(text)
     specs = load(tmp_path / "shop.yaml")
     samples, header = simulate(specs, days=31, seed=seed, end_ms=END)

@@ -88,7 +88,7 @@ def nothing_is_reported(one: Budget) -> None:
         (-5, -10, "-10,080 errors of -20,160 events in the window: there cannot be fewer events than none"),
         (1, 0, "2,016 errors of 0 events in the window: errors cannot exceed the total"),
         (np.inf, 10, "inf errors of 20,160 events in the window: these are not numbers of events"),
-        (10, np.inf, "20,160 errors of inf events in the period"),
+        (10, np.inf, "20,160 errors of inf events in the window"),
     ],
 )
 def test_counts_that_cannot_be_true_are_withheld_and_named(errors: float, total: float, words: str) -> None:

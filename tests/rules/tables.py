@@ -118,7 +118,7 @@ def accuracy(place: Path, days: float) -> Iterable[str]:
             for name, expr in (
                 ("average of ratios", f"avg_over_time(({mean})[{window}s:5m])"),
                 ("average of ratios where there is traffic", f"avg_over_time(({mean} >= 0)[{window}s:5m])"),
-                ("raw series over the period", classic_ratio(slo, f"{window}s")),
+                ("raw series over the window", classic_ratio(slo, f"{window}s")),
             ):
                 yield f"| {slo} | {name} | {(value(server, expr, reported.end) - true) / budget * 100:+.3f} |"
             errors, events, off = period_error(server, reported, slo, period)

@@ -264,12 +264,12 @@ def test_the_operators_resource_holds_the_same_groups() -> None:
     assert resource["spec"] == yaml.safe_load(to_yaml(groups))
 
 
-OBJECTIVES = ("99", "99.5", "99.9", "99.99", "95", "90")
+TARGETS = ("99", "99.5", "99.9", "99.99", "95", "90")
 WINDOWS = ("1h", "24h", "7d", "28d", "30d", "90d", "month", "year")
 
 
 @pytest.mark.parametrize(
-    ("objective", "window", "scrape"), [*itertools.product(OBJECTIVES, WINDOWS, ("1s", "15s", "30s", "1m", "5m"))]
+    ("objective", "window", "scrape"), [*itertools.product(TARGETS, WINDOWS, ("1s", "15s", "30s", "1m", "5m"))]
 )
 def test_every_objective_and_window_gets_alerts_that_can_fire(objective: str, window: str, scrape: str) -> None:
     text = (

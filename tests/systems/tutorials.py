@@ -123,7 +123,7 @@ def page(name: str) -> str:
 {intro} ({title}.)
 
 ## SLOs
-{_objectives(specs)}
+{_slos(specs)}
 
 The definition is [definitions/{name}.yaml](../../definitions/{name}.yaml).{_plain(specs)}
 
@@ -158,7 +158,7 @@ and finds the same alerts at the same evaluations, and no others ([how](../backt
 """
 
 
-def _objectives(specs: Specs) -> str:
+def _slos(specs: Specs) -> str:
     rows = ["| objective | target | over | counted by | budget | alerts |", "|---|--:|--:|---|--:|---|"]
     for spec in specs.values():
         minutes = float(spec.objective.error_budget) * spec.window.nominal_ms / 1000

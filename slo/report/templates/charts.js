@@ -197,7 +197,7 @@
     for (const [value, text] of new Map([["UTC", "UTC"], [tools.dataset.zone, tools.dataset.zone], [local, local === "UTC" ? "UTC" : `${local} (local)`]])) zones.append(new Option(text, value));
     zones.addEventListener("change", () => { zone = zones.value; show(); remember(); });
     const row = make("div", { className: "ranges" },
-      button("All", "Show all of the period", () => look(null), "whole"), button("7d", "Show the last 7 days", last(7)),
+      button("All", "Show all of the window", () => look(null), "whole"), button("7d", "Show the last 7 days", last(7)),
       button("24h", "Show the last 24 hours", last(1)), button("←", "Earlier", move(-0.5)), button("→", "Later", move(0.5)), zones,
       make("span", { className: "sub seen" }));
     tools.append(row);
