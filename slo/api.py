@@ -33,14 +33,21 @@ PathLike = str | os.PathLike[str]
 
 
 def load(definitions: PathLike | Iterable[PathLike] | Mapping[str, Any]) -> Specs:
-    """The SLOs of definitions, by `service/name`: of files and folders, of YAML text, or of a dict as YAML would give it.
+    """The SLOs of definitions, by `service/name`.
 
-    A text of several lines is YAML, any other a path. Raises DefinitionError with every fault; what is only doubtful is in the
-    result's `warnings`.
+    Args:
+        definitions: Files and folders, YAML text (a text of several lines), or a dict as YAML would give it.
 
-    >>> slo.load("definitions/")  # doctest: +SKIP
-    >>> slo.load({"service": "shop", "slos": [{"name": "up", "objective": 99.9, "sli": {"probe": "up"}}]})
-    Specs(shop/up)
+    Returns:
+        The SLOs. What is only doubtful is in `warnings`.
+
+    Raises:
+        DefinitionError: All faults of all files, each with its place.
+
+    Examples:
+        >>> slo.load("definitions/")  # doctest: +SKIP
+        >>> slo.load({"service": "shop", "slos": [{"name": "up", "objective": 99.9, "sli": {"probe": "up"}}]})
+        Specs(shop/up)
     """
     if isinstance(definitions, Mapping):
         return load_text(to_yaml(definitions), DICT)
@@ -50,14 +57,24 @@ def load(definitions: PathLike | Iterable[PathLike] | Mapping[str, Any]) -> Spec
 
 
 def open(source: PathLike | Iterable[PathLike] | Mapping[str, PathLike], *, config: PathLike | None = None) -> Source:
-    """A source of samples: the http(s) URL of anything with the Prometheus API, or the path of a recording, of a CSV or Parquet file of
-    events, or of a SQL query.
+    """A source of samples. No server is asked for anything yet.
 
-    Of several, each SLO is asked of the one that has its series, or of a mapping of the one that is named for its service (or
-    `service/name`; `*` for any text). Credentials come from the environment or from `config`, see docs/sources.md. Raises
-    SourceError, ConfigError.
+    Args:
+        source: The http(s) URL of anything with the Prometheus API, or the path of a recording, of a CSV or Parquet file of
+            events, or of a SQL query. Of several, each SLO is asked of the one that has its series; of a mapping, of the one that
+            is named for its service (or `service/name`; `*` for any text).
+        config: The configuration file with credentials and time-outs (docs/sources.md); without it they come from the
+            environment.
 
-    >>> slo.open({"shop": "http://shop:9090", "*": "http://all:9090"})  # doctest: +SKIP
+    Returns:
+        The source. It answers for as long as it is kept; nothing needs to be closed.
+
+    Raises:
+        SourceError: The address or the file cannot be used.
+        ConfigError: The configuration or an environment variable cannot be used.
+
+    Examples:
+        >>> slo.open({"shop": "http://shop:9090", "*": "http://all:9090"})  # doctest: +SKIP
     """
     place = None if config is None else os.fspath(config)
     if isinstance(source, str | os.PathLike):
@@ -77,13 +94,26 @@ def evaluate(
     objective: str | float | Decimal | Objective | None = None,
     window: str | Window | None = None,
 ) -> Budget:
-    """The error budget of one SLO at a moment: a datetime with a time zone, a text such as `2026-11-20T12:00:00Z`, or
-    milliseconds UTC. Without `at`: a recording's end, a server's present.
+    """The error budget of one SLO at a moment; what if, with `objective` or `window`.
 
-    What if: with `objective` (a percentage, `99.9`) or `window` (`7d`, `month`) it is that of the SLO with these instead of its
-    own. Raises SourceError, DurationError, and ValueError for an objective that is none.
+    Args:
+        slo: The SLO.
+        source: Where its samples are.
+        at: The end of its window: a datetime with a time zone, a text such as `2026-11-20T12:00:00Z` (without a zone UTC; Unix seconds too), or
+            milliseconds UTC. Without it a recording's end, a server's present.
+        objective: Another objective, percent (`99.9`).
+        window: Another window (`7d`, `month`).
 
-    >>> slo.evaluate(specs["shop/availability"], source, objective=99.5, window="7d").remaining  # doctest: +SKIP
+    Returns:
+        The budget: events and ratios (0..1).
+
+    Raises:
+        SourceError: The source failed, or its answer cannot be used.
+        DurationError: `at` or `window` is not valid.
+        ValueError: `objective` is not a percentage between 0 and 100.
+
+    Examples:
+        >>> slo.evaluate(specs["shop/availability"], source, objective=99.5, window="7d").remaining  # doctest: +SKIP
     """
     return _evaluate(what_if(slo, objective, window), source, source.latest_ms() if at is None else moment_ms(at))
 
@@ -91,7 +121,20 @@ def evaluate(
 def what_if(
     slo: Slo, objective: str | float | Decimal | Objective | None = None, window: str | Window | None = None
 ) -> Slo:
-    """The SLO with another objective or window. Raises ValueError, DurationError."""
+    """The SLO with another objective or window.
+
+    Args:
+        slo: The SLO, which stays as it is.
+        objective: Its objective, percent (`99.9`); without it that of `slo`.
+        window: Its window (`7d`, `month`); without it that of `slo`.
+
+    Returns:
+        A new SLO.
+
+    Raises:
+        DurationError: `window` is not valid.
+        ValueError: `objective` is not a percentage between 0 and 100.
+    """
     if objective is not None and not isinstance(objective, Objective):
         objective = parse_objective(str(objective))
     if isinstance(window, str):
@@ -100,10 +143,22 @@ def what_if(
 
 
 def breakdown(slo: Slo, source: Source, start: When, end: When) -> Mapping[str, pd.DataFrame]:
-    """Who had the bad events between two moments (as in `evaluate`): for each label that divides the series a table by its values.
+    """Who had the bad events between two moments.
 
-    Columns: `errors`, `total` (events), `error_ratio`, `errors_share`, `total_share` (0..1), most bad events first. Raises
-    SourceError.
+    Args:
+        slo: The SLO.
+        source: Where its samples are.
+        start: Events after this moment count: a datetime with a time zone, a text such as `2026-11-20T12:00:00Z` (without a zone UTC; Unix seconds too), or
+            milliseconds UTC.
+        end: Events up to this moment count, as `start`.
+
+    Returns:
+        For each label that has several values a table by value, most bad events first. Columns: `errors`, `total` (events),
+            `error_ratio`, `errors_share`, `total_share` (ratios, 0..1). Empty where it is not known by series.
+
+    Raises:
+        SourceError: The source failed, or its answer cannot be used.
+        DurationError: A moment is not valid.
     """
     parts = parts_between(slo, source, moment_ms(start), moment_ms(end))
     return tables_by_label(parts or (), slo.sli.kind_labels)
@@ -121,12 +176,26 @@ def from_events(
 ) -> CountSource:
     """A source of numbers of events that were counted elsewhere: a row per step, and if there are several SLOs per step and SLO.
 
-    `time`, `total`, `good` or `errors`, and `slo` name columns. Times are where steps begin: datetimes (without a zone UTC), text
-    or Unix seconds; `slo` holds ids such as `shop/availability`. Rows are `step` long (a duration or milliseconds), else as long as the
-    shortest distance of two; rows of the same time add up. An SLO's own SLI is not asked. Raises SourceError.
+    An SLO's own SLI is not asked. Rows of the same time add up.
 
-    >>> source = slo.from_events(frame, good="ok", total="all")  # doctest: +SKIP
-    >>> slo.evaluate(specs["shop/availability"], source).remaining  # doctest: +SKIP
+    Args:
+        frame: The numbers of events, a row per step (and SLO).
+        time: The column of where steps begin: datetimes (without a zone UTC), text or Unix seconds.
+        total: The column of all events, a number of events.
+        good: The column of good events; give this one or `errors`.
+        errors: The column of bad events.
+        slo: The column of ids such as `shop/availability`; without it all rows are of each SLO.
+        step: How long rows are: a duration or milliseconds; without it the shortest distance of two.
+
+    Returns:
+        The source.
+
+    Raises:
+        SourceError: A column is missing, or holds what is not a time or a number of events.
+
+    Examples:
+        >>> source = slo.from_events(frame, good="ok", total="all")  # doctest: +SKIP
+        >>> slo.evaluate(specs["shop/availability"], source).remaining  # doctest: +SKIP
     """
     return CountSource.of_frame(frame, time=time, total=total, good=good, errors=errors, slo=slo, step=step)
 
@@ -134,8 +203,24 @@ def from_events(
 def record(
     specs: Specs | Iterable[Slo], source: Source, path: PathLike, *, start: When, end: When | None = None
 ) -> Recording:
-    """Saves the raw samples that SLOs need from `start` (a moment, or a duration before the end such as `30d`) to `end`, to
-    repeat an analysis without the server; and opens the recording. Raises SourceError, RecordingError, DurationError."""
+    """Saves the raw samples that SLOs need, to repeat an analysis without the server, and opens the recording.
+
+    Args:
+        specs: The SLOs.
+        source: Where their samples are.
+        path: The Parquet file to write; it appears whole or not at all.
+        start: The first moment: a datetime with a time zone, a text such as `2026-11-20T12:00:00Z` (without a zone UTC; Unix seconds too), or
+            milliseconds UTC; or a duration before the end such as `30d`.
+        end: The last moment, as `start`; without it a recording's end, a server's present.
+
+    Returns:
+        The recording, which is a source.
+
+    Raises:
+        SourceError: The source failed, or its answer cannot be used.
+        RecordingError: The file cannot be written or read.
+        DurationError: A moment or duration is not valid.
+    """
     from slo.source.record import record as save
     from slo.source.recording import Recording
 
@@ -147,7 +232,20 @@ def record(
 def simulate(specs: Specs, path: PathLike, *, end: When, days: float = 40, seed: int = 1) -> Recording:
     """Writes a recording of plausible traffic for any definition, with incidents in it, and opens it.
 
-    What was planted is in the recording's `header.truth`. Raises SloError.
+    Args:
+        specs: The SLOs.
+        path: The Parquet file to write.
+        end: The last moment: a datetime with a time zone, a text such as `2026-11-20T12:00:00Z` (without a zone UTC; Unix seconds too), or
+            milliseconds UTC.
+        days: Its length in days.
+        seed: The same seed and end give the same samples.
+
+    Returns:
+        The recording, which is a source. What was planted is in its `header.truth`.
+
+    Raises:
+        SloError: An SLO cannot be simulated.
+        DurationError: `end` is not valid.
     """
     from slo.source.recording import Recording, write
     from slo.source.simulation import simulate as make

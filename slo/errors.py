@@ -23,7 +23,14 @@ class SloError(Exception):
 class Problem:
     """One fault in a definition, pointing at the place where a person fixes it.
 
-    `line` and `column` count from 1; `path` is the path in the YAML, such as `slos[0].sli.ratio.total`.
+    Attributes:
+        file: The file.
+        line: Counted from 1; 0 where the whole file is meant.
+        column: Counted from 1.
+        path: The path in the YAML, such as `slos[0].sli.ratio.total`.
+        message: What is wrong, what is accepted, a suggestion.
+        severity: `error` or `warning`.
+        withheld: Whether it is an error of one SLO, whose figures are withheld while others are evaluated.
     """
 
     file: str
@@ -44,7 +51,11 @@ class Problem:
 
 
 class DefinitionError(SloError):
-    """All faults of all definition files that were read together, in the order of files and lines."""
+    """All faults of all definition files that were read together, in the order of files and lines.
+
+    Attributes:
+        problems: The faults one by one.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)

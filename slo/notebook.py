@@ -31,10 +31,15 @@ PAGE, TICKET = "#a8201a", "#8a5a00"
 
 
 def summary(budgets: Iterable[Budget]) -> pd.DataFrame:
-    """A table of budgets, a row for each, indexed by the SLO's id, in their order.
+    """A table of budgets, a row for each, in their order.
 
-    Columns: `service`, `owner`, `objective` (percent), `window`, `state`, `sli`, `error_ratio`, `consumed`, `remaining` (ratios), `errors`, `total`
-    (events), `burn_1h`, `burn_6h`, `burn_3d`, `coverage` (0..1), `exhaustion` (UTC). Unknown figures are NaN or NaT.
+    Args:
+        budgets: The budgets, or a review.
+
+    Returns:
+        Indexed by the SLO's id. Columns: `service`, `owner`, `objective` (percent), `window`, `state`, `sli`, `error_ratio`, `consumed`,
+            `remaining` (ratios), `errors`, `total` (events), `burn_1h`, `burn_6h`, `burn_3d` (burn rates), `coverage` (0..1), `exhaustion`
+            (UTC). Unknown figures are NaN or NaT.
     """
     import pandas as pd
 
@@ -69,11 +74,15 @@ def summary(budgets: Iterable[Budget]) -> pd.DataFrame:
 
 
 def timeline(budget: Budget) -> pd.DataFrame:
-    """Per step of the window, indexed by its end (UTC).
+    """A budget step by step.
 
-    Columns: `errors`, `good`, `total` (events), `error_ratio` and `sli` (0..1, NaN without traffic), and
-    `budget_remaining`: the share of the window's budget remaining after the step (it ends at `budget.remaining`). All are NaN
-    before the data begins.
+    Args:
+        budget: The budget.
+
+    Returns:
+        A row per step of the window, indexed by its end (UTC). Columns: `errors`, `good`, `total` (events), `error_ratio` and `sli` (0..1,
+            NaN without traffic), and `budget_remaining`: the share of the window's budget that remains after the step (it ends at
+            `budget.remaining`). All are NaN before the data begins.
     """
     import pandas as pd
 
@@ -83,7 +92,15 @@ def timeline(budget: Budget) -> pd.DataFrame:
 
 
 def burn_timeline(budget: Budget) -> pd.DataFrame:
-    """Burn rates per step of the window, indexed by its end (UTC); a column for each window of its alerts (`1h`)."""
+    """Burn rates step by step.
+
+    Args:
+        budget: The budget.
+
+    Returns:
+        A row per step of the window, indexed by its end (UTC), and a column for each window of its alerts (`1h`): burn rates, NaN
+            where they are not known.
+    """
     import pandas as pd
 
     lengths = sorted({length for burn in budget.burns for length in (burn.window.long_ms, burn.window.short_ms)})
@@ -92,7 +109,15 @@ def burn_timeline(budget: Budget) -> pd.DataFrame:
 
 
 def percentiles(budget: Budget) -> pd.DataFrame:
-    """Latency per step of the window in seconds: `p50`, `p90`, `p95`, `p99`. Empty for other kinds of SLI."""
+    """Latency step by step.
+
+    Args:
+        budget: The budget of a latency SLI.
+
+    Returns:
+        A row per step of the window, indexed by its end (UTC). Columns: `p50`, `p90`, `p95`, `p99`, in seconds. Empty for other kinds of
+            SLI.
+    """
     import pandas as pd
 
     if not budget.bucket_counts.size:
@@ -103,7 +128,14 @@ def percentiles(budget: Budget) -> pd.DataFrame:
 
 
 def incidents(budget: Budget) -> pd.DataFrame:
-    """The incidents found: `start`, `end` (UTC), `seconds`, `errors`, `total` (events), `error_ratio`, `budget_share` (ratios)."""
+    """The incidents of a budget.
+
+    Args:
+        budget: The budget.
+
+    Returns:
+        A row per incident. Columns: `start`, `end` (UTC), `seconds`, `errors`, `total` (events), `error_ratio`, `budget_share` (ratios).
+    """
     import pandas as pd
 
     columns = ["start", "end", "seconds", "errors", "total", "error_ratio", "budget_share"]
@@ -113,10 +145,17 @@ def incidents(budget: Budget) -> pd.DataFrame:
 
 
 def top_contributors(budget: Budget, label: str) -> pd.DataFrame:
-    """What each value of a label had of the window's events, most bad events first, indexed by the value.
+    """What each value of a label had of the window's events, most bad events first.
 
-    Columns: `errors`, `total` (events), `error_ratio`, `errors_share` and `total_share` (0..1). Raises KeyError, which
-    names the labels that there are.
+    Args:
+        budget: The budget.
+        label: The label, such as `instance`.
+
+    Returns:
+        A row per value, indexed by it. Columns: `errors`, `total` (events), `error_ratio`, `errors_share` and `total_share` (0..1).
+
+    Raises:
+        KeyError: No series differ by the label; the message names the labels that there are.
     """
     tables = tables_by_label(budget.counts.parts or (), budget.slo.sli.kind_labels)
     if label not in tables:
@@ -166,15 +205,26 @@ def plot(
     ax: Axes | None = None,
     span: tuple[datetime | int | str, datetime | int | str] | None = None,
 ) -> Axes:
-    """One of the report's charts on matplotlib axes: on `ax`, or on a figure of its own.
+    """One of the report's charts on matplotlib axes.
 
-    Of a budget `what` is `burn_down` (as it is without), `error_ratio`, `burn_rate` (of its first alert) or `latency`, with incidents
-    shaded; `span` is a part of its window. Of a backtest `what` is an SLO's id (the first one without): its error ratio with
-    its incidents, and above it what each policy's alerts did, pages over tickets.
+    Args:
+        figures: A budget or a backtest.
+        what: Of a budget `burn_down` (the default), `error_ratio`, `burn_rate` (of its first alert) or `latency`, with incidents
+            shaded. Of a backtest an SLO's id (the default is the first): its error ratio with its incidents, and above it what
+            each policy's alerts did, pages over tickets.
+        ax: The axes to draw on; without it those of a figure of its own.
+        span: A part of the budget's window: two moments, as in `evaluate`.
 
-    Raises ValueError where there is nothing to draw, KeyError for an SLO that is not there.
+    Returns:
+        The axes; times are milliseconds UTC.
 
-    >>> slo.plot(budget, "error_ratio", ax=axes)  # doctest: +SKIP
+    Raises:
+        ValueError: There is nothing to draw, or `what` is not a chart.
+        KeyError: The backtest has no such SLO.
+        DurationError: A moment of `span` is not valid.
+
+    Examples:
+        >>> slo.plot(budget, "error_ratio", ax=axes)  # doctest: +SKIP
     """
     from matplotlib import pyplot
 

@@ -31,9 +31,15 @@ SINCE = "7d"
 
 @dataclass(frozen=True, eq=False)
 class Review(Sequence[Budget]):
-    """All that is shown of some SLOs at one moment: their budgets, in the order of the definitions.
+    """All that is shown of some SLOs at one moment: a sequence of budgets, in the order of the definitions.
 
-    A sequence of budgets; `review["shop/availability"]` is one by its id. `warnings` are the definitions'.
+    `review["shop/availability"]` is one by its id; a KeyError names the ids that there are.
+
+    Attributes:
+        budgets: The budgets.
+        at: The moment, UTC.
+        source: The name of the source, without credentials.
+        warnings: What is doubtful in the definitions.
     """
 
     budgets: tuple[Budget, ...]
@@ -84,15 +90,31 @@ def review(
 ) -> Review:
     """The budgets of SLOs at one moment, as `slo status`, `slo report`, `slo weekly` and notebooks show them.
 
-    `at` is a datetime with a time zone, a text such as `2026-11-20T12:00:00Z`, or milliseconds UTC; without it a recording's
-    end, a server's present. `since` (a duration, or milliseconds) adds the past: `earlier`, the same SLO so long ago,
-    `change` since then, and `previous`, the previous window; None leaves it out. `events` are known incidents, deployments and
-    maintenance, or their file. With `breakdown` a server is asked which series had the bad events.
+    Whatever is added, no figure of a budget changes.
 
-    `keep` chooses budgets before anything more is asked for them. `known` has the counts of steps that the source no longer has.
-    Whatever is added, no figure of a budget changes. Raises SourceError, and DefinitionError for the file of events.
+    Args:
+        slos: The SLOs.
+        source: Where their samples are.
+        at: The moment: a datetime with a time zone, a text such as `2026-11-20T12:00:00Z` (without a zone UTC; Unix seconds too), or
+            milliseconds UTC. Without it a recording's end, a server's present.
+        since: How long ago to compare with (a duration, or milliseconds): adds `earlier`, the same SLO at that time, `change`
+            since then, and `previous`, the previous window. None leaves them out.
+        events: Known incidents, deployments and maintenance, or their file.
+        breakdown: Whether a server is asked which series had the bad events.
+        keep: Chooses budgets before anything more is asked for them.
+        known: The counts of steps that the source no longer has.
+        progress: Called with what is done and how often; within it, its result is called after each.
 
-    >>> slo.review(specs, source, since="7d")["shop/availability"].change  # doctest: +SKIP
+    Returns:
+        The budgets.
+
+    Raises:
+        SourceError: The source failed, or its answer cannot be used.
+        DefinitionError: The file of events has faults.
+        DurationError: `at` or `since` is not valid.
+
+    Examples:
+        >>> slo.review(specs, source, since="7d")["shop/availability"].change  # doctest: +SKIP
     """
     specs = list(slos.values() if isinstance(slos, Specs) else slos)
     at_ms = source.latest_ms() if at is None else moment_ms(at)

@@ -111,7 +111,7 @@ def test_every_way_to_say_when_gives_the_same() -> None:
 def test_events_may_be_a_file(tmp_path: Path) -> None:
     file = tmp_path / "events.csv"
     file.write_text(f"start,end,name,kind\n{(END - HOUR) // 1000},{END // 1000},racks,maintenance\n")
-    [event] = slo.review(SPECS, Memory(SAMPLES, END), events=file)[0].known
+    [event] = slo.review(SPECS, Memory(SAMPLES, END), events=file)[0].events
     assert (event.name, event.start_ms) == ("racks", END - HOUR)
     with pytest.raises(slo.DefinitionError, match="cannot be read"):
         slo.review(SPECS, Memory(SAMPLES, END), events=tmp_path / "none.yaml")

@@ -15,7 +15,17 @@ from slo.spec.model import Slo
 
 
 def read_incidents(path: str | os.PathLike[str]) -> tuple[Event, ...]:
-    """The incidents of an events file (see `slo.spec.events`). Raises DefinitionError."""
+    """The incidents of an events file (see `slo.spec.events`).
+
+    Args:
+        path: A YAML or CSV file.
+
+    Returns:
+        The incidents, ascending by start.
+
+    Raises:
+        DefinitionError: All faults of the file, or that it holds no incident.
+    """
     events = tuple(event for event in read_events(path) if event.kind == "incident")
     if not events:
         raise DefinitionError([Problem(str(path), 0, 0, "", "holds no incident; each needs start and end")])
@@ -23,7 +33,14 @@ def read_incidents(path: str | os.PathLike[str]) -> tuple[Event, ...]:
 
 
 def planted(truth: Mapping[str, Any]) -> tuple[Event, ...]:
-    """The incidents that a simulation planted, from its recording's header, each for the SLO that it was planned for."""
+    """The incidents that a simulation planted, each for the SLO that it was planned for.
+
+    Args:
+        truth: Of a recording's header.
+
+    Returns:
+        The incidents, milliseconds UTC.
+    """
     return tuple(
         Event(int(planned["start_ms"]), int(planned["end_ms"]), str(planned["kind"]), str(planned["slo"]))
         for planned in truth.get("incidents", ())

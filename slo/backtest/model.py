@@ -24,10 +24,14 @@ WEEK_MS = 7 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A stretch that an alert should have caught: from a file, planted by a simulation, or found in the SLI.
+    """A stretch that an alert should have caught.
 
-    `budget_share` is the share of the SLO's whole error budget (a ratio) that was consumed in it; None where the SLI
-    isn't known.
+    Attributes:
+        name: What it is called.
+        start_ms: Its start, milliseconds UTC.
+        end_ms: Its end, milliseconds UTC.
+        origin: `given` by a file, `planted` by a simulation, or `found` in the SLI.
+        budget_share: The share (a ratio) of the SLO's whole error budget that it consumed; None where the SLI is not known.
     """
 
     name: str
@@ -39,10 +43,16 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What became of an incident under one policy; `at_ms` is None where no alert fired for it.
+    """What became of an incident under one policy.
 
-    `paged_ms` is when the first page fired. `consumed` is the share of the SLO's whole error budget that was gone when
-    the first alert fired, since the incident began; where none did, it is all that the incident consumed.
+    Attributes:
+        incident: The incident.
+        at_ms: When the first alert fired for it, milliseconds UTC; None where none did.
+        alert: The name of that alert.
+        severity: The severity of that alert.
+        paged_ms: When the first page fired, milliseconds UTC.
+        consumed: The share (a ratio) of the SLO's whole error budget that the incident had consumed when the first alert fired;
+            where none did, all that it consumed.
     """
 
     incident: Incident
@@ -60,7 +70,16 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """Alerts of one severity that fired without a pause: one message to somebody. `right` is: an incident was on."""
+    """Alerts of one severity that fired without a pause: one message to somebody.
+
+    Attributes:
+        severity: Of the alerts.
+        page: Whether it wakes somebody.
+        start_ms: When the first alert fired, milliseconds UTC.
+        end_ms: When the last one resolved, milliseconds UTC.
+        alerts: The names of the alerts.
+        right: Whether an incident was on.
+    """
 
     severity: str
     page: bool
@@ -79,8 +98,17 @@ class Firing:
 class Score:
     """One policy on one SLO, or on all of them. Ratios are 0..1, and None where there was nothing to judge.
 
-    `unalerted` is the share of the whole error budget that was consumed while no alert fired, `consumed` the share that was
-    consumed in all; over several SLOs they are means.
+    Attributes:
+        incidents: The number of incidents.
+        caught: The number of incidents that an alert fired for.
+        firings: The number of messages.
+        right: The number of messages during an incident.
+        pages: The number of messages that wake somebody.
+        weeks: The length of the history, weeks.
+        firing_seconds: How long alerts fired in all, seconds.
+        delay_seconds: The median delay of the incidents that were caught, seconds.
+        unalerted: The share (a ratio) of the whole error budget that was consumed while no alert fired; over several SLOs a mean.
+        consumed: The share (a ratio) of the whole error budget that was consumed in all; over several SLOs a mean.
     """
 
     incidents: int
@@ -90,7 +118,7 @@ class Score:
     pages: int
     weeks: float
     firing_seconds: float
-    delay_seconds: float | None = None  # the median of the incidents that were caught
+    delay_seconds: float | None = None
     unalerted: float | None = None
     consumed: float | None = None
 
@@ -112,7 +140,16 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One policy on one SLO. `intervals` are the alerts' states as Prometheus would have had them."""
+    """One policy on one SLO.
+
+    Attributes:
+        slo: The SLO's id.
+        policy: The policy's name.
+        caught: What became of each incident.
+        firings: The messages.
+        intervals: The alerts' states as Prometheus would have had them.
+        score: What it was worth.
+    """
 
     slo: str
     policy: str
@@ -124,7 +161,16 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """A policy over the whole history: its outcome for each SLO, alerts that belong to none, and what went wrong."""
+    """A policy over the whole history.
+
+    Attributes:
+        name: The policy's name.
+        outcomes: Its outcome for each SLO, by id.
+        others: Alerts that belong to no SLO.
+        score: What it was worth over all SLOs.
+        problems: What went wrong.
+        rules: The number of rules that were evaluated.
+    """
 
     name: str
     outcomes: Mapping[str, Outcome]
@@ -136,9 +182,18 @@ class Played:
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """What alert policies would have done from `start_ms` to `end_ms`.
+    """What alert policies would have done on history.
 
-    `timelines` holds each SLO's bad and all events per step.
+    Attributes:
+        start_ms: The start, milliseconds UTC.
+        end_ms: The end, milliseconds UTC.
+        slos: The SLOs by id.
+        timelines: Bad and all events per step of each SLO, by id.
+        incidents: The incidents of each SLO, by id.
+        policies: The policies, the definitions' own first.
+        source: The name of the source, without credentials.
+        samples: The number of samples that were read.
+        notes: What must be known about the history.
     """
 
     start_ms: int

@@ -28,15 +28,23 @@ from slo.spec.single import parse_single, read_text
 
 @dataclass(frozen=True)
 class Policy:
-    """Rules under a name. `severities` says of our own burn-rate alerts which are pages, by alert name and labels; `other_alerts`
-    are our alerts that answer no incident: that data is missing, and what is consumed of a budget."""
+    """Rules under a name.
+
+    Attributes:
+        name: The name.
+        groups: The rules, in groups.
+        severities: Which of our own burn-rate alerts are pages, by alert name and labels.
+        other_alerts: Our alerts that answer no incident: that data is missing, and what is consumed of a budget.
+        warnings: What is doubtful in the rules.
+        pages: Labels and values of alerts that page, besides the usual ones.
+    """
 
     name: str
     groups: tuple[Group, ...]
     severities: Mapping[tuple[str, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
     other_alerts: frozenset[tuple[str, frozenset[tuple[str, str]]]] = frozenset()
     warnings: tuple[str, ...] = ()
-    pages: tuple[tuple[str, str], ...] = ()  # labels of alerts that page, besides the usual ones
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 class _PolicyModel(Model):
@@ -52,7 +60,18 @@ class _PolicyModel(Model):
 
 
 def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
-    """The policy that the definitions hold: their burn-rate alerts and plain alerts. Raises DefinitionError."""
+    """The policy that the definitions hold: their burn-rate alerts and plain alerts.
+
+    Args:
+        specs: The SLOs.
+        name: The policy's name.
+
+    Returns:
+        The policy.
+
+    Raises:
+        DefinitionError: An alert could never fire, or labels collide.
+    """
     groups, problems = compile_specs(specs, at_once=True)
     alerts = [(group.slo, rule) for group in groups for rule in group.rules if isinstance(rule, AlertRule)]
     severities = {
@@ -66,7 +85,18 @@ def of_definitions(specs: Specs, name: str = "definitions") -> Policy:
 
 
 def of_rules(path: str | os.PathLike[str], pages: Sequence[tuple[str, str]] = ()) -> Policy:
-    """A rules file of Prometheus, of anybody's making; alerts with a label and value of `pages` page. Raises DefinitionError."""
+    """A rules file of Prometheus, of anybody's making.
+
+    Args:
+        path: The rules file.
+        pages: Labels and values (with `*`) of the alerts that page, besides the usual ones.
+
+    Returns:
+        The policy, named after the file.
+
+    Raises:
+        DefinitionError: The file is not a rules file, or holds no alert.
+    """
     try:
         groups = read_groups(Path(path))
     except PromqlError as error:
@@ -83,7 +113,18 @@ def of_rules(path: str | os.PathLike[str], pages: Sequence[tuple[str, str]] = ()
 
 
 def of_file(path: str | os.PathLike[str], specs: Specs) -> Policy:
-    """The definitions with the changes that a policy file names. Raises DefinitionError."""
+    """The definitions with the changes that a policy file names.
+
+    Args:
+        path: The policy file, YAML.
+        specs: The SLOs.
+
+    Returns:
+        The policy.
+
+    Raises:
+        DefinitionError: All faults of the file.
+    """
     return _of_text(read_text(path), str(path), specs)
 
 

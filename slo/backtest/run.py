@@ -38,13 +38,27 @@ def run(
     pages: Iterable[tuple[str, str]] = (),
     done: Callable[[], None] = lambda: None,
 ) -> Backtest:
-    """What the definitions' alerts, and those of other policies and rules files, would have done from `start` to `end`.
+    """What the definitions' alerts, and those of other policies and rules files, would have done on history.
 
-    `policies` are files, or mappings with a file's content. `start` and `end` are datetimes with a time zone or milliseconds UTC: without them all of a recording, or the last
-    30 d of a server. `incidents` is a YAML or CSV file, or "planted" or "found"; without it they are those that a
-    simulation planted, or else found where the budget was consumed `burn_rate` times too fast. `pages` are labels and values
-    (with `*`) of the rules files' alerts that wake somebody, besides the usual ones. Raises DefinitionError, ConfigError,
-    SourceError.
+    Args:
+        specs: The SLOs.
+        source: Where their samples are.
+        policies: Other alert configurations: files, or mappings with a file's content.
+        rules: Rules files of Prometheus, of anybody's making.
+        start: A datetime with a time zone, or milliseconds UTC; without it a recording's start, or 30 days before the end.
+        end: In the same way; without it a recording's end, a server's present.
+        incidents: A YAML or CSV file, `planted` or `found`; without it those that a simulation planted, or else those found.
+        burn_rate: From which burn rate on an incident is found.
+        pages: Labels and values (with `*`) of the rules files' alerts that page, besides the usual ones.
+        done: Called after each SLO and policy.
+
+    Returns:
+        When each alert would have fired, and what it would have been worth.
+
+    Raises:
+        DefinitionError: A policy, a rules file or the incidents have faults.
+        ConfigError: There is nothing to backtest, or the start is not before the end.
+        SourceError: The source failed, or its answer cannot be used.
     """
     end_ms = source.latest_ms() if end is None else moment_ms(end)
     header = getattr(source, "header", None)

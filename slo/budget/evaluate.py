@@ -1,4 +1,4 @@
-"""From counts to an error budget: what is consumed, what is left, how fast it burns, and when."""
+"""From counts to an error budget: what is consumed, what remains, how fast it burns, and when."""
 
 from __future__ import annotations
 

@@ -11,4 +11,4 @@ from slo.spec.events import Event, of_slo
 
 def with_events(budgets: Sequence[Budget], events: Sequence[Event]) -> list[Budget]:
     """The budgets, each with the events that are about it and touch its window. No figure changes."""
-    return [replace(budget, known=of_slo(events, budget.slo.id, budget.start_ms, budget.end_ms)) for budget in budgets]
+    return [replace(budget, events=of_slo(events, budget.slo.id, budget.start_ms, budget.end_ms)) for budget in budgets]

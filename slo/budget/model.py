@@ -50,7 +50,13 @@ TROUBLE = {state: rank for rank, state in enumerate(State)}
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """An alert's burn rates now. None where there was no traffic, or not data enough for the window."""
+    """An alert's burn rates now.
+
+    Attributes:
+        window: The pair of windows, with severity and threshold.
+        long: The burn rate over the long window; None without traffic, or without enough data for the window.
+        short: The burn rate over the short window, in the same way.
+    """
 
     window: BurnWindow
     long: float | None
@@ -79,9 +85,14 @@ class Burn:
 class Timeline:
     """A window step by step: arrays of shape (steps,).
 
-    `ends_ms` are the steps' ends (int64, ms UTC); `errors`, `good` and `total` their events, NaN before the data begins;
-    `error_ratio` and `sli` are 0..1, NaN without traffic; `budget_remaining` is the share of the window's budget remaining
-    after the step (it ends at the budget's `remaining`).
+    Attributes:
+        ends_ms: The steps' ends, int64 milliseconds UTC.
+        errors: Bad events, NaN before the data begins.
+        good: Good events, NaN before the data begins.
+        total: All events, NaN before the data begins.
+        error_ratio: A ratio 0..1, NaN without traffic.
+        sli: A ratio 0..1, NaN without traffic.
+        budget_remaining: The share of the window's budget that remains after the step; it ends at the budget's `remaining`.
     """
 
     ends_ms: Ints
@@ -95,17 +106,36 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """One SLO over one window: events counted, the SLI, and what remains of the error budget.
+    """One SLO over one window: events counted, the SLI, and what remains of the error budget. Ratios are 0..1.
 
-    Ratios are 0..1. `errors` and `total` count events from `start` to `end` (for a calendar window the part that has
-    passed). `coverage` is the share of that time in which scrapes came. Everything is None, never 0 or 1, where
-    nothing is known.
+    Everything is None, never 0 or 1, where nothing is known. Where the figures cannot be believed the state is invalid, all
+    figures are None, numbers of events NaN, and nothing is kept of what was counted.
 
-    Where the data begins within the window, `data_start` says when; what was before is unknown, not 0. `gaps` are the
-    stretches after that without scrapes.
-
-    Where the figures cannot be believed `invalid` says why: the state is invalid, all figures are None, numbers of events
-    NaN, and nothing is kept of what was counted.
+    Attributes:
+        slo: The SLO.
+        start: Where the window begins, UTC.
+        end: The moment that this is about, UTC; events are counted up to here.
+        window_end: Where a calendar window ends; of a rolling one it is `end`.
+        errors: Bad events from `start` to `end`.
+        total: All events from `start` to `end`.
+        coverage: The share (0..1) of that time in which scrapes came.
+        counts: Events per step; steps before `start` are there for burn rates.
+        notes: What must be known about the figures.
+        gaps: Stretches without scrapes after the data begins.
+        incidents: Stretches that used the budget quickly.
+        burns: The burn rates of each alert.
+        forecast: When the budget is exhausted at the current pace, and how sure that is.
+        quantiles: Of a latency `p50` to `p99`, seconds.
+        bounds: Of a latency the upper bounds of its buckets, seconds, ascending, shape (bounds,).
+        bucket_counts: Events up to each bound (cumulative), shape (steps, bounds).
+        source: The name of the source, without credentials.
+        has_data: Whether the source has any series of the SLI.
+        downtimes: Of an outage SLI its outages, of any length.
+        events: Incidents, deployments and maintenance that people know of.
+        invalid: Why the figures cannot be believed.
+        data_start: When the data begins, if that is within the window; what was before is unknown, not 0.
+        earlier: The same SLO some time ago.
+        previous: The previous window.
     """
 
     slo: Slo
@@ -127,7 +157,7 @@ class Budget:
     source: str = ""
     has_data: bool = True
     downtimes: tuple[Downtime, ...] = ()
-    known: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = ()
     invalid: tuple[Note, ...] = ()
     data_start: datetime | None = None
     earlier: Budget | None = None
@@ -172,7 +202,7 @@ class Budget:
 
     @property
     def exhaustion(self) -> datetime | None:
-        """When the budget ends at the current pace; None where it lasts, is consumed, or nothing is known."""
+        """When the budget ends at the current pace; None where it lasts, is exhausted, or nothing is known."""
         return None if self.forecast is None else self.forecast.at
 
     @property
@@ -320,7 +350,7 @@ class Budget:
             return None
         grid, part, counts = self.counts.grid, self.steps, self.counts
         return without_maintenance(
-            self.known, grid.ends[part], grid.step_ms, counts.errors[part], counts.total[part], self.error_budget
+            self.events, grid.ends[part], grid.step_ms, counts.errors[part], counts.total[part], self.error_budget
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -367,7 +397,7 @@ class Budget:
                     "start": utc_text(moment(event.start_ms)),
                     "end": utc_text(moment(event.end_ms)),
                 }
-                for event in self.known
+                for event in self.events
             ],
             "without_maintenance": None if without is None else asdict(without),
             "remaining_change": self.change,

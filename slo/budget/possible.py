@@ -39,7 +39,7 @@ def ratio_of(errors: float, total: float) -> float | None:
 
 
 def impossible(errors: float, total: float, where: str) -> str | None:
-    """Why events counted `where` (`in the period`) cannot be believed, with their usual causes; None where they can."""
+    """Why events counted `where` (`in the window`) cannot be believed, with their usual causes; None where they can."""
     if bool(possible(errors, total)):
         return None
     if not (np.isfinite(errors) and np.isfinite(total)):

@@ -48,7 +48,7 @@ class ErrorBudgetShape(_Model):
     ]
     remaining: Annotated[Maybe, Field(description="1 - consumed; below 0 it is exhausted; null without traffic")]
     exhaustion: Annotated[
-        Time | None, Field(description="when it ends at the current pace; null where it lasts or is consumed")
+        Time | None, Field(description="when it ends at the current pace; null where it lasts or is exhausted")
     ]
     forecast: Annotated[
         ForecastShape | None, Field(description="null where nothing is left, or nothing was counted lately")

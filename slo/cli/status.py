@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from slo.review import Review
     from slo.spec.model import Specs
 
-# Of these columns the first that does not fit goes first; SLO, budget remaining and state always stay.
+# Of these columns the first that does not fit goes first; SLO, remaining and state always stay.
 _DROPPED_FIRST = ("coverage", "window", "3d burn", "objective", "6h burn", "SLI", "1h burn")
 _GAP = 2  # between columns
 _COLOURS = {
@@ -135,7 +135,7 @@ def table_of(budgets: Sequence[Budget], width: int = WIDE) -> Table:
         "objective": [str(budget.slo.objective) for budget in worst],
         "window": [str(budget.slo.window) for budget in worst],
         "SLI": [show_percent(budget.sli, 3) for budget in worst],
-        "budget remaining": [show_percent(budget.remaining) for budget in worst],
+        "remaining": [show_percent(budget.remaining) for budget in worst],
         **{
             f"{window} burn": [show_rate(budget.burn_rate(window)) for budget in worst] for window in ("1h", "6h", "3d")
         },

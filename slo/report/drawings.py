@@ -287,7 +287,7 @@ def _bands(budget: Budget) -> Markup:
             f"{event.kind}: {clean(event.name)}",
             *((0, HEIGHT) if event.kind == "maintenance" else (HEIGHT - 60, 60)),
         )
-        for event in budget.known[:200]
+        for event in budget.events[:200]
         if start <= event.end_ms and event.start_ms <= end
     ]
     return Markup("").join([_before(budget), *gaps, *incidents, *reported])

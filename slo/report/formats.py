@@ -84,13 +84,26 @@ def report(
     generated: datetime | None = None,
     warnings: Sequence[Problem] | None = None,
 ) -> list[Path]:
-    """Writes a report on the budgets of a review below a folder; returns the files that a reader opens.
+    """Writes a report on the budgets of a review.
 
-    `formats` are `html`, `markdown`, `json`, `csv` and those of installed packages. `generated` (with a time zone) is when it was
-    made, without it the moment that the budgets are about; `warnings` are by default the review's. Raises ConfigError, OSError,
-    and ValueError where there is no budget to take the moment from.
+    Args:
+        budgets: The budgets, as `slo.review` gives them.
+        folder: Where the files go; it is made if it is missing.
+        formats: `html`, `markdown`, `json`, `csv`, and those of installed packages.
+        title: Its title.
+        generated: When it was made, with a time zone; without it the moment that the budgets are about.
+        warnings: What is doubtful in the definitions; without it the review's.
 
-    >>> slo.report(slo.review(specs, source), "reports/out", ["html", "json"])  # doctest: +SKIP
+    Returns:
+        The files that a reader opens.
+
+    Raises:
+        ConfigError: A format is not known.
+        OSError: A file cannot be written.
+        ValueError: There is no budget to take the moment from.
+
+    Examples:
+        >>> slo.report(slo.review(specs, source), "reports/out", ["html", "json"])  # doctest: +SKIP
     """
     if generated is None:
         generated = getattr(budgets, "at", None) or max(budget.end for budget in budgets)

@@ -323,7 +323,7 @@ def slo_view(budget: Budget, name: str) -> SloView:
                 clean(event.name),
                 show_duration((event.end_ms - event.start_ms) / 1000) if event.end_ms > event.start_ms else "",
             )
-            for event in reversed(budget.known)
+            for event in reversed(budget.events)
         ),
         excluding=sentences.excluding(budget),
         alerts=tuple(

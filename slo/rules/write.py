@@ -21,12 +21,24 @@ def rules(
     namespace: str | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> str:
-    """The recording and alert rules of all SLOs as a rules file, or with `operator` as a PrometheusRule; as `slo rules` writes them.
+    """The recording and alert rules of all SLOs, as `slo rules` writes them.
 
-    `names` are those of recorded series, `slo` or `sloth`; `namespace` and `labels` are the PrometheusRule's. Raises
-    DefinitionError, ConfigError.
+    Args:
+        specs: The SLOs.
+        format: `prometheus` for a rules file, `operator` for a PrometheusRule.
+        names: Those of recorded series: `slo`, or `sloth`.
+        namespace: The PrometheusRule's namespace.
+        labels: The PrometheusRule's labels.
 
-    >>> print(slo.rules(slo.load("definitions/")))  # doctest: +SKIP
+    Returns:
+        The text of the file, YAML.
+
+    Raises:
+        DefinitionError: An alert could never fire, or labels collide.
+        ConfigError: `format` or `names` is not known.
+
+    Examples:
+        >>> print(slo.rules(slo.load("definitions/")))  # doctest: +SKIP
     """
     if names not in NAMES:
         raise ConfigError(f"{names!r} is not a valid set of names{suggest(names, NAMES)}")

@@ -22,7 +22,12 @@ from slo.sli.tile import Tile, settled, side_by_side
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something a reader of the figures must know. `code` is stable, for programs; `text` is for people."""
+    """Something a reader of the figures must know.
+
+    Attributes:
+        code: Stable, for programs; `slo explain CODE` says more.
+        text: For people.
+    """
 
     code: str
     text: str

@@ -24,9 +24,14 @@ _KEYS = ("start", "end", "name", "slo", "kind")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that somebody reported, milliseconds UTC; `slo` is an SLO's id with `*` for any text.
+    """Something that somebody reported: an incident, a deployment, maintenance.
 
-    A deployment may be a single moment.
+    Attributes:
+        start_ms: Its start, milliseconds UTC.
+        end_ms: Its end, milliseconds UTC; of a deployment it may be its start.
+        name: What it is called.
+        slo: The id of the SLOs that it is about, with `*` for any text.
+        kind: `incident`, `deployment` or `maintenance`.
     """
 
     start_ms: int

@@ -17,10 +17,14 @@ from slo.window import BurnWindow, Severity, Window
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A target as people write it: a percentage above 0 and below 100, exact.
+    """A target as people write it, exact.
 
-    >>> Objective(Decimal("99.9")).error_budget
-    Decimal('0.001')
+    Attributes:
+        percent: Above 0 and below 100, percent.
+
+    Examples:
+        >>> Objective(Decimal("99.9")).error_budget
+        Decimal('0.001')
     """
 
     percent: Decimal
@@ -121,12 +125,29 @@ LabelsOn = Literal["info", "series"]
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """One SLO of one service. `file` and `line` are where it is defined.
+    """One SLO of one service.
 
-    `policy` is in the order of what is left, least first. With `by`, each combination of these labels' values in the metrics has a budget of its own.
-    `target_labels` name a scraped target; all but the last name its job. `unusable` says why its figures could not be
-    believed, whatever a source answers. Samples arrive up to `delay_ms` late. `recorded_labels` are on every recorded
-    series and on what the rules read of them; with `labels_on` "series" the SLO's `labels` are on each series too.
+    Attributes:
+        service: The service.
+        name: Its name, unique in the service.
+        objective: The objective.
+        window: The time that it holds over: rolling or calendar.
+        sli: What is counted, and how.
+        description: For people.
+        owner: The team that owns it.
+        labels: Of the SLO, for alerts and filters.
+        annotations: Go templates, for its alerts.
+        alerting: How it alerts.
+        scrape_interval_ms: How often its metrics are scraped, milliseconds.
+        file: The file that defines it.
+        line: Where in the file, counted from 1.
+        by: Each combination of these labels' values in the metrics has a budget of its own.
+        policy: What follows when little of the budget remains, least first.
+        target_labels: What names a scraped target; all but the last name its job.
+        unusable: Why its figures could not be believed, whatever a source answers.
+        delay_ms: Samples arrive up to this late, milliseconds.
+        labels_on: `series` if the SLO's labels are on each recorded series too, else `info`.
+        recorded_labels: On every recorded series, and on what the rules read of them.
     """
 
     service: str
@@ -176,7 +197,17 @@ class PlainAlert:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What one definition file holds."""
+    """What one definition file holds.
+
+    Attributes:
+        name: The service.
+        owner: The team that owns it.
+        labels: Of all its SLOs.
+        slos: Its SLOs, in the order of the file.
+        file: The file.
+        description: For people.
+        alerts: Plain alerts: expressions that should not hold.
+    """
 
     name: str
     owner: str
@@ -190,7 +221,12 @@ class Service:
 class Specs(Mapping[str, Slo]):
     """All SLOs that were read together, by id, in the order of files and lines.
 
-    >>> specs["faciliauto/availability"]  # doctest: +SKIP
+    Attributes:
+        services: The services, one per document.
+        warnings: What is doubtful in the definitions.
+
+    Examples:
+        >>> specs["faciliauto/availability"]  # doctest: +SKIP
     """
 
     def __init__(self, services: Sequence[Service], warnings: Iterable[Problem] = ()) -> None:

@@ -36,7 +36,7 @@ def test_without_maintenance_the_figures_stand_alongside_those_with_it() -> None
     part = found.counts.total[-100 * 12 : -90 * 12]
     assert without.total == plain.total - part.sum()
     assert plain.without_maintenance is None
-    assert with_events([plain], [Event(0, HOUR), Event(NOW - HOUR, NOW, "x", "other/*")])[0].known == ()
+    assert with_events([plain], [Event(0, HOUR), Event(NOW - HOUR, NOW, "x", "other/*")])[0].events == ()
 
 
 STEP = 5 * 60_000
@@ -91,7 +91,7 @@ def test_events_of_a_budget_are_those_that_touch_its_period() -> None:
     spans = {"before": (day - HOUR, day - 1), "into": (day - HOUR, day + 1), "out of": (END_MS - 1, END_MS + HOUR),
              "after": (END_MS + 1, END_MS + HOUR)}  # fmt: skip
     [found] = with_events([plain], [Event(low, high, name) for name, (low, high) in spans.items()])
-    assert [one.name for one in found.known] == ["into", "out of"]
+    assert [one.name for one in found.events] == ["into", "out of"]
 
 
 def test_all_of_it_is_reported_everywhere_and_escaped() -> None:

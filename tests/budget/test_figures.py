@@ -707,7 +707,7 @@ def test_as_data_has_the_figures_as_they_are() -> None:
     errors = [0.0] * 288
     errors[100:112] = [50.0] * 12
     incident = budget(errors, [100.0] * 288, percent="99", windows=(replace(PAGE, short_ms=2 * STEP),))
-    data = replace(incident, known=(), previous=budget([1.0], [10.0])).to_dict()
+    data = replace(incident, events=(), previous=budget([1.0], [10.0])).to_dict()
     assert data["events"] == {"total": 28_800, "good": 28_200, "errors": 600, "allowed_errors": pytest.approx(288)}
     assert (data["slo"], data["objective_percent"], data["window"], data["time_zone"]) == ("s/a", "99", "1d", None)
     assert data["state"] == "exhausted" and data["source"] == "memory"
@@ -831,7 +831,7 @@ def test_outside_of_maintenance_what_cannot_be_is_not_a_figure() -> None:
     """Three errors of two events in the first step; the second one, with ten events, was planned."""
     one = budget([3, 0], [2, 10], "50")
     planned = Event(END - STEP, END, "racks", "*", "maintenance")
-    without = replace(one, known=(planned,)).without_maintenance
+    without = replace(one, events=(planned,)).without_maintenance
     assert not one.invalid and without is not None
     assert (without.seconds, without.errors, without.total, without.sli, without.remaining) == (
         300,

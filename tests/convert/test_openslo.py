@@ -124,7 +124,7 @@ def test_a_mean_of_ratios_is_refused() -> None:
 
 
 def test_a_gauge_is_not_counted() -> None:
-    assert "no numbers of events" in reasons(
+    assert "not numbers of events" in reasons(
         openslo(RATIO.replace("counter: true", "counter: false").replace("x_total", "x"))
     )
 

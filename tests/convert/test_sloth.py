@@ -198,7 +198,7 @@ def test_each_common_plugin_becomes_an_exact_sli_without_raw(plugin: str) -> Non
         ("plugin: {id: our/own}", "is code of its own"),
         ("plugin: {id: sloth-common/fake}", "counts nothing"),
         ("plugin: {id: sloth-common/coredns/latency}", "option `bucket` is missing"),
-        ("plugin: {id: sloth-common/coredns/latency, options: {bucket: slow}}", "no number"),
+        ("plugin: {id: sloth-common/coredns/latency, options: {bucket: slow}}", "not a valid number"),
         ("{}", "it has none"),
     ],
 )

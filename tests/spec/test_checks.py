@@ -114,7 +114,7 @@ PROBE = "{probe: {metric: up}}"
     ("text", "expected"),
     [
         (slo(PROBE, "by: [severity]"), f"x.yaml:6:10: error: slos[0].by[0]: label `severity` {BY}"),
-        (slo(PROBE, "by: [x, window]"), f"x.yaml:6:13: error: slos[0].by[1]: label `period` {BY}"),
+        (slo(PROBE, "by: [x, period]"), f"x.yaml:6:13: error: slos[0].by[1]: label `period` {BY}"),
         (slo(PROBE, "by: {sloth_slo: [a]}"), f"x.yaml:6:10: error: slos[0].by.sloth_slo: label `sloth_slo` {BY}"),
         (slo(PROBE, "by: [__name__]"), f"x.yaml:6:10: error: slos[0].by[0]: label `__name__` {BY}"),
         (slo(PROBE, "by: [tier]", "labels: {tier: 1}"), "x.yaml:6:10: error: slos[0].by[0]: label `tier` of the metrics would be overwritten by the label of this SLO with the same name; rename or remove one of them"),
@@ -148,7 +148,7 @@ def test_labels_that_collide(text: str, expected: str) -> None:
     "text",
     [
         slo(PROBE, "by: [team]", "labels: {tier: 1}", "alerting: {page: {labels: {severity: P1}}}"),
-        slo(PROBE, "labels: {owner: web, window: x}") + "owner: web\n",
+        slo(PROBE, "labels: {owner: web, period: x}") + "owner: web\n",
         alert("expr: 'sum by (service) (x{service=\"shop\"}) > 1'", "severity: c", "labels: {severity: c}"),
         alert("expr: sum by (route) (x) > 1", "labels: {tier: 1}"),
     ],

@@ -232,7 +232,7 @@ def test_plain_alerts_stand_alongside_the_slos() -> None:
             {"alerting": "{windows: [{severity: page, long: 1h, short: 2h, factor: 2}]}"},
             "is not shorter than the long one",
         ),
-        ({"alerting": "{windows: [{severity: page, long: 31d, factor: 2}]}"}, "longer than the window of 30d"),
+        ({"alerting": "{windows: [{severity: page, long: 31d, factor: 2}]}"}, "longer than the SLO's window of 30d"),
         (
             {"alerting": "{windows: [{severity: fax, long: 1h, factor: 2}]}"},
             "found 'fax'; accepted is 'page' or 'ticket'",
