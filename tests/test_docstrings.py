@@ -87,8 +87,8 @@ def test_a_function_says_its_arguments_its_result_and_its_errors(name: str) -> N
     if "DataFrame" in str(inspect.signature(function).return_annotation):
         assert "olumns: `" in said["Returns"][""] or "a column for each" in said["Returns"][""]
     for error in said.get("Raises", {}):
-        kind = getattr(slo.errors, error, None) or getattr(builtins, error, None)
-        assert isinstance(kind, type) and issubclass(kind, Exception), error
+        raised = getattr(slo.errors, error, None) or getattr(builtins, error, None)
+        assert isinstance(raised, type) and issubclass(raised, Exception), error
 
 
 @pytest.mark.parametrize("name", CLASSES)
