@@ -5,7 +5,8 @@ A check is a generator of `Finding`; `CHECKS` and `TOGETHER` list them. A new on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slo.check.bounds import check_bounds
@@ -18,10 +19,11 @@ from slo.check.series import check_series
 from slo.check.traffic import check_traffic
 from slo.check.types import check_types
 from slo.errors import named
+from slo.source.base import source_of
+from slo.spec.model import Specs
 
 if TYPE_CHECKING:
     from slo.source import Source
-    from slo.spec.model import Specs
 
 __all__ = ["CHECKS", "TOGETHER", "Finding", "check_source"]
 
@@ -34,11 +36,16 @@ TOGETHER = (check_rules,)
 def check_source(specs: Specs, source: Source, done: Callable[[], None] = lambda: None) -> Iterator[Finding]:
     """What does not hold of the SLOs at a source, worst first for each SLO; `done` is called after each.
 
+    Of several sources each SLO is asked of its own, and the rules of each source are compared with those of its SLOs.
     Raises SourceError where the source cannot be asked at all.
     """
     at_ms = source.latest_ms()
+    # Plain alerts without any SLO are asked of the source itself.
+    by_source: dict[int, tuple[Source, list[str]]] = {} if specs else {id(source): (source, [])}
     for slo in specs.values():
-        probed = Probed(slo, source, at_ms)
+        own = source_of(source, slo)
+        by_source.setdefault(id(own), (own, []))[1].append(slo.id)
+        probed = Probed(slo, own, at_ms)
         with named(slo.id):
             missing = list(check_series(probed))
             yield from missing
@@ -48,4 +55,16 @@ def check_source(specs: Specs, source: Source, done: Callable[[], None] = lambda
                     yield from check(probed)
         done()
     for together in TOGETHER:
-        yield from together(specs, source)
+        for own, ids in by_source.values():
+            yield from together(specs if len(by_source) == 1 else _of(specs, ids), own)
+
+
+def _of(specs: Specs, ids: Collection[str]) -> Specs:
+    """Some SLOs. The plain alerts of a service go with its first SLO: their rules are loaded once."""
+    services = []
+    for service in specs.services:
+        slos = tuple(slo for slo in service.slos if slo.id in ids)
+        if slos:
+            alerts = service.alerts if slos[0] is service.slos[0] else ()
+            services.append(replace(service, slos=slos, alerts=alerts))
+    return Specs(services)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import keep_apart, load, open_source, read_start, read_time, selection
+from slo.cli.inputs import by_source, keep_apart, load, open_sources, places, read_start, read_time, selection
 from slo.cli.output import count, progress, say
 from slo.cli.program import (
     FINE,
@@ -20,7 +22,7 @@ from slo.cli.program import (
     OnlySlo,
     Paths,
     RulesNames,
-    SourceName,
+    Sources,
     command,
 )
 
@@ -28,11 +30,16 @@ from slo.cli.program import (
 @command("slo backfill definitions/ -s http://localhost:9090 -o backfill")
 def backfill(
     paths: Paths,
-    source: SourceName,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="The folder for OpenMetrics files of two hours each."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="The folder for OpenMetrics files of two hours each; of several sources it has a folder for each.",
+        ),
     ],
+    source: Sources = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -58,23 +65,40 @@ def backfill(
     from slo.spec.select import select
 
     every = load(paths)
-    keep_apart([output], every, [Path(source)])
+    origin = open_sources(source, config)
+    keep_apart([output], every, places(origin))
     specs = select(every, selection(service, slo, owner, label))
-    origin = open_source(source, config)
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
     longest = max((spec.window.nominal_ms for spec in specs.values()), default=0)
     start_ms = end_ms - longest if start is None else read_start(start, end_ms)
+    asked = by_source(specs, origin)
+    # Blocks are for the server that has the raw samples, and that these rules are loaded at.
+    folders = [output] if len(asked) == 1 else [output / name for name in _folders([own.name for own, _ in asked])]
     with progress("computing history", len(specs)) as advance:
-        outcome = run(specs, origin, output, start_ms, end_ms, NAMES[names.value], advance)
-    for name in outcome.empty:
-        say(f"{name}: nothing to fill: its history is there, or the source has no samples of it")
-    if not outcome.files:
-        return FINE
-    made = f"{count(outcome.samples, 'sample')} of {count(outcome.series, 'series', 'series')}"
-    say(f"{made} in {count(len(outcome.files), 'file')}: {output}")
-    folder = shlex.quote(str(output))
-    say(
-        "load them where the server's data folder is, which it looks at once a minute:\n"
-        f'  for file in {folder}/*.om; do promtool tsdb create-blocks-from openmetrics "$file" /var/lib/prometheus; done'
-    )
+        outcomes = [
+            run(some, own, folder, start_ms, end_ms, NAMES[names.value], advance)
+            for (own, some), folder in zip(asked, folders, strict=True)
+        ]
+    for outcome in outcomes:
+        for name in outcome.empty:
+            say(f"{name}: nothing to fill: its history is there, or the source has no samples of it")
+    for (own, _), folder, outcome in zip(asked, folders, outcomes, strict=True):
+        if not outcome.files:
+            continue
+        made = f"{count(outcome.samples, 'sample')} of {count(outcome.series, 'series', 'series')}"
+        say(f"{made} in {count(len(outcome.files), 'file')}: {folder}")
+        where = "the server" if len(asked) == 1 else own.name
+        say(
+            f"load them where the data folder of {where} is, which it looks at once a minute:\n"
+            f'  for file in {shlex.quote(str(folder))}/*.om; do promtool tsdb create-blocks-from openmetrics "$file" /var/lib/prometheus; done'
+        )
     return FINE
+
+
+def _folders(names: Sequence[str]) -> list[str]:
+    """A folder for each source, of its name without what paths do not have; a number where two would be the same."""
+    folders: list[str] = []
+    for name in names:
+        plain = re.sub(r"[^A-Za-z0-9.-]+", "-", name.rpartition("://")[2]).strip("-.") or "source"
+        folders.append(plain if plain not in folders else f"{plain}-{len(folders) + 1}")
+    return folders

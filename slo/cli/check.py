@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slo.cli.inputs import open_source, read_specs, selection
+from slo.cli.inputs import has_sources, open_sources, read_specs, selection
 from slo.cli.output import count, print_json, progress, say, with_warnings
 from slo.cli.program import (
     BAD_INPUT,
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 def check(
     paths: Paths,
     source: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--source",
             "-s",
-            metavar="URL|FILE",
-            help="Also ask a server whether its metrics and rules are what the definitions assume.",
+            metavar="[SERVICE=]URL|FILE",
+            help="Also ask a server whether its metrics and rules are what the definitions assume; may be repeated, also for one "
+            "service each. Without it the `sources` of --config are asked, if it has any.",
         ),
     ] = None,
     config: Config = None,
@@ -53,8 +54,8 @@ def check(
     """Validate definitions, and with --source what they assume of a server; shows all that is wrong, and what to do."""
     specs, problems, failed = _validate(paths)
     findings: list[Finding] = []
-    if specs is not None and source is not None:
-        findings = _ask(specs, source, config, selection(service, slo, owner, label))
+    if specs is not None and (source or has_sources(config)):
+        findings = _ask(specs, source or [], config, selection(service, slo, owner, label))
     if as_json:
         print_json([*map(_problem_data, problems), *map(_finding_data, findings)])
     else:
@@ -87,13 +88,13 @@ def _validate(paths: list[Path]) -> tuple[Specs | None, list[Problem], bool]:
         return None, [*problems, *more], True
 
 
-def _ask(specs: Specs, source: str, config: Path | None, only: Selection) -> list[Finding]:
+def _ask(specs: Specs, sources: list[str], config: Path | None, only: Selection) -> list[Finding]:
     from slo.check import check_source
     from slo.spec.select import select
 
     chosen = select(specs, only)
     with progress("asking the server", len(chosen)) as advance:
-        return list(check_source(chosen, open_source(source, config), advance))
+        return list(check_source(chosen, open_sources(sources, config, from_environment=False), advance))
 
 
 def _problem_data(problem: Problem) -> dict[str, Any]:

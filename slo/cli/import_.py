@@ -103,7 +103,7 @@ def _compared(results: Sequence[Imported], source: str | None, config: Path | No
         return []
     from slo.convert.verify import verify
 
-    return list(verify(results, open_source(source, config)))
+    return list(verify(results, open_source([source], config, "figures are compared on one source", "--verify")))
 
 
 def _values(paths: Sequence[Path]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def init(
         str | None, typer.Option("--service", metavar="NAME", help="The service's name. [default: my-service]")
     ] = None,
     source: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--source",
             "-s",
@@ -49,12 +49,12 @@ def init(
         raise ConfigError(f"{kind!r} is not a kind of SLI{suggest(kind, KIND_GUIDES)}")
     if output is not None and output.is_file():  # a pipe or a device is written to
         raise ConfigError(f"{output} exists already; name another file")
-    if source is None:
+    if not source:
         text = definition_of(kind or "ratio", service or "my-service")
     else:
         from slo.guide.propose import propose
 
-        text = propose(open_source(source, config), kind=kind, service=service)
+        text = propose(open_source(source, config, "slo init looks at one source"), kind=kind, service=service)
     if output is None:
         sys.stdout.write(text)
     else:

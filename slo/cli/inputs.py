@@ -62,19 +62,48 @@ def read_states(texts: Sequence[str] | None) -> frozenset[State]:
     return frozenset(known[text] for text in chosen) or frozenset(State)
 
 
-def open_source(source: str, config: Path | None) -> Source:
-    """The source of a name; opening it talks to no server."""
-    from slo.source import open as open_named
+def open_source(sources: Sequence[str], config: Path | None, why: str, flag: str = "--source") -> Source:
+    """The one source of a command that takes no more, for a reason that its message says. Raises ConfigError."""
+    from slo.source import open_all
+    from slo.source.several import Several
 
-    return open_named(source, config=None if config is None else str(config))
+    source = open_all(sources, config=None if config is None else str(config)) if len(sources) == 1 else None
+    if source is None or isinstance(source, Several):
+        raise ConfigError(f"{flag} {' '.join(sources)}: {why}; give one address, without SERVICE=")
+    return source
 
 
-def open_sources(sources: Sequence[str] | None, config: Path | None) -> Source:
-    """The source of all names that were given, else of SLO_SOURCE, else of the configuration file."""
+def open_sources(sources: Sequence[str] | None, config: Path | None, from_environment: bool = True) -> Source:
+    """The source of all names that were given, else of SLO_SOURCE (`from_environment`), else of the configuration file."""
     from slo.source import open_all
 
-    given = list(sources or ()) or [text for text in (os.environ.get("SLO_SOURCE"),) if text]
+    given = list(sources or ())
+    if not given and from_environment:
+        given = [text for text in (os.environ.get("SLO_SOURCE"),) if text]
     return open_all(given, config=None if config is None else str(config))
+
+
+def has_sources(config: Path | None) -> bool:
+    """Whether a configuration file that was given names sources. Raises ConfigError."""
+    if config is None:
+        return False
+    from slo.source.config import sources
+
+    return bool(sources(str(config)))
+
+
+def by_source(specs: Specs, source: Source) -> list[tuple[Source, Specs]]:
+    """Each source that SLOs are asked of, with these SLOs. Raises SourceError where two sources have those of one."""
+    from slo.source.base import source_of
+    from slo.spec.select import Selection, select
+
+    found: dict[int, tuple[Source, list[str]]] = {}
+    for slo in specs.values():
+        own = source_of(source, slo)
+        found.setdefault(id(own), (own, []))[1].append(slo.id)
+    if len(found) < 2:
+        return [(own, specs) for own, _ in found.values()] or [(source, specs)]
+    return [(own, select(specs, Selection(slos=ids))) for own, ids in found.values()]
 
 
 def places(source: Source) -> list[Path]:

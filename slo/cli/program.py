@@ -80,16 +80,6 @@ class RulesNames(StrEnum):
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Definition files, or folders of them; - is standard input.")
 ]
-SourceName = Annotated[
-    str,
-    typer.Option(
-        "--source",
-        "-s",
-        metavar="URL|FILE",
-        help="A server with the Prometheus API (http://host:9090, or host:9090), or a recording's path.",
-        envvar="SLO_SOURCE",
-    ),
-]
 Sources = Annotated[
     list[str] | None,
     typer.Option(

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import slo
+from slo.check import check_source
 from slo.cli.main import run
 from slo.promql.samples import Samples
 from slo.source import open_all
@@ -18,6 +19,7 @@ from slo.source.config import sources
 from slo.source.prometheus import PrometheusSource
 from slo.source.recording import Header, write
 from slo.source.several import Several, combined
+from slo.spec.select import Selection, select
 from slo.window import DAY, HOUR, MINUTE, moment
 from tests.memory import Memory, Server
 
@@ -375,3 +377,94 @@ def test_without_duckdb_it_says_what_to_install(tmp_path: Path, monkeypatch: pyt
         slo.open(tmp_path / "q.sql")
     with pytest.raises(slo.SourceError, match="cannot be read: No such file"):
         slo.open(tmp_path / "none.sql")
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Definitions and a recording for each of the two services."""
+    (tmp_path / "both.yaml").write_text(
+        "service: shop\nslos:\n"
+        "  - {name: errors, objective: 99, window: 1d, scrape_interval: 1m, sli: {ratio: {errors: e_total, total: t_total}}}\n"
+        "---\nservice: till\nslos:\n"
+        "  - {name: up, objective: 99, window: 1d, sli: {probe: 'up{job=\"till\"}'}}\n"
+    )
+    for name, samples in (("shop", shop()), ("till", till())):
+        write(tmp_path / f"{name}.parquet", samples, Header(END - 2 * DAY, END, "test"))
+    return tmp_path
+
+
+def test_check_asks_each_source_about_its_own_slos(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(two / name) for name in ("both.yaml", "shop.parquet", "till.parquet")]
+    assert run(["check", files[0], "-s", files[1]]) == 1
+    assert "till/up: `metric` matches no series" in capsys.readouterr().err
+    assert run(["check", files[0], "-s", files[1], "-s", files[2]]) == 0
+    assert "matches no series" not in capsys.readouterr().err
+    # By name, and wrongly: the till's source is asked for the shop's series.
+    assert run(["check", files[0], "-s", f"till={files[1]}", "-s", f"shop={files[2]}"]) == 1
+    assert len(re.findall("matches no series", capsys.readouterr().err)) >= 2
+    (two / "slo.yaml").write_text("sources: {shop: shop.parquet, till: till.parquet}\n")
+    assert run(["check", files[0], "--config", str(two / "slo.yaml")]) == 0
+    assert "matches no series" not in capsys.readouterr().err
+
+
+class WithRules(Memory):
+    """Samples, and a page of rules."""
+
+    rules = '{"status": "success", "data": {"groups": []}}'
+
+    def page(self, path: str) -> bytes | None:
+        return self.rules.encode() if path == "/api/v1/rules" else None
+
+
+def test_check_compares_the_rules_of_each_source_with_those_of_its_slos() -> None:
+    """Neither server has any: the rules that are missing at one are those of the SLOs that are asked there."""
+    sources = [named(WithRules(shop(), END), "first"), named(WithRules(till(), END), "second")]
+    found = [
+        item for item in check_source(SPECS, combined([("", source) for source in sources])) if item.check == "rules"
+    ]
+    alone = [
+        [item for item in check_source(select(SPECS, Selection(services=[name])), source) if item.check == "rules"]
+        for name, source in zip(("shop", "till"), sources, strict=True)
+    ]
+    assert found == [*alone[0], *alone[1]]
+    assert len(found) == 2 and all("none of the" in item.message for item in found)
+
+
+def test_backfill_has_a_folder_for_each_source(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(two / name) for name in ("both.yaml", "shop.parquet", "till.parquet")]
+    end = ["--end", str(END // 1000), "--start", "3h"]
+    out = two / "out"
+    assert run(["backfill", files[0], "-s", files[1], "-s", files[2], "-o", str(out), *end]) == 0
+    folders = sorted(path for path in out.iterdir())
+    said = capsys.readouterr().err
+    assert len(folders) == 2 and all(str(folder) in said for folder in folders)
+    for folder, service, other in zip(folders, ("shop", "till"), ("till", "shop"), strict=True):
+        alone = two / f"{service}-alone"
+        assert (
+            run(
+                [
+                    "backfill",
+                    files[0],
+                    "-s",
+                    str(two / f"{service}.parquet"),
+                    "--service",
+                    service,
+                    "-o",
+                    str(alone),
+                    *end,
+                ]
+            )
+            == 0
+        )
+        held = {path.name: path.read_text() for path in folder.glob("*.om")}
+        assert held == {path.name: path.read_text() for path in alone.glob("*.om")} != {}
+        assert not any(f'="{other}"' in text for text in held.values())
+
+
+def test_init_and_verify_refuse_several(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = str(two / "shop.parquet"), str(two / "till.parquet")
+    assert run(["init", "-s", first, "-s", second]) == 2
+    assert "slo init looks at one source; give one address, without SERVICE=" in capsys.readouterr().err
+    assert run(["init", "-s", f"shop={first}"]) == 2
+    assert "give one address, without SERVICE=" in capsys.readouterr().err
+    assert run(["init", "-s", second]) == 0
