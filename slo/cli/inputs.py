@@ -97,13 +97,13 @@ def by_source(specs: Specs, source: Source) -> list[tuple[Source, Specs]]:
     from slo.source.base import source_of
     from slo.spec.select import Selection, select
 
-    found: dict[int, tuple[Source, list[str]]] = {}
+    chosen: dict[int, tuple[Source, list[str]]] = {}
     for slo in specs.values():
         own = source_of(source, slo)
-        found.setdefault(id(own), (own, []))[1].append(slo.id)
-    if len(found) < 2:
-        return [(own, specs) for own, _ in found.values()] or [(source, specs)]
-    return [(own, select(specs, Selection(slos=ids))) for own, ids in found.values()]
+        chosen.setdefault(id(own), (own, []))[1].append(slo.id)
+    if len(chosen) < 2:
+        return [(own, specs) for own, _ in chosen.values()] or [(source, specs)]
+    return [(own, select(specs, Selection(slos=ids))) for own, ids in chosen.values()]
 
 
 def places(source: Source) -> list[Path]:
