@@ -339,7 +339,7 @@ def test_through_a_server_it_is_the_same(tmp_path: Path) -> None:
         ("[job]", "{probe: {metric: 'up{job=\"x\"}'}}", "a selector already fixes job"),
         ("[route]", "{threshold: {value: x, above: 1}}", "`by` works with ratio, latency and probe"),
         ("[slo]", "{probe: {metric: up}}", "label `slo` is set by the rules themselves"),
-        ('["a\\nb"]', "{probe: {metric: up}}", "no label name; any text without control characters"),
+        ('["a\\nb"]', "{probe: {metric: up}}", "not a valid label name; any text without control characters"),
         ("route", "{probe: {metric: up}}", "must be"),
     ],
 )
