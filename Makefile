@@ -41,7 +41,7 @@ lowest:
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python tests/lowest.py > $(VENV)-lowest/lowest.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)-lowest/lowest.txt --editable . \
-	  pytest hypothesis
+	  pytest hypothesis jsonschema
 	$(VENV)-lowest/bin/python -m pytest -q tests/cli tests/spec tests/source/test_recording.py tests/budget tests/report \
 	  -m "not server" -p no:cacheprovider -o addopts=
 

@@ -254,7 +254,7 @@ def _plot_budget(budget: Budget, kind: str, axes: Callable[[], Axes], span: tupl
         case "burn_down":
             charts.burn_down(drawn, budget)
             if span is not None:
-                drawn.set_xlim(*(at.timestamp() * 1000 for at in span))
+                drawn.set_xlim(*(moment_ms(at) for at in span))
             _ticks(drawn, axis.share_ticks(*drawn.get_ylim()))
             title += "error budget remaining"
         case "error_ratio":
@@ -275,13 +275,11 @@ def _plot_budget(budget: Budget, kind: str, axes: Callable[[], Axes], span: tupl
             _ticks(drawn, axis.latency_ticks(*drawn.get_ylim()))
             title += f"latency per {format_duration(column)}"
     low, high = drawn.get_xlim()
-    if budget.data_start is not None and (begun := budget.data_start.timestamp() * 1000) > low:
+    if budget.data_start is not None and (begun := moment_ms(budget.data_start)) > low:
         drawn.axvspan(
             low, begun, facecolor="none", edgecolor=BEFORE, hatch="//", linewidth=0, zorder=0, label="no data yet"
         )
-    _shade(
-        drawn, [(incident.start.timestamp() * 1000, incident.end.timestamp() * 1000) for incident in budget.incidents]
-    )
+    _shade(drawn, [(moment_ms(incident.start), moment_ms(incident.end)) for incident in budget.incidents])
     drawn.set_xlim(low, high)
     return _finished(drawn, title)
 

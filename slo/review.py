@@ -142,7 +142,7 @@ def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[],
     budgets_found = []
     for budget in budgets:
         if budget.counts.parts is None and budget.remaining is not None:
-            start_ms, end_ms = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
+            start_ms, end_ms = (budget.start_ms, budget.end_ms)
             try:
                 parts = parts_between(budget.slo, source, start_ms, end_ms)
                 budget = replace(budget, counts=replace(budget.counts, parts=parts))

@@ -159,3 +159,30 @@ def test_only_the_command_line_prints_or_exits(path: Path) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in ("print", "sys.exit", "exit", "datetime.now"), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_datetimes_are_converted_in_one_place(module: str) -> None:
+    """Milliseconds inside, datetimes at the edge: `slo.window` has `moment` and `moment_ms`."""
+    # A header's date is not a moment of ours; the parser reads the word `timestamp`.
+    allowed = {"slo.window": 3, "slo.source.http": 1, "slo.promql.parse": 1}
+    calls = [
+        node.func.attr
+        for node in ast.walk(ast.parse(SOURCES[module]))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in ("timestamp", "fromtimestamp", "utcfromtimestamp")
+    ]
+    assert len(calls) <= allowed.get(module, 0), calls
+
+
+@pytest.mark.parametrize(
+    "module", [module for module in SOURCES if room(module) in ("promql", "sli", "rules", "source")]
+)
+def test_counting_rules_and_sources_know_milliseconds_only(module: str) -> None:
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(SOURCES[module]))
+        if isinstance(node, ast.ImportFrom | ast.Import)
+        for alias in node.names
+    }
+    assert module == "slo.source.http" or not names & {"datetime", "timedelta"}  # dates of headers

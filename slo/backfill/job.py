@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from slo.backfill.compute import filled
@@ -24,7 +23,7 @@ from slo.rules.names import OWN, Names
 from slo.source import Source
 from slo.source.openmetrics import lines_by_block
 from slo.spec.model import Specs
-from slo.window import HOUR, SECOND
+from slo.window import HOUR, moment
 
 BLOCK_MS = 2 * HOUR
 _UNDONE = ".unfinished"
@@ -119,7 +118,7 @@ class _Job:
             for block, lines in lines_by_block(series, BLOCK_MS):
                 texts.setdefault(block, []).append(lines)
         for block, pieces in sorted(texts.items()):
-            name = datetime.fromtimestamp(block / SECOND, UTC).strftime("%Y-%m-%dT%H.om")
+            name = moment(block).strftime("%Y-%m-%dT%H.om")
             with (self.folder / name).open("ab") as file:
                 file.writelines(pieces)
                 file.flush()

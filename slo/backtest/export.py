@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from slo.backtest.model import Backtest, Detection, Incident, Outcome, Played, Score
 from slo.display import show_percent
 from slo.promql.alerts import AlertInterval
+from slo.window import moment
 
 # Raised when a field changes its meaning or goes; a new field does not raise it.
 SCHEMA_VERSION = 1
@@ -112,7 +112,7 @@ def _interval(alert_interval: AlertInterval) -> dict[str, Any]:
 
 
 def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+    return moment(at_ms).isoformat().replace("+00:00", "Z")
 
 
 def verdict(result: Backtest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -263,7 +263,7 @@ def _forecast(budget: Budget) -> Forecast | None:
     pace_ms = pace_length(period, grid.step_ms)
     steps = budget.steps_in(pace_ms)
     if budget.data_start is not None:  # what was before is unknown, and no traffic to take a pace from
-        age = (budget.end - budget.data_start) / timedelta(milliseconds=grid.step_ms)
+        age = (budget.end_ms - moment_ms(budget.data_start)) / grid.step_ms
         steps = min(steps, max(1, round(age)))
         pace_ms = min(pace_ms, steps * grid.step_ms)
     if budget.remaining is None or budget.remaining <= 0 or steps > grid.steps:
@@ -287,8 +287,8 @@ def _incidents(budget: Budget) -> tuple[Incident, ...]:
     )
     return tuple(
         Incident(
-            start=budget.start + timedelta(milliseconds=stretch.low * step),
-            end=budget.start + timedelta(milliseconds=stretch.high * step),
+            start=moment(budget.start_ms + stretch.low * step),
+            end=moment(budget.start_ms + stretch.high * step),
             errors=stretch.errors,
             total=stretch.total,
             budget_share=stretch.share,

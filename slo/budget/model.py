@@ -22,7 +22,7 @@ from slo.sli.counts import Counts, Floats, Gap, Ints
 from slo.sli.slices import stretches
 from slo.spec.events import Event
 from slo.spec.model import Slo
-from slo.window import MINUTE, BurnWindow, Calendar, format_duration, moment, parse_duration, utc_text
+from slo.window import MINUTE, BurnWindow, Calendar, format_duration, moment, moment_ms, parse_duration, utc_text
 
 # Of `to_dict`: raised when a field changes its meaning or goes; a new field does not raise it.
 SCHEMA_VERSION = 1
@@ -296,12 +296,12 @@ class Budget:
     @property
     def start_ms(self) -> int:
         """`start`, milliseconds UTC."""
-        return round(self.start.timestamp() * 1000)
+        return moment_ms(self.start)
 
     @property
     def end_ms(self) -> int:
         """`end`, milliseconds UTC."""
-        return round(self.end.timestamp() * 1000)
+        return moment_ms(self.end)
 
     @property
     def steps(self) -> slice:
@@ -315,7 +315,7 @@ class Budget:
         part = self.steps
         if self.data_start is None:
             return np.zeros(part.stop - part.start, dtype=bool)
-        begun = round(self.data_start.timestamp() * 1000)
+        begun = moment_ms(self.data_start)
         return np.asarray((self.counts.grid.ends[part] <= begun) & (self.counts.total[part] == 0))
 
     @property

@@ -77,7 +77,7 @@ def _ends(budget: Budget, since_ms: int) -> tuple[int, int]:
     grid = budget.counts.grid
     return (
         grid.end_ms - max(1, since_ms // grid.step_ms) * grid.step_ms,
-        round(budget.start.timestamp() * 1000),
+        budget.start_ms,
     )
 
 

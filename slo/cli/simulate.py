@@ -12,7 +12,7 @@ from slo.cli.inputs import keep_apart, load, read_time
 from slo.cli.output import count, progress
 from slo.cli.program import FINE, Output, Paths, command
 from slo.files import write_text
-from slo.window import DAY
+from slo.window import DAY, moment_ms
 
 
 @command("slo simulate definitions/ --days 40 --seed 1 -o recording.parquet")
@@ -50,7 +50,7 @@ def simulate(
     specs = load(paths)
     keep_apart([output, *([] if events is None else [events])], specs, [] if scenario is None else [scenario])
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    end_ms = round(midnight.timestamp() * 1000) if end is None else read_time(end, "--end")
+    end_ms = moment_ms(midnight) if end is None else read_time(end, "--end")
     with progress("simulating", 0):
         written = None if scenario is None else read_scenario(scenario, specs)
         samples, header = make(specs, days=days, seed=seed, end_ms=end_ms, scenario=written)

@@ -13,6 +13,7 @@ import typer
 from slo.cli.inputs import read_time
 from slo.cli.output import say
 from slo.cli.program import command
+from slo.window import moment_ms
 
 
 @command("slo weekly reports/weekly.yaml")
@@ -30,5 +31,5 @@ def weekly(
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         say(json.dumps({"time": at, "event": event, **fields}, ensure_ascii=False))
 
-    now_ms = round(datetime.now(UTC).timestamp() * 1000) if now is None else read_time(now, "--now")
+    now_ms = moment_ms(datetime.now(UTC)) if now is None else read_time(now, "--now")
     return run(read_config(path), now_ms, log, by_clock=now is None)

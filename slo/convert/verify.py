@@ -80,7 +80,7 @@ def _compare(slo: Slo, draft: Draft, source: Source, end_ms: int, averages: bool
     original = draft.original
     if not original or "value" in original:
         return Comparison(
-            slo.id, None, None, ours, ("the original is not a valid error ratio in PromQL, so only ours is shown",)
+            slo.id, None, None, ours, ("the original is not an error ratio in PromQL, so only ours is shown",)
         )
     try:
         theirs = _number(source, _ratio(original, length_ms), end_ms)

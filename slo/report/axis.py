@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from slo.display import MINUS, show_latency, show_value
-from slo.window import DAY, HOUR, MINUTE
+from slo.window import DAY, HOUR, MINUTE, moment
 
 _STEPS = (
     5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR,
@@ -22,11 +21,11 @@ def time_ticks(start_ms: float, end_ms: float, most: int = 8) -> list[tuple[floa
     ticks: list[tuple[float, str]] = []
     for index in range(int((end_ms - first) // step) + 1):
         at = first + index * step
-        moment = datetime.fromtimestamp(at / 1000, UTC)
-        dated = step >= DAY or (moment.hour == 0 and moment.minute == 0)
+        shown = moment(at)
+        dated = step >= DAY or (shown.hour == 0 and shown.minute == 0)
         # The outermost labels would stick out of the page.
         if 0.02 < (at - start_ms) / (end_ms - start_ms) < 0.98:
-            ticks.append((at, f"{moment.day} {moment:%b}" if dated else f"{moment:%H:%M}"))
+            ticks.append((at, f"{shown.day} {shown:%b}" if dated else f"{shown:%H:%M}"))
     return ticks
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from slo.report.downsample import column_most, column_steps, column_sums
 from slo.report.drawings import Chart
 from slo.report.sentences import say_moment
 from slo.report.svg import canvas, plot, rectangle
-from slo.window import format_duration
+from slo.window import format_duration, moment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -287,4 +287,4 @@ def _timeline(slo: Slo, counts: Counts, result: Backtest) -> Chart | None:
 
 
 def _moment(at_ms: int) -> str:
-    return say_moment(datetime.fromtimestamp(at_ms / 1000, UTC))
+    return say_moment(moment(at_ms))

@@ -6,7 +6,7 @@ Times are milliseconds since the epoch on every x axis. The gid of an artist is 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from slo.budget.forecast import CONFIDENCE
 from slo.report import cached
 from slo.report.downsample import column_most, column_steps, column_sums, keep
 from slo.sli.counts import Counts, Grid
-from slo.window import Calendar
+from slo.window import Calendar, moment, moment_ms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 def window_end_ms(budget: Budget) -> float:
     """Where the x axis ends: a calendar window shows the whole of its window."""
     end = budget.window_end if isinstance(budget.slo.window, Calendar) else budget.end
-    return end.timestamp() * 1000
+    return moment_ms(end)
 
 
 def axis_end_ms(budget: Budget) -> float:
@@ -60,18 +60,18 @@ def axis_end_ms(budget: Budget) -> float:
 def within(budget: Budget, start: datetime, end: datetime) -> Budget:
     """The budget's counts of the steps from `start` to `end`, to be drawn. Raises ValueError without a step."""
     grid = budget.counts.grid
-    steps = min(grid.steps, -(-(round(end.timestamp() * 1000) - grid.start_ms) // grid.step_ms))
+    steps = min(grid.steps, -(-(moment_ms(end) - grid.start_ms) // grid.step_ms))
     first = max(budget.start, start)
-    if steps <= 0 or first.timestamp() * 1000 >= grid.start_ms + steps * grid.step_ms:
+    if steps <= 0 or moment_ms(first) >= grid.start_ms + steps * grid.step_ms:
         raise ValueError(f"nothing was counted from {start} to {end}")
     cut = Grid(grid.start_ms + steps * grid.step_ms, grid.step_ms, steps)
     counts = Counts(cut, budget.counts.errors[:steps], budget.counts.total[:steps], budget.counts.seen)
-    over = datetime.fromtimestamp(cut.end_ms / 1000, UTC)
+    over = moment(cut.end_ms)
     # The first step is a whole one: times of steps are their ends.
-    edge = grid.start_ms + (round(first.timestamp() * 1000) - grid.start_ms) // grid.step_ms * grid.step_ms
+    edge = grid.start_ms + (moment_ms(first) - grid.start_ms) // grid.step_ms * grid.step_ms
     return replace(
         budget,
-        start=datetime.fromtimestamp(edge / 1000, UTC),
+        start=moment(edge),
         end=over,
         window_end=over,
         data_start=None if budget.data_start is None or budget.data_start <= first else budget.data_start,
@@ -86,7 +86,7 @@ def burn_down(axes: Axes, budget: Budget) -> None:
     last = window_end_ms(budget)
     part = cached.timeline(budget)
     known = ~budget.before_data
-    begin = start if budget.data_start is None else budget.data_start.timestamp() * 1000
+    begin = start if budget.data_start is None else moment_ms(budget.data_start)
     left = np.concatenate([[1.0], part.budget_remaining[known]])
     times = np.concatenate([[begin], _times(budget)[known]])
     index = keep(left, COLUMNS)
@@ -159,7 +159,7 @@ def outages(axes: Axes, budget: Budget, longest_ms: int) -> None:
     start, _ = _span(budget)
     right = axis_end_ms(budget)
     for downtime in budget.downtimes:
-        begin, over = downtime.start.timestamp() * 1000, downtime.end.timestamp() * 1000
+        begin, over = moment_ms(downtime.start), moment_ms(downtime.end)
         width = max(over - begin, (right - start) / 150)  # to be seen at all
         left = min(max(begin, start), right - width)
         axes.add_patch(Rectangle((left, 0), width, downtime.seconds, gid="outage", label="outage", **LOOKS["outage"]))
@@ -220,13 +220,13 @@ def _ahead(budget: Budget, rate: float, end: float, last: float) -> tuple[list[f
 
 
 def _span(budget: Budget) -> tuple[float, float]:
-    return budget.start.timestamp() * 1000, budget.end.timestamp() * 1000
+    return budget.start_ms, budget.end_ms
 
 
 def _times(budget: Budget) -> NDArray[np.int64]:
     """The ends of the window's steps."""
     ends = budget.counts.grid.ends
-    return ends[ends > budget.start.timestamp() * 1000]
+    return ends[ends > budget.start_ms]
 
 
 def _line(axes: Axes, x: Any, y: Any, name: str, label: str) -> None:

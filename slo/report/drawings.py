@@ -18,7 +18,7 @@ from slo.report.svg import HEIGHT, WIDTH, Plot, canvas, path_data, plot, rectang
 from slo.report.text import clean
 from slo.report.values import Values
 from slo.sli.base import Held
-from slo.window import format_duration
+from slo.window import format_duration, moment_ms
 
 _LATELY = timedelta(hours=24)  # what burns is shown in so much detail
 _HATCH = 100  # between the lines of what is hatched, of WIDTH
@@ -157,11 +157,11 @@ def _error_ratio(budget: Budget, title: str = "Error ratio") -> Chart:
 
 def _firings(budget: Budget) -> Markup:
     """Pages and tickets that fired, as bars along the top."""
-    start, end = budget.start.timestamp() * 1000, charts.axis_end_ms(budget)
+    start, end = budget.start_ms, charts.axis_end_ms(budget)
     rectangles = []
     for severity, top in (("page", 0), ("ticket", 45)):
         for begin, over in budget.firings(severity)[-100:]:
-            left, right = ((at.timestamp() * 1000 - start) / (end - start) for at in (begin, over))
+            left, right = ((moment_ms(at) - start) / (end - start) for at in (begin, over))
             reported = (
                 f"a {severity} fired, {sentences.say_moment(begin)} for {show_duration((over - begin).total_seconds())}"
             )
@@ -227,12 +227,12 @@ def _burn_rates(budget: Budget) -> Sequence[Chart]:
 
 
 def _edges(budget: Budget) -> tuple[int, int, int]:
-    start, end = (round(at.timestamp() * 1000) for at in (budget.start, budget.end))
+    start, end = budget.start_ms, budget.end_ms
     return start, round(charts.axis_end_ms(budget)), end
 
 
 def _times(budget: Budget, most: int = 6) -> list[tuple[float, str]]:
-    return axis.time_ticks(budget.start.timestamp() * 1000, charts.axis_end_ms(budget), most)
+    return axis.time_ticks(budget.start_ms, charts.axis_end_ms(budget), most)
 
 
 def _incidents(budget: Budget) -> str:
@@ -244,8 +244,8 @@ def _before(budget: Budget) -> Markup:
     """The time before the data begins, hatched: nothing is known of it."""
     if budget.data_start is None:
         return Markup("")
-    start, end = budget.start.timestamp() * 1000, charts.axis_end_ms(budget)
-    until = (budget.data_start.timestamp() * 1000 - start) / (end - start)
+    start, end = budget.start_ms, charts.axis_end_ms(budget)
+    until = (moment_ms(budget.data_start) - start) / (end - start)
     band = rectangle("before", 0.0, until, f"no data before {sentences.say_moment(budget.data_start)} UTC")
     right = round(until * WIDTH)
     lines = []
@@ -259,7 +259,7 @@ def _before(budget: Budget) -> Markup:
 
 def _bands(budget: Budget) -> Markup:
     """Incidents, gaps and the time before the data begins as bands behind a chart."""
-    start, end = budget.start.timestamp() * 1000, charts.axis_end_ms(budget)
+    start, end = budget.start_ms, charts.axis_end_ms(budget)
 
     def share(at_ms: float) -> float:
         return (at_ms - start) / (end - start)
@@ -272,8 +272,8 @@ def _bands(budget: Budget) -> Markup:
     incidents = [
         rectangle(
             "incident",
-            share(incident.start.timestamp() * 1000),
-            share(incident.end.timestamp() * 1000),
+            share(moment_ms(incident.start)),
+            share(moment_ms(incident.end)),
             sentences.incident_title(incident),
         )
         for incident in budget.incidents

@@ -30,8 +30,8 @@ def latency_heatmap(budget: Budget, threshold_seconds: float, x: Sequence[Tick])
     the threshold it is the share in the column's worst quarter of an hour: a short incident does not fade in a long column.
     """
     step = budget.counts.grid.step_ms
-    start = budget.start.timestamp() * 1000
-    steps = round((budget.end.timestamp() * 1000 - start) / step)
+    start = budget.start_ms
+    steps = round((budget.end_ms - start) / step)
     width = column_steps(steps, step, _COLUMNS)
     counts = column_sums(budget.bucket_counts[-steps:], width)
     inside = np.diff(np.maximum.accumulate(counts, axis=1), axis=1, prepend=0.0)

@@ -102,4 +102,4 @@ def _columns(budget: Budget, most: int) -> tuple[int, int]:
 
 
 def _series(budget: Budget, label: str, step_ms: int, texts: list[str]) -> Series:
-    return Series(label, round(budget.start.timestamp() * 1000) + step_ms, step_ms, joined(texts))
+    return Series(label, budget.start_ms + step_ms, step_ms, joined(texts))

@@ -184,7 +184,7 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class PlainAlert:
-    """An alert of a service that is not a valid objective: an expression that should not hold for `for_ms`."""
+    """An alert of a service without an objective: an expression that should not hold for `for_ms`."""
 
     name: str
     expr: str

@@ -182,7 +182,7 @@ def is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        # The last label of a name has a letter: `1.2.3` is not a valid address, and no name.
+        # The last label of a name has a letter: `1.2.3` is neither an address nor a name.
         last = text.rstrip(".").rpartition(".")[2]
         return len(text) <= 253 and _HOST.fullmatch(text) is not None and not last.isdecimal()
     return True

@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,7 @@ from slo.weekly.message import chat_text, mail_text
 from slo.weekly.null import NullSource
 from slo.weekly.period import Period, last_whole, unit_of
 from slo.weekly.state import Done, State
-from slo.window import Calendar
+from slo.window import Calendar, moment, moment_ms
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -247,9 +246,7 @@ def _check_clock(source: Source, period: Period, clock_ms: int) -> None:
     """
     present_ms = source.latest_ms()
     if abs(clock_ms - present_ms) > _CLOCKS_MS or period.end_ms > present_ms + _FUTURE_MS:
-        here, there = (
-            datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for ms in (clock_ms, present_ms)
-        )
+        here, there = (moment(ms).strftime("%Y-%m-%dT%H:%M:%SZ") for ms in (clock_ms, present_ms))
         raise ConfigError(
             f"this machine's clock says {here}, that of {source.name} {there}: one of them is wrong, and no report was made; "
             "set it, or name the moment with --now"
@@ -358,7 +355,7 @@ def _renamed(specs: Specs, period: Period, budgets: Sequence[Budget], ledger: Le
         starts = [budget.start for budget in budgets if base(budget.slo.id) == slo.id]
         if not starts:
             continue
-        others = ledger.counted(round(min(starts).timestamp() * 1000), period.start_ms)
+        others = ledger.counted(moment_ms(min(starts)), period.start_ms)
         before: dict[str, list[str]] = {}
         for then, names in others.items():
             if then == period.name or any(base(name) == slo.id for name in names):
@@ -430,7 +427,7 @@ def _texts(
     problem: str | None,
     values: Mapping[str, Values],
 ) -> dict[str, str]:
-    generated = datetime.fromtimestamp(now_ms / 1000, UTC)
+    generated = moment(now_ms)
     head = Head(f"{config.title}: {period}", generated, specs.warnings, problem or "", values)
     # The index needs the figures, and messages the summary, whatever is asked for; the page comes last.
     formats = [name for name in ("json", "markdown", "csv", "html") if name in ("json", "markdown", *config.formats)]

@@ -411,7 +411,7 @@ def test_a_scrape_gap_lies_within_an_incident(tmp_path: Path) -> None:
         ),
         (
             "raw: {errors: 'sum(increase(a_total[$window]))', total: 'sum(increase(a_total[$window]))'}",
-            "no errors of one total",
+            "not errors of one total",
         ),
         (
             """ratio: {good: 'x_bucket{le="1",code="200"}', total: x_count}""",

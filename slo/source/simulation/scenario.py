@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -24,7 +23,7 @@ from slo.spec.single import parse_single, read_text
 from slo.spec.yaml import Path as YamlPath
 from slo.spec.yaml import show_path
 from slo.suggest import suggest
-from slo.window import DAY, MINUTE
+from slo.window import DAY, MINUTE, moment
 
 _FIXED_LABELS = ("__name__", "job", "instance", "le")
 
@@ -162,7 +161,7 @@ def known_events(scenario: Scenario, specs: Specs, start_ms: int, end_ms: int) -
 
     def add(kind: str, start: int, end: int, name: str, slo: str) -> None:
         if start < end_ms:
-            at = (f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}" for ms in (start, end))
+            at = (f"{moment(ms):%Y-%m-%dT%H:%M:%SZ}" for ms in (start, end))
             row = dict(zip(("kind", "start", "end", "name", "slo"), (kind, *at, name, slo), strict=True))
             events.append((start, f"  - {json.dumps(row)}\n"))
 
@@ -288,7 +287,7 @@ def _known(name: str, names: set[str], at: YamlPath, what: str, report: Report) 
     if len(fulls) == 1:
         return fulls[0]
     problem = (
-        "is in several services; write service/name" if fulls else f"is not a {what}{suggest(name, sorted(names))}"
+        "is in several services; write service/name" if fulls else f"is not an {what}{suggest(name, sorted(names))}"
     )
     report(at, f"{name!r} {problem}", "error")
     raise Fault
