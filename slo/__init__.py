@@ -81,8 +81,8 @@ __all__ = [
     "what_if",
 ]
 
-# What is named here is imported when it is first used: `import slo` and `slo --help` stay quick. A name that is also a room's
-# (`report`, `review`, `rules`) is the room, which can be called.
+# What is named here is imported when it is first used: `import slo` and `slo --help` stay quick. A name that is also a module's
+# (`report`, `review`, `rules`) is the module, which can be called.
 _HOMES = {
     **dict.fromkeys(
         ("breakdown", "evaluate", "from_events", "load", "open", "record", "simulate", "what_if"), "slo.api"
@@ -111,11 +111,11 @@ _HOMES = {
     "Event": "slo.spec.events",
     **dict.fromkeys(("Objective", "Service", "Slo", "Specs"), "slo.spec.model"),
 }
-_ROOMS = ("backtest", "report", "review", "rules")
+_MODULES = ("backtest", "report", "review", "rules")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _MODULES:
         return import_module(f"slo.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'slo' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Makes a room callable: `slo.review(…)` is a function, and `slo.review` the module that it lives in."""
+"""Makes a module callable: `slo.review(…)` is a function, and `slo.review` the module that it lives in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def callable_as(module: str, function: Callable[..., Any]) -> None:
     Python binds a submodule to its name in the package when it is first imported, so a function of the same name would be
     there or not by what was imported before.
     """
-    room = sys.modules[module]
-    kind = type("Room", (ModuleType,), {"__call__": staticmethod(function)})
-    room.__class__ = kind
-    vars(room)["__wrapped__"] = function  # where `inspect.signature`, and an editor, look for its arguments
+    main = sys.modules[module]
+    kind = type("CallableModule", (ModuleType,), {"__call__": staticmethod(function)})
+    main.__class__ = kind
+    vars(main)["__wrapped__"] = function  # where `inspect.signature`, and an editor, look for its arguments

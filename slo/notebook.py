@@ -1,6 +1,6 @@
 """Figures as people look at them in a notebook: tables (DataFrames), the report's charts on matplotlib axes, and HTML.
 
-Figures know nothing of this room: `slo.plot(budget)`, `slo.timeline(budget)`. In Jupyter a budget and a backtest show themselves,
+Figures know nothing of this module: `slo.plot(budget)`, `slo.timeline(budget)`. In Jupyter a budget and a backtest show themselves,
 as `import slo` there registers `to_html` with IPython (`%load_ext slo` does so where IPython was started later).
 """
 

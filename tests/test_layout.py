@@ -1,4 +1,4 @@
-"""The rooms import one another in one direction only, and no two files in a circle."""
+"""The packages import one another in one direction only, and no two files in a circle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import slo
 import slo.promql
 
 ROOT = Path(__file__).parent.parent
-# From first to last: a room imports only from rooms before it, and from itself.
+# From first to last: a package imports only from packages before it, and from itself.
 ORDER = [
     {"redact"},
     {"errors", "files", "display", "callable"},
@@ -35,7 +35,7 @@ ORDER = [
 MODULES = sorted((ROOT / "slo").rglob("*.py"))
 # Two packages import what they name when it is first used, and say so in a table.
 LAZY = {
-    "slo": {*slo._HOMES.values(), *(f"slo.{room}" for room in slo._ROOMS)},
+    "slo": {*slo._HOMES.values(), *(f"slo.{package}" for package in slo._MODULES)},
     "slo.promql": {f"slo.promql.{module}" for module in slo.promql._HOMES.values()},
 }
 
@@ -88,22 +88,22 @@ def circle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     return module.split(".")[1] if "." in module else "__init__"
 
 
 def rank(name: str) -> int:
-    for index, rooms in enumerate(ORDER):
-        if name in rooms:
+    for index, packages in enumerate(ORDER):
+        if name in packages:
             return index
-    pytest.fail(f"slo/{name} has no place in the order of rooms")
+    pytest.fail(f"slo/{name} has no place in the order of packages")
 
 
 @pytest.mark.parametrize("module", SOURCES)
-def test_a_room_imports_only_from_rooms_before_it(module: str) -> None:
-    own = room(module)
+def test_a_package_imports_only_from_packages_before_it(module: str) -> None:
+    own = package(module)
     for name in ARROWS[module]:
-        other = room(name)
+        other = package(name)
         if name == "slo":
             assert own in ("cli", "__main__"), f"{module} imports the whole package"
         elif other != own:
@@ -135,7 +135,7 @@ def test_the_test_sees_every_way_of_importing(hidden: str) -> None:
         arrows(lazily, {})
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if room(module) == "budget"])
+@pytest.mark.parametrize("module", [module for module in SOURCES if package(module) == "budget"])
 def test_figures_know_nothing_of_tables_and_drawing(module: str) -> None:
     names = {
         name.partition(".")[0]
@@ -176,7 +176,7 @@ def test_datetimes_are_converted_in_one_place(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [module for module in SOURCES if room(module) in ("promql", "sli", "rules", "source")]
+    "module", [module for module in SOURCES if package(module) in ("promql", "sli", "rules", "source")]
 )
 def test_counting_rules_and_sources_know_milliseconds_only(module: str) -> None:
     names = {

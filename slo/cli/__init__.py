@@ -1,4 +1,4 @@
-"""The command line: one file per command. The only room that prints, reads flags, reads the clock, or exits."""
+"""The command line: one file per command. The only package that prints, reads flags, reads the clock, or exits."""
 
 from slo.cli.main import main, run
 from slo.cli.program import app

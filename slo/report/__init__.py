@@ -1,6 +1,6 @@
 """Reports: HTML that stands alone, one file or a folder of them, and the same figures as Markdown, CSV and JSON.
 
-The room is callable: `slo.report(review, "reports/out")`.
+The package is callable: `slo.report(review, "reports/out")`.
 """
 
 from __future__ import annotations

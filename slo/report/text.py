@@ -1,4 +1,4 @@
-"""Text from definitions and servers, made harmless to a layout. Escaping is the templates' work, not this room's."""
+"""Text from definitions and servers, made harmless to a layout. Escaping is the templates' work, not this module's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SLOs become Prometheus recording and alert rules. The room is callable: `slo.rules(specs)` is the file's text."""
+"""SLOs become Prometheus recording and alert rules. The package is callable: `slo.rules(specs)` is the file's text."""
 
 from slo.callable import callable_as
 from slo.rules.alerts import alert_windows

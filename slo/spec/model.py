@@ -1,4 +1,4 @@
-"""What a definition means, once it is known to be valid: frozen values that every other room reads."""
+"""What a definition means, once it is known to be valid: frozen values that every other package reads."""
 
 from __future__ import annotations
 
