@@ -237,3 +237,14 @@ def test_a_week_in_new_york_is_that_of_the_job(tmp_path: Path) -> None:
     [errors] = [one for one in report["slos"] if one["slo"] == "shop/errors"]
     assert (errors["start"], errors["end"]) == ("2026-09-14T04:00:00Z", "2026-09-21T04:00:00Z")
     assert errors["events"]["errors"] == 2400 and errors["state"] == "exhausted"
+
+
+def test_a_state_file_keeps_its_keys(tmp_path: Path) -> None:
+    """Format 1 says `told` of who was notified of missing data; another name would make every report again."""
+    file = tmp_path / "state.json"
+    content = {"version": 1, "periods": {"2026-W38": {"whole": False, "delivered": [], "told": ["webhook"]}}}
+    file.write_text(json.dumps(content))
+    state = State.read(file)
+    assert state.periods["2026-W38"].notified == ["webhook"]
+    state.write(file)
+    assert json.loads(file.read_text()) == content
