@@ -11,7 +11,7 @@ The contract, per target (`job` and `instance`, or the labels that a definition 
 - What starts at 0, after a fall or at a birth, is believed up to twice what the target (a new one: the busiest target
   of its job) counted in the 15 minutes before, in proportion for longer pauses. What is higher is a baseline, and its
   value is in doubt. Bad events of a birth are believed up to what the target counted of all events at that scrape.
-- The first targets ever seen are baselines.
+- The first targets ever seen are baselines, and so is what another scraper of a known target shows (`slo.sli.scrapers`).
 - A new target that stands higher than a process of one scrape can, and at which each series of one of its job that just
   vanished goes on, is that one under another name.
 - What a counter shows for up to three scrapes before it goes on from where it was, and values below 0, are no values.
@@ -28,6 +28,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ from slo.sli.counts import (
     union,
 )
 from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
+from slo.sli.scrapers import Scrapers
 
 # A pause of more than one and a half usual intervals is a pause; a sample within three quarters of one is the same scrape.
 _PAUSE = 1.5
@@ -64,6 +66,9 @@ _MIN_FALLS = 6
 FALLING_SHARE = 0.2
 _WRITERS = 4
 _LOOKED_AT = 4_000
+
+# What appears on a target goes on under other labels, is seen by another scraper already, or begins, or is back.
+Meaning = Literal["went on", "seen", "anew"]
 
 
 @dataclass(slots=True)
@@ -315,6 +320,8 @@ class Counters:
         # Of each target the times of falls that are restarts, and of falls that cannot be.
         self.restarts: dict[Target, Ints] = {}
         self.refused: dict[Target, Ints] = {}
+        # How what a target showed anew at a moment was read; known once it is tallied.
+        self.readings: dict[tuple[Target, int], Meaning] = {}
         lines: dict[Target, list[_Line]] = {}
         for one in series:
             times, values, dropped = finite(one)
@@ -576,7 +583,7 @@ class Counters:
         continued = np.zeros(len(runs), dtype=bool)
         by_start, by_end = np.argsort(starts, kind="stable"), np.argsort(last_seen, kind="stable")
         ends, slowest = last_seen[by_end], float(usual.max())
-        together = _Together(of_line, starts, last_seen)
+        together, scrapers = _Together(of_line, starts, last_seen), Scrapers(lines, known.lines)
         births: list[tuple[int, _Line, float]] = []
         doubtful_start = False
         for group in np.split(by_start, np.flatnonzero(np.diff(starts[by_start])) + 1):
@@ -605,7 +612,7 @@ class Counters:
             place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval))
             before = int(scrapes[place - 1]) if place else at_ms
             vanished = np.empty(0, np.int64)
-            if not cold:
+            if not cold or at_ms > start:
                 # Late by its own interval, and there at the target's last scrape or within a scrape of it.
                 slow = (_PAUSE - 0.25) * max(slowest, interval)
                 low, high = np.searchsorted(ends, [before - slow, at_ms])
@@ -627,10 +634,24 @@ class Counters:
                     dtype=np.int64,
                 )
             reading = _read(lines, runs, group.tolist(), [])
-            for candidates in (vanished, _alike(lines, runs, group.tolist(), vanished.tolist())):
+            # A process restarts with all its series: what all its events say holds for a part of them.
+            meaning = whole.readings.get((target, at_ms)) if whole is not None else None
+            for candidates in (
+                ()
+                if meaning in ("anew", "seen")
+                else (vanished, _alike(lines, runs, group.tolist(), vanished.tolist()))
+            ):
                 other = _read(lines, runs, group.tolist(), last_value[candidates].tolist())
                 if other.went_on and other.events < reading.events:
                     reading, vanished = other, candidates
+            if meaning is None and not reading.went_on:
+                shown = [lines[runs[number].line] for number in group.tolist() if runs[number].low == 0]
+                if shown and scrapers.seen_already(shown, at_ms, at_ms - round(2 * usually)):
+                    meaning = "seen"
+            self.readings[target, at_ms] = "went on" if reading.went_on else meaning or "anew"
+            if meaning == "seen":
+                group = np.array([number for number in group.tolist() if runs[number].low], dtype=np.int64)
+                reading = _read(lines, runs, group.tolist(), [])
             if reading.went_on:
                 continued[vanished] = True
                 found.continued += len(group)

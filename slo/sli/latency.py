@@ -22,10 +22,12 @@ from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of, union
 from slo.sli.native_latency import NativeLatency
 from slo.sli.stepwise import tile_of
-from slo.sli.tile import Tile, matrix, side_by_side
+from slo.sli.tile import ZERO, Tile, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, with_targets_of, worst_targets
 
 _ENDINGS = ("_bucket", "_count", "_sum")
+# An increase is asked for over so many scrape intervals at least.
+_SCRAPES = 5
 
 
 class LatencyModel(Model):
@@ -203,13 +205,18 @@ class Latency(CountedSli):
 
     def finish_steps(self, found: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
         """The buckets, and the bounds that there are where the threshold is none."""
-        by_bound = Aggregate("sum", Call("increase", (MatrixSelector(self.buckets, grid.step_ms),)), grouping=("le",))
+        # An increase needs two scrapes; a step may have one, or none.
+        length = max(grid.step_ms, _SCRAPES * scraping.interval_ms)
+        grown = Call("increase", (MatrixSelector(self.buckets, length),))
+        seen_at_all = Binary("*", ZERO, Call("last_over_time", (MatrixSelector(self.buckets, length),)))
+        by_bound = Aggregate("sum", Binary("or", grown, seen_at_all), grouping=("le",))
         answer = reader.query_range(by_bound, int(grid.ends[0]), grid.end_ms, grid.step_ms)
         rows: dict[Decimal, Floats] = {}
         for labels, values in answer.series:
             bound = bound_of(labels.get("le", ""))
             if bound is not None:
-                rows[bound] = rows.get(bound, np.zeros(grid.steps)) + np.nan_to_num(values)
+                share = np.nan_to_num(values) * (grid.step_ms / length)
+                rows[bound] = rows.get(bound, np.zeros(grid.steps)) + share
         if not rows:
             return found
         ordered = sorted(rows)
