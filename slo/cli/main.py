@@ -19,6 +19,7 @@ from slo.cli import program
 from slo.cli.output import complain, discard_output, say
 from slo.cli.program import BAD_INPUT, FINE, UNEXPECTED, app
 from slo.errors import SloError
+from slo.limits import one_run
 
 
 def main() -> NoReturn:
@@ -39,7 +40,8 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _add_installed(arguments)
-        code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
+        with one_run():
+            code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
         sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code
     except SloError as error:
         _trace(debug)

@@ -24,6 +24,7 @@ from slo.cli.program import (
     command,
 )
 from slo.errors import ConfigError, SourceError
+from slo.limits import one_run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -105,7 +106,8 @@ def _watched(asked: Callable[[], Review], interval_ms: int) -> Sequence[Budget]:
     try:
         while True:
             try:
-                review = asked()
+                with one_run():  # each time anew
+                    review = asked()
             except SourceError as error:
                 complain(error)
             else:

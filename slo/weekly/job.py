@@ -22,6 +22,7 @@ from slo.budget.measure import measure
 from slo.budget.model import State as BudgetState
 from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
+from slo.limits import anew, one_run
 from slo.report.formats import Head, files
 from slo.report.page import FOLDER
 from slo.report.values import Values, values_of
@@ -29,6 +30,7 @@ from slo.review import review
 from slo.sli.counts import Grid
 from slo.source import open as open_source
 from slo.source import open_all
+from slo.source.failure import OutOfTimeError
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
@@ -82,16 +84,27 @@ def run(
     """
     begun = time.monotonic()
     config.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(config.folder / ".lock"):
+    with one_run(), _locked(config.folder / ".lock"):
         found = _Run()
         specs = in_zone(load(config.definitions), config.zone.key)
         place = config.folder / "state.json"
         state = State.read(place)
         for period in due(config, state, now_ms):
             done = state.periods.setdefault(period.name, Done())
-            _period(
-                config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms, by_clock
-            )
+            with anew():
+                _period(
+                    config,
+                    specs,
+                    period,
+                    done,
+                    found,
+                    log,
+                    environment,
+                    wait,
+                    lambda: state.write(place),
+                    now_ms,
+                    by_clock,
+                )
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
         for name in ordered:
             if not is_readable(config.folder, name):
@@ -226,6 +239,8 @@ def _evaluated(
         except SourceError as error:
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
+            if isinstance(error, OutOfTimeError):
+                break
     return *_one_by_one(config, specs, source, period, ledger, problem, log), {}
 
 
