@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from slo.cli.program import (
     Sources,
     command,
 )
+from slo.errors import ConfigError
 
 
 @command("slo report definitions/ --source recording.parquet -o reports/out")
@@ -60,6 +62,8 @@ def report(
     from slo.report.formats import Head, files, format_of, write_files
     from slo.report.values import values_of
 
+    if not title.strip() or any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in title):
+        raise ConfigError(f"--title {title[:100]!r}: a title is one line of text, without control characters")
     only, states = selection(service, slo, owner, label), read_states(state)
     formats = list(dict.fromkeys(form or ["html"]))
     for name in formats:
