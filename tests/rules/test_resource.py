@@ -112,4 +112,4 @@ def test_options_that_are_written_into_files_are_checked(
 def test_python_checks_them_too() -> None:
     for more in ({"namespace": "A"}, {"labels": {"a": "b c"}}):
         with pytest.raises(ConfigError):
-            to_prometheus_rule([], "shop", **more)  # type: ignore[arg-type]
+            to_prometheus_rule([], "shop", **more)
