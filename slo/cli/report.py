@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import load, open_sources, read_states, review, selection, verdict
+from slo.cli.inputs import keep_apart, load, open_sources, places, read_states, review, selection, verdict
 from slo.cli.output import progress
 from slo.cli.program import (
     Config,
@@ -74,6 +74,7 @@ def report(
     with progress("drawing", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
         texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))
+    keep_apart([output / name for name in texts], specs, [*places(origin), *(one for one in (events, config) if one)])
     for path in write_files(output, texts):
         print(path)
     return verdict(budgets, gate)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from slo.errors import ConfigError, DurationError
+from slo.files import read_up_to
 from slo.suggest import suggest
 from slo.window import parse_duration
 
@@ -188,7 +189,7 @@ class _PlainLoader(yaml.BaseLoader):
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_up_to(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; check SLO_CONFIG or --config") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -298,7 +299,7 @@ def _no_control(text: str, where: str) -> str:
 
 def _check_file(key: str, file: Path, where: str) -> None:
     try:
-        head = file.read_bytes()
+        head = read_up_to(file)
     except OSError as error:
         raise ConfigError(f"{where}: {file} cannot be read: {_reason(error)}") from None
     # The TLS library would ask for the passphrase on the terminal.

@@ -184,6 +184,8 @@ class Recording(SampleSource):
         place = Path(path)
         if not place.exists():
             raise RecordingError(f"{place}: no such recording; make one with `slo record` or `slo simulate`")
+        if place.is_dir():
+            raise RecordingError(f"{place}: is a folder; name the recording in it")
         try:
             if not parquet.whole(place):
                 raise RecordingError(
