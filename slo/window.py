@@ -127,7 +127,7 @@ def shorten(text: str, most: int = 60) -> str:
 
 def _plausible_year(text: str) -> bool:
     year = text.partition("-")[0]
-    return year.isdigit() and 1900 <= int(year[:9]) < 2200
+    return year.isascii() and year.isdigit() and 1900 <= int(year[:9]) < 2200
 
 
 def _in_seconds(count: Fraction) -> str:

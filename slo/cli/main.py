@@ -70,6 +70,10 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         # The reader of a pipe went away, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except MemoryError:
+        _trace(debug)
+        say("error: there is not enough memory for this; take a shorter period, fewer SLOs, or a larger machine")
+        return BAD_INPUT
     except Exception as error:  # noqa: BLE001 - whatever it is, 1 is promised to mean something else
         if isinstance(error, OSError) and error.errno is not None:
             _trace(debug)

@@ -30,7 +30,7 @@ SETTINGS = (*TEXTS, *FILES, "headers", *TIMES, "max_response")
 SECTIONS = ("source", "sources")
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SIZE = re.compile(r"(\d{1,15})\s*(B|KiB|MiB|GiB|)")
+_SIZE = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB|)")
 _BYTES = {"B": 1, "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": GIB}
 
 
@@ -252,7 +252,7 @@ def _setting(key: str, value: object, where: str, folder: Path) -> Any:
 def _timeout_s(text: str, where: str) -> float:
     """Seconds, of a duration or a bare number of seconds."""
     try:
-        return parse_duration(f"{text}s" if text.isdigit() else text) / 1000
+        return parse_duration(f"{text}s" if text.isascii() and text.isdigit() else text) / 1000
     except DurationError as error:
         raise ConfigError(f"{where}: {error}") from None
 

@@ -363,6 +363,8 @@ def seconds(ms: int) -> str:
 def split_url(url: str) -> tuple[SplitResult, str, str]:
     """The address without user, password and trailing slash, then those two. Raises ConfigError."""
     shown = _shown(url)
+    if len(url) > LONGEST_URL:
+        raise ConfigError(f"{shown[:100]}…: {len(url):,} characters are no server's address; write http://host:9090")
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port

@@ -268,7 +268,7 @@ def _no_zone(name: str, report: Report) -> ZoneInfo:
 
 
 def _number(text: str, at: YamlPath, least: int, most: int, report: Report) -> int:
-    if len(text) < 16 and text.isdecimal() and least <= int(text) <= most:
+    if len(text) < 16 and text.isascii() and text.isdecimal() and least <= int(text) <= most:
         return int(text)
     report(at, f"{text!r} is no number from {least} to {most}", "error")
     return least

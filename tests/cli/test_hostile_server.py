@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from slo.cli import run
+from slo.source import http
 from tests.cli.test_cli import GOOD
 from tests.crash import child
 from tests.source.hostile import Hostile, Request, reply, success
@@ -308,6 +309,35 @@ def test_refusals_and_bad_redirects_are_a_message_for_every_command(
     with Hostile([REFUSALS[what]]) as server:
         for said in check(server, place, capsys, ALL).values():
             assert said and "T0KEN" not in said
+
+
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_what_is_packed_is_unpacked_up_to_the_limit_in_every_command(
+    place: Path, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quick part of the next one: 8 MiB in few bytes, of which 1 MiB and a piece may be taken out, of redirects nothing."""
+    monkeypatch.setenv("SLO_MAX_RESPONSE", "1MiB")
+    taken: list[int] = []
+    some, new = http._Unpacker.some, http._Unpacker.__init__
+
+    def begun(self: http._Unpacker) -> None:
+        taken.append(0)
+        new(self)
+
+    def counted(self: http._Unpacker, chunk: bytes) -> tuple[bytes, bytes]:
+        piece, rest = some(self, chunk)
+        taken[-1] += len(piece)
+        return piece, rest
+
+    monkeypatch.setattr(http._Unpacker, "__init__", begun)
+    monkeypatch.setattr(http._Unpacker, "some", counted)
+    monkeypatch.setattr("slo.source.prometheus.AT_ONCE", 1)
+    headers = {"Content_Encoding": "gzip"} | ({"Location": "/elsewhere"} if status == 302 else {})
+    with Hostile([reply(status, gzip.compress(bytes(8 << 20)), **headers)]) as server:
+        for name, said in check(server, place, capsys, ALL).items():
+            assert {200: "larger than 1 MiB", 302: "redirects in a loop", 500: "answered 500"}[status] in said, name
+    assert max(taken, default=0) <= (1 << 20) + http.READ_BYTES
+    assert bool(taken) == (status != 302)
 
 
 @pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")

@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from slo.cli import output, run
-from slo.promql import Samples
+from slo.errors import ConfigError
+from slo.promql import Engine, Samples
+from slo.source.config import load as load_config
 from slo.source.recording import Header, write
 
 ROOT = Path(__file__).parents[2]
@@ -163,3 +166,39 @@ def test_an_empty_path_in_the_jobs_configuration_is_named(
     keys = {"definitions": "[shop.yaml]", "source": "r.parquet", "deliver": "{folder: out}", key: '""'}
     (place / "w.yaml").write_text("".join(f"{name}: {value}\n" for name, value in keys.items()))
     assert f"{key}: is empty" in said_of(["weekly", "w.yaml"], capsys)
+
+
+def test_a_recording_that_does_not_fit_says_so(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 99 failed")
+
+    monkeypatch.setattr("slo.source.recording.Recording._decoded", fails)
+    said = said_of(["status", "shop.yaml", "-s", "r.parquet"], capsys)
+    assert "r.parquet: damaged, or larger than the memory: malloc of size 99 failed" in said
+
+
+@pytest.mark.parametrize("written", ["\uff19\uff19", "9_9", "\u0669\u0669", "\u00b2"])
+def test_digits_are_the_usual_ones(place: Path, written: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python takes others for digits too: a file that looks like nothing we know should not be read as something."""
+    (place / "shop.yaml").write_text(DEFINITION.replace("objective: 99", f"objective: {written}"))
+    assert "is no percentage" in said_of(["check", "shop.yaml"], capsys)
+    (place / "w.yaml").write_text(
+        f"definitions: [shop.yaml]\nsource: r.parquet\nretries: {written}\ndeliver: {{folder: out}}\n"
+    )
+    assert "is no number from 0 to 20" in said_of(["weekly", "w.yaml"], capsys)
+    settings = {"SLO_MAX_RESPONSE": written, "SLO_TIMEOUT": written}
+    for name, value in settings.items():
+        with pytest.raises(ConfigError, match=name):
+            load_config(environ={name: value})
+
+
+def test_labels_with_digits_of_other_kinds_are_sorted() -> None:
+    """`sort_by_label` took `\u00b2` for a number."""
+    samples = Samples.from_series(
+        ({"__name__": "x", "l": label}, np.array([END_MS]), np.array([1.0]))
+        for label in ("\u00b2b", "\u00b2a", "2", "10")
+    )
+    found = Engine(samples).query('sort_by_label(x, "l")', at=END_MS / 1000)
+    assert [series.labels["l"] for series in found.series] == ["2", "10", "\u00b2a", "\u00b2b"]

@@ -158,6 +158,7 @@ def test_urls(url: str, shown: str, user: str, password: str) -> None:
     "url",
     [
         "http://",
+        "http://h/" + "x" * 5000,
         "ftp://u:hunter2@h",
         "http://u:hunter2@h:port",
         "http://u:hunter2@h/graph?g0.expr=up",
