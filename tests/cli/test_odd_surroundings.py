@@ -111,6 +111,24 @@ def test_links_that_lead_nowhere_are_not_passed_over(place: Path, capsys: pytest
     assert run(["check", "d"]) == 0
 
 
+@pytest.mark.parametrize("command", ["backtest", "backfill"])
+def test_decades_of_history_are_refused(place: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They took minutes and all memory."""
+    arguments = [
+        command,
+        "shop.yaml",
+        "-s",
+        "r.parquet",
+        "-o",
+        "out",
+        "--start",
+        "1970-01-01",
+        "--end",
+        str(END_MS // 1000),
+    ]
+    assert "20,718 days from start to end are too many; 400 at most" in said_of(arguments, capsys)
+
+
 def test_a_folder_is_no_recording(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ": is a folder; name the recording in it" in said_of(["status", "shop.yaml", "-s", str(place)], capsys)
 
