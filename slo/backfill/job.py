@@ -24,7 +24,7 @@ from slo.rules.names import OWN, Names
 from slo.source import Source
 from slo.source.openmetrics import lines_by_block
 from slo.spec.model import Specs
-from slo.window import HOUR, SECOND
+from slo.window import HOUR, SECOND, check_length
 
 BLOCK_MS = 2 * HOUR
 _UNDONE = ".unfinished"
@@ -63,6 +63,7 @@ def backfill(
         raise ConfigError(
             f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
         )
+    check_length(start_ms, end_ms)
     job = _Job(place / _UNDONE, _key(specs, source, start_ms, end_ms, names))
     for slo in specs.values():
         if slo.id not in job.written:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slo.errors import named
+from slo.limits import asked_for
 from slo.promql.ast import Aggregate, Call, MatrixSelector
 from slo.sli.counts import LOOKBACK_MS
 from slo.source.base import source_of
@@ -33,7 +33,7 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
     source = source_of(source, slo)
     if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
-    with named(slo.id):
+    with asked_for(slo.id):
         found = _values(slo, source, slo.window.period(end_ms)[0], end_ms)
     if not found:
         return (slo,), 0

@@ -17,7 +17,7 @@ from slo.check.scraping import check_interval
 from slo.check.series import check_series
 from slo.check.traffic import check_traffic
 from slo.check.types import check_types
-from slo.errors import named
+from slo.limits import asked_for
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -39,13 +39,12 @@ def check_source(specs: Specs, source: Source, done: Callable[[], None] = lambda
     at_ms = source.latest_ms()
     for slo in specs.values():
         probed = Probed(slo, source, at_ms)
-        with named(slo.id):
-            missing = list(check_series(probed))
-            yield from missing
+        with asked_for(slo.id):
+            found = list(check_series(probed))
             # Of an SLI without series nothing else is known.
-            if not any(finding.severity == "error" for finding in missing):
-                for check in CHECKS:
-                    yield from check(probed)
+            if not any(finding.severity == "error" for finding in found):
+                found += [finding for check in CHECKS for finding in check(probed)]
+        yield from found
         done()
     for together in TOGETHER:
         yield from together(specs, source)

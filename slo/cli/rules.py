@@ -76,14 +76,21 @@ def rules(
     """Compile definitions into Prometheus recording and alert rules."""
     from slo.files import write_text
     from slo.rules import NAMES, rule_tests, rule_texts
+    from slo.rules.resource import check_object_names, label_of, namespace_of, object_name
 
     if (tests or split) and output is None:
         raise ConfigError("--split and --tests need --output")
     if tests and form is RulesFormat.OPERATOR:
         raise ConfigError("--tests needs a rules file; leave --format operator out")
-    labels = dict(read_pair(text) for text in label or ())
-    specs = load(paths)
     operator = form is RulesFormat.OPERATOR
+    if (label or namespace is not None) and not operator:
+        raise ConfigError("--namespace and --label are of a PrometheusRule; add --format operator, or leave them out")
+    labels = dict(label_of(*read_pair(text)) for text in label or ())
+    if namespace is not None:
+        namespace_of(namespace)
+    specs = load(paths)
+    if operator and split:
+        check_object_names(service.name for service in specs.services)
     pad = "    " if operator else "  "
     texts, problems = rule_texts(specs, NAMES[names.value], pad)
     if max_groups is not None:
@@ -118,7 +125,9 @@ def rules(
         from slo.rules.format import prometheus_rule, yaml_file
 
         texts = counted(chosen)
-        return prometheus_rule(texts, name, namespace, labels, files) if operator else yaml_file(texts, files)
+        if not operator:
+            return yaml_file(texts, files)
+        return prometheus_rule(texts, object_name(name), namespace, labels, files)
 
     if parts:
         for name, own in groupby(texts, key=lambda text: text.service):

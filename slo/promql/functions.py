@@ -194,6 +194,9 @@ def by_label(vector: Vector, names: Sequence[str], descending: bool) -> Vector:
     return result
 
 
+_DIGITS = frozenset("0123456789")
+
+
 def _natural_before(one: str, other: str) -> bool:
     """Runs of digits compare as numbers, all else as text, run by run."""
     left, right = re.findall(r"[0-9]+|[^0-9]+", one), re.findall(r"[0-9]+|[^0-9]+", other)
@@ -201,7 +204,7 @@ def _natural_before(one: str, other: str) -> bool:
         if index >= len(right):
             return False
         b = right[index]
-        numbers = a[0].isdigit() and b[0].isdigit()
+        numbers = a[0] in _DIGITS and b[0] in _DIGITS  # `²` is a digit to Python, and no number
         if (int(a) == int(b)) if numbers else (a == b):
             if index == len(left) - 1:
                 return True

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from slo.promql.ast import pretty
 from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup
 from slo.rules.lint import file_comments
+from slo.rules.resource import label_of, namespace_of, object_name
 from slo.window import format_duration
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_:]*(?:[/.-][A-Za-z0-9_:]+)*(?<!:)")
@@ -38,8 +39,12 @@ def to_prometheus_rule(
     labels: Mapping[str, str] | None = None,
     inputs: Iterable[str] = (),
 ) -> str:
-    """The same as a PrometheusRule resource of the Prometheus operator, to be applied to a cluster."""
-    return "".join(prometheus_rule(_groups(groups, "    "), name, namespace, labels, inputs))
+    """The same as a PrometheusRule resource of the Prometheus operator, to be applied to a cluster. Raises ConfigError."""
+    if namespace is not None:
+        namespace_of(namespace, "namespace")
+    for label, value in (labels or {}).items():
+        label_of(label, value, "label")
+    return "".join(prometheus_rule(_groups(groups, "    "), object_name(name), namespace, labels, inputs))
 
 
 def prometheus_rule(

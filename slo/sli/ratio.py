@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from slo.fields import Model, Selector
-from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector, quote
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
+from slo.reading.inside import outside
 from slo.sli import lean
 from slo.sli.base import Event, Measured, Simulated, Surroundings
 from slo.sli.bounds import any_spelling
@@ -183,17 +184,15 @@ def _literal(text: str) -> str:
 
 
 def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is: str, report: Report) -> None:
+    """Says what the matchers prove of a part that does not lie within its total; of what nothing is proved nothing is said."""
     if part.name != total.name:
         return  # two metrics: nothing is known of how their series relate
     own = {(m.label, m.op): m.value for m in part.matchers}
     for matcher in total.matchers:
-        found = own.get((matcher.label, matcher.op))
-        if found == matcher.value:
-            continue
         equal = own.get((matcher.label, "="))
-        if matcher.op == "=" and equal is not None and matcher.label == "le" and bucket_holds(matcher.value, equal):
-            continue  # a bucket counts what all smaller ones do
-        if matcher.op == "=" and equal is not None:
+        if matcher.op == "=" and equal is not None and equal != matcher.value:
+            if matcher.label == "le" and bucket_holds(matcher.value, equal):
+                continue  # a bucket counts what all smaller ones do
             report(
                 at,
                 f"`{part_is}` has {matcher.label}={equal!r} but `total` {matcher.label}={matcher.value!r}: nothing of it is in the total",
@@ -202,3 +201,15 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
             raise Fault
         if not any(m.label == matcher.label for m in part.matchers):
             report(at, f"`{part_is}` may count events outside `total`: it lacks the matcher {matcher}", "warning")
+    for found in outside(*([m for m in one.matchers if m.label not in ("le", "__name__")] for one in (part, total))):
+        wanted = " and ".join(map(str, found.total))
+        if found.apart:
+            mine = ", ".join(str(m) for m in part.matchers if m.label == found.label)
+            report(at, f"`{part_is}` has {mine} but `total` {wanted}: nothing of it is in the total", "error")
+            raise Fault
+        some = "some of it" if found.value is None else f"{found.label}={quote(found.value)}"
+        report(
+            at,
+            f"`{part_is}` may count events outside `total`: {some} is not among {wanted}; repeat that in `{part_is}`, or take it from `total`",
+            "warning",
+        )

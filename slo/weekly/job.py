@@ -22,6 +22,7 @@ from slo.budget.measure import measure
 from slo.budget.model import State as BudgetState
 from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
+from slo.limits import anew, one_run
 from slo.report.formats import Head, files
 from slo.report.page import FOLDER
 from slo.report.values import Values, values_of
@@ -29,16 +30,17 @@ from slo.review import review
 from slo.sli.counts import Grid
 from slo.source import open as open_source
 from slo.source import open_all
+from slo.source.failure import OutOfTimeError
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
 from slo.weekly.config import Format, WeeklyConfig
-from slo.weekly.deliver import DeliveryError, post_webhook, send_email
+from slo.weekly.deliver import DeliveryError, addressees, post_webhook, send_email
 from slo.weekly.ledger import STEP_MS, Entry, Ledger, fingerprint
 from slo.weekly.message import chat_text, mail_text
 from slo.weekly.nothing import Nothing
 from slo.weekly.period import Period, last_whole, unit_of
-from slo.weekly.state import Done, State
+from slo.weekly.state import Done, State, mark_of
 from slo.window import Calendar
 
 if TYPE_CHECKING:
@@ -82,16 +84,27 @@ def run(
     """
     begun = time.monotonic()
     config.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(config.folder / ".lock"):
+    with one_run(), _locked(config.folder / ".lock"):
         found = _Run()
         specs = in_zone(load(config.definitions), config.zone.key)
         place = config.folder / "state.json"
         state = State.read(place)
         for period in due(config, state, now_ms):
             done = state.periods.setdefault(period.name, Done())
-            _period(
-                config, specs, period, done, found, log, environment, wait, lambda: state.write(place), now_ms, by_clock
-            )
+            with anew():
+                _period(
+                    config,
+                    specs,
+                    period,
+                    done,
+                    found,
+                    log,
+                    environment,
+                    wait,
+                    lambda: state.write(place),
+                    now_ms,
+                    by_clock,
+                )
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
         for name in ordered:
             if not is_readable(config.folder, name):
@@ -135,7 +148,18 @@ def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
 
 
 def _is_over(config: WeeklyConfig, done: Done) -> bool:
-    return done.whole and set(_deliveries(config)) <= set(done.delivered)
+    return done.whole and all(_has(config, name, done.delivered) for name in _deliveries(config))
+
+
+def _has(config: WeeklyConfig, name: str, already: Sequence[str]) -> bool:
+    """Whether all that a delivery is for have it."""
+    return name in already or (name == "email" and not _left(config, already))
+
+
+def _left(config: WeeklyConfig, already: Sequence[str]) -> list[str]:
+    """The addressees who do not have a mail yet."""
+    assert config.email is not None
+    return [address for address in addressees(config.email) if mark_of(address) not in already]
 
 
 def _deliveries(config: WeeklyConfig) -> list[str]:
@@ -174,7 +198,7 @@ def _period(
     for name in _deliveries(config):
         # A report with missing data is delivered once, and the whole one when the source has answered.
         already = done.delivered if done.whole else done.told
-        if name in already:
+        if _has(config, name, already):
             continue
         try:
             if name in found.late:
@@ -182,7 +206,17 @@ def _period(
             if name == "email":
                 assert config.email is not None
                 subject = f"{config.title}: {period.name}"
-                send_email(config.email, config.port, subject, mail_text(text), _attached(folder), environment)
+                left = _left(config, already)
+                refused = send_email(
+                    config.email, config.port, subject, mail_text(text), _attached(folder), environment, left
+                )
+                if refused:
+                    already += [mark_of(address) for address in left if address not in refused]
+                    save()
+                    raise DeliveryError(
+                        f"{config.email.host}:{config.port} did not take {', '.join(refused)}; the others have it, and the next run "
+                        "tries these again"
+                    )
             else:
                 assert config.webhook is not None
                 link = "" if config.webhook.link is None else f"{config.webhook.link.rstrip('/')}/{period.name}/"
@@ -226,6 +260,8 @@ def _evaluated(
         except SourceError as error:
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
+            if isinstance(error, OutOfTimeError):
+                break
     return *_one_by_one(config, specs, source, period, ledger, problem, log), {}
 
 
