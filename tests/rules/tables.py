@@ -61,13 +61,13 @@ def value(server: Prometheus, expr: str, at: float) -> float:
 
 def counted(server: Prometheus, series: str, slo: str, window: int, at: float) -> tuple[float, float]:
     """(errors, events) that recorded tiles add up to over a window, s."""
-    summed = {
-        event: value(server, f'sum(sum_over_time({series[:-1]},event="{event}"}}[{window}s]))', at)
-        for event in ("all", "good", "bad")
-    }
+
+    def summed(word: str) -> float:
+        return value(server, f'sum(sum_over_time({series[:-1]},event="{word}"}}[{window}s]))', at)
+
     if slo == "latency":
-        return summed["all"] - summed["good"], summed["all"]
-    return summed["bad"], summed["good"] + summed["bad"]
+        return summed("all") - summed("passed"), summed("all")
+    return summed("bad"), summed("good") + summed("bad")
 
 
 def period_error(server: Prometheus, told: History, slo: str, days: float) -> tuple[float, float, float]:

@@ -21,8 +21,8 @@ from tests.servers import Prometheus, VictoriaMetrics, load_openmetrics, promtoo
 
 pytestmark = pytest.mark.server
 
-EVENTS = 'slo:events:increase1m{service="shop",slo="a",event="all"}'
-ERRORS = 'slo:events:increase1m{service="shop",slo="a",event="bad"}'
+EVENTS = 'slo:events:increase1m{service="shop",slo="a",event="checks"}'
+ERRORS = 'slo:events:increase1m{service="shop",slo="a",event="bad_checks"}'
 
 
 def check(
@@ -131,10 +131,10 @@ def test_an_outage_counts_once_it_is_too_long(tmp_path: Path) -> None:
         "30s",
         {'probe_success{job="x",instance="y"}': "1x59 0x39 1x100"},
         [
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "44m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "48m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "55m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="all"})', "55m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "44m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "48m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "55m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="checks"})', "55m", 1.0),
         ],
     )
 
@@ -157,9 +157,9 @@ def test_an_outage_of_counters_counts_as_their_own_rules_do(tmp_path: Path) -> N
         [
             ('max(slo:down:bool1m{slo="a"})', "29m", 0.0),
             ('max(slo:down:bool1m{slo="a"})', "40m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "44m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "48m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "55m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "44m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "48m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "55m", 0.0),
         ],
     )
 
