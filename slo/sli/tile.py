@@ -108,9 +108,13 @@ def labelled(node: Node, label: str, value: str = "1") -> Node:
 
 
 def settled(make: Callable[[Tile], Node], tile: Tile) -> Node:
-    """What is made of the tile as rules count it, at the last multiple of its step, as late as its lag."""
+    """What is made of the tile as rules count it, at the last multiple of its step, as late as its lag.
+
+    A millisecond less than the step, as Prometheus 2 counts a range's start in: where data ends, the tile one step earlier
+    would be recorded once more.
+    """
     node = make(replace(tile, lag_ms=0, lean=True))
-    return Call("last_over_time", (Subquery(node, tile.step_ms, tile.step_ms, tile.lag_ms),))
+    return Call("last_over_time", (Subquery(node, tile.step_ms - 1, tile.step_ms, tile.lag_ms),))
 
 
 assert all(5 * MINUTE % (step * SECOND) == 0 for step in _STEPS_S)

@@ -26,14 +26,20 @@ ERRORS = 'slo:events:increase1m{service="shop",slo="a",event="bad_checks"}'
 
 
 def check(
-    place: Path, found: Specs, step: str, series: Mapping[str, str], asked: Sequence[tuple[str, str, float | None]]
+    place: Path,
+    found: Specs,
+    step: str,
+    series: Mapping[str, str],
+    asked: Sequence[tuple[str, str, float | None]],
+    tool: str = "promtool",
+    every: str = "",
 ) -> None:
     """promtool's own judgement of (expression, moment, value or None for nothing)."""
     groups, _ = compile_specs(found)
     (place / "rules.yml").write_text(to_yaml(groups))
     test = {
         "rule_files": ["rules.yml"],
-        "evaluation_interval": step,
+        "evaluation_interval": every or step,
         "group_eval_order": [group.name for group in groups],
         "tests": [
             {
@@ -51,7 +57,7 @@ def check(
         ],
     }
     (place / "test.yml").write_text(yaml.safe_dump(test))
-    said = promtool("test", "rules", place / "test.yml")
+    said = promtool("test", "rules", place / "test.yml", name=tool)
     assert said.returncode == 0, said.stdout + said.stderr
 
 
@@ -100,6 +106,21 @@ def test_a_gap_in_evaluation_neither_restarts_nor_spoils_anything(tmp_path: Path
             ("round(sum(slo:period_burn_rate:ratio), 0.001)", "2h30m", 10.0),
             ("round(sum(slo:period_burn_rate:ratio), 0.001)", "1h45m", 10.0),
         ],
+    )
+
+
+@pytest.mark.parametrize("tool", ["promtool", "promtool2"])
+def test_what_came_before_the_data_ends_counts_once(tmp_path: Path, tool: str) -> None:
+    """Scraped until 20 s after a full minute, so that the last tile is followed by one without samples."""
+    check(
+        tmp_path,
+        one("ratio: {errors: 'r_total{code=\"500\"}', total: r_total}"),
+        "20s",
+        {'r_total{job="x",instance="y",code="200"}': "0+10x31"},
+        # The first tile is the baseline.
+        [("sum(sum_over_time(slo:events:increase1m[20m]))", "20m", 300.0)],
+        tool,
+        "1m",
     )
 
 
