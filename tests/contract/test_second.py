@@ -41,6 +41,8 @@ def test_its_size_and_its_budget(second: Second) -> None:
     assert 4_000 < len(second.samples) < 6_000
     assert 80 < second.revealed < second.happened < 95
     assert second.grid.start_ms == END - 30 * DAY
+    for said in (f"{second.revealed:.1f} % of the budget", f"{len(second.samples):,} series"):
+        assert said in DOCS.read_text()
 
 
 def test_what_is_revealed_never_exceeds_what_happened(second: Second) -> None:
