@@ -23,7 +23,7 @@ def backfill(place: Path, data: Path, groups: Sequence[RuleGroup], start: int, e
     """
     for number, level in enumerate(passes(groups)[:most]):
         folder = place / f"pass{number}"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / RULES).write_text(to_yaml(level))
         out = folder / "blocks"
         with Prometheus(place, data=data) as server:
