@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from slo.check.bounds import check_bounds
 from slo.check.groups import check_groups
+from slo.check.late import check_late
 from slo.check.model import Finding, Probed
 from slo.check.retention import check_retention
 from slo.check.rules import check_rules
@@ -28,7 +29,7 @@ __all__ = ["CHECKS", "TOGETHER", "Finding", "check_source"]
 # Of one SLO, in this order.
 CHECKS = (check_types, check_bounds, check_interval, check_retention, check_groups, check_traffic)
 # Of all SLOs at once.
-TOGETHER = (check_rules,)
+TOGETHER = (check_rules, check_late)
 
 
 def check_source(specs: Specs, source: Source, done: Callable[[], None] = lambda: None) -> Iterator[Finding]:

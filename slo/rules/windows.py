@@ -40,11 +40,15 @@ class Tiles:
         return cls(names, slo, tile_ms, n.events_tile_name(tile_ms))
 
     def series(self, event: Event | None = None) -> VectorSelector:
-        """The tiles of one kind of event, or of all that are kept."""
+        """The tiles of one kind of event, or of the two that are kept: not those of another kind of SLI that had this name."""
         found = self.names.series(self.slo, self.name)
-        if event is None:
-            return found
-        return replace(found, matchers=(*found.matchers, Matcher(EVENT_LABEL, "=", event)))
+        words = self.slo.sli.event_words
+        own = (
+            Matcher(EVENT_LABEL, "=~", "|".join(words.values()))
+            if event is None
+            else Matcher(EVENT_LABEL, "=", words[event])
+        )
+        return replace(found, matchers=(*found.matchers, own))
 
     @property
     def present(self) -> VectorSelector:

@@ -185,7 +185,7 @@ class Latency(CountedSli):
         return "all", "good"
 
     def kept_tile(self, tile: Tile) -> Node:
-        return side_by_side(all=self.total_tile(tile), good=self._good_tile(tile))
+        return side_by_side(self.event_words, all=self.total_tile(tile), good=self._good_tile(tile))
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         """A server whose histogram has no `_count` is asked by its last bucket."""

@@ -138,7 +138,9 @@ class Ratio(CountedSli):
     def kept_tile(self, tile: Tile) -> Node:
         matcher = self._separator
         if matcher is None:
-            return side_by_side(**{"all": self.total_tile(tile), self._part_event: self._part_tile(tile)})
+            return side_by_side(
+                self.event_words, **{"all": self.total_tile(tile), self._part_event: self._part_tile(tile)}
+            )
         matches = self._part_event if matcher.op in ("=", "=~") else _OTHER[self._part_event]
         pattern = matcher.value if matcher.op in ("=~", "!~") else _literal(matcher.value)
         events = Call(
