@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slo.sli.counts import FEW_EVENTS, Floats, Ints
+from slo.sli.counts import FEW_EVENTS, Floats, Ints, usual_interval
 
 Bools = NDArray[np.bool_]
 
@@ -135,7 +135,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     # What neither comes back nor was there before is no glitch, as most falls are none.
     if not ((later >= before[:, None]) | (earlier <= after[:, None])).any():
         return _Glitches(low, high, shaped, shaped)
-    usual = float(np.median(np.diff(times[:1000])))
+    usual = usual_interval(times)
     jump = np.zeros(len(falls))
     upward = np.zeros(len(falls), bool)
     for length in range(1, _LONGEST + 1):
