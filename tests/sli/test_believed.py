@@ -1,0 +1,170 @@
+"""What is believed after falls and at births, at its very bounds; minute by minute, up to END."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from slo.sli.counters import Counters
+from slo.sli.counts import Cursor, Grid, usual_interval
+from slo.window import HOUR, MINUTE, SECOND
+from tests.sli.test_counters import END, NONE, series, sums, tally
+
+
+@pytest.mark.parametrize("fourth", [60_270.0, 60_271.0])
+def test_what_is_believed_makes_more_believable_three_times_over(fourth: float) -> None:
+    """100 events, and ten minutes later one series after the other restarts, each with what the ones before make possible.
+
+    5 are always believed and 200 are twice the 100; then twice three times 205, 205 + 1,230, and so on. Three rounds find
+    the first of these, so that the fourth restart is in doubt.
+    """
+    steady = series([5000.0] * 20 + [5100.0] * 12, code="200")
+    falls = {7: (5.0, 200.0), 8: (1230.0,), 9: (8610.0,), 10: (fourth,)}
+    rows = [
+        series([1e6] * (20 + minute) + [after] * (12 - minute), code=f"{minute}-{after}")
+        for minute, values in falls.items()
+        for after in values
+    ]
+    # Elsewhere all is believed at once.
+    other = series([5000.0] * 27 + [10.0] * 5, job="other")
+    found = tally(steady, *rows, other, minutes=6)
+    assert found.sums.tolist() == [0, 215, 1230, 8610, 0, 0]
+    assert found.doubt == fourth
+
+
+@pytest.mark.parametrize(("after", "counts"), [(60.0, True), (61.0, False)])
+def test_what_another_of_its_job_had_after_its_restart_makes_more_possible(after: float, counts: bool) -> None:
+    """Both are idle. One has ten events after a restart, three times as many in 15 minutes, and twice these are possible."""
+    one = series([5000.0] * 20 + [10.0, 10.0])
+    other = series([5000.0] * 21 + [after], instance="b")
+    assert sums(one, other, minutes=2) == [10, after if counts else 0]
+    assert sums(other, one, minutes=2) == [10, after if counts else 0]
+
+
+def test_another_that_began_since_the_last_scrape_makes_no_restart_possible() -> None:
+    """Its own target is idle; a new one counts 1,000 in half a minute."""
+    idle = series([5000.0] * 20 + [300.0])
+    new = series([0, 500, 1000], every_ms=15 * SECOND, instance="b")
+    found = tally(idle, new, minutes=1)
+    assert (found.sums.tolist(), found.doubt) == ([1000], 300)
+
+
+@pytest.mark.parametrize(("born", "first", "counts"), [(320.0, 2220.0, True), (320.0, 2221.0, False)])
+def test_what_is_born_counts_three_times_for_the_next(born: float, first: float, counts: bool) -> None:
+    """In the last five minutes its job's busiest target had 50 events and 320 more: twice three times these."""
+    asked_before = series([20.0 + n for n in range(11)], instance="c")
+    busy = series([10.0 * n for n in range(60)], code="200")
+    anew = series([born] * 5, code="500")
+    found = tally(asked_before, busy, anew, series([first], instance="b"), minutes=1)
+    assert found.sums.tolist() == [1 + 10 + (first if counts else 0)]
+
+
+@pytest.mark.parametrize("scraped_every_ms", [30 * SECOND, 120 * SECOND])
+def test_what_begins_one_and_a_half_scrapes_after_its_job_begins_with_it(scraped_every_ms: int) -> None:
+    """Of the slower one's scrapes: 90 s after one of a minute, and 3 minutes before one of two."""
+    after_ms = max(90 * SECOND, scraped_every_ms * 3 // 2)
+    known = series([10.0 * n for n in range(10)], instance="a")
+    many = (9 * MINUTE - after_ms) // scraped_every_ms + 1
+    begins = END - 9 * MINUTE + after_ms
+    new = series([8.0 + n for n in range(many)], begins + (many - 1) * scraped_every_ms, scraped_every_ms, instance="b")
+    assert tally(known, new, minutes=9).sums.sum() == 90 + many - 1
+
+
+def test_labels_of_a_target_but_the_last_name_its_job() -> None:
+    """Of three labels the first two: in one cluster an instance is new in its job, in the other it is the first."""
+    by = ("cluster", "job", "instance")
+    known = [series([10.0 * n for n in range(31)], cluster="x", job=job) for job in "jk"]
+    new = series([70.0], cluster="x", instance="b")
+    elsewhere = [series([70.0], cluster="y", instance="b"), series([70.0], cluster="x", job="l", instance="b")]
+    found = Counters([*known, new, *elsewhere], by).tally(Cursor(Grid(END, MINUTE, 1), 0))
+    assert (found.sums.tolist(), found.born) == ([10 + 10 + 70], 1)
+
+
+def test_a_target_is_as_old_as_its_slowest_series_has_scrapes() -> None:
+    """At the second scrape of a code that comes every five minutes another scraper's series appears, with its whole life."""
+    slow = series([10.0, 20, 30, 40], every_ms=5 * MINUTE, code="200")
+    quick = series([100.0 * n for n in range(16)], code="404")
+    late = series([100.0 + n for n in range(11)], code="500")
+    assert tally(slow, quick, late, minutes=15).sums.sum() == 30 + 1500 + 10
+    # At the third one it is new.
+    late = series([100.0 + n for n in range(6)], code="500")
+    assert tally(slow, quick, late, minutes=15).sums.sum() == 30 + 1500 + 100 + 5
+
+
+def test_what_a_series_counted_before_and_after_a_pause_lies_where_it_was() -> None:
+    """Beside one that is always there and counts nothing: 1 and 2, then away for four minutes, and 4, 8 and 16."""
+    times = END - MINUTE * np.arange(9, -1, -1)
+    always = series([7.0] * 10, code="200")
+    away = series([0, 1, 3, NONE, NONE, NONE, 7, 15, 31, NONE], code="500")
+    [target] = Counters([always, away]).targets.values()
+    assert target.up_to(times).tolist() == [0, 1, 3, 3, 3, 3, 7, 15, 31, 31]
+
+
+@pytest.mark.parametrize(("first", "counts"), [(600.0, True), (601.0, False)])
+def test_a_new_target_may_have_had_more_while_its_job_was_away(first: float, counts: bool) -> None:
+    """150 events in the 15 minutes before half an hour without a scrape, in which it begins; then the job is there again."""
+    known = series([*[10.0 * n for n in range(31)], *[NONE] * 31, 920.0])
+    found = tally(known, series([first, first, first], instance="b"), minutes=3)
+    assert found.sums.tolist() == [first if counts else 0, 0, 620]
+
+
+@pytest.mark.parametrize(("gained", "goes_on"), [(81.0, True), (84.0, False)])
+def test_a_young_instance_was_as_fast_as_in_its_busiest_five_minutes(gained: float, goes_on: bool) -> None:
+    """40 events in its four minutes are 24 a minute of 15, as three times the last five count; three times these, and ten."""
+    old = series([1000.0, 1010, 1020, 1030, 1040], end_ms=END - MINUTE)
+    found = tally(old, series([1040 + gained], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == (([gained], 1) if goes_on else ([0], 0))
+
+
+@pytest.mark.parametrize(("errors", "goes_on"), [(None, False), (49.0, False), (50.0, True)])
+def test_each_series_of_a_relabelled_instance_goes_on(errors: float | None, goes_on: bool) -> None:
+    """It has 100 events a minute and had 50 errors; where these are fewer or not there, another process began."""
+    old = [series([7100 + 100.0 * n for n in range(30)], END - MINUTE, code="200"), series([50.0] * 30, END - MINUTE)]
+    new = [series([10_100.0], code="200", instance="b")]
+    if errors is not None:
+        new.append(series([errors], instance="b"))
+    found = tally(*old, *new, minutes=1)
+    assert (found.sums.tolist(), found.continued) == (([100], 2) if goes_on else ([0], 0))
+    assert found.doubt == (0 if goes_on else 10_100 + (errors or 0))
+
+
+def test_an_instance_that_ended_as_another_began_is_no_other_name_of_it() -> None:
+    """Both are scraped at the same moment."""
+    old = series([1000 + 10.0 * n for n in range(30)])
+    found = tally(old, series([1295.0], instance="b"), minutes=1)
+    assert (found.sums.tolist(), found.continued, found.doubt) == ([10], 0, 1295)
+
+
+@pytest.mark.parametrize("value", [-5.0, -1.0, -0.5])
+def test_values_below_zero_are_none_at_any_place(value: float) -> None:
+    for values in ([10, value, 13, 15], [value, 10, 13, 15], [10, 13, 15, value]):
+        found = tally(series(values), minutes=3)
+        assert (found.sums.sum(), found.dropped, found.resets) == (5, 1, 0)
+    assert tally(series([0, 0, 3]), minutes=3).dropped == 0
+
+
+@pytest.mark.parametrize(("alone", "named"), [(2_000, True), (4_000, False)])
+def test_several_writers_are_looked_for_in_the_first_four_thousand_samples(alone: int, named: bool) -> None:
+    """One process alone, and then two that take turns for 4,000 samples, with a fall at every second one."""
+    values = [50_000.0 + n for n in range(alone)]
+    turns = [value for n in range(2_000) for value in (100.0 + n, 60_000.0 + n)]
+    assert bool(tally(series([*values, *turns]), minutes=1).several_writers) is named
+
+
+@pytest.mark.parametrize(("slow", "usual"), [(400, 30), (600, 60), (1_600, 60)])
+def test_the_first_thousand_intervals_tell_what_is_usual(slow: int, usual: int) -> None:
+    """So many of a minute come first, and then 2,000 of half a minute."""
+    times = np.concatenate([[0], np.cumsum([60] * slow + [30] * 2_000)]).astype(np.int64)
+    assert usual_interval(times) == usual
+
+
+def test_of_a_single_moment_a_minute_is_usual() -> None:
+    assert usual_interval(np.array([5], dtype=np.int64)) == MINUTE
+    assert usual_interval(np.array([5, 7], dtype=np.int64)) == 2
+
+
+@pytest.mark.parametrize(("first", "counts"), [(2400.0, True), (2401.0, False)])
+def test_a_pause_of_two_hours_makes_eight_times_as_much_possible(first: float, counts: bool) -> None:
+    """150 events in the 15 minutes before it, eight times these, and twice that."""
+    known = series([10.0 * n for n in range(31)], END - 2 * HOUR)
+    assert sums(known, series([first], instance="b"), minutes=1) == [first if counts else 0]
