@@ -85,9 +85,6 @@ EQUIVALENT = {
     ("slo/sli/counters.py", "pauses = np.minimum(np.maximum(job.pauses", "start - job.ends  →  start + job.ends"),
     # Twelve hours and one are whole in tiles of either length.
     ("slo/window.py", "if long >= 12 * HOUR", "long >= 12 * HOUR  →  long > 12 * HOUR"),
-    # All falls are looked at closely where any could be a glitch; these only look more often.
-    ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1  →  falls[:, None] + 1"),
-    ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1 - lengths  →  falls[:, None] - 1 + lengths"),
     # Each series that goes on does so at or above its old value, and so does their sum.
     ("slo/sli/counters.py", "likely = np.flatnonzero(ended & (grown >= 0)", "0  →  (-1)"),
     # So many moments are looked at.
