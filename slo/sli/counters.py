@@ -534,14 +534,13 @@ class Counters:
             known, knowing = whole.targets[target], whole
         lines, scrapes, start = one.lines, known.scrapes, min(known.start_ms, one.start_ms)
         joins = knowing._joins(target)
-        if not joins and len(self._jobs[target[:-1]]) > 1 and knowing._known_before(target):
+        if not joins and knowing._known_before(target):
             # After so long a pause of its job nothing says how much of the first values is of the time before.
             found.doubt += float(sum(line.values[0] for line in lines if line.times[0] == start))
             found.without_baseline += 1
         if not joins and all(same_times(line.times, scrapes) for line in lines):
             return []
-        if known is not one:
-            scrapes = union([scrapes, one.scrapes])
+        scrapes = union([scrapes, one.scrapes])
         runs = [run for number, line in enumerate(lines) for run in _runs(number, line, scrapes)]
         starts = np.array([lines[run.line].times[run.low] for run in runs])
         last_seen = np.array([lines[run.line].times[run.high - 1] for run in runs])
@@ -555,7 +554,7 @@ class Counters:
         births: list[tuple[int, _Line, float]] = []
         doubtful_start = False
         for group in np.split(by_start, np.flatnonzero(np.diff(starts[by_start])) + 1):
-            at_ms = int(starts[group[0]])
+            (at_ms,) = {*starts[group].tolist()}
             interval = max(lines[number].interval_ms for number in of_line[group].tolist())
             usually = max(interval, known.interval_ms)
             cold = at_ms <= start + _PAUSE * usually

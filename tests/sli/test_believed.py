@@ -168,3 +168,41 @@ def test_a_pause_of_two_hours_makes_eight_times_as_much_possible(first: float, c
     """150 events in the 15 minutes before it, eight times these, and twice that."""
     known = series([10.0 * n for n in range(31)], END - 2 * HOUR)
     assert sums(known, series([first], instance="b"), minutes=1) == [first if counts else 0]
+
+
+def test_what_appears_after_the_period_is_none_of_it() -> None:
+    known, new = series([0, 10, 20, 30, 40], code="200"), series([7], code="500")
+    found = Counters([known, new]).tally(Cursor(Grid(END - MINUTE, MINUTE, 3), 0))
+    assert found.sums.tolist() == [10, 10, 10]
+    found = Counters([known, series([7] * 5, code="500")]).tally(Cursor(Grid(END, MINUTE, 1), 0))
+    assert found.sums.tolist() == [10]
+
+
+@pytest.mark.parametrize(
+    ("late_s", "first", "counts"),
+    [(90, 50.0, False), (91, 50.0, True), (45, 10.0, False), (46, 10.0, True), (60, 10.0, True), (60, 11.0, False)],
+)
+def test_what_a_targets_first_scrapes_show_of_new_series(late_s: int, first: float, counts: bool) -> None:
+    """Up to three quarters of a scrape after the first one it is the same scrape; up to one and a half a few events count."""
+    known = series([100.0 * n for n in range(11)], code="200")
+    begins = END - 10 * MINUTE + late_s * SECOND
+    new = series([first, first + 7, first + 90], begins + 2 * MINUTE, code="500")
+    assert tally(known, new, minutes=10).sums.sum() == 1000 + 90 + (first if counts else 0)
+
+
+def test_after_hours_without_its_job_first_errors_are_in_doubt() -> None:
+    """The target that was there before had none that were counted."""
+    old = series([10.0 * n for n in range(31)], END - 3 * HOUR, instance="a")
+    every = series([700, 705], instance="b")
+    found = tally(series([7, 8], instance="b", code="500"), minutes=2, whole=[old, every])
+    assert (found.sums.tolist(), found.doubt, found.without_baseline) == ([0, 1], 7, 1)
+
+
+def test_errors_may_be_scraped_at_moments_of_their_own() -> None:
+    """All events are scraped each minute; of two kinds of errors both are half a minute later, and one is away meanwhile."""
+    whole = series([100.0 * n for n in range(11)])
+    late = END - 30 * SECOND
+    steady = series([5.0] * 10, late, code="500")
+    away = series([3, 3, 3, NONE, NONE, 8, 8, 8, 8, 8], late, code="501")
+    found = tally(steady, away, minutes=10, whole=[whole])
+    assert (found.sums.sum(), found.doubt, found.continued) == (5, 0, 0)
