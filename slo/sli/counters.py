@@ -603,7 +603,7 @@ class Counters:
             reading = _read(lines, runs, group.tolist(), [])
             for candidates in (vanished, _alike(lines, runs, group.tolist(), vanished.tolist())):
                 other = _read(lines, runs, group.tolist(), last_value[candidates].tolist())
-                if other.went_on and other.events < reading.events:
+                if other.events < reading.events:
                     reading, vanished = other, candidates
             if reading.went_on:
                 continued[vanished] = True
@@ -613,9 +613,8 @@ class Counters:
                 first_values = sum(share for (_, share, _), first in zip(reading.shares, new, strict=True) if first)
                 events = reading.events if reading.went_on else first_values
                 if whole is not None:
-                    since = at_ms - _PAUSE * interval if cold else before - interval
                     until = at_ms + _PAUSE * interval if cold else at_ms
-                    believed = events <= whole.counted(target, since, until) * (1 + 1e-9) + 1e-6
+                    believed = events <= whole.counted(target, before - interval, until) * (1 + 1e-9) + 1e-6
                 elif cold:
                     believed = self._believes_cold(events, target)
                 else:
@@ -666,13 +665,10 @@ class _Together:
         if (one, other) not in self._known:
             starts, last = self._runs(one)
             others, others_last = self._runs(other)
-            found = np.inf
-            if len(starts) and len(others):
-                place = np.searchsorted(others_last, starts, side="right")
-                there = place < len(others)
-                there[there] = others[place[there]] < last[there]
-                found = float(starts[int(np.argmax(there))]) if there.any() else np.inf
-            self._known[one, other] = found
+            place = np.searchsorted(others_last, starts, side="right")
+            there = place < len(others)
+            there[there] = others[place[there]] < last[there]
+            self._known[one, other] = float(starts[int(np.argmax(there))]) if there.any() else np.inf
         return self._known[one, other]
 
 
@@ -759,7 +755,7 @@ def _paired(values: Sequence[float], vanished: Sequence[float], total: float) ->
 def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
     """A line's samples, cut where it paused while its target was scraped."""
     size = len(line.times)
-    if size == len(scraped) or size == 1:
+    if size == len(scraped):
         return [_Run(number, 0, size)]
     interval = line.interval_ms
     between = np.diff(line.times)

@@ -206,3 +206,102 @@ def test_errors_may_be_scraped_at_moments_of_their_own() -> None:
     away = series([3, 3, 3, NONE, NONE, 8, 8, 8, 8, 8], late, code="501")
     found = tally(steady, away, minutes=10, whole=[whole])
     assert (found.sums.sum(), found.doubt, found.continued) == (5, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("before_s", "first", "counts"), [(22, 320.0, True), (22, 321.0, False), (23, 300.0, True), (23, 301.0, False)]
+)
+def test_up_to_three_eighths_of_a_scrape_it_is_the_same_one(before_s: int, first: float, counts: bool) -> None:
+    """150 events in 15 minutes; the last ten came so long before the birth: in its scrape, or before it."""
+    steady = series([10.0 * n for n in range(61)], END - before_s * SECOND, code="200")
+    found = tally(steady, series([first], code="500"), minutes=1)
+    assert found.sums.tolist() == [10 + (first if counts else 0)]
+
+
+@pytest.mark.parametrize(("before_s", "goes_on"), [(45, True), (44, False)])
+def test_what_was_there_less_than_three_quarters_of_a_scrape_ago_has_not_vanished(before_s: int, goes_on: bool) -> None:
+    steady = series([10.0 * n for n in range(61)], code="200")
+    old = series([30.0] * 20, END - before_s * SECOND, code="500", version="1")
+    found = tally(steady, old, series([33.0], code="500", version="2"), minutes=1)
+    assert (found.sums.tolist(), found.continued) == ([10 + (3 if goes_on else 33)], int(goes_on))
+
+
+def test_one_that_vanished_is_continued_once() -> None:
+    """Version 2 goes on for version 1; version 3, which appears a minute later, does not."""
+    steady = series([10.0 * n for n in range(61)], code="200")
+    old = series([1000.0] * 59, END - 2 * MINUTE, code="500", version="1")
+    one, two = series([1010.0, 1010.0], code="500", version="2"), series([1020.0], code="500", version="3")
+    found = tally(steady, old, one, two, minutes=2)
+    assert (found.sums.tolist(), found.continued, found.doubt) == ([20, 10], 1, 1020)
+
+
+def test_what_appears_beside_one_that_comes_back_is_held_against_the_traffic() -> None:
+    """The one has gained three meanwhile; the other one shows 9,000."""
+    steady = series([0, 50, 100, 150, 200, 250], code="200")
+    away, new = series([70, 72, NONE, NONE, 75, 76], code="404"), series([9000, 9001], code="500")
+    found = tally(steady, away, new, minutes=5)
+    assert (found.sums.tolist(), found.doubt) == ([52, 50, 50, 53, 52], 9000)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(200.0, True), (201.0, False)])
+def test_what_one_that_comes_back_has_gained_is_traffic(first: float, counts: bool) -> None:
+    """Nothing else happens: twice the 100 that it has gained may be another one's first value."""
+    idle, away = series([5000.0] * 20, code="200"), series([*[70.0] * 17, NONE, NONE, 170], code="404")
+    found = tally(idle, away, series([first], code="500"), minutes=1)
+    assert (found.sums.tolist(), found.doubt) == (([100 + first], 0) if counts else ([100], first))
+
+
+def test_what_goes_on_by_more_than_can_be_is_in_doubt_with_all_that_came_back() -> None:
+    """Version 2 appears as version 3 comes back and version 1 is gone: of 50 and 9,000 for 100, 8,950 are in doubt."""
+    steady = series([10.0 * n for n in range(30)], code="200")
+    old, new = series([100.0] * 3, END - MINUTE, code="500", version="1"), series([9000.0], code="500", version="2")
+    back = series([*[21.0] * 25, *[NONE] * 4, 50], code="500", version="3")
+    found = tally(steady, old, back, new, minutes=1)
+    assert (found.sums.tolist(), found.doubt) == ([10], 8950)
+
+
+@pytest.mark.parametrize(("first", "counts"), [(600.0, True), (601.0, False)])
+def test_after_a_pause_of_its_target_as_much_more_may_appear(first: float, counts: bool) -> None:
+    """150 events in 15 minutes, then half an hour without a scrape and without an event: twice two times these."""
+    known = series([*[10.0 * n for n in range(31)], *[NONE] * 29, 300.0], code="200")
+    assert sums(known, series([first], code="500"), minutes=1) == [first if counts else 0]
+
+
+@pytest.mark.parametrize(("then", "counts"), [(30.0, True), (29.0, False)])
+def test_errors_of_a_new_target_are_held_against_its_next_scrape_too(then: float, counts: bool) -> None:
+    """Its first scrape has 30 errors, of no request yet; these are counted when they end."""
+    whole = [series([10.0 * n for n in range(31)]), series([0, then], instance="b")]
+    found = tally(series([30, 30], instance="b", code="500"), minutes=2, whole=whole)
+    assert (found.sums.tolist(), found.doubt) == (([30, 0], 0) if counts else ([0, 0], 30))
+
+
+def test_a_relabelled_instance_goes_on_from_its_first_values() -> None:
+    """It had 50 errors, and shows 49 under its new name; the next scrape has 60."""
+    old = [
+        series([7100 + 100.0 * n for n in range(29)], END - 2 * MINUTE, code="200"),
+        series([50.0] * 29, END - 2 * MINUTE),
+    ]
+    new = [series([10_000.0, 10_100], code="200", instance="b"), series([49.0, 60], instance="b")]
+    found = tally(*old, *new, minutes=2)
+    assert (found.sums.tolist(), found.continued, found.doubt) == ([0, 111], 0, 10_049)
+
+
+def test_at_a_fifth_of_the_samples_falls_are_of_several_writers() -> None:
+    """Four samples of the one and one of the other, 20 times."""
+    values = [value for n in range(20) for value in (*(5000.0 + 4 * n + i for i in range(4)), 100.0 + n)]
+    assert tally(series(values), minutes=1).several_writers
+
+
+def test_five_writers_are_not_told_from_restarts() -> None:
+    assert not tally(series([1000.0 * (5 - n % 5) + n for n in range(60)]), minutes=1).several_writers
+
+
+@pytest.mark.parametrize(("restarts", "named"), [(2, True), (3, False)])
+def test_of_several_writers_one_in_ten_falls_may_be_a_restart(restarts: int, named: bool) -> None:
+    """Four take turns six times, with three falls each; now and then the last one restarts, falls and goes on."""
+    values: list[float] = []
+    for turn in range(6):
+        values += [4000.0, 3000.0, 2000.0, 1000.0]
+        if turn < restarts:
+            values += [500.0, 510.0]
+    assert bool(tally(series(values), minutes=1).several_writers) is named
