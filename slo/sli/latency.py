@@ -358,8 +358,8 @@ def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list
             spans[_set_of(one)] = min(first, low), max(last, high)
     found: dict[_Set, list[Series]] = {}
     for one in bound:
-        low, high = spans.get(_set_of(one), (0, -1))
-        if one.times[0] < low or one.times[-1] > high:
+        span = spans.get(_set_of(one))
+        if span is None or one.times[0] < span[0] or one.times[-1] > span[1]:
             return None
         found.setdefault(_set_of(one), []).append(one)
     return found
