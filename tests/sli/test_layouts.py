@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from slo.promql.samples import Series
-from slo.sli.latency import _by_set, _set_of, _while_there
+from slo.promql.ast import VectorSelector
+from slo.promql.samples import Samples, Series
+from slo.sli.base import Measured
+from slo.sli.counts import TARGET_LABELS, Grid
+from slo.sli.latency import Latency, _by_set, _set_of, _while_there
 from slo.sli.slices import slice_parts
 from slo.window import MINUTE
 
@@ -70,3 +74,46 @@ def test_slices_of_a_period_are_whole_and_one_at_least(minutes: float, slices: i
         ({"a": "b"}, slices, slices)
     ]
     assert asked == [(end - (slices - 1) * MINUTE, end, MINUTE)]
+
+
+def counted(*rows: tuple[str, str, str, Sequence[float]]) -> Measured:
+    """Requests within a quarter of a second; rows are (instance, metric, le, a value a minute)."""
+    samples = Samples.from_series(
+        ({"__name__": name, "job": "j", "instance": instance, **({"le": le} if le else {})}, *minutes(values))
+        for instance, name, le, values in rows
+    )
+    sli = Latency(VectorSelector("h"), Decimal("0.25"))
+    return sli.count(samples, Grid(100 * MINUTE, MINUTE, 5), TARGET_LABELS)
+
+
+def minutes(values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Up to minute 100."""
+    return MINUTE * np.arange(101 - len(values), 101, dtype=np.int64), np.array(values, dtype=np.float64)
+
+
+RISING = [10.0 * n for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("many", "said"),
+    [(1, "instance=0"), (3, "instance=2"), (4, "instance=2 and 1 more"), (6, "instance=2 and 3 more")],
+)
+def test_three_targets_without_the_bound_are_named(many: int, said: str) -> None:
+    """They are counted in nothing; the other bounds that there are stand beside them."""
+    rows = [("a", "h_count", "", RISING), ("a", "h_bucket", "0.25", RISING)]
+    for number in range(many):
+        rows += [(str(number), "h_count", "", RISING), (str(number), "h_bucket", "0.5", RISING)]
+    found = counted(*rows, ("b", "h_bucket", "fast", RISING), ("a", "h_bucket", "1", []))
+    [note] = found.notes
+    assert note.text.startswith("not counted: job=j, instance=0")
+    assert note.text.endswith(f"{said}, whose h has no bucket bound 0.25; its bounds are 0.5")
+    assert found.counts.total.tolist() == [10] * 5 and found.counts.errors.tolist() == [0] * 5
+    assert found.counts.seen.without_bound == tuple(f"job=j, instance={number}" for number in range(many))
+    assert found.counts.seen.bounds == (Decimal("0.25"), Decimal("0.5"))
+
+
+def test_what_is_in_doubt_of_the_fast_ones_is_told() -> None:
+    """A sum over processes loses one: what is left of all requests, and of the fast ones, is no restart."""
+    every, fast = [5_000 + 10.0 * n for n in range(30)] + [4_700.0, 4_710.0], [50.0] * 30 + [20.0, 21.0]
+    found = counted(("a", "h_count", "", every), ("a", "h_bucket", "0.25", fast))
+    assert (found.counts.seen.doubt_events, found.counts.seen.doubt_errors) == (4_700, 20)
