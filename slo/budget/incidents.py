@@ -159,7 +159,7 @@ def _whole(
     all between.
     """
     excess = spent - quiet.bound * served
-    rounding = 1e-12 * (float(spent[-1]) + quiet.bound * float(served[-1]))
+    rounding = 1e-12 * float(spent.max() + quiet.bound * served.max())
     begun, reached = excess[starts].tolist(), excess[ends].tolist()
     bad_at_start, bad_at_end = spent[starts].tolist(), spent[ends].tolist()
     events_at_start, events_at_end = served[starts].tolist(), served[ends].tolist()

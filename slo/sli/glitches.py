@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slo.sli.counts import FEW_EVENTS, Floats, Ints
+from slo.sli.counts import FEW_EVENTS, Floats, Ints, usual_interval
 
 Bools = NDArray[np.bool_]
 
-_LONGEST = 3  # samples of a glitch
+_LENGTHS = (1, 2, 3)  # samples of a glitch
 _NEARBY = 30
 # A jump back is higher than anything nearby, and what a restarted process shows is not more than a few times that.
 _JUMP = 2.0
@@ -74,7 +74,7 @@ def without_glitches(
     kept: list[Bools | None] = []
     for (times, _, _), when, one in zip(lines, at, found, strict=True):
         chosen = np.flatnonzero(one.shaped & np.isin(when, evident))
-        if not 0 < len(chosen) <= max(1.0, _MOST * len(times)):
+        if not len(chosen) or len(chosen) > max(1.0, _MOST * len(times)):
             kept.append(None)
             continue
         edges = np.zeros(len(times) + 1, np.int64)
@@ -129,23 +129,22 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     shaped = np.zeros(len(falls), bool)
     size = len(values)
     before, after = values[falls - 1], values[falls]
-    lengths = 1 + np.arange(_LONGEST)
-    later = values[np.minimum(falls[:, None] + lengths, size - 1)]
-    earlier = values[np.maximum(falls[:, None] - 1 - lengths, 0)]
+    later = values[np.minimum(np.add.outer(_LENGTHS, falls), size - 1)]
+    earlier = values[np.maximum(np.subtract.outer(falls - 1, _LENGTHS), 0)].T
     # What neither comes back nor was there before is no glitch, as most falls are none.
-    if not ((later >= before[:, None]) | (earlier <= after[:, None])).any():
+    if not ((later >= before) | (earlier <= after)).any():
         return _Glitches(low, high, shaped, shaped)
-    usual = float(np.median(np.diff(times[:1000])))
+    usual = usual_interval(times)
     jump = np.zeros(len(falls))
     upward = np.zeros(len(falls), bool)
-    for length in range(1, _LONGEST + 1):
+    for length in _LENGTHS:
         back = np.minimum(falls + length, size - 1)
         rise = values[back] - values[back - 1]
         fits = (falls + length < size) & (values[back] >= before) & (rise >= before - after) & ~shaped
         fits &= times[back] - times[falls - 1] <= _PAUSE * usual * (length + 1)
         low[fits], high[fits], jump[fits] = falls[fits], back[fits], rise[fits]
         shaped |= fits
-    for length in range(1, _LONGEST + 1):
+    for length in _LENGTHS:
         first = np.maximum(falls - length, 1)
         rise = values[first] - values[first - 1]
         fits = (falls - length >= 1) & (values[first - 1] <= after) & (rise >= before - after) & ~shaped
@@ -161,7 +160,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
         within = np.zeros(size, np.int64)
         np.add.at(within, low[chosen] - 1, 1)
         np.add.at(within, ends, -1)
-        most = _most_nearby(times, values, low[chosen], ends, np.cumsum(within)[: size - 1] > 0)
+        most = _most_nearby(times, values, low[chosen], ends, np.cumsum(within) > 0)
         elapsed = times[ends] - times[low[chosen] - 1]
         factor = np.where(upward[chosen], _SPIKE, _JUMP)
         higher = jump[chosen] > factor * (most * elapsed + FEW_EVENTS)

@@ -19,7 +19,19 @@ from slo.sli.base import Event, Measured, Note, Reader, Scraping, Simulated, Sli
 from slo.sli.bounds import INFINITY, bound_of, le_matcher
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
-from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of, union
+from slo.sli.counts import (
+    Counts,
+    Cursor,
+    Floats,
+    Grid,
+    Target,
+    finite,
+    parts_of,
+    same_times,
+    target_of,
+    union,
+    usual_interval,
+)
 from slo.sli.native_latency import NativeLatency
 from slo.sli.stepwise import tile_of
 from slo.sli.tile import ZERO, Tile, matrix, side_by_side
@@ -353,8 +365,8 @@ def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list
             spans[_set_of(one)] = min(first, low), max(last, high)
     found: dict[_Set, list[Series]] = {}
     for one in bound:
-        low, high = spans.get(_set_of(one), (0, -1))
-        if one.times[0] < low or one.times[-1] > high:
+        span = spans.get(_set_of(one))
+        if span is None or one.times[0] < span[0] or one.times[-1] > span[1]:
             return None
         found.setdefault(_set_of(one), []).append(one)
     return found
@@ -376,9 +388,8 @@ def _while_there(one: Series, bucket: Sequence[Series]) -> Series:
         np.abs(present[np.minimum(place, len(present) - 1)] - one.times),
         np.abs(present[np.maximum(place - 1, 0)] - one.times),
     )
-    usual = np.median(np.diff(one.times)) if len(one.times) > 1 else 60_000.0
     # Both come in one scrape: what the count gained before its bucket came is no slow request.
-    kept = nearest <= 0.5 * usual
+    kept = nearest <= 0.5 * usual_interval(one.times)
     return replace(one, times=one.times[kept], values=one.values[kept])
 
 
