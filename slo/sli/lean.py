@@ -21,9 +21,10 @@ from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
 from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
 from slo.window import SECOND
 
-# Series that were seen within it go on: the fall of one is seen over a pause as long.
+# Series that were seen within it go on.
 RECENT_MS = TRAFFIC_MS
-_BESIDE = "beside"
+# What stands beside what a series gained and is added to it, and what is added up apart from it.
+_BESIDE, _BORN = "beside", "born"
 
 
 class _Lean:
@@ -44,18 +45,22 @@ class _Lean:
         """By target, and by the counter's label if there is one."""
         return Aggregate("sum", node, grouping=self.groups)
 
-    @property
-    def grown(self) -> Node:
-        """What each series gained, and apart from it the values that it fell from."""
-        gained = Binary("<", Binary("-", self.last, self.known), INFINITE)
-        return Binary("or", gained, labelled(self.falls, _BESIDE))
+    def gained(self, births: Node) -> Node:
+        """What each series gained, and those of `births` without K all that they have; and apart from it the values that it
+        fell from.
+
+        One look at K decides both: a look-back of two hours is what costs a server most.
+        """
+        apart = VectorMatching("many-to-many", (_BORN,), on=False)
+        every = Binary("or", Binary("-", self.last, self.known), labelled(births, _BORN), matching=apart)
+        return Binary("or", Binary("<", every, INFINITE), labelled(self.falls, _BESIDE))
 
     @property
     def falls(self) -> Node:
         """The sum of the values that each series fell from; nothing where it did not fall."""
         step = self.tile.step_ms
         before = Binary("<", self._last(self.tile.lookback_ms, step), INFINITE)
-        after = Binary(">", self._last(RECENT_MS, 0), Number(float("-inf")))
+        after = Binary(">", self._last(step, 0), Number(float("-inf")))
         # A millisecond less, so that the first step is the tile's own to servers that count a range's start in.
         return Call("sum_over_time", (Subquery(Binary(">", before, after), self.tile.length_ms - 1, step),))
 
@@ -77,13 +82,6 @@ class _Lean:
         )
 
     @property
-    def births(self) -> Node:
-        """What series that appeared had, by target: what they exceed those by that they go on for, or all of it."""
-        born = Binary("unless", Binary("<", self.last, INFINITE), self.known)
-        lost = labelled(Binary("*", Number(-1.0), self.vanished), _BESIDE)
-        return Binary(">=", self.summed(Binary("or", born, lost)), ZERO)
-
-    @property
     def bound(self) -> Node:
         """The most events that births may have, by job: twice what its busiest target had; nothing of a job that is new."""
         tile = self.tile
@@ -95,40 +93,45 @@ class _Lean:
         """What of a node, by target, compares so with the bound of its job."""
         return Binary(op, node, self.bound, matching=VectorMatching("many-to-one", self.tile.jobs, on=True))
 
-    def total(self, births: Node, not_counted: Node | None = None) -> Node:
-        """All events in the tile, by target; 0 where it was scraped and nothing happened. The targets of `not_counted`
-        count from their next scrape on."""
-        gained = self.grown if not_counted is None else Binary("unless", self.grown, not_counted, matching=self.on)
-        return self.summed(Binary("or", Call("clamp_min", (self.summed(gained), ZERO)), labelled(births, _BESIDE)))
-
-    @property
-    def believed(self) -> Node:
-        """The births that count: of targets on which no more appeared than its bound."""
-        every = _Lean(self.selector, self.tile)
-        return Binary("and", self.births, every.within("<=", every.appeared), matching=self.on)
+    def added_up(self, births: Node) -> Node:
+        """What was gained, by target, and with the label `born` what was born: what it exceeds those by that it goes on
+        for, or all of it. Only the series of `births` are born."""
+        lost = labelled(labelled(Binary("*", Number(-1.0), self.vanished), _BORN), _BESIDE)
+        summed = Aggregate("sum", Binary("or", self.gained(births), lost), grouping=(*self.groups, _BORN))
+        return Call("clamp_min", (summed, ZERO))
 
     def seen_by_target(self) -> Node:
         """The targets that were seen in their last few scrapes before the tile."""
         return Aggregate("group", self._last(self.tile.recent_ms, self.tile.length_ms), grouping=self.tile.targets)
 
 
-def counted(counter: VectorSelector, tile: Tile, label: str = "") -> Node:
+def counted(counter: VectorSelector, tile: Tile, label: str = "", grouping: tuple[str, ...] | None = None) -> Node:
     """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing.
 
-    With `label` by that label too; births of a target count for all its values or none.
+    With `label` by that label too; births of a target count for all its values or none. `grouping` are other labels to add
+    up by.
     """
-    one = _Lean(counter, tile, label)
-    return one.total(one.believed)
+    one, every = _Lean(counter, tile, label), _Lean(counter, tile)
+    # Births count of targets on which no more appeared than the bound.
+    births = Binary("and", one.last, every.within("<=", every.appeared), matching=one.on)
+    return Aggregate("sum", one.added_up(births), grouping=one.groups if grouping is None else grouping)
 
 
 def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, together: bool = False) -> Node:
     """The events of a counter that counts a part of what `whole` counts, by target.
 
-    Births count where those of the whole do. `together` means that while a target lacks the part its total does not count
-    either, so that the part counts over a pause only where the total paused too.
+    Births count where those of the whole do, up to its bound. `together` means that while a target lacks the part its total
+    does not count either, so that the part counts over a pause only where the total paused too.
     """
     one, every = _Lean(part, tile), _Lean(whole, tile)
-    born = Binary("unless", every.within("<=", one.births), every.within(">", every.appeared), matching=one.on)
-    if not together:
-        return one.total(born)
-    return one.total(born, Binary("unless", every.seen_by_target(), one.seen_by_target()))
+    found = one.added_up(Binary("unless", one.last, every.within(">", every.appeared), matching=one.on))
+    if together:
+        # Without the label `born`: such a target counts from its next scrape on.
+        paused = Binary("unless", every.seen_by_target(), one.seen_by_target())
+        apart = VectorMatching("many-to-many", (*tile.targets, _BORN), on=True)
+        found = Binary("unless", found, paused, matching=apart)
+    # What is not born has no bound.
+    without = Binary("*", INFINITE, Aggregate("group", one.last, grouping=tile.jobs))
+    bounds = Binary("or", labelled(every.bound, _BORN), without)
+    within = Binary("<=", found, bounds, matching=VectorMatching("many-to-one", (*tile.jobs, _BORN), on=True))
+    return Aggregate("sum", within, grouping=tile.targets)

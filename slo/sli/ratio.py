@@ -140,10 +140,11 @@ class Ratio(CountedSli):
             return side_by_side(**{"all": self.total_tile(tile), self._part_event: self._part_tile(tile)})
         matches = self._part_event if matcher.op in ("=", "=~") else _OTHER[self._part_event]
         pattern = matcher.value if matcher.op in ("=~", "!~") else _literal(matcher.value)
+        by_value = lean.counted(self.total, tile, matcher.label, (*tile.by, matcher.label))
         events = Call(
             "label_replace",
             (
-                marked_as(_OTHER[matches], lean.counted(self.total, tile, matcher.label)),
+                marked_as(_OTHER[matches], by_value),
                 *map(String, (EVENT_LABEL, matches, matcher.label, pattern)),
             ),
         )

@@ -254,10 +254,10 @@ def test_what_is_read_ends_with_the_tile_or_with_the_one_before() -> None:
 def test_a_label_is_grouped_by_once() -> None:
     by = Tile(MINUTE, by=("code",), lean=True)
     groups = {one.grouping for one in walk(lean.counted(X, TILE)) if isinstance(one, Aggregate)}
-    assert groups == {("job", "instance"), ("job",)}
+    assert groups == {("job", "instance"), ("job", "instance", "born"), ("job",)}
     for tile, label in ((by, ""), (by, "code"), (by, "job")):
         groups = {one.grouping for one in walk(lean.counted(X, tile, label)) if isinstance(one, Aggregate)}
-        assert groups == {("job", "instance", "code"), ("job", "code")}
+        assert groups == {("job", "instance", "code"), ("job", "instance", "code", "born"), ("job", "code")}
 
 
 def part(*rows: Row, selector: VectorSelector = PART, **more: bool) -> dict[str, float]:
