@@ -38,7 +38,7 @@ slos:
 """
 BUDGET = {"availability": 0.001, "latency": 0.01}
 LAG, STEP = 30, 15
-_LONG = 2.0
+_LONG = 15.0
 # A server writes a block when it has three hours in memory.
 IN_MEMORY = 2.75 * HOUR
 CLASSIC = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
@@ -135,7 +135,7 @@ def accuracy(place: Path, days: float) -> Iterable[str]:
             yield f"| {format_duration(window * 1000)} | " + " | ".join(f"{off * 100:.4f} % off" for off in offs) + " |"
 
 
-def cost(place: Path, series: Sequence[int], most: int = 20) -> Iterable[str]:
+def cost(place: Path, series: Sequence[int], most: int = 60) -> Iterable[str]:
     yield "| series | rules | samples read per minute | ratio | evaluation time per minute | ratio |"
     yield "|---|---|---|---|---|---|"
     for number in series:
