@@ -28,7 +28,7 @@ SLIS = (
     "{probe: {metric: 'probe_success{job=\"[{{x}}] # y: z\"}'}}",
     "{probe: {metric: 'probe_success{job=\"`\"}'}}",
     "{probe: {metric: 'probe_success{job=\"a # b: c\"}'}}",
-    "{ratio: {errors: 'a_total{code=\"500\",job=\"it: a\"}', total: 'a_total{job=\"it: a\"}'}}",
+    '{ratio: {errors: \'a_total{code="500",job="it: a"}\', total: \'a_total{job="it: a"}\'}}',
     "{raw: {errors: 'sum(increase(f_total[$window]))', total: 'sum(increase(r_total[$window]))'}}",
     "{threshold: {value: queue, at_most: 3}}",
 )
