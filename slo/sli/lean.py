@@ -21,7 +21,7 @@ from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
 from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
 from slo.window import SECOND
 
-# Series that were seen within it go on: the fall of one is seen over a pause as long.
+# Series that were seen within it go on.
 RECENT_MS = TRAFFIC_MS
 _BESIDE = "beside"
 
@@ -55,7 +55,7 @@ class _Lean:
         """The sum of the values that each series fell from; nothing where it did not fall."""
         step = self.tile.step_ms
         before = Binary("<", self._last(self.tile.lookback_ms, step), INFINITE)
-        after = Binary(">", self._last(RECENT_MS, 0), Number(float("-inf")))
+        after = Binary(">", self._last(step, 0), Number(float("-inf")))
         # A millisecond less, so that the first step is the tile's own to servers that count a range's start in.
         return Call("sum_over_time", (Subquery(Binary(">", before, after), self.tile.length_ms - 1, step),))
 
@@ -122,13 +122,15 @@ class _Lean:
         return Aggregate("group", self._last(self.tile.recent_ms, self.tile.length_ms), grouping=self.tile.targets)
 
 
-def counted(counter: VectorSelector, tile: Tile, label: str = "") -> Node:
+def counted(counter: VectorSelector, tile: Tile, label: str = "", grouping: tuple[str, ...] | None = None) -> Node:
     """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing.
 
-    With `label` by that label too; births of a target count for all its values or none.
+    With `label` by that label too; births of a target count for all its values or none. `grouping` are other labels to add
+    up by.
     """
     one = _Lean(counter, tile, label)
-    return one.total(one.believed, one.within("<=", one.went_on))
+    found = one.total(one.believed, one.within("<=", one.went_on))
+    return found if grouping is None else Aggregate("sum", found, grouping=grouping)
 
 
 def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, together: bool = False) -> Node:

@@ -143,10 +143,11 @@ class Ratio(CountedSli):
             )
         matches = self._part_event if matcher.op in ("=", "=~") else _OTHER[self._part_event]
         pattern = matcher.value if matcher.op in ("=~", "!~") else _literal(matcher.value)
+        by_value = lean.counted(self.total, tile, matcher.label, (*tile.by, matcher.label))
         events = Call(
             "label_replace",
             (
-                marked_as(_OTHER[matches], lean.counted(self.total, tile, matcher.label)),
+                marked_as(_OTHER[matches], by_value),
                 *map(String, (EVENT_LABEL, matches, matcher.label, pattern)),
             ),
         )
