@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _SUFFIX = ".slo-new"
+MOST_BYTES = (64 << 20) + 1  # a byte more than any file of ours may have, so that it is refused
 _MOST_LINKS = 40  # as many as Linux follows
 
 
@@ -52,6 +53,12 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         finally:
             os.close(handle)
         _sync_folder(place.parent)
+
+
+def read_up_to(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
+    """A file's content, cut where it is larger: a device such as /dev/zero has no end. Raises OSError."""
+    with open(path, "rb") as file:  # noqa: PTH123 - of a path that may be a descriptor's
+        return file.read(most)
 
 
 def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:

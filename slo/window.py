@@ -122,6 +122,16 @@ def utc_text(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
+MOST_DAYS = 400  # of history in which rules are evaluated, one step after the other
+
+
+def check_length(start_ms: int, end_ms: int) -> None:
+    """Refuses more history than rules are evaluated on in reasonable time and memory. Raises DurationError."""
+    days = (end_ms - start_ms) / DAY
+    if days > MOST_DAYS:
+        raise DurationError(f"{days:,.0f} days from start to end are too many; {MOST_DAYS} at most, in several runs")
+
+
 def shorten(text: str, most: int = 60) -> str:
     """A text as a message quotes it: its beginning, where it is long."""
     return text if len(text) <= most else f"{text[:most]}…"
@@ -129,7 +139,7 @@ def shorten(text: str, most: int = 60) -> str:
 
 def _plausible_year(text: str) -> bool:
     year = text.partition("-")[0]
-    return year.isdigit() and 1900 <= int(year[:9]) < 2200
+    return year.isascii() and year.isdigit() and 1900 <= int(year[:9]) < 2200
 
 
 def _in_seconds(count: Fraction) -> str:

@@ -19,9 +19,11 @@ import contextlib
 import fnmatch
 import importlib
 import json
+import math
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -56,31 +58,13 @@ TESTS = (
 SKIPPED = ("-m", "not server", "-k", "not promtool")
 SHARE = 0.9  # so many must die
 SECONDS = 20.0
+TOO_SLOW = "too slow"
 QUICK = 0.05  # a test below that is always tried
 HISTORIES = "240"  # of the contract test's drawn ones
 
 # Changes that cannot be seen in any result: (file, a part of the line, the change).
 EQUIVALENT = {
-    # How many series are compared to save work.
-    ("slo/sli/counts.py", "known[-2:]", "-2  →  2"),
-    ("slo/sli/counts.py", "known[-2:]", "2  →  3"),
-    ("slo/sli/counts.py", "known[-2:]", "2  →  1"),
-    ("slo/sli/counters.py", "distinct[-2:]", "-2  →  2"),
-    ("slo/sli/counters.py", "distinct[-2:]", "2  →  3"),
-    ("slo/sli/counters.py", "distinct[-2:]", "2  →  1"),
     # Series of the same times are not compared again, which saves work.
-    (
-        "slo/sli/counts.py",
-        "return value is other or",
-        "return value is other or ( len(value) == len(other) and value[:1].tolist() == other[:1].tolist() and bool(np.array_equal(value, other)) )  →  return None",
-    ),
-    (
-        "slo/sli/counts.py",
-        "return value is other or",
-        "value is other or (len(value) == len(other) and value[:1].tolist() == other[:1].tolist() and bool(np.array_equal(value, other)))  →  value is other and (len(value) == len(other) and value[:1].tolist() == other[:1].tolist() and bool(np.array_equal(value, other)))",
-    ),
-    ("slo/sli/counts.py", "value[:1].tolist() == other[:1]", "1  →  2"),
-    ("slo/sli/counts.py", "value[:1].tolist() == other[:1]", "1  →  0"),
     ("slo/sli/counts.py", "same_times(times, self._last[0])", "0  →  (-1)"),
     # So many are remembered, which saves work.
     (
@@ -100,73 +84,19 @@ EQUIVALENT = {
     ("slo/sli/glitches.py", "_AT_ONCE = 10_000", "10_000  →  20000"),
     ("slo/sli/glitches.py", "_AT_ONCE = 10_000", "10_000  →  5000"),
     # Rather too many candidates, which the exact rule behind it looks at.
-    ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "0.25  →  (-0.75)"),
-    ("slo/sli/counters.py", "slow = (_PAUSE - 0.25)", "_PAUSE - 0.25  →  _PAUSE + 0.25"),
     ("slo/sli/counters.py", "possible = TRAFFIC_FACTOR * job.busiest", "1.0  →  2.0"),
-    (
-        "slo/sli/counters.py",
-        "(possible * (1 + 1e-9) >= events)",
-        "possible * (1 + 1e-09) >= events  →  possible * (1 + 1e-09) > events",
-    ),
-    (
-        "slo/sli/counters.py",
-        "stretches = math.ceil((at_ms",
-        "(at_ms - since_ms) / TRAFFIC_MS  →  (at_ms - since_ms) * TRAFFIC_MS",
-    ),
     ("slo/sli/counters.py", "pauses = np.minimum(np.maximum(job.pauses", "start - job.ends  →  start + job.ends"),
     # Twelve hours and one are whole in tiles of either length.
     ("slo/window.py", "if long >= 12 * HOUR", "long >= 12 * HOUR  →  long > 12 * HOUR"),
-    # So many intervals tell what is usual.
-    ("slo/sli/counts.py", "np.diff(times[:1000])", "1000  →  2000"),
-    ("slo/sli/counts.py", "np.diff(times[:1000])", "1000  →  500"),
-    ("slo/sli/counters.py", "np.median(np.diff(self.times[:1000]))", "1000  →  2000"),
-    ("slo/sli/counters.py", "np.median(np.diff(self.times[:1000]))", "1000  →  500"),
-    ("slo/sli/glitches.py", "np.median(np.diff(times[:1000]))", "1000  →  2000"),
-    ("slo/sli/glitches.py", "np.median(np.diff(times[:1000]))", "1000  →  500"),
-    # So much of a series is looked at for several writers.
-    ("slo/sli/counters.py", "_LOOKED_AT = 4_000", "4_000  →  8000"),
-    ("slo/sli/counters.py", "_LOOKED_AT = 4_000", "4_000  →  2000"),
-    # All falls are looked at closely where any could be a glitch; these only look more often.
-    ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1  →  falls[:, None] + 1"),
-    ("slo/sli/glitches.py", "earlier = values[", "falls[:, None] - 1 - lengths  →  falls[:, None] - 1 + lengths"),
-    (
-        "slo/sli/counters.py",
-        "possible = np.maximum(sums[4:]",
-        "sums[4:] - sums[:-4]  →  sums[4:] + sums[:-4]",
-    ),
-    ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "sums[4:] - sums[2:-2]  →  sums[4:] + sums[2:-2]"),
-    ("slo/sli/counters.py", "possible = np.maximum(sums[4:]", "3  →  4"),
-    ("slo/sli/counters.py", "most = float(np.maximum(sums[3:]", "3  →  2"),
-    (
-        "slo/sli/counters.py",
-        "most = float(np.maximum(sums[3:]",
-        "np.maximum(sums[3:] - sums[:-3], 3 * (sums[3:] - sums[2:-1]))  →  np.minimum(sums[3:] - sums[:-3], 3 * (sums[3:] - sums[2:-1]))",
-    ),
     # Each series that goes on does so at or above its old value, and so does their sum.
     ("slo/sli/counters.py", "likely = np.flatnonzero(ended & (grown >= 0)", "0  →  (-1)"),
-    # Which of two ways finds the busiest quarter of an hour; they find the same.
-    ("slo/sli/counters.py", "self._falls |= amount < 0", "amount < 0  →  amount <= 0"),
-    *(
-        ("slo/sli/counters.py", "if len(self.scrapes) * third < 4 *", change)
-        for change in (
-            "len(self.scrapes) * third < 4 * (self.end_ms - self.start_ms)  →  len(self.scrapes) * third <= 4 * (self.end_ms - self.start_ms)",
-            "len(self.scrapes) * third < 4 * (self.end_ms - self.start_ms)  →  len(self.scrapes) * third >= 4 * (self.end_ms - self.start_ms)",
-            "len(self.scrapes) * third  →  len(self.scrapes) / third",
-            "4 * (self.end_ms - self.start_ms)  →  4 / (self.end_ms - self.start_ms)",
-            "4  →  5",
-            "4  →  3",
-            "self.end_ms - self.start_ms  →  self.end_ms + self.start_ms",
-        )
-    ),
     # So many moments are looked at.
     ("slo/budget/groups.py", "_LOOKS = 300", "300  →  600"),
     ("slo/budget/groups.py", "_LOOKS = 300", "300  →  150"),
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  600"),
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  150"),
     # Both sides have the labels of targets and no others.
-    ("slo/sli/lean.py", "born = Binary(", "Binary(…) without matching="),
-    # Nothing is left to be taken away.
-    ("slo/sli/counts.py", "break", "break  →  pass"),
+    ("slo/sli/lean.py", 'born = Binary("unless", every.within(', "Binary(…) without matching="),
     # Sums of many events never differ by a tolerance to the last bit.
     (
         "slo/budget/incidents.py",
@@ -452,14 +382,13 @@ def collect(root: Path = ROOT, patterns: Sequence[str] = SOURCES) -> list[Mutant
 
 @dataclass
 class Case:
-    """A test: how long it took (seconds of the processor's, so that a busy machine chooses the same tests, and by the
-    clock), whether it passed, and which lines of the sources it reached."""
+    """A test: how long it took (seconds of the processor's, so that a busy machine chooses the same tests), whether it
+    passed, and which lines of the sources it reached."""
 
     name: str
     seconds: float = 0.0
     passed: bool = False
     reached: Lines = field(default_factory=dict)
-    clock: float = 0.0
 
 
 class _Watch:
@@ -491,7 +420,6 @@ class _Watch:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         test = self.tests.setdefault(report.nodeid, Case(report.nodeid))
-        test.clock += report.duration
         now = time.process_time()
         test.seconds += now - self.since
         self.since = now
@@ -571,21 +499,25 @@ def _in_child(root: Path, arguments: Sequence[str], output: Path, watched: Path 
 
 
 def run(root: Path, arguments: Sequence[str], output: Path, seconds: float, watched: Path | None = None) -> int | None:
-    """pytest's exit code in the copy; None where it took too long."""
+    """pytest's exit code in the copy; None where it took more than so many seconds of the processor's, or ten times as
+    many by the clock: on a busy machine nothing is too slow only because others are at work."""
     child = os.fork()
     if child == 0:
         code = 99
         try:
+            most = math.ceil(seconds)
+            resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
             code = _in_child(root, arguments, output, watched)
         finally:
             os._exit(code)
     try:
-        until = time.monotonic() + seconds
+        until = time.monotonic() + 10 * seconds
         while time.monotonic() < until:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 child = 0
-                return os.waitstatus_to_exitcode(status)
+                code = os.waitstatus_to_exitcode(status)
+                return None if code in (-signal.SIGXCPU, -signal.SIGKILL) else code
             time.sleep(0.02)
         return None
     finally:
@@ -659,12 +591,12 @@ class _Worker:
         against = chosen(mutant, self.tests, self.seconds)
         self._write(path, mutant.apply(source))
         try:
-            limit = 15 + 4 * sum(test.clock for test in against)
+            limit = 15 + 4 * sum(test.seconds for test in against)
             names = ["-x", *(test.name for test in against)]
             code = run(self.root, names, self.work / "last.txt", limit) if against else 0
         finally:
             self._write(path, source)
-        return "too slow" if code is None else "" if code in (0, 5) else f"exit code {code}"
+        return TOO_SLOW if code is None else "" if code in (0, 5) else f"exit code {code}"
 
     def _write(self, path: Path, source: bytes) -> None:
         """Compiled files are told apart by time and size."""
@@ -720,14 +652,20 @@ def _sample(seed: int, every: Sequence[Mutant], many: int, pool: ProcessPoolExec
     mutants = random.Random(seed).sample(every, min(many, len(every)))
     print(f"{len(mutants)} of {len(every)} mutants, seed {seed}", flush=True)
     survived: list[Mutant] = []
+    slow: list[Mutant] = []
     for number, (mutant, how) in enumerate(zip(mutants, pool.map(_dies, mutants), strict=True), 1):
         if not how:
             survived.append(mutant)
             print(f"{number}/{len(mutants)} survives  {mutant}", flush=True)
+        if how == TOO_SLOW:
+            slow.append(mutant)
         if number % 20 == 0:
             print(f"{number}/{len(mutants)}: {number - len(survived)} died", flush=True)
     print(f"\n{len(survived)} survive:")
     for mutant in sorted(survived, key=str):
+        print(f"  {mutant}")
+    print(f"{len(slow)} died as they took far too long:")
+    for mutant in sorted(slow, key=str):
         print(f"  {mutant}")
     died = len(mutants) - len(survived)
     score = died / len(mutants) if mutants else 1.0

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     {"redact"},
     {"errors", "files", "display", "callable"},
-    {"plugins"},
+    {"limits", "plugins"},
     {"window"},
     {"promql"},
     {"fields", "reading", "suggest"},

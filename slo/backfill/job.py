@@ -23,7 +23,7 @@ from slo.rules.names import OWN, Names
 from slo.source import Source
 from slo.source.openmetrics import lines_by_block
 from slo.spec.model import Specs
-from slo.window import HOUR, moment
+from slo.window import HOUR, check_length, moment
 
 BLOCK_MS = 2 * HOUR
 _UNDONE = ".unfinished"
@@ -62,6 +62,7 @@ def backfill(
         raise ConfigError(
             f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
         )
+    check_length(start_ms, end_ms)
     job = _Job(place / _UNDONE, _key(specs, source, start_ms, end_ms, names))
     for slo in specs.values():
         if slo.id not in job.written:
@@ -125,7 +126,7 @@ class _Job:
                 os.fsync(file.fileno())
                 sizes[name] = file.tell()
         self.sizes |= sizes
-        self.written[slo] = (len(made.series), sum(len(line.times) for line in made.series))
+        self.written[slo] = (len(made.series), sum(len(item.times) for item in made.series))
         with self.journal.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps([slo, *self.written[slo], sizes]) + "\n")
             journal.flush()

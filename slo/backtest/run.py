@@ -15,7 +15,7 @@ from slo.budget.incidents import INCIDENT_BURN
 from slo.errors import ConfigError
 from slo.spec.events import Event
 from slo.spec.model import Specs
-from slo.window import DAY, moment_ms
+from slo.window import DAY, check_length, moment_ms
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -66,6 +66,7 @@ def run(
     start_ms = earliest if start is None else moment_ms(start)
     if start_ms >= end_ms:
         raise ConfigError("the backtest's start is not before its end")
+    check_length(start_ms, end_ms)
     chosen = [of_definitions(specs)] if len(specs) else []
     for policy in policies:
         match policy:

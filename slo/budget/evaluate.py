@@ -84,9 +84,6 @@ def with_known(measured: Measured, errors: Floats, total: Floats) -> Measured:
     gaps = []
     for gap in counts.seen.gaps:
         inside = (grid.ends > gap.start_ms) & (grid.ends - grid.step_ms < gap.end_ms)
-        if not (filled & inside).any():
-            gaps.append(gap)
-            continue
         for low, high in stretches(inside & ~filled):
             begin, end = grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms
             gaps.append(Gap(max(begin, gap.start_ms), min(end, gap.end_ms)))
@@ -196,7 +193,7 @@ def why_invalid(measured: Measured, first: int = 0) -> tuple[Note, ...]:
 
 
 def withheld(budget: Budget, invalid: tuple[Note, ...]) -> Budget:
-    """The budget without any figure that was counted, and why."""
+    """The budget, not whole yet, without any figure that was counted, and why."""
     counts, nothing = budget.counts, np.full(budget.counts.grid.steps, np.nan)
     return replace(
         budget,
@@ -205,8 +202,6 @@ def withheld(budget: Budget, invalid: tuple[Note, ...]) -> Budget:
         counts=Counts(counts.grid, nothing, nothing, counts.seen),
         bucket_counts=np.empty((0, 0)),
         quantiles=dict.fromkeys(budget.quantiles),
-        incidents=(),
-        forecast=None,
         downtimes=(),
         invalid=invalid,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slo.errors import named
+from slo.limits import asked_for
 from slo.promql.ast import Aggregate, Call, MatrixSelector
 from slo.sli.counts import LOOKBACK_MS
 from slo.source.base import source_of
@@ -33,7 +33,7 @@ def expand(slo: Slo, source: Source, end_ms: int) -> tuple[tuple[Slo, ...], int]
     source = source_of(source, slo)
     if not slo.by or isinstance(source, CountSource):
         return (slo,), 1
-    with named(slo.id):
+    with asked_for(slo.id):
         values = _values(slo, source, slo.window.period(end_ms)[0], end_ms)
     if not values:
         return (slo,), 0
@@ -52,11 +52,11 @@ class _Value:
 def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[str, ...], _Value]:
     total = slo.sli.selectors()[0]
     counted = slo.sli.counts_lean
-    by_values: dict[tuple[str, ...], _Value] = {}
+    result: dict[tuple[str, ...], _Value] = {}
 
     def add(labels: Mapping[str, str], first_ms: int, last: float) -> None:
         step = max(0, first_ms - start_ms) // LOOKBACK_MS
-        item = by_values.setdefault(tuple(labels.get(label, "") for label in slo.by), _Value(step))
+        item = result.setdefault(tuple(labels.get(label, "") for label in slo.by), _Value(step))
         item.first = min(item.first, step)
         item.traffic += last if math.isfinite(last) else 0.0
 
@@ -64,7 +64,7 @@ def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[
         for series in source.samples([total], start_ms, end_ms).series:
             if len(series.times):
                 add(series.labels, int(series.times[0]), float(series.values[-1]) if counted else 1.0)
-        return by_values
+        return result
     every = max((end_ms - start_ms) // _LOOKS // 1000 * 1000, slo.scrape_interval_ms)
     every = min(every, 2 * HOUR)
     present = Call("last_over_time", (MatrixSelector(total, every),))
@@ -76,4 +76,4 @@ def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[
         there = np.flatnonzero(~np.isnan(values))
         if len(there):
             add(labels, int(answer.times[there[0]]) - every, float(values[there[-1]]))
-    return by_values
+    return result

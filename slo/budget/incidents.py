@@ -34,12 +34,7 @@ _LARGE_SHARE = 0.1
 class Incident:
     """A stretch that used the error budget quickly, with all events from its start to its end.
 
-    Attributes:
-        start: Its first step's start, UTC.
-        end: Its last step's end, UTC.
-        errors: Bad events.
-        total: All events.
-        budget_share: The share (a ratio) of the window's whole error budget that it consumed.
+    `budget_share` is the share of the window's whole error budget (a ratio) that it consumed.
     """
 
     start: datetime
@@ -72,12 +67,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Downtime:
-    """One outage of an `outage` SLI, of any length.
-
-    Attributes:
-        start: The start of its first slice that was down, UTC.
-        end: The end of its last slice that was down, UTC.
-    """
+    """One outage of an `outage` SLI, of any length: from its first slice that was down to its last."""
 
     start: datetime
     end: datetime
@@ -169,7 +159,7 @@ def _whole(
     all between.
     """
     excess = consumed - quiet.bound * served
-    rounding = 1e-12 * (float(consumed[-1]) + quiet.bound * float(served[-1]))
+    rounding = 1e-12 * float(consumed.max() + quiet.bound * served.max())
     begun, reached = excess[starts].tolist(), excess[ends].tolist()
     bad_at_start, bad_at_end = consumed[starts].tolist(), consumed[ends].tolist()
     events_at_start, events_at_end = served[starts].tolist(), served[ends].tolist()

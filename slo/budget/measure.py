@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slo.errors import named
+from slo.limits import asked_for
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Grid, Part
 from slo.source.base import source_of
@@ -24,7 +24,7 @@ def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
         reasons = tuple(Note("definition", text) for text in slo.unusable)
         return Measured(Counts(grid, nothing, nothing), has_data=False, invalid=reasons)
     source = source_of(source, slo)
-    with named(slo.id):
+    with asked_for(slo.id):
         if isinstance(source, CountSource):
             return source.measured(slo, grid)
         return slo.sli.measure(source, grid, slo.scraping, first)
@@ -32,5 +32,5 @@ def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
 
 def parts_between(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Part, ...] | None:
     """The events of (start, end] by series; None for an SLI of which that is not known. Raises SourceError."""
-    with named(slo.id):
+    with asked_for(slo.id):
         return slo.sli.parts(source_of(source, slo), start_ms, end_ms, slo.scraping)

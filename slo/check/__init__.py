@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from slo.check.bounds import check_bounds
 from slo.check.groups import check_groups
+from slo.check.late import check_late
 from slo.check.model import Finding, Probed
 from slo.check.retention import check_retention
 from slo.check.rules import check_rules
@@ -18,7 +19,7 @@ from slo.check.scraping import check_interval
 from slo.check.series import check_series
 from slo.check.traffic import check_traffic
 from slo.check.types import check_types
-from slo.errors import named
+from slo.limits import asked_for
 from slo.source.base import source_of
 from slo.spec.model import Specs
 
@@ -30,7 +31,7 @@ __all__ = ["CHECKS", "TOGETHER", "Finding", "check_source"]
 # Of one SLO, in this order.
 CHECKS = (check_types, check_bounds, check_interval, check_retention, check_groups, check_traffic)
 # Of all SLOs at once.
-TOGETHER = (check_rules,)
+TOGETHER = (check_rules, check_late)
 
 
 def check_source(specs: Specs, source: Source, done: Callable[[], None] = lambda: None) -> Iterator[Finding]:
@@ -43,16 +44,15 @@ def check_source(specs: Specs, source: Source, done: Callable[[], None] = lambda
     # Plain alerts without any SLO are asked of the source itself.
     by_source: dict[int, tuple[Source, list[str]]] = {} if specs else {id(source): (source, [])}
     for slo in specs.values():
-        own = source_of(source, slo)
-        by_source.setdefault(id(own), (own, []))[1].append(slo.id)
-        probed = Probed(slo, own, at_ms)
-        with named(slo.id):
-            missing = list(check_series(probed))
-            yield from missing
+        with asked_for(slo.id):
+            own = source_of(source, slo)
+            probed = Probed(slo, own, at_ms)
+            findings = list(check_series(probed))
             # Of an SLI without series nothing else is known.
-            if not any(finding.severity == "error" for finding in missing):
-                for check in CHECKS:
-                    yield from check(probed)
+            if not any(finding.severity == "error" for finding in findings):
+                findings += [finding for check in CHECKS for finding in check(probed)]
+        by_source.setdefault(id(own), (own, []))[1].append(slo.id)
+        yield from findings
         done()
     for together in TOGETHER:
         for own, ids in by_source.values():

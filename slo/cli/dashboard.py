@@ -11,6 +11,7 @@ import typer
 
 from slo.cli.output import say
 from slo.cli.program import FINE, command
+from slo.errors import ConfigError
 
 
 class Form(StrEnum):
@@ -34,7 +35,12 @@ def dashboard(
     """Write Grafana dashboards for the recorded series: all SLOs worst first, and one in detail."""
     from slo.dashboards.boards import dashboards
     from slo.files import write_text
+    from slo.rules.resource import namespace_of
 
+    if namespace is not None:
+        if format is not Form.configmap:
+            raise ConfigError("--namespace is a ConfigMap's; add --format configmap, or leave it out")
+        namespace_of(namespace)
     texts = {
         f"{uid}.json": json.dumps(board, indent=1, ensure_ascii=False) + "\n" for uid, board in dashboards().items()
     }

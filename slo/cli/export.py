@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import load, selection
+from slo.cli.inputs import keep_apart, load, selection
 from slo.cli.output import count, say
 from slo.cli.program import FINE, NOT_AS_ASSUMED, OnlyLabel, OnlyOwner, OnlyService, OnlySlo, Paths, command
 
@@ -51,6 +51,7 @@ def export(
     if output is None:
         sys.stdout.write("---\n".join(result.text for result in written))
     else:
+        keep_apart([output / f"{result.service}.yaml" for result in written], specs)
         for result in written:
             write_text(output / f"{result.service}.yaml", result.text)
     warnings = [warned for result in results for warned in result.warnings]

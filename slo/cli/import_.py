@@ -134,10 +134,12 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(paths: Sequence[Path]) -> dict[str, str]:
     """The files' texts by name; folders stand for the files below them. Raises ConfigError."""
+    from slo.files import MOST_BYTES, read_up_to
+
     texts: dict[str, str] = {}
     for path in paths:
         if str(path) == "-":
-            texts["<standard input>"] = _decoded(sys.stdin.buffer.read(), "standard input")
+            texts["<standard input>"] = _decoded(sys.stdin.buffer.read(MOST_BYTES), "standard input")
         elif path.is_dir():
             below = sorted(
                 file
@@ -146,9 +148,9 @@ def _texts(paths: Sequence[Path]) -> dict[str, str]:
             )
             if not below:
                 raise ConfigError(f"{path} holds no file that ends in {', '.join(_SUFFIXES)}")
-            texts |= {str(file): _decoded(file.read_bytes(), str(file)) for file in below}
+            texts |= {str(file): _decoded(read_up_to(file), str(file)) for file in below}
         elif path.exists():
-            texts[str(path)] = _decoded(path.read_bytes(), str(path))
+            texts[str(path)] = _decoded(read_up_to(path), str(path))
         else:
             raise ConfigError(f"{path} does not exist")
     return texts

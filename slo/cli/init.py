@@ -43,10 +43,15 @@ def init(
     """Write a commented definition to start from, or propose SLOs for the metrics of a server."""
     from slo.files import write_text
     from slo.guide.kinds import KIND_GUIDES, definition_of
+    from slo.spec.document import is_name
     from slo.suggest import suggest
 
     if kind is not None and kind not in KIND_GUIDES:
         raise ConfigError(f"{kind!r} is not a kind of SLI{suggest(kind, KIND_GUIDES)}")
+    if service is not None and not is_name(service):
+        raise ConfigError(
+            f"--service {service[:100]!r} is no name: letters, digits, `-`, `_` and `.` are accepted, 100 at most, letters or digits first and last"
+        )
     if output is not None and output.is_file():  # a pipe or a device is written to
         raise ConfigError(f"{output} exists already; name another file")
     if not source:

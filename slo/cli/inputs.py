@@ -32,9 +32,10 @@ def load(paths: Sequence[Path], only: Selection | None = None) -> Specs:
 
 def read_specs(paths: Sequence[Path]) -> Specs:
     """The definitions at the paths; `-` is standard input."""
+    from slo.files import MOST_BYTES
     from slo.spec.load import load as load_paths
 
-    return load_paths(paths, stdin=sys.stdin.buffer.read if Path("-") in paths else None)
+    return load_paths(paths, stdin=(lambda: sys.stdin.buffer.read(MOST_BYTES)) if Path("-") in paths else None)
 
 
 def selection(

@@ -18,17 +18,31 @@ from slo.cli import simulate, backtest, weekly, dashboard, export, schema  # noq
 from slo.cli import program
 from slo.cli.output import complain, discard_output, say
 from slo.cli.program import BAD_INPUT, FINE, UNEXPECTED, app
-from slo.errors import SloError
+from slo.errors import ConfigError, SloError
+from slo.limits import one_run
 
 
 def main() -> NoReturn:
     """Runs the command line; every error becomes a message and an exit code here."""
+    _give_streams()
     # Most of what a command makes lives until its end: looking for cycles often would only cost.
     gc.set_threshold(200_000, 50, 50)
     # Arithmetic on values of 1e308 is said in notes, in words; numpy's own warnings name lines of code.
     warnings.simplefilter("ignore", RuntimeWarning)
     arguments, debug = _without_debug(sys.argv[1:])
     sys.exit(run(arguments, debug))
+
+
+def _give_streams() -> None:
+    """Standard streams that whoever started us has closed lead to /dev/null: a job may have none, and the next file that
+    is opened would get their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def run(arguments: Sequence[str], debug: bool = False) -> int:
@@ -38,8 +52,13 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
     try:
+        if "" in arguments:
+            raise ConfigError(
+                "an argument is empty: a variable of the shell may not be set; leave it out, or give its value"
+            )
         _add_installed(arguments)
-        code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
+        with one_run():
+            code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
         sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code
     except SloError as error:
         _trace(debug)
@@ -51,6 +70,10 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         # The reader of a pipe went away, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except MemoryError:
+        _trace(debug)
+        say("error: there is not enough memory for this; take a shorter period, fewer SLOs, or a larger machine")
+        return BAD_INPUT
     except Exception as error:  # noqa: BLE001 - whatever it is, 1 is promised to mean something else
         if isinstance(error, OSError) and error.errno is not None:
             _trace(debug)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from slo.errors import DefinitionError, SloError
@@ -21,7 +21,7 @@ def show(*parts: RenderableType, width: int | None = None) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(width=width or (None if sys.stdout.isatty() else WIDE))
+    console = Console(width=width or terminal_width())
     with console.capture() as captured:
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, Text))
@@ -29,13 +29,25 @@ def show(*parts: RenderableType, width: int | None = None) -> None:
     print(captured.get(), end="")
 
 
-# A pipe has no width: a table cut to a guess would lose figures.
-WIDE = 200
+# A pipe has no width: a table cut to a guess would lose figures. In a terminal that is too narrow for any table the lines
+# are broken by it, and nothing is lost either.
+WIDE, _NARROWEST = 200, 40
+
+
+def terminal_width() -> int:
+    """How many characters wide tables are."""
+    import shutil
+
+    return max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDE
 
 
 def say(text: str) -> None:
-    """One message on standard error, without any secret. Text that its encoding cannot hold is escaped."""
-    print(hide_secrets(text, os.environ), file=sys.stderr)
+    """One message on standard error, without any secret. Text that its encoding cannot hold is escaped.
+
+    Where nothing can be said, as its disk is full or its reader gone, the exit code still tells.
+    """
+    with suppress(OSError):
+        print(hide_secrets(text, os.environ), file=sys.stderr)
 
 
 def discard_output() -> None:

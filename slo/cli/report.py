@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import load, open_sources, read_states, review, selection, verdict
+from slo.cli.inputs import keep_apart, load, open_sources, places, read_states, review, selection, verdict
 from slo.cli.output import progress
 from slo.cli.program import (
     Config,
@@ -23,6 +24,7 @@ from slo.cli.program import (
     Sources,
     command,
 )
+from slo.errors import ConfigError
 
 
 @command("slo report definitions/ --source recording.parquet -o reports/out")
@@ -60,6 +62,8 @@ def report(
     from slo.report.formats import Head, files, format_of, write_files
     from slo.report.values import values_of
 
+    if not title.strip() or any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in title):
+        raise ConfigError(f"--title {title[:100]!r}: a title is one line of text, without control characters")
     only, states = selection(service, slo, owner, label), read_states(state)
     formats = list(dict.fromkeys(form or ["html"]))
     for name in formats:
@@ -70,6 +74,9 @@ def report(
     with progress("drawing", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
         texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))
+    keep_apart(
+        [output / name for name in texts], specs, [*places(origin), *(item for item in (events, config) if item)]
+    )
     for path in write_files(output, texts):
         print(path)
     return verdict(budgets, gate)

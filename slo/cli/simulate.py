@@ -20,7 +20,9 @@ def simulate(
     paths: Paths,
     output: Output,
     days: Annotated[float, typer.Option("--days", metavar="DAYS", help="How many days.", min=0.05, max=400)] = 40.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="NUMBER", help="The same seed gives the same samples.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="NUMBER", help="The same seed gives the same samples.", min=0)
+    ] = 1,
     end: Annotated[
         str | None,
         typer.Option("--end", metavar="TIME", help="Where the samples end. [default: the last midnight UTC]"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slo.cli.inputs import open_sources, read_interval, read_specs, read_states, review, selection, verdict
-from slo.cli.output import WIDE, complain, count, print_json, say, show
+from slo.cli.output import WIDE, complain, count, print_json, say, show, terminal_width
 from slo.cli.program import (
     AsJson,
     Config,
@@ -24,6 +24,7 @@ from slo.cli.program import (
     command,
 )
 from slo.errors import ConfigError, SourceError
+from slo.limits import one_run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,7 +87,7 @@ def status(
     if as_json:
         print_json({"version": SCHEMA_VERSION, "slos": [budget.to_dict() for budget in budgets]})
     else:
-        show(table_of(budgets, _width()))
+        show(table_of(budgets, terminal_width()))
     _say_what_needs_attention(specs, budgets)
     return verdict(budgets, gate)
 
@@ -105,7 +106,8 @@ def _watched(asked: Callable[[], Review], interval_ms: int) -> Sequence[Budget]:
     try:
         while True:
             try:
-                review = asked()
+                with one_run():  # each time anew
+                    review = asked()
             except SourceError as error:
                 complain(error)
             else:
@@ -113,7 +115,7 @@ def _watched(asked: Callable[[], Review], interval_ms: int) -> Sequence[Budget]:
                 # Only a terminal is cleared; a file keeps all tables.
                 print("\x1b[H\x1b[2J" if sys.stdout.isatty() else "", end="")
                 head = f"{review.source} at {review.at:%Y-%m-%d %H:%M:%S} UTC"
-                show(Text(head, style="dim"), table_of(review, _width()))
+                show(Text(head, style="dim"), table_of(review, terminal_width()))
                 sys.stdout.flush()
             time.sleep(interval_ms / 1000)
     except KeyboardInterrupt:
@@ -175,10 +177,3 @@ def _say_what_needs_attention(specs: Specs, budgets: Sequence[Budget]) -> None:
     warnings = sum(problem.severity == "warning" for problem in doubts)
     if warnings:
         say(f"{count(warnings, 'warning')} about the definitions; `slo check` shows them")
-
-
-def _width() -> int:
-    import shutil
-    import sys
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE

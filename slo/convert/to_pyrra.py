@@ -10,6 +10,7 @@ from slo.convert.export import Exported, Warned, by_service, events_of, labels_o
 from slo.convert.from_pyrra import PREFIX
 from slo.convert.model import Refused
 from slo.promql.ast import Matcher
+from slo.rules.resource import object_name
 from slo.sli.latency import Latency
 from slo.sli.native_latency import NativeLatency
 from slo.sli.probe import Probe
@@ -50,7 +51,10 @@ def _resource(slo: Slo, entry: Exported) -> dict[str, Any]:
     window = window_text(slo)
     if isinstance(slo.window, Calendar):
         entry.warnings.append(Warned(slo.id, f"Pyrra has no calendar windows; the window is {window}"))
-    metadata: dict[str, Any] = {"name": slo.name, "labels": {f"{PREFIX}service": slo.service}}
+    name = object_name(slo.name)
+    if name != slo.name:
+        entry.warnings.append(Warned(slo.id, f"Kubernetes has no object of this name; it is written as {name}"))
+    metadata: dict[str, Any] = {"name": name, "labels": {f"{PREFIX}service": slo.service}}
     metadata["labels"] |= {f"{PREFIX}{key}": value for key, value in labels_of(slo).items()}
     if slo.annotations:
         metadata["annotations"] = {f"{PREFIX}{key}": value for key, value in slo.annotations.items()}

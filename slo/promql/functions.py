@@ -84,7 +84,7 @@ DATES: dict[str, Callable[[Any], Floats]] = {
 
 
 def date(name: str, values: Floats) -> Floats:
-    """A part of the UTC date of seconds since the epoch; anything else is the end of the server's time."""
+    """A part of the UTC date of seconds since the epoch; what is no such number is the end of the server's time."""
     return np.where(_in_time(values), DATES[name](_days(values)), _END_OF_TIME[name])
 
 
@@ -132,14 +132,14 @@ def label_replace(vector: Vector, target: str, template: str, source: str, patte
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")  # any other dollar stands for itself
 
 
-def _expand(template: str, match: Any) -> str:
+def _expand(template: str, result: Any) -> str:
     def group(reference: re.Match[str]) -> str:
         if reference[1]:
             return "$"
         name = reference[2] or reference[3]
         if name.isascii() and name.isdigit():
-            return (match.group(int(name)) or "") if int(name) <= match.re.groups else ""
-        return (match.group(name) or "") if name in match.re.groupindex else ""
+            return (result.group(int(name)) or "") if int(name) <= result.re.groups else ""
+        return (result.group(name) or "") if name in result.re.groupindex else ""
 
     return _REFERENCE.sub(group, template)
 
@@ -177,9 +177,9 @@ def by_label(vector: Vector, names: Sequence[str], descending: bool) -> Vector:
     def before(a: int, b: int) -> bool:
         first, second = dict(vector.labels[a]), dict(vector.labels[b])
         for name in names:
-            first_text, other = first.get(name, ""), second.get(name, "")
-            if first_text != other:
-                return _natural_before(first_text, other) != descending
+            item, other = first.get(name, ""), second.get(name, "")
+            if item != other:
+                return _natural_before(item, other) != descending
         return (vector.labels[a] > vector.labels[b]) if descending else (vector.labels[a] < vector.labels[b])
 
     # a missing label is neither before nor behind another, so that the way of sorting shows: by insertion, as a server
@@ -194,6 +194,9 @@ def by_label(vector: Vector, names: Sequence[str], descending: bool) -> Vector:
     return result
 
 
+_DIGITS = frozenset("0123456789")
+
+
 def _natural_before(text: str, other: str) -> bool:
     """Runs of digits compare as numbers, all else as text, run by run."""
     left, right = re.findall(r"[0-9]+|[^0-9]+", text), re.findall(r"[0-9]+|[^0-9]+", other)
@@ -201,7 +204,7 @@ def _natural_before(text: str, other: str) -> bool:
         if index >= len(right):
             return False
         b = right[index]
-        numbers = a[0].isdigit() and b[0].isdigit()
+        numbers = a[0] in _DIGITS and b[0] in _DIGITS  # `²` is a digit to Python, and no number
         if (int(a) == int(b)) if numbers else (a == b):
             if index == len(left) - 1:
                 return True

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.errors import SourceError
+from slo.limits import asked_for
 from slo.promql.ast import Aggregate
 from slo.report.downsample import column_least, column_most, column_steps
 from slo.source.base import source_of
@@ -43,7 +44,7 @@ def values_of(budgets: Sequence[Budget], source: Source) -> dict[str, Values]:
     values: dict[str, Values] = {}
     for budget in budgets:
         if budget.slo.sli.held is not None and budget.remaining is not None:
-            with suppress(SourceError):
+            with suppress(SourceError), asked_for(budget.slo.id):
                 values[budget.slo.id] = _values(budget, source_of(source, budget.slo))
     return values
 

@@ -55,6 +55,8 @@ COARSE_MS = 5 * MINUTE
 BURN_ALERT, ABSENT_ALERT, BUDGET_ALERT = "ErrorBudgetBurn", "SLODataMissing", "BudgetConsumed"
 # How long a hole may last until its alert is no longer held; a short window of hours is held for two of them.
 _HELD_MS = 2 * HOUR
+# So long a server sees a series' last sample.
+_SEEN_MS = 5 * MINUTE
 # A hole that tiles look back over is not a start of the history.
 _HOLE_MS = LOOKBACK_MS
 # Data in here, and none now, is missing data. Of the fine tiles: an alert that read a later group's series would make the
@@ -152,7 +154,7 @@ def _burning(slo: Slo, names: Names, burns: Sequence[BurnWindow], tiles: Tiles) 
     """The burn rate over the long window of the first pair that burns."""
     pair = _pair(slo, names, burns[0], tiles)
     for burn in burns[1:]:
-        pair = Binary("or", pair, _pair(slo, names, burn, tiles), matching=_same(slo, names))
+        pair = Binary("or", pair, _pair(slo, names, burn, tiles))  # both have the labels of `_same`, and no others
     # Compared as an error ratio, which is exact; the value is a burn rate, which people read.
     return Binary("/", pair, _number(slo.objective.error_budget))
 
@@ -168,7 +170,7 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
     ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
     # By the clock, so that it is right however often the rules are evaluated. Holes of two hours are not the start of it.
     step_ms = COARSE_MS if burn.long_ms >= 6 * COARSE_MS and burn.long_ms % COARSE_MS == 0 else tile_ms
-    history = without_event(Call("count_over_time", (tiles.looked_at(burn.long_ms + _HOLE_MS, step_ms),)))
+    history = Call("count_over_time", (tiles.looked_at(burn.long_ms + _HOLE_MS, step_ms),))
     known = Call("clamp_max", (Binary("/", history, Number(burn.long_ms / step_ms)), Number(1.0)))
     long = Binary("*", ratio, known, matching=VectorMatching("one-to-one", (*names.labels, *slo.by), on=True))
     short = names.series(slo, n.error_ratio_name(burn.short_ms))
@@ -178,8 +180,12 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
         current = Call("last_over_time", (MatrixSelector(tiles.present, 2 * tile_ms),))
     held_ms = min(burn.long_ms, max(_HELD_MS, 2 * burn.short_ms))
     last = Call("last_over_time", (MatrixSelector(short, held_ms),))
-    idle = Binary("unless", current, short, matching=same)
-    burns = Binary(">", Binary("unless", last, idle, matching=same), threshold)
+    if held_ms >= _SEEN_MS:
+        held = Binary("or", short, Binary("unless", last, current, matching=same))
+    else:
+        # A ratio may be seen for longer than it is held.
+        held = Binary("unless", last, Binary("unless", current, short, matching=same), matching=same)
+    burns = Binary(">", held, threshold)
     node = Binary("and", Binary(">", long, threshold), burns, matching=same)
     if slo.alerting.least_errors:
         enough = Binary(">=", tiles.errors(burn.long_ms), Number(float(slo.alerting.least_errors)))

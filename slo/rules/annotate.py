@@ -213,20 +213,23 @@ def _budget_text(budget: str, long_ms: int, period_ms: int, window: str) -> str:
 
 
 def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
-    """The lines over an SLO's rules: objective, budget in minutes and events, windows and thresholds."""
+    """The lines over an SLO's rules: objective, budget in minutes and events, and what each severity watches."""
     budget = slo.objective.error_budget
     minutes = Decimal(slo.window.nominal_ms) / 60_000 * budget
     lines = [f"{slo.id}: {slo.objective} over {_window_text(slo)}"]
     lines += [" ".join(slo.description.split())] if slo.description else []
     lines.append(
-        f"Error budget: {_short(minutes)} min of full outage, or {_short(budget * 1_000_000)} of a million events."
+        f"Error budget: {_short(minutes)} min of full outage, or {_short(budget * 1_000_000)} of a million events"
     )
+    by_severity: dict[Severity, list[str]] = {}
     for burn in windows:
-        off = "" if slo.alerting.of(burn.severity).enabled else " (off)"
-        lines.append(
-            f"{burn.severity}{off}: burn rate over {_factor(burn)} for {format_duration(burn.long_ms)} and "
-            f"{format_duration(burn.short_ms)}, {_share(burn)} of the budget: error ratio over {_short(burn.threshold(budget))}"
+        by_severity.setdefault(burn.severity, []).append(
+            f"{_factor(burn)}x over {format_duration(burn.long_ms)} and {format_duration(burn.short_ms)} "
+            f"(error ratio {_short(burn.threshold(budget))}, {_share(burn)} of the budget)"
         )
+    for severity, pairs in by_severity.items():
+        off = "" if slo.alerting.of(severity).enabled else " (off)"
+        lines.append(f"{severity}{off}: burn rate above {', or '.join(pairs)}")
     return tuple(lines)
 
 
@@ -239,7 +242,7 @@ def _factor(burn: BurnWindow) -> str:
 
 
 def _share(burn: BurnWindow) -> str:
-    return f"{float(burn.budget_share) * 100:.4g} %"
+    return f"{float(burn.budget_share) * 100:.4g}%"
 
 
 def _short(value: Decimal) -> str:

@@ -15,7 +15,7 @@ from slo.errors import Problem
 from slo.promql.ast import Matcher, VectorSelector
 from slo.rules.alerts import plain_alerts
 from slo.rules.compile import alerts_by_service, checked, compile_slo
-from slo.rules.format import group_text, is_plain
+from slo.rules.format import PAD, group_text, is_plain
 from slo.rules.groups import RuleGroup
 from slo.rules.names import OWN, Names
 from slo.rules.pack import within_limit
@@ -26,6 +26,7 @@ _STANDS_IN = re.compile("stand[-_]in[-_]")
 # Text that is the same in a comment, a template and a YAML text in double quotes.
 _SIMPLE = re.compile(r"[A-Za-z0-9 ,.;:()'/%+=-]+")
 # What JSON, YAML and a template leave alone, but for the quotes.
+_MARKS = ("{{", "`", ": ", " #")
 _HARMLESS = re.compile(r"[\x20-\x5b\x5d-\x7e]+")
 
 
@@ -40,13 +41,15 @@ class Text:
     groups: int
 
 
-def rule_texts(specs: Specs, names: Names = OWN, pad: str = "  ") -> tuple[Iterator[Text], list[Problem]]:
+def rule_texts(
+    specs: Specs, names: Names = OWN, pad: str = PAD, *, flat: bool = False
+) -> tuple[Iterator[Text], list[Problem]]:
     """The texts of all SLOs in the order of `compile_specs`, one at a time, and its warnings. Raises DefinitionError."""
     problems = checked(specs)
-    return _texts(specs, names, pad), problems
+    return _texts(specs, names, pad, flat), problems
 
 
-def _texts(specs: Specs, names: Names, pad: str) -> Iterator[Text]:
+def _texts(specs: Specs, names: Names, pad: str, flat: bool) -> Iterator[Text]:
     plain = alerts_by_service(specs)
     by_service: dict[str, list[Slo]] = {service: [] for service in plain}
     for slo in specs.values():
@@ -54,29 +57,29 @@ def _texts(specs: Specs, names: Names, pad: str) -> Iterator[Text]:
     forms: dict[Hashable, _Form | None] = {}
     for service in sorted(by_service):
         if service in plain:
-            yield group_texts(service, "", within_limit([plain_alerts(service, plain[service])]), pad)
+            yield group_texts(service, "", within_limit([plain_alerts(service, plain[service])]), pad, flat)
         for slo in sorted(by_service[service], key=lambda slo: slo.name):
-            yield _slo_text(slo, names, pad, forms)
+            yield _slo_text(slo, names, pad, flat, forms)
 
 
-def group_texts(service: str, slo: str, rule_groups: Iterable[RuleGroup], pad: str) -> Text:
+def group_texts(service: str, slo: str, rule_groups: Iterable[RuleGroup], pad: str, flat: bool) -> Text:
     """The text of some groups."""
     groups = list(rule_groups)
-    text = "".join(piece for group in groups for piece in group_text(group, pad))
+    text = "".join(piece for group in groups for piece in group_text(group, pad, flat=flat))
     return Text(service, slo, text, sum(len(group.rules) for group in groups), len(groups))
 
 
-def _slo_text(slo: Slo, names: Names, pad: str, forms: dict[Hashable, _Form | None]) -> Text:
+def _slo_text(slo: Slo, names: Names, pad: str, flat: bool, forms: dict[Hashable, _Form | None]) -> Text:
     stands_in = _stand_in(slo)
     if stands_in is None:
-        return group_texts(slo.service, slo.name, compile_slo(slo, names), pad)
+        return group_texts(slo.service, slo.name, compile_slo(slo, names), pad, flat)
     like, own = stands_in
     key = _key(like)
     if key not in forms:
-        forms[key] = _Form.of(group_texts(like.service, like.name, compile_slo(like, names), pad), list(own))
+        forms[key] = _Form.of(group_texts(like.service, like.name, compile_slo(like, names), pad, flat), list(own))
     form = forms[key]
     if form is None:
-        return group_texts(slo.service, slo.name, compile_slo(slo, names), pad)
+        return group_texts(slo.service, slo.name, compile_slo(slo, names), pad, flat)
     return Text(slo.service, slo.name, form.filled(own), form.rules, form.groups)
 
 
@@ -110,7 +113,7 @@ def _stand_in(slo: Slo) -> tuple[Slo, dict[str, str]] | None:
     texts = [str(selector) for selector in selectors]
     if not selectors or not is_plain(slo.service) or not is_plain(slo.name):
         return None
-    if not all(_HARMLESS.fullmatch(text) and "{{" not in text and "`" not in text for text in texts):
+    if not all(_HARMLESS.fullmatch(f"{text} ") and not any(map(f"{text} ".__contains__, _MARKS)) for text in texts):
         return None
     own = {_SERVICE: slo.service, _NAME: slo.name}
     description = slo.description

@@ -165,8 +165,8 @@ def _test(cases: Sequence[_Case], number: int, step_ms: int, names: Names) -> st
             "bad": _values(case.parts),
             "good": _values([(count, 1 - ratio) for count, ratio in case.parts]),
         }
-        for event in slo.sli.kept_events:
-            name = f'{n.events_tile_name(tile_length(slo.scrape_interval_ms))}{{{identity},{EVENT_LABEL}="{event}"}}'
+        for event, word in slo.sli.event_words.items():
+            name = f'{n.events_tile_name(tile_length(slo.scrape_interval_ms))}{{{identity},{EVENT_LABEL}="{word}"}}'
             series += [f"      - series: {scalar(name)}", f"        values: {scalar(kept[event])}"]
         labels = {"alertname": case.rule.name, "alertstate": "firing", "window": case.rule.labels["window"]}
         severity = case.rule.labels["severity"]

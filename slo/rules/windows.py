@@ -40,11 +40,15 @@ class Tiles:
         return cls(names, slo, tile_ms, n.events_tile_name(tile_ms))
 
     def series(self, event: Event | None = None) -> VectorSelector:
-        """The tiles of one kind of event, or of all that are kept."""
-        vector_selector = self.names.series(self.slo, self.name)
-        if event is None:
-            return vector_selector
-        return replace(vector_selector, matchers=(*vector_selector.matchers, Matcher(EVENT_LABEL, "=", event)))
+        """The tiles of one kind of event, or of the two that are kept: not those of another kind of SLI that had this name."""
+        result = self.names.series(self.slo, self.name)
+        words = self.slo.sli.event_words
+        own = (
+            Matcher(EVENT_LABEL, "=~", "|".join(words.values()))
+            if event is None
+            else Matcher(EVENT_LABEL, "=", words[event])
+        )
+        return replace(result, matchers=(*result.matchers, own))
 
     @property
     def present(self) -> VectorSelector:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from slo.errors import ConfigError
-from slo.rules.format import prometheus_rule, yaml_file
+from slo.rules.format import MOST_READ, PAD, PAD_OF_RESOURCE, prometheus_rule, yaml_file
 from slo.rules.names import NAMES
 from slo.rules.texts import rule_texts
 from slo.spec.model import Specs
@@ -20,15 +20,13 @@ def rules(
     names: str = "slo",
     namespace: str | None = None,
     labels: Mapping[str, str] | None = None,
+    pretty: bool | None = None,
 ) -> str:
     """The recording and alert rules of all SLOs, as `slo rules` writes them.
 
-    Args:
-        specs: The SLOs.
-        format: `prometheus` for a rules file, `operator` for a PrometheusRule.
-        names: Those of recorded series: `slo`, or `sloth`.
-        namespace: The PrometheusRule's namespace.
-        labels: The PrometheusRule's labels.
+    `names` are those of recorded series, `slo` or `sloth`; `namespace` and `labels` are the PrometheusRule's. Expressions are
+    broken over lines with `pretty`, and without a word about it where there are 1,000 SLOs at most. Raises DefinitionError,
+    ConfigError.
 
     Returns:
         The text of the file, YAML.
@@ -45,7 +43,9 @@ def rules(
     if format not in ("prometheus", "operator"):
         raise ConfigError(f"{format!r} is not a format of rules{suggest(format, ('prometheus', 'operator'))}")
     operator = format == "operator"
-    texts = (text.text for text in rule_texts(specs, NAMES[names], "    " if operator else "  ")[0])
+    flat = len(specs) > MOST_READ if pretty is None else not pretty
+    pad = PAD_OF_RESOURCE if operator else PAD
+    texts = (text.text for text in rule_texts(specs, NAMES[names], pad, flat=flat)[0])
     files = list(dict.fromkeys(service.file for service in specs.services))
     services = list(dict.fromkeys(service.name for service in specs.services))
     name = services[0] if len(services) == 1 else "slo-rules"

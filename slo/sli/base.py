@@ -110,6 +110,15 @@ class Held:
 
 
 Event = Literal["all", "good", "bad"]
+# What kinds of events are called in the label `event` of tiles: what users did, and checks that a clock makes. No two pairs
+# of kept events share a word, so that what one kind of SLI has recorded under the name of an SLO is never added to what
+# another kind records there after an edit.
+_EVENT_WORDS: Mapping[tuple[bool, Event, Event], tuple[str, str]] = {
+    (False, "good", "bad"): ("good", "bad"),
+    (False, "all", "bad"): ("total", "errors"),
+    (False, "all", "good"): ("all", "passed"),
+    (True, "all", "bad"): ("checks", "bad_checks"),
+}
 # Counters, a gauge of 0 and 1, a gauge that is a moment, a native histogram, or whatever an expression makes of them.
 Measuring = Literal["counters", "checks", "timestamp", "native histogram", ""]
 
@@ -132,6 +141,7 @@ class Sli(ABC):
     by_expression: ClassVar[bool] = False  # whether only an expression over a window can count it
     takes_percentile: ClassVar[bool] = False  # whether its objective may be written as `p95 < 500ms`
     of_another: ClassVar[bool] = False  # whether it is made of another SLO's SLI, and so read after the others
+    counts_checks: ClassVar[bool] = False  # whether its events are checks that a clock makes, not what users did
     counts_lean: ClassVar[bool] = False  # whether rules count it from counters, as `slo.sli.lean` does
     measured_by: ClassVar[Measuring] = ""  # what its metrics must be
     simulated: ClassVar[Simulated] = "not"
@@ -230,6 +240,12 @@ class Sli(ABC):
         """Which two of `all`, `good` and `bad` events the rules keep; of all events first, if they do."""
         return "all", "bad"
 
+    @property
+    def event_words(self) -> Mapping[str, str]:
+        """The values of the label `event`, by kind of event, for `kept_events`."""
+        kept = self.kept_events
+        return dict(zip(kept, _EVENT_WORDS[self.counts_checks, *kept], strict=True))
+
     def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
         """What the rules keep per tile, in order. `series` selects what was kept before: (what, range_ms)."""
         made = settled(self.kept_tile, tile) if self.counts_lean else self.kept_tile(tile)
@@ -237,7 +253,7 @@ class Sli(ABC):
 
     def kept_tile(self, tile: Tile) -> Node:
         """The events of a tile as PromQL: a series for each of `kept_events`, by the label `event`."""
-        return side_by_side(all=self.total_tile(tile), bad=self.errors_tile(tile))
+        return side_by_side(self.event_words, all=self.total_tile(tile), bad=self.errors_tile(tile))
 
     def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:
         """The events of (start, end] by series, added up where the samples are; None where that is not known. Raises

@@ -119,7 +119,7 @@ def seen_of(
     return CountingStats(
         len(series),
         whole.resets,
-        whole.born,
+        max(whole.born, part.born if part else 0),
         whole.born_events,
         whole.dropped,
         gaps,

@@ -11,7 +11,7 @@ The contract, per target (`job` and `instance`, or the labels that a definition 
 - What starts at 0, after a fall or at a birth, is believed up to twice what the target (a new one: the busiest target
   of its job) counted in the 15 minutes before, in proportion for longer pauses. What is higher is a baseline, and its
   value is in doubt. Bad events of a birth are believed up to what the target counted of all events at that scrape.
-- The first targets ever seen are baselines.
+- The first targets ever seen are baselines, and so is what another scraper of a known target shows (`slo.sli.scrapers`).
 - A new target that stands higher than a process of one scrape can, and at which each series of one of its job that just
   vanished goes on, is that one under another name.
 - What a counter shows for up to three scrapes before it goes on from where it was, and values below 0, are not values.
@@ -28,6 +28,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +49,16 @@ from slo.sli.counts import (
     slices_of,
     target_of,
     union,
+    usual_interval,
 )
 from slo.sli.glitches import falls_of, falls_of_sums, without_glitches
+from slo.sli.scrapers import Scrapers
 
 # A pause of more than one and a half usual intervals is a pause; a sample within three quarters of one is the same scrape.
 _PAUSE = 1.5
 _SCRAPE = 0.75
-_DEFAULT_INTERVAL_MS = 60_000.0
+# What vanished was there at most so many usual intervals before its target's last scrape.
+_LATE = 1.25
 # So much faster than ever before a target may be in the scrape at which it is relabelled.
 _FASTER = 3.0
 # What is usual nearby is known from so many intervals before and after.
@@ -64,6 +68,9 @@ _MIN_FALLS = 6
 FALLING_SHARE = 0.2
 _WRITERS = 4
 _LOOKED_AT = 4_000
+
+# What appears on a target goes on under other labels, is seen by another scraper already, or begins, or is back.
+Meaning = Literal["went on", "seen", "anew"]
 
 
 @dataclass(slots=True)
@@ -104,7 +111,7 @@ class _Line:
 
     @cached_property
     def interval_ms(self) -> float:
-        return float(np.median(np.diff(self.times[:1000]))) if len(self.times) > 1 else _DEFAULT_INTERVAL_MS
+        return usual_interval(self.times)
 
 
 class _Falls:
@@ -147,7 +154,6 @@ class _Scraped:
 
     def __init__(self, lines: list[_Line]) -> None:
         self.lines = lines
-        self._falls = False  # whether a birth took events back
         self._added: list[tuple[int, float]] = []  # what births brought, by the place of their scrape
 
     @cached_property
@@ -170,12 +176,7 @@ class _Scraped:
     @cached_property
     def scrapes(self) -> Ints:
         """The times of all scrapes, ascending."""
-        distinct = [self.lines[0].times]
-        for line in self.lines[1:]:
-            # Series of one target mostly share their times.
-            if not any(same_times(line.times, times) for times in distinct[-2:]):
-                distinct.append(line.times)
-        return union(distinct)
+        return union([line.times for line in self.lines])
 
     @cached_property
     def _sums(self) -> Floats:
@@ -210,7 +211,6 @@ class _Scraped:
             self._sums[place + 1 :] += amount
         else:
             self._added.append((place, amount))
-        self._falls |= amount < 0
         self.__dict__.pop("busiest", None)
 
     def between(self, after_ms: float, up_to_ms: float) -> float:
@@ -231,22 +231,11 @@ class _Scraped:
     @cached_property
     def busiest(self) -> float:
         """The most that `lately` can be at any moment."""
-        third = TRAFFIC_MS // 3
-        if len(self.scrapes) * third < 4 * (self.end_ms - self.start_ms) or self._falls:
-            return float(self.lately_at(self.scrapes).max())
-        # A third of the 15 minutes at a time: only where more is possible than was seen at their ends are all scrapes
-        # looked at.
-        edges = np.arange(self.start_ms - 5 * third, self.end_ms + third, third)
-        sums = self.up_to(edges)
-        most = float(np.maximum(sums[3:] - sums[:-3], 3 * (sums[3:] - sums[2:-1])).max())
-        possible = np.maximum(sums[4:] - sums[:-4], 3 * (sums[4:] - sums[2:-2]))
-        places = np.searchsorted(self.scrapes, edges[3:], side="right")
-        near = np.repeat(possible > most, np.diff(places))
-        return max(most, float(self.lately_at(self.scrapes[places[0] : places[-1]][near]).max(initial=0.0)))
+        return float(self.lately_at(self.scrapes).max())
 
     @cached_property
     def longest_pause_ms(self) -> int:
-        return int(np.diff(self.scrapes).max(initial=0))
+        return int(np.diff(self.scrapes, prepend=self.scrapes[:1]).max())
 
     def lately(self, up_to_ms: float) -> float:
         """The events of the 15 minutes before; three times those of the last five where traffic has just begun."""
@@ -265,26 +254,23 @@ class _Job:
     def __init__(self, names: list[Target], held: list[_Scraped]) -> None:
         self.names, self.held = names, held
         self.place = {name: place for place, name in enumerate(names)}
-        self.starts = np.array([target.start_ms for target in held], dtype=np.int64)
-        self.ends = np.array([target.end_ms for target in held], dtype=np.int64)
-        self.intervals = np.array([target.interval_ms for target in held])
+        self.starts = np.array([item.start_ms for item in held], dtype=np.int64)
+        self.ends = np.array([item.end_ms for item in held], dtype=np.int64)
+        self.intervals = np.array([item.interval_ms for item in held])
 
     @cached_property
     def busiest(self) -> Floats:
-        return np.array([target.busiest for target in self.held])
+        return np.array([item.busiest for item in self.held])
 
     @cached_property
     def pauses(self) -> Floats:
-        return np.array([float(target.longest_pause_ms) for target in self.held])
+        return np.array([float(item.longest_pause_ms) for item in self.held])
 
     @cached_property
     def last_sums(self) -> Floats:
         """What all series of each stood at in its last scrape."""
         return np.array(
-            [
-                sum(float(line.values[-1]) for line in target.lines if line.times[-1] == target.end_ms)
-                for target in self.held
-            ]
+            [sum(float(line.values[-1]) for line in item.lines if line.times[-1] == item.end_ms) for item in self.held]
         )
 
     @cached_property
@@ -318,21 +304,20 @@ class Counters:
         # Of each target the times of falls that are restarts, and of falls that cannot be.
         self.restarts: dict[Target, Ints] = {}
         self.refused: dict[Target, Ints] = {}
+        # How what a target showed anew at a moment was read; known once it is tallied.
+        self.readings: dict[tuple[Target, int], Meaning] = {}
         lines: dict[Target, list[_Line]] = {}
         for item in series:
             times, values, dropped = finite(item)
             self.dropped += dropped
             if len(times):
-                line = _line(item.labels, times, values)
-                if len(line.falls) or values[0] < 0:
-                    line = self._possible(line)
+                line = self._possible(_line(item.labels, times, values))
                 if len(line.times):
                     lines.setdefault(target_of(item.labels, by), []).append(line)
                 if _several_writers(line):
                     self.several_writers.append(name_of(item.labels))
         for target, held in lines.items():
-            if any(len(line.falls) for line in held):
-                lines[target] = self._without_glitches(target, held)
+            lines[target] = self._without_glitches(target, held)
         self.targets = {target: _Scraped(held) for target, held in lines.items()}
         self._jobs: dict[Target, list[Target]] = {}
         for target in self.targets:
@@ -378,16 +363,14 @@ class Counters:
             return values
         # All series of a target restart together, and what counts all events has more of them to judge by.
         refused = self._whole.refused[target]
-        if not len(values):
-            return refused
         restarted = np.setdiff1d(self._whole.restarts.get(target, refused), refused)
         return np.union1d(np.setdiff1d(values, restarted), refused)
 
     def _check_falls(self) -> float:
         """Takes back the values after falls that are too high to be believed; returns what they amount to."""
         fallen: list[tuple[Target, _Falls]] = []
-        for target, scraped in self.targets.items():
-            lines = [line for line in scraped.lines if len(line.falls)]
+        for target, item in self.targets.items():
+            lines = [line for line in item.lines if len(line.falls)]
             if lines:
                 self.refused[target] = self._refuse(target, lines)
                 fallen.append((target, _Falls(lines, self.refused[target])))
@@ -425,31 +408,29 @@ class Counters:
 
     def _all_believed(self, target: Target, events: Floats, at_ms: Ints, since_ms: Ints) -> NDArray[np.bool_]:
         """`_believes` for many falls."""
-        known = self._knowing(target).targets.get(target)
         few = np.asarray(events <= FEW_EVENTS)
-        if known is None or few.all():
+        if few.all():
             return few
+        known = self._knowing(target).targets[target]
         longer = np.maximum(1.0, (at_ms - since_ms) / TRAFFIC_MS)
         bound = TRAFFIC_FACTOR * (known.lately_at(since_ms) * longer + (known.up_to(at_ms) - known.up_to(since_ms)))
         return np.asarray(few | (events <= bound))
 
     def _believes(self, events: float, target: Target, at_ms: int, since_ms: int) -> bool:
         """Whether a target can have had so many events since its last scrape."""
-        known = self._knowing(target).targets.get(target)
-        return events <= FEW_EVENTS or (known is not None and events <= _possible(known, at_ms, since_ms))
+        known = self._knowing(target).targets[target]
+        return events <= FEW_EVENTS or events <= _possible(known, at_ms, since_ms)
 
     def _others_believe(self, events: float, target: Target, at_ms: int, since_ms: int) -> bool:
         """Whether another target of its job could have had so many events since a moment."""
-        stretches = math.ceil((at_ms - since_ms) / TRAFFIC_MS)
-        enough = events / TRAFFIC_FACTOR / (_longer(at_ms, since_ms) + stretches)
+        # In a pause lie at most so many stretches of 15 minutes, and one that began before it.
+        enough = events / TRAFFIC_FACTOR / (3 * _longer(at_ms, since_ms))
         others = self._knowing(target)._others(target, since_ms, busy=enough)
         return any(events <= _possible(other, at_ms, since_ms) for other in others)
 
-    def _job_of(self, target: Target) -> _Job | None:
-        """The targets of a job that has several."""
+    def _job_of(self, target: Target) -> _Job:
+        """The targets of a target's job."""
         job = target[:-1]
-        if len(self._jobs.get(job, [])) < 2:
-            return None
         if job not in self._together:
             self._together[job] = _Job(self._jobs[job], [self.targets[name] for name in self._jobs[job]])
         return self._together[job]
@@ -458,16 +439,12 @@ class Counters:
         """The other targets of a job that were there at a moment, or not longer before than the look-back, and that can
         have had as many events as `busy` in 15 minutes."""
         job = self._job_of(target)
-        if job is None:
-            return []
-        there = np.flatnonzero(job.there(at_ms) & (job.busiest >= busy * (1 - 1e-9))).tolist()
+        there = np.flatnonzero(job.there(at_ms) & (job.busiest >= busy)).tolist()
         return [job.held[place] for place in there if job.names[place] != target]
 
     def _joins(self, target: Target) -> bool:
         """Whether a target begins in a job that has been scraped for a while, within the look-back."""
         job = self._job_of(target)
-        if job is None:
-            return False
         own = self.targets[target]
         before = own.start_ms - job.starts > _PAUSE * np.maximum(own.interval_ms, job.intervals)
         return bool((job.there(own.start_ms) & before).any())
@@ -475,7 +452,7 @@ class Counters:
     def _known_before(self, target: Target) -> bool:
         """Whether another target of the job was there, and ended longer before than the look-back."""
         job = self._job_of(target)
-        return job is not None and bool((job.ends < self.targets[target].start_ms - LOOKBACK_MS).any())
+        return bool((job.ends < self.targets[target].start_ms - LOOKBACK_MS).any())
 
     @cached_property
     def renamed(self) -> dict[Target, Target]:
@@ -489,10 +466,12 @@ class Counters:
         # Of many that are relabelled at once the lowest goes on for the lowest.
         for name in sorted(self.targets, key=lambda name: self.targets[name].first_sum):
             own, job = self.targets[name], self._job_of(name)
-            if job is None or not self._joins(name):
+            if not self._joins(name):
                 continue
             late = own.start_ms - job.ends
-            ended = ~job.taken & (late > 0) & (late <= _PAUSE * np.maximum(own.interval_ms, job.intervals))
+            ended = (
+                ~job.taken & (job.ends < own.start_ms) & (late <= _PAUSE * np.maximum(own.interval_ms, job.intervals))
+            )
             values, whole = _firsts(own, self._by), own.first_sum
             grown = whole - job.last_sums
             possible = _FASTER * np.maximum(job.per_ms, job.per_ms[job.place[name]]) * late + FEW_EVENTS
@@ -501,7 +480,7 @@ class Counters:
                 old = job.names[place]
                 if old not in lasts:
                     lasts[old] = _lasts(job.held[place], self._by)
-                if lasts[old] and all(key in values and values[key] >= value for key, value in lasts[old].items()):
+                if all(key in values and values[key] >= value for key, value in lasts[old].items()):
                     targets[name] = old
                     job.taken[place] = True
                     break
@@ -509,13 +488,13 @@ class Counters:
 
     def _believes_cold(self, events: float, target: Target) -> bool:
         """Whether a new target can have had so many events before its first scrape: as many as the busiest of its job."""
+        if events <= FEW_EVENTS:
+            return True
         job = self._job_of(target)
-        if events <= FEW_EVENTS or job is None:
-            return events <= FEW_EVENTS
         start = self.targets[target].start_ms
         pauses = np.minimum(np.maximum(job.pauses, start - job.ends), LOOKBACK_MS)
         possible = TRAFFIC_FACTOR * job.busiest * np.maximum(1.0, pauses / TRAFFIC_MS)
-        for place in np.flatnonzero(job.there(start) & (possible * (1 + 1e-9) >= events)).tolist():
+        for place in np.flatnonzero(job.there(start) & (possible >= events)).tolist():
             other = job.held[place]
             last = int(other.scrapes[int(np.searchsorted(other.scrapes, start)) - 1])
             longer = max(1.0, min(start - last, LOOKBACK_MS) / TRAFFIC_MS)
@@ -527,15 +506,15 @@ class Counters:
         """Events that a birth brought."""
         self.targets[target].add(at_ms, amount)
         job = self._job_of(target)
-        if job is not None and amount > 0 and "busiest" in job.__dict__:
-            job.busiest[job.place[target]] += 3 * amount
+        if "busiest" in job.__dict__:
+            job.busiest[job.place[target]] += 3 * abs(amount)
 
     def tally(self, cursor: Cursor) -> Tally:
         """The events per step."""
         grid = cursor.grid
         result = Tally(np.zeros(grid.steps), dropped=self.dropped, doubt=self._doubt)
         result.several_writers = self.several_writers
-        for target, scraped in self.targets.items():
+        for target, item in self.targets.items():
             extra: dict[int, float] = {}
             for at_ms, line, amount in self._births(target, result):
                 step = grid.step_of(at_ms)
@@ -543,7 +522,7 @@ class Counters:
                     result.sums[step] += amount
                     if step >= cursor.first:
                         extra[id(line)] = extra.get(id(line), 0.0) + amount
-            for line in scraped.lines:
+            for line in item.lines:
                 result.resets += len(line.falls)
                 ends = cursor.counts(line.times)
                 at_edges = line.reached(np.maximum(ends, 1) - 1)
@@ -555,21 +534,20 @@ class Counters:
     def _births(self, target: Target, result: Tally) -> list[tuple[int, _Line, float]]:
         """What series that appear add to (or, where they went on under other labels, take from) their own increases:
         (at_ms, series, events)."""
-        scraped, knowing, whole = self.targets[target], self, self._whole
-        known = scraped
+        item, knowing, whole = self.targets[target], self, self._whole
+        known = item
         if whole is not None and target in whole.targets:
             # When a target is scraped, and since when, is known from all its events, not from the bad ones alone.
             known, knowing = whole.targets[target], whole
-        lines, scrapes, start = scraped.lines, known.scrapes, min(known.start_ms, scraped.start_ms)
+        lines, scrapes, start = item.lines, known.scrapes, min(known.start_ms, item.start_ms)
         joins = knowing._joins(target)
-        if not joins and len(self._jobs[target[:-1]]) > 1 and knowing._known_before(target):
+        if not joins and knowing._known_before(target):
             # After so long a pause of its job nothing says how much of the first values is of the time before.
             result.doubt += float(sum(line.values[0] for line in lines if line.times[0] == start))
             result.without_baseline += 1
         if not joins and all(same_times(line.times, scrapes) for line in lines):
             return []
-        if known is not scraped:
-            scrapes = union([scrapes, scraped.scrapes])
+        scrapes = union([scrapes, item.scrapes])
         runs = [run for number, line in enumerate(lines) for run in _runs(number, line, scrapes)]
         starts = np.array([lines[run.line].times[run.low] for run in runs])
         last_seen = np.array([lines[run.line].times[run.high - 1] for run in runs])
@@ -579,11 +557,11 @@ class Counters:
         continued = np.zeros(len(runs), dtype=bool)
         by_start, by_end = np.argsort(starts, kind="stable"), np.argsort(last_seen, kind="stable")
         ends, slowest = last_seen[by_end], float(usual.max())
-        together = _Together(of_line, starts, last_seen)
+        together, scrapers = _Together(of_line, starts, last_seen), Scrapers(lines, known.lines)
         births: list[tuple[int, _Line, float]] = []
         doubtful_start = False
         for group in np.split(by_start, np.flatnonzero(np.diff(starts[by_start])) + 1):
-            at_ms = int(starts[group[0]])
+            (at_ms,) = {*starts[group].tolist()}
             interval = max(lines[number].interval_ms for number in of_line[group].tolist())
             usually = max(interval, known.interval_ms)
             cold = at_ms <= start + _PAUSE * usually
@@ -608,14 +586,14 @@ class Counters:
             place = int(np.searchsorted(scrapes, at_ms - _SCRAPE / 2 * interval))
             before = int(scrapes[place - 1]) if place else at_ms
             vanished = np.empty(0, np.int64)
-            if not cold:
+            if not cold or at_ms > start:
                 # Late by its own interval, and there at the target's last scrape or within a scrape of it.
-                slow = (_PAUSE - 0.25) * max(slowest, interval)
+                slow = _LATE * max(slowest, interval)
                 low, high = np.searchsorted(ends, [before - slow, at_ms])
                 near = np.sort(by_end[low:high])
                 near = near[~continued[near]]
                 own = np.where(usual[near] > 0, usual[near], interval)
-                gone = (last_seen[near] >= before - (_PAUSE - 0.25) * np.maximum(own, interval)) & (
+                gone = (last_seen[near] >= before - _LATE * np.maximum(own, interval)) & (
                     last_seen[near] <= at_ms - _SCRAPE * own
                 )
                 appeared = set(of_line[group].tolist())
@@ -630,10 +608,24 @@ class Counters:
                     dtype=np.int64,
                 )
             reading = _read(lines, runs, group.tolist(), [])
-            for candidates in (vanished, _alike(lines, runs, group.tolist(), vanished.tolist())):
+            # A process restarts with all its series: what all its events say holds for a part of them.
+            meaning = whole.readings.get((target, at_ms)) if whole is not None else None
+            for candidates in (
+                ()
+                if meaning in ("anew", "seen")
+                else (vanished, _alike(lines, runs, group.tolist(), vanished.tolist()))
+            ):
                 other = _read(lines, runs, group.tolist(), last_value[candidates].tolist())
-                if other.went_on and other.events < reading.events:
+                if other.events < reading.events:
                     reading, vanished = other, candidates
+            if meaning is None and not reading.went_on:
+                shown = [lines[runs[number].line] for number in group.tolist() if runs[number].low == 0]
+                if shown and scrapers.seen_already(shown, at_ms, at_ms - round(2 * usually)):
+                    meaning = "seen"
+            self.readings[target, at_ms] = "went on" if reading.went_on else meaning or "anew"
+            if meaning == "seen":
+                group = np.array([number for number in group.tolist() if runs[number].low], dtype=np.int64)
+                reading = _read(lines, runs, group.tolist(), [])
             if reading.went_on:
                 continued[vanished] = True
                 result.continued += len(group)
@@ -642,9 +634,8 @@ class Counters:
                 first_values = sum(share for (_, share, _), first in zip(reading.shares, new, strict=True) if first)
                 events = reading.events if reading.went_on else first_values
                 if whole is not None:
-                    since = at_ms - _PAUSE * interval if cold else before - interval
                     until = at_ms + _PAUSE * interval if cold else at_ms
-                    believed = events <= whole.counted(target, since, until) * (1 + 1e-9) + 1e-6
+                    believed = events <= whole.counted(target, before - interval, until) * (1 + 1e-9) + 1e-6
                 elif cold:
                     believed = self._believes_cold(events, target)
                 else:
@@ -695,13 +686,10 @@ class _Together:
         if (number, other) not in self._known:
             starts, last = self._runs(number)
             others, others_last = self._runs(other)
-            inf = np.inf
-            if len(starts) and len(others):
-                place = np.searchsorted(others_last, starts, side="right")
-                there = place < len(others)
-                there[there] = others[place[there]] < last[there]
-                inf = float(starts[int(np.argmax(there))]) if there.any() else np.inf
-            self._known[number, other] = inf
+            place = np.searchsorted(others_last, starts, side="right")
+            there = place < len(others)
+            there[there] = others[place[there]] < last[there]
+            self._known[number, other] = float(starts[int(np.argmax(there))]) if there.any() else np.inf
         return self._known[number, other]
 
 
@@ -713,14 +701,14 @@ def _key(labels: Mapping[str, str], by: Sequence[str]) -> _Key:
     return frozenset((label, value) for label, value in labels.items() if label not in by)
 
 
-def _firsts(scraped: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+def _firsts(item: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
     """The values at a target's first scrape."""
-    return {_key(line.labels, by): float(line.values[0]) for line in scraped.lines if line.times[0] == scraped.start_ms}
+    return {_key(line.labels, by): float(line.values[0]) for line in item.lines if line.times[0] == item.start_ms}
 
 
-def _lasts(scraped: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
+def _lasts(item: _Scraped, by: Sequence[str]) -> dict[_Key, float]:
     """The values at a target's last scrape."""
-    return {_key(line.labels, by): float(line.values[-1]) for line in scraped.lines if line.times[-1] == scraped.end_ms}
+    return {_key(line.labels, by): float(line.values[-1]) for line in item.lines if line.times[-1] == item.end_ms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -781,14 +769,14 @@ def _paired(values: Sequence[float], vanished: Sequence[float], total: float) ->
         grown = np.zeros(len(values))
         grown[order] = np.sort(values) - np.sort(np.array(vanished))
         if (grown >= 0).all():
-            return [float(gain) for gain in grown]
+            return [float(item) for item in grown]
     return [total * value / sum(values) for value in values]
 
 
 def _runs(number: int, line: _Line, scraped: Ints) -> list[_Run]:
     """A line's samples, cut where it paused while its target was scraped."""
     size = len(line.times)
-    if size == len(scraped) or size == 1:
+    if size == len(scraped):
         return [_Run(number, 0, size)]
     interval = line.interval_ms
     between = np.diff(line.times)

@@ -171,10 +171,7 @@ class Cursor:
 
 def same_times(value: Ints, other: Ints) -> bool:
     """Whether two series were scraped at the same moments."""
-    # Of those that differ mostly the first ones do.
-    return value is other or (
-        len(value) == len(other) and value[:1].tolist() == other[:1].tolist() and bool(np.array_equal(value, other))
-    )
+    return value is other or np.array_equal(value, other)
 
 
 def slices_of(some: Ints, every: Ints) -> list[slice] | None:
@@ -195,8 +192,10 @@ def slices_of(some: Ints, every: Ints) -> list[slice] | None:
 
 def union(times: Sequence[Ints]) -> Ints:
     """The moments that any of some ascending arrays has, ascending, each once."""
+    # Series of one target mostly share their times.
+    times = list({item.tobytes(): item for item in {id(time): time for time in times}.values()}.values())
     longest = max(times, key=len)
-    times = [longest, *(time for time in times if time is not longest and slices_of(time, longest) is None)]
+    times = [longest, *(time for time in times if slices_of(time, longest) is None)]
     if len(times) == 1:
         return longest
     # `np.unique` hashes; a stable sort only merges what is sorted already, ten times as fast.
@@ -216,22 +215,17 @@ def find_gaps(
     targets: dict[Target, list[Ints]] = {}
     for item in series:
         if len(item.times):
-            known = targets.setdefault(target_of(item.labels, by), [])
-            # Series of one target mostly share their times.
-            if not any(same_times(item.times, times) for times in known[-2:]):
-                known.append(item.times)
+            targets.setdefault(target_of(item.labels, by), []).append(item.times)
     if not targets:
         return (Gap(start_ms, end_ms),), 0.0
     scraped = [union(times) for times in targets.values()]
-    usual = float(np.median(np.concatenate([_some_intervals(times) for times in scraped])))
+    usual = float(np.median(np.concatenate([_intervals(times) for times in scraped])))
     least = 2.5 * usual
     if end_ms - start_ms <= least:
         return (), usual
     lows, highs = np.array([start_ms], dtype=np.int64), np.array([end_ms], dtype=np.int64)
     for times in scraped:
         lows, highs = _without(lows, highs, times, least)
-        if not len(lows):
-            break
     return tuple(Gap(low, high) for low, high in zip(lows.tolist(), highs.tolist(), strict=True)), usual
 
 
@@ -259,5 +253,11 @@ def coverage(seen: CountingStats, start_ms: int, end_ms: int) -> float:
     return 1.0 - missing / (end_ms - start_ms)
 
 
-def _some_intervals(times: Ints) -> Ints:
-    return np.diff(times[:1000]) if len(times) > 1 else np.array([60_000], dtype=np.int64)
+def _intervals(times: Ints) -> Ints:
+    """The first thousand between moments, which tell what is usual; of a single moment a minute is taken."""
+    return np.diff(times[:1001]) if len(times) > 1 else np.array([MINUTE], dtype=np.int64)
+
+
+def usual_interval(times: Ints) -> float:
+    """Milliseconds between two scrapes of a series, mostly."""
+    return float(np.median(_intervals(times)))

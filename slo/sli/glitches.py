@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slo.sli.counts import FEW_EVENTS, Floats, Ints
+from slo.sli.counts import FEW_EVENTS, Floats, Ints, usual_interval
 
 Bools = NDArray[np.bool_]
 
-_LONGEST = 3  # samples of a glitch
+_LENGTHS = (1, 2, 3)  # samples of a glitch
 _NEARBY = 30
 # A jump back is higher than anything nearby, and what a restarted process shows is not more than a few times that.
 _JUMP = 2.0
@@ -64,32 +64,32 @@ def without_glitches(
     """
     finds = [_find(times, values, falls) for times, values, falls in lines]
     at = [times[falls] for times, _, falls in lines]
-    if not any(item.evident.any() for item in finds):
+    if not any(entry.evident.any() for entry in finds):
         return [None] * len(lines), np.unique(np.concatenate(at))
-    fallen = [when[~item.shaped] for when, item in zip(at, finds, strict=True)]
+    fallen = [when[~entry.shaped] for when, entry in zip(at, finds, strict=True)]
     real = np.unique(np.concatenate([*fallen, *([] if restarts is None else [restarts])]))
     evident = np.setdiff1d(_mostly_evident(lines, at, finds), real)
     if not len(evident):
         return [None] * len(lines), np.unique(np.concatenate(at))
     kept: list[Bools | None] = []
-    for (times, _, _), when, glitch in zip(lines, at, finds, strict=True):
-        chosen = np.flatnonzero(glitch.shaped & np.isin(when, evident))
-        if not 0 < len(chosen) <= max(1.0, _MOST * len(times)):
+    for (times, _, _), when, item in zip(lines, at, finds, strict=True):
+        chosen = np.flatnonzero(item.shaped & np.isin(when, evident))
+        if not len(chosen) or len(chosen) > max(1.0, _MOST * len(times)):
             kept.append(None)
             continue
         edges = np.zeros(len(times) + 1, np.int64)
-        np.add.at(edges, glitch.low[chosen], 1)
-        np.add.at(edges, glitch.high[chosen], -1)
+        np.add.at(edges, item.low[chosen], 1)
+        np.add.at(edges, item.high[chosen], -1)
         kept.append(np.cumsum(edges[:-1]) == 0)
     return kept, np.setdiff1d(np.unique(np.concatenate(at)), evident)
 
 
 def _mostly_evident(
-    lines: Sequence[tuple[Ints, Floats, Ints]], at: Sequence[Ints], glitches: Sequence[_Glitches]
+    lines: Sequence[tuple[Ints, Floats, Ints]], at: Sequence[Ints], result: Sequence[_Glitches]
 ) -> Ints:
     """The times of falls that cannot be restarts by most of what fell: errors alone may burst as a process crashes."""
     fell = [values[falls - 1] - values[falls] for _, values, falls in lines]
-    return _mostly(at, [glitch.evident for glitch in glitches], fell)
+    return _mostly(at, [item.evident for item in result], fell)
 
 
 def _mostly(at: Sequence[Ints], chosen: Sequence[Bools], amounts: Sequence[Floats]) -> Ints:
@@ -131,23 +131,22 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
     shaped = np.zeros(len(falls), bool)
     size = len(values)
     before, after = values[falls - 1], values[falls]
-    lengths = 1 + np.arange(_LONGEST)
-    later = values[np.minimum(falls[:, None] + lengths, size - 1)]
-    earlier = values[np.maximum(falls[:, None] - 1 - lengths, 0)]
+    later = values[np.minimum(np.add.outer(_LENGTHS, falls), size - 1)]
+    earlier = values[np.maximum(np.subtract.outer(falls - 1, _LENGTHS), 0)].T
     # What neither comes back nor was there before is not a glitch, as most falls are none.
-    if not ((later >= before[:, None]) | (earlier <= after[:, None])).any():
+    if not ((later >= before) | (earlier <= after)).any():
         return _Glitches(low, high, shaped, shaped)
-    usual = float(np.median(np.diff(times[:1000])))
+    usual = usual_interval(times)
     jump = np.zeros(len(falls))
     upward = np.zeros(len(falls), bool)
-    for length in range(1, _LONGEST + 1):
+    for length in _LENGTHS:
         back = np.minimum(falls + length, size - 1)
         rise = values[back] - values[back - 1]
         fits = (falls + length < size) & (values[back] >= before) & (rise >= before - after) & ~shaped
         fits &= times[back] - times[falls - 1] <= _PAUSE * usual * (length + 1)
         low[fits], high[fits], jump[fits] = falls[fits], back[fits], rise[fits]
         shaped |= fits
-    for length in range(1, _LONGEST + 1):
+    for length in _LENGTHS:
         first = np.maximum(falls - length, 1)
         rise = values[first] - values[first - 1]
         fits = (falls - length >= 1) & (values[first - 1] <= after) & (rise >= before - after) & ~shaped
@@ -163,7 +162,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
         within = np.zeros(size, np.int64)
         np.add.at(within, low[chosen] - 1, 1)
         np.add.at(within, ends, -1)
-        most = _most_nearby(times, values, low[chosen], ends, np.cumsum(within)[: size - 1] > 0)
+        most = _most_nearby(times, values, low[chosen], ends, np.cumsum(within) > 0)
         elapsed = times[ends] - times[low[chosen] - 1]
         factor = np.where(upward[chosen], _SPIKE, _JUMP)
         higher = jump[chosen] > factor * (most * elapsed + FEW_EVENTS)
@@ -177,7 +176,7 @@ def _find(times: Ints, values: Floats, falls: Ints) -> _Glitches:
 def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Bools | None = None) -> Floats:
     """The most that a series gained per millisecond in an interval near samples [low, high), which are left out, as are
     the intervals of `others`."""
-    nearby = [np.empty(0)]
+    result = [np.empty(0)]
     for part in range(0, len(low), _AT_ONCE):
         chosen = slice(part, part + _AT_ONCE)
         # Interval i lies between samples i and i + 1.
@@ -188,5 +187,5 @@ def _most_nearby(times: Ints, values: Floats, low: Ints, high: Ints, others: Boo
         if others is not None:
             there &= ~others[at]
         gained = (values[at + 1] - values[at]) / (times[at + 1] - times[at])
-        nearby.append(np.where(there, gained, 0.0).max(axis=1, initial=0.0).reshape(2, -1).max(axis=0))
-    return np.concatenate(nearby)
+        result.append(np.where(there, gained, 0.0).max(axis=1, initial=0.0).reshape(2, -1).max(axis=0))
+    return np.concatenate(result)

@@ -19,13 +19,27 @@ from slo.sli.base import Event, Measured, Note, Reader, Scraping, Simulated, Sli
 from slo.sli.bounds import INFINITY, bound_of, le_matcher
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
-from slo.sli.counts import Counts, Cursor, Floats, Grid, Target, finite, parts_of, same_times, target_of, union
+from slo.sli.counts import (
+    Counts,
+    Cursor,
+    Floats,
+    Grid,
+    Target,
+    finite,
+    parts_of,
+    same_times,
+    target_of,
+    union,
+    usual_interval,
+)
 from slo.sli.native_latency import NativeLatency
 from slo.sli.stepwise import tile_of
-from slo.sli.tile import Tile, matrix, side_by_side
+from slo.sli.tile import ZERO, Tile, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, with_targets_of, worst_targets
 
 _ENDINGS = ("_bucket", "_count", "_sum")
+# An increase is asked for over so many scrape intervals at least.
+_SCRAPES = 5
 
 
 class LatencyModel(Model):
@@ -183,7 +197,7 @@ class Latency(CountedSli):
         return "all", "good"
 
     def kept_tile(self, tile: Tile) -> Node:
-        return side_by_side(all=self.total_tile(tile), good=self._good_tile(tile))
+        return side_by_side(self.event_words, all=self.total_tile(tile), good=self._good_tile(tile))
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         """A server whose histogram has no `_count` is asked by its last bucket."""
@@ -203,13 +217,18 @@ class Latency(CountedSli):
 
     def finish_steps(self, measured: Measured, reader: Reader, grid: Grid, scraping: Scraping) -> Measured:
         """The buckets, and the bounds that there are where the threshold is none."""
-        by_bound = Aggregate("sum", Call("increase", (MatrixSelector(self.buckets, grid.step_ms),)), grouping=("le",))
+        # An increase needs two scrapes; a step may have one, or none.
+        length = max(grid.step_ms, _SCRAPES * scraping.interval_ms)
+        grown = Call("increase", (MatrixSelector(self.buckets, length),))
+        seen_at_all = Binary("*", ZERO, Call("last_over_time", (MatrixSelector(self.buckets, length),)))
+        by_bound = Aggregate("sum", Binary("or", grown, seen_at_all), grouping=("le",))
         answer = reader.query_range(by_bound, int(grid.ends[0]), grid.end_ms, grid.step_ms)
         rows: dict[Decimal, Floats] = {}
         for labels, values in answer.series:
             bound = bound_of(labels.get("le", ""))
             if bound is not None:
-                rows[bound] = rows.get(bound, np.zeros(grid.steps)) + np.nan_to_num(values)
+                share = np.nan_to_num(values) * (grid.step_ms / length)
+                rows[bound] = rows.get(bound, np.zeros(grid.steps)) + share
         if not rows:
             return measured
         ordered = sorted(rows)
@@ -260,7 +279,7 @@ class Latency(CountedSli):
         return [target_of(labels, scraping.target) for labels, _ in reader.query(missing, grid.end_ms).series]
 
     def breakdown(self, range_ms: int, target: tuple[str, ...]) -> Node:
-        whole, part = (Call("increase", (MatrixSelector(selector, range_ms),)) for selector in (self.every, self.good))
+        whole, part = (Call("increase", (MatrixSelector(item, range_ms),)) for item in (self.every, self.good))
         return worst_targets(whole, part, target)
 
     def describe(self) -> str:
@@ -286,7 +305,7 @@ class _Layout:
     @property
     def every(self) -> list[Series]:
         """The series that count all requests."""
-        return [bucket for series in self.all_of.values() for bucket in series]
+        return [item for series in self.all_of.values() for item in series]
 
     @property
     def bounds(self) -> tuple[Decimal, ...]:
@@ -303,11 +322,11 @@ class _Layout:
                 continue
             good += own[bound]
             sets = _by_set(own[bound], self.all_of[name])
-            for bucket in self.all_of[name]:
-                buckets = own[bound] if sets is None else sets.get(_set_of(bucket), [])
-                there = _while_there(bucket, buckets) if buckets else None
-                if there is None or len(there.times) < len(bucket.times) - _FEW_SCRAPES:
-                    partly.append(_named(bucket.labels))
+            for item in self.all_of[name]:
+                buckets = own[bound] if sets is None else sets.get(_set_of(item), [])
+                there = _while_there(item, buckets) if buckets else None
+                if there is None or len(there.times) < len(item.times) - _FEW_SCRAPES:
+                    partly.append(_named(item.labels))
                 if there is not None:
                     every.append(there)
         return every, good, without, partly
@@ -318,7 +337,7 @@ class _Layout:
         common = sorted(set.intersection(*there)) if there else []
         counts = np.zeros((cursor.grid.steps, len(common)))
         for column, bound in enumerate(common):
-            series = [bucket for own in self.by_bound.values() for bucket in own[bound]]
+            series = [item for own in self.by_bound.values() for item in own[bound]]
             counts[:, column] = Counters(series, self.target, counters).tally(cursor).sums
         return np.array([float(bound) for bound in common]), counts
 
@@ -339,18 +358,18 @@ def _by_set(bound: Sequence[Series], every: Sequence[Series]) -> dict[_Set, list
     One target may have several histograms of a name, with a layout each: by path, say.
     """
     spans: dict[_Set, tuple[int, int]] = {}
-    for bucket in every:
-        if len(bucket.times):
-            low, high = int(bucket.times[0]), int(bucket.times[-1])
-            first, last = spans.get(_set_of(bucket), (low, high))
-            spans[_set_of(bucket)] = min(first, low), max(last, high)
-    by_set: dict[_Set, list[Series]] = {}
-    for bucket in bound:
-        low, high = spans.get(_set_of(bucket), (0, -1))
-        if bucket.times[0] < low or bucket.times[-1] > high:
+    for item in every:
+        if len(item.times):
+            low, high = int(item.times[0]), int(item.times[-1])
+            first, last = spans.get(_set_of(item), (low, high))
+            spans[_set_of(item)] = min(first, low), max(last, high)
+    result: dict[_Set, list[Series]] = {}
+    for item in bound:
+        span = spans.get(_set_of(item))
+        if span is None or item.times[0] < span[0] or item.times[-1] > span[1]:
             return None
-        by_set.setdefault(_set_of(bucket), []).append(bucket)
-    return by_set
+        result.setdefault(_set_of(item), []).append(item)
+    return result
 
 
 def _named(labels: Mapping[str, str]) -> str:
@@ -369,9 +388,8 @@ def _while_there(series: Series, bucket: Sequence[Series]) -> Series:
         np.abs(present[np.minimum(place, len(present) - 1)] - series.times),
         np.abs(present[np.maximum(place - 1, 0)] - series.times),
     )
-    usual = np.median(np.diff(series.times)) if len(series.times) > 1 else 60_000.0
     # Both come in one scrape: what the count gained before its bucket came is not a slow request.
-    kept = nearest <= 0.5 * usual
+    kept = nearest <= 0.5 * usual_interval(series.times)
     return replace(series, times=series.times[kept], values=series.values[kept])
 
 

@@ -5,12 +5,12 @@ which falls are looked for divide tiles without a rest. A tile covers (s − len
 last value in the tile; K, its last value in the look-back before it; R, the same of the last 15 minutes; and F, the sum
 of the values from which it fell within the tile.
 - A series counts L − K + F, whatever lies between, of its target together at least 0.
-- A series without K is born with L. Its target lost V, the last values of what its newest scrape no longer has: where what
-  appeared, having no R, is at least V, it goes on under other labels, and counts the difference.
-- Births of a target count if all that appeared on it is no more than twice what the busiest target of its job had in the
-  15 minutes before; those of a part count where those of all events do.
+- A series without K is born with L, which counts if all that appeared on its target, having no R, is no more than twice
+  what the busiest target of its job had in the 15 minutes before; that of a part where that of all events does.
+- A target lost V, the last values of what it had and its newest scrape no longer has. Where what appeared is at least V it
+  goes on under other labels, old ones too: what appeared counts by how much it exceeds V, the rest L − R, up to that bound.
 It differs from `slo.sli.tiles`, which is for servers that are asked now and then, in what is rare: series that go back to
-their old labels, renamed targets, which count from their next scrape on, and sums that lose a part.
+their old labels within 15 minutes, renamed targets, which count from their next scrape on, and sums that lose a part.
 Subtraction comes before sums, as sums of large counters lose events.
 """
 
@@ -21,7 +21,7 @@ from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
 from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
 from slo.window import SECOND
 
-# Series that were seen within it go on: the fall of one is seen over a pause as long.
+# Series that were seen within it go on.
 RECENT_MS = TRAFFIC_MS
 _ALONGSIDE = "alongside"
 
@@ -55,14 +55,19 @@ class _Lean:
         """The sum of the values that each series fell from; nothing where it did not fall."""
         step = self.tile.step_ms
         before = Binary("<", self._last(self.tile.lookback_ms, step), INFINITE)
-        after = Binary(">", self._last(RECENT_MS, 0), Number(float("-inf")))
+        after = Binary(">", self._last(step, 0), Number(float("-inf")))
         # A millisecond less, so that the first step is the tile's own to servers that count a range's start in.
         return Call("sum_over_time", (Subquery(Binary(">", before, after), self.tile.length_ms - 1, step),))
 
     @property
+    def new(self) -> Node:
+        """The last values of series that were not seen for a quarter of an hour."""
+        return Binary("unless", Binary("<", self.last, INFINITE), self.recent)
+
+    @property
     def appeared(self) -> Node:
-        """What was not seen for a quarter of an hour, by target."""
-        return self.summed(Binary("unless", self.last, self.recent))
+        """The same, by target."""
+        return self.summed(self.new)
 
     @property
     def vanished(self) -> Node:
@@ -72,16 +77,18 @@ class _Lean:
         newest = Aggregate("max", at, grouping=tile.targets)
         same_scrape = Binary("-", newest, Number(tile.scrape_ms / 3 / SECOND))
         alive = Binary(">=", at, same_scrape, matching=VectorMatching("many-to-one", tile.targets, on=True))
-        return Binary(
-            "<=", self.summed(Binary("unless", self._last(RECENT_MS + tile.length_ms, 0), alive)), self.appeared
-        )
+        gone = Binary("unless", self._last(RECENT_MS + tile.length_ms, 0), alive)
+        # What another scraper shows that was away too has only just come back.
+        lived = self._last(RECENT_MS - 2 * tile.scrape_ms, tile.length_ms + 2 * tile.scrape_ms)
+        return Binary("<=", self.summed(Binary("and", gone, lived)), self.appeared)
 
     @property
-    def births(self) -> Node:
-        """What series that appeared had, by target: what they exceed those by that they go on for, or all of it."""
-        born = Binary("unless", Binary("<", self.last, INFINITE), self.known)
-        lost = labelled(Binary("*", Number(-1.0), self.vanished), _ALONGSIDE)
-        return Binary(">=", self.summed(Binary("or", born, lost)), ZERO)
+    def went_on(self) -> Node:
+        """All events of targets whose series go on under other labels: what was there gained, and what appeared exceeds what
+        vanished."""
+        stands = Binary("or", Binary("-", self.last, self.recent), self.last)
+        one_to_one = VectorMatching("one-to-one", self.groups, on=True)
+        return Binary(">=", Binary("-", self.summed(stands), self.vanished, matching=one_to_one), ZERO)
 
     @property
     def bound(self) -> Node:
@@ -95,30 +102,35 @@ class _Lean:
         """What of a node, by target, compares so with the bound of its job."""
         return Binary(op, node, self.bound, matching=VectorMatching("many-to-one", self.tile.jobs, on=True))
 
-    def total(self, births: Node, not_counted: Node | None = None) -> Node:
-        """All events in the tile, by target; 0 where it was scraped and nothing happened. The targets of `not_counted`
-        count from their next scrape on."""
+    def total(self, believed: Node, bounded: Node, not_counted: Node | None = None) -> Node:
+        """All events in the tile, by target; 0 where it was scraped and nothing happened. What is born counts on the targets
+        of `believed`, and `bounded` are the events of those that go on; those of `not_counted` count from their next scrape
+        on."""
         gained = self.grown if not_counted is None else Binary("unless", self.grown, not_counted, matching=self.on)
-        return self.summed(Binary("or", Call("clamp_min", (self.summed(gained), ZERO)), labelled(births, _ALONGSIDE)))
+        # A series that is known has what it gained, and nothing beside it.
+        counts = Binary("or", gained, Binary("and", self.new, believed, matching=self.on))
+        return Binary("or", bounded, Call("clamp_min", (self.summed(counts), ZERO)))
 
     @property
     def believed(self) -> Node:
-        """The births that count: of targets on which no more appeared than its bound."""
+        """The targets on which no more appeared than the bound of their job."""
         every = _Lean(self.selector, self.tile)
-        return Binary("and", self.births, every.within("<=", every.appeared), matching=self.on)
+        return every.within("<=", every.appeared)
 
     def seen_by_target(self) -> Node:
         """The targets that were seen in their last few scrapes before the tile."""
         return Aggregate("group", self._last(self.tile.recent_ms, self.tile.length_ms), grouping=self.tile.targets)
 
 
-def counted(counter: VectorSelector, tile: Tile, label: str = "") -> Node:
+def counted(counter: VectorSelector, tile: Tile, label: str = "", grouping: tuple[str, ...] | None = None) -> Node:
     """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing.
 
-    With `label` by that label too; births of a target count for all its values or none.
+    With `label` by that label too; births of a target count for all its values or none. `grouping` are other labels to add
+    up by.
     """
     tiles = _Lean(counter, tile, label)
-    return tiles.total(tiles.believed)
+    total = tiles.total(tiles.believed, tiles.within("<=", tiles.went_on))
+    return total if grouping is None else Aggregate("sum", total, grouping=grouping)
 
 
 def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, together: bool = False) -> Node:
@@ -127,10 +139,9 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     Births count where those of the whole do. `together` means that while a target lacks the part its total does not count
     either, so that the part counts over a pause only where the total paused too.
     """
-    part_tile, every = _Lean(part, tile), _Lean(whole, tile)
-    born = Binary(
-        "unless", every.within("<=", part_tile.births), every.within(">", every.appeared), matching=part_tile.on
-    )
+    item, every = _Lean(part, tile), _Lean(whole, tile)
+    believed = Binary("unless", every.within("<=", item.appeared), every.within(">", every.appeared), matching=item.on)
+    bounded = every.within("<=", item.went_on)
     if not together:
-        return part_tile.total(born)
-    return part_tile.total(born, Binary("unless", every.seen_by_target(), part_tile.seen_by_target()))
+        return item.total(believed, bounded)
+    return item.total(believed, bounded, Binary("unless", every.seen_by_target(), item.seen_by_target()))

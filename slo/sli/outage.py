@@ -45,6 +45,7 @@ class Outage(Sli):
     """
 
     key: ClassVar[str] = "outage"
+    counts_checks: ClassVar[bool] = True
     model: ClassVar[type[Model]] = OutageModel
     simulated: ClassVar[Simulated] = "another's"
     of_another: ClassVar[bool] = True
@@ -135,7 +136,9 @@ class Outage(Sli):
         errors = self._long_down(series("down", max(self.longest_ms, tile.length_ms)), tile.length_ms)
         return (
             Recorded("down", settled(self._down, tile) if self.of.counts_lean else self._down(tile)),
-            Recorded("events", side_by_side(all=Binary("+", Binary("*", ZERO, errors), _ONE), bad=errors)),
+            Recorded(
+                "events", side_by_side(self.event_words, all=Binary("+", Binary("*", ZERO, errors), _ONE), bad=errors)
+            ),
         )
 
     def _down(self, tile: Tile) -> Node:

@@ -34,6 +34,7 @@ class Probe(CountedSli):
     """
 
     key: ClassVar[str] = "probe"
+    counts_checks: ClassVar[bool] = True
     model: ClassVar[type[Model]] = ProbeModel
     simulated: ClassVar[Simulated] = "checks"
     measured_by: ClassVar[Measuring] = "checks"

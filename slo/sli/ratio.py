@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from slo.fields import Model, Selector
-from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector, quote
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
+from slo.reading.inside import outside
 from slo.sli import lean
 from slo.sli.base import Event, Measured, Simulated, Surroundings
 from slo.sli.bounds import any_spelling
@@ -139,13 +140,16 @@ class Ratio(CountedSli):
     def kept_tile(self, tile: Tile) -> Node:
         matcher = self._separator
         if matcher is None:
-            return side_by_side(**{"all": self.total_tile(tile), self._part_event: self._part_tile(tile)})
+            return side_by_side(
+                self.event_words, **{"all": self.total_tile(tile), self._part_event: self._part_tile(tile)}
+            )
         matches = self._part_event if matcher.op in ("=", "=~") else _OTHER[self._part_event]
         pattern = matcher.value if matcher.op in ("=~", "!~") else _literal(matcher.value)
+        by_value = lean.counted(self.total, tile, matcher.label, (*tile.by, matcher.label))
         events = Call(
             "label_replace",
             (
-                marked_as(_OTHER[matches], lean.counted(self.total, tile, matcher.label)),
+                marked_as(_OTHER[matches], by_value),
                 *map(String, (EVENT_LABEL, matches, matcher.label, pattern)),
             ),
         )
@@ -185,17 +189,15 @@ def _literal(text: str) -> str:
 
 
 def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is: str, report: Report) -> None:
+    """Says what the matchers prove of a part that does not lie within its total; of what nothing is proved nothing is said."""
     if part.name != total.name:
         return  # two metrics: nothing is known of how their series relate
     own = {(m.label, m.op): m.value for m in part.matchers}
     for matcher in total.matchers:
-        matcher_found = own.get((matcher.label, matcher.op))
-        if matcher_found == matcher.value:
-            continue
         equal = own.get((matcher.label, "="))
-        if matcher.op == "=" and equal is not None and matcher.label == "le" and bucket_holds(matcher.value, equal):
-            continue  # a bucket counts what all smaller ones do
-        if matcher.op == "=" and equal is not None:
+        if matcher.op == "=" and equal is not None and equal != matcher.value:
+            if matcher.label == "le" and bucket_holds(matcher.value, equal):
+                continue  # a bucket counts what all smaller ones do
             report(
                 at,
                 f"`{part_is}` has {matcher.label}={equal!r} but `total` {matcher.label}={matcher.value!r}: nothing of it is in the total",
@@ -204,3 +206,15 @@ def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is
             raise Fault
         if not any(m.label == matcher.label for m in part.matchers):
             report(at, f"`{part_is}` may count events outside `total`: it lacks the matcher {matcher}", "warning")
+    for result in outside(*([m for m in item.matchers if m.label not in ("le", "__name__")] for item in (part, total))):
+        wanted = " and ".join(map(str, result.total))
+        if result.apart:
+            mine = ", ".join(str(m) for m in part.matchers if m.label == result.label)
+            report(at, f"`{part_is}` has {mine} but `total` {wanted}: nothing of it is in the total", "error")
+            raise Fault
+        some = "some of it" if result.value is None else f"{result.label}={quote(result.value)}"
+        report(
+            at,
+            f"`{part_is}` may count events outside `total`: {some} is not among {wanted}; repeat that in `{part_is}`, or take it from `total`",
+            "warning",
+        )

@@ -49,7 +49,7 @@ def measure_slices(bad: Node, slice_ms: int, reader: Reader, grid: Grid, first: 
     errors, judged = np.zeros(grid.steps), np.zeros(grid.steps)
     parts = []
     for labels, values in answer.series:
-        rows = values.reshape(grid.steps, -1)
+        rows = values.reshape(grid.steps, grid.step_ms // slice_ms)
         own, own_bad = (~np.isnan(rows)).sum(axis=1), np.nansum(rows, axis=1)
         judged += own
         errors += own_bad

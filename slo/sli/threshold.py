@@ -47,6 +47,7 @@ class Threshold(Sli):
     """
 
     key: ClassVar[str] = "threshold"
+    counts_checks: ClassVar[bool] = True
     model: ClassVar[type[Model]] = ThresholdModel
     simulated: ClassVar[Simulated] = "value"
     has_breakdown: ClassVar[bool] = True

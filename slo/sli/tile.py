@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from slo.errors import PromqlError
@@ -88,18 +88,18 @@ def shifted(selector: VectorSelector, lag_ms: int) -> VectorSelector:
 EVENT_LABEL = "event"
 
 
-def side_by_side(**events: Node) -> Node:
-    """Expressions as series of one, each with its own label `event`."""
-    marked = [marked_as(event, node) for event, node in events.items()]
+def side_by_side(words: Mapping[str, str], **events: Node) -> Node:
+    """Expressions by their kind of event, as one vector: each has its word as the label `event`."""
+    marked = [marked_as(words[event], node) for event, node in events.items()]
     binary = marked[0]
     for other in marked[1:]:
         binary = Binary("or", binary, other)
     return binary
 
 
-def marked_as(event: str, node: Node) -> Node:
+def marked_as(word: str, node: Node) -> Node:
     """With the label `event`."""
-    return labelled(node, EVENT_LABEL, event)
+    return labelled(node, EVENT_LABEL, word)
 
 
 def labelled(node: Node, label: str, value: str = "1") -> Node:
@@ -108,9 +108,13 @@ def labelled(node: Node, label: str, value: str = "1") -> Node:
 
 
 def settled(make: Callable[[Tile], Node], tile: Tile) -> Node:
-    """What is made of the tile as rules count it, at the last multiple of its step, as late as its lag."""
+    """What is made of the tile as rules count it, at the last multiple of its step, as late as its lag.
+
+    A millisecond less than the step, as Prometheus 2 counts a range's start in: where data ends, the tile one step earlier
+    would be recorded once more.
+    """
     node = make(replace(tile, lag_ms=0, lean=True))
-    return Call("last_over_time", (Subquery(node, tile.step_ms, tile.step_ms, tile.lag_ms),))
+    return Call("last_over_time", (Subquery(node, tile.step_ms - 1, tile.step_ms, tile.lag_ms),))
 
 
 assert all(5 * MINUTE % (step * SECOND) == 0 for step in _STEPS_S)

@@ -5,10 +5,10 @@ the few scrapes before it; K, its last value within the look-back before it; and
 fell within the tile, seen by a subquery of half a scrape interval.
 - Without a fall it counts L − R, with falls L − R + F, and where the fall itself was not seen L and what
   the greatest value in the tile exceeds R by. A series without R
-  appeared with M, the least of its values in the tile: L − M + F, and
-- after a pause M − K, or M where it fell;
+  appeared with A: M, the least of its values in the tile, and F. It counts L − M, and
+- after a pause A − K, or A where it fell;
 - without K it is born. Its target lost what is no longer scraped when the tile ends; where what appeared is at least
-  that, it goes on under other labels and counts the difference; else it counts M.
+  that, it goes on under other labels and counts the difference; else it counts A.
 - Births, and values after a fall, count up to a bound: twice what the target had in the 15 minutes before; of a new
   target, what the busiest of its job had. Bad events count up to what was born of all events.
 Subtraction comes before sums, as sums of large counters lose events.
@@ -33,7 +33,7 @@ from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
 from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
 from slo.window import SECOND
 
-_BIRTH, _BRIDGE = "birth", "bridge"
+_BIRTH, _BRIDGE, _OF = "birth", "bridge", "of"
 
 
 class _Counter:
@@ -43,15 +43,17 @@ class _Counter:
         self.selector, self.tile, self.whole = selector, tile, whole or selector
         self.start_ms = tile.lag_ms + tile.length_ms  # how long ago the tile began
         self.on = VectorMatching("many-to-many", tile.targets, on=True)
+        self.one = VectorMatching("one-to-one", tile.targets, on=True)
         self.each = VectorMatching("many-to-one", tile.targets, on=True)
         self.last = _finite(Call("last_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
         self.recent = _finite(Call("last_over_time", (matrix(selector, tile.recent_ms, self.start_ms),)))
         known = Call("last_over_time", (matrix(selector, tile.lookback_ms, self.start_ms),))
         self.known = _finite(known)
         self.least = _finite(Call("min_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
-        # What a series that appears in the tile had when it did.
-        self.appeared = Binary("unless", self.least, self.recent)
-        self.born = Binary("unless", self.least, known)
+        # What a series that appears in the tile had when it did, and all that it had since where it fell.
+        shown = Binary("or", Binary("+", self.least, self.falls), self.least)
+        self.appeared = Binary("unless", shown, self.recent)
+        self.born = Binary("unless", shown, known)
 
     def summed(self, node: Node) -> Node:
         """By target."""
@@ -59,20 +61,22 @@ class _Counter:
 
     @property
     def grown(self) -> Node:
-        """What each series gained since the last scrape before the tile, or since it appeared, by series."""
-        difference = Binary("-", self.last, Binary("or", self.recent, self.least))
+        """What each series gained since the last scrape before the tile; one that appeared, above its least value."""
+        difference = Binary("-", self.last, self.recent)
         gained = Binary(">=", Binary("or", Binary("+", difference, self.falls), difference), ZERO)
         # A fall after the subquery's last step: the old process's greatest value alongside the new one's.
         greatest = _finite(Call("max_over_time", (matrix(self.selector, self.tile.length_ms, self.tile.lag_ms),)))
         older = Call("clamp_min", (Binary("-", greatest, self.recent), ZERO))
         fell = Binary("+", Binary("<", self.last, self.recent), older)
-        return Binary("unless", Binary("or", gained, fell), self.unbelievable)
+        rose = Binary("-", self.last, self.least)
+        return Binary("unless", Binary("or", Binary("or", gained, fell), rose), self.unbelievable)
 
     @property
     def falls(self) -> Node:
         """The sum of the values that each series fell from; nothing where it did not fall."""
         tile = self.tile
-        before = Call("last_over_time", (matrix(self.selector, tile.recent_ms, tile.step_ms),))
+        # Over any gap that the tile can have.
+        before = Call("last_over_time", (matrix(self.selector, tile.length_ms + tile.recent_ms, tile.step_ms),))
         after = Call("last_over_time", (matrix(self.selector, tile.recent_ms, 0),))
         falls = Binary(">", _finite(before), Binary(">", after, Number(float("-inf"))))
         # Steps whose own step lies within the tile: a fall before it is none of this tile's.
@@ -117,8 +121,10 @@ class _Counter:
         """The most events that births may have, by target; nothing where neither target nor job were seen before."""
         tile = self.tile
         traffic = Call("increase", (matrix(self.selector, TRAFFIC_MS + tile.length_ms, tile.lag_ms),))
-        own = Binary("and", _bound(self.summed(traffic)), self.recent, matching=self.on)
-        of_job = Aggregate("max", own, grouping=tile.jobs)
+        over_pause = Binary(">", Binary("-", Binary("unless", self.last, self.recent), self.known), ZERO)
+        most = _bound(self.summed(Binary("or", traffic, labelled(over_pause, _BRIDGE))))
+        own = Binary("and", most, self.recent, matching=self.on)
+        of_job = Aggregate("max", Binary("and", most, self.known, matching=self.on), grouping=tile.jobs)
         new = Binary("*", self.summed(self.born), ZERO)
         cold = Binary("+", new, of_job, matching=VectorMatching("many-to-one", tile.jobs, on=True))
         return Binary("or", own, cold)
@@ -126,7 +132,16 @@ class _Counter:
     @property
     def believed(self) -> Node:
         """The births that count, by target."""
-        return Binary("<=", self.births, self.bound, matching=VectorMatching("one-to-one", self.tile.targets, on=True))
+        return Binary("unless", Binary("<=", self.births, self.bound, matching=self.one), self.seen, matching=self.on)
+
+    @property
+    def seen(self) -> Node:
+        """What was born on targets that show it already, by another scraper, or again under the old labels when the tile ends:
+        it stands between what their other series had before the tile and have at its end."""
+        before = Binary(">", self.summed(Binary("and", self.recent, self.last)), ZERO)
+        after = self.summed(Binary("and", self.last, self.recent))
+        since = Binary(">=", self.summed(self.born), before, matching=self.one)
+        return Binary("<=", since, after, matching=self.one)
 
     def total(self, births: Node, not_bridged: Node | None = None) -> Node:
         """All events in the tile, by target; 0 where it was scraped and nothing happened. The targets of `not_bridged`
@@ -163,19 +178,23 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     )
 
 
-def _believed_part(tile: _Counter, whole: VectorSelector) -> Node:
-    every = _Counter(whole, tile.tile)
+def _believed_part(item: _Counter, whole: VectorSelector) -> Node:
+    every = _Counter(whole, item.tile)
     # Of one metric or histogram its births are among those of all events.
-    bound = every.believed if _same_family(tile.selector, whole) else every.total(every.believed)
-    return Binary("<=", tile.births, bound, matching=VectorMatching("one-to-one", tile.tile.targets, on=True))
+    bound = every.believed
+    if not _same_family(item.selector, whole):
+        refused = Binary("unless", every.births, every.believed, matching=every.on)
+        bound = Binary("unless", every.total(every.believed), refused, matching=every.on)
+    return Binary("<=", item.births, bound, matching=VectorMatching("one-to-one", item.tile.targets, on=True))
 
 
 def in_doubt(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
     """The events of births that were not believed, all together; nothing where there are none."""
     item = _Counter(counter, tile, whole)
     if whole is None:
-        births = Binary(">", item.births, item.bound, matching=VectorMatching("one-to-one", tile.targets, on=True))
-        return Aggregate("sum", births)
+        refused = Binary("unless", item.births, item.believed, matching=item.on)
+        # The first targets ever seen are baselines.
+        return Aggregate("sum", Binary("and", refused, Binary("or", item.bound, item.known), matching=item.on))
     refused = Binary("unless", item.births, _believed_part(item, whole), matching=item.on)
     return Aggregate("sum", Binary("and", refused, _Counter(whole, tile).known, matching=item.on))
 
@@ -200,7 +219,8 @@ def by_series(counter: VectorSelector, tile: Tile, whole: VectorSelector | None 
     """What each series of a counter counted in a tile. What went on under other labels counts from its next scrape on."""
     item = _Counter(counter, tile, whole)
     bound = item.bound if whole is None else _Counter(whole, tile).bound
-    births = Binary("<=", item.born, bound, matching=item.each)
+    seen = item.seen if whole is None else _Counter(whole, tile).seen
+    births = Binary("unless", Binary("<=", item.born, bound, matching=item.each), seen, matching=item.on)
     # Alongside what it gained in the tile a series has what it appeared with.
     appeared = Binary("or", item.bridged, births)
     return Binary("or", Binary("+", item.grown, appeared), item.grown)
@@ -229,17 +249,15 @@ def present(selector: VectorSelector, tile: Tile) -> Node:
 
 
 def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
-    """About how many samples of a tile are not numbers: what is NaN or infinite does not differ from itself by 0."""
-    calls = [
-        Call(
-            "count_over_time",
-            (Subquery(Binary("!=", Binary("-", selector, selector), ZERO), tile.length_ms, tile.quickest_ms),),
-        )
-        for selector in selectors
-    ]
-    whole: Node = Aggregate("sum", calls[0])
-    for other in calls[1:]:
-        whole = Binary("or", whole, Aggregate("sum", other))
+    """The number of series of a tile that have values which are not numbers, at least as many samples; nothing where none
+    has: what is NaN or infinite does not differ from itself by 0."""
+    nodes: list[Node] = []
+    for selector in selectors:
+        added_up = Call("sum_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),))
+        nodes.append(Aggregate("count", Binary("!=", Binary("-", added_up, added_up), ZERO)))
+    whole = nodes[0]
+    for number, other in enumerate(nodes[1:]):
+        whole = Binary("or", whole, labelled(other, _OF, str(number)))
     return whole
 
 

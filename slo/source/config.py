@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from slo.errors import ConfigError, DurationError
+from slo.files import read_up_to
 from slo.suggest import suggest
 from slo.window import parse_duration
 
@@ -24,11 +25,12 @@ GIB = 1 << 30
 # The setting's key under `source:` in the file; its environment variable is SLO_ and the key in capitals.
 TEXTS = ("bearer_token", "basic_user", "basic_password")
 FILES = ("bearer_token_file", "basic_password_file", "client_cert", "client_key", "ca_cert")
-SETTINGS = (*TEXTS, *FILES, "headers", "timeout", "max_response")
+TIMES = ("timeout", "timeout_objective", "timeout_run")
+SETTINGS = (*TEXTS, *FILES, "headers", *TIMES, "max_response")
 SECTIONS = ("source", "sources")
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SIZE = re.compile(r"(\d{1,15})\s*(B|KiB|MiB|GiB|)")
+_SIZE = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB|)")
 _BYTES = {"B": 1, "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": GIB}
 
 
@@ -46,7 +48,20 @@ class SourceConfig:
     ca_cert: Path | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     timeout_s: float = 60.0
+    # All that is asked for one SLO, and in one run, together; None: as much as `objective_s` and `run_s` say.
+    timeout_objective_s: float | None = None
+    timeout_run_s: float | None = None
     max_response_bytes: int = GIB
+
+    @property
+    def objective_s(self) -> float:
+        """Seconds that one SLO may be asked for: five minutes, or five time-outs where these are longer."""
+        return max(300.0, 5 * self.timeout_s) if self.timeout_objective_s is None else self.timeout_objective_s
+
+    @property
+    def run_s(self) -> float:
+        """Seconds that one run may ask: an hour, or as long as twelve SLOs may take."""
+        return max(3600.0, 12 * self.objective_s) if self.timeout_run_s is None else self.timeout_run_s
 
     @property
     def has_credentials(self) -> bool:
@@ -72,8 +87,9 @@ class SourceConfig:
             raise ConfigError("a password is set without a user; set SLO_BASIC_USER too")
         if self.client_key and not self.client_cert:
             raise ConfigError("client_key is set without client_cert; set SLO_CLIENT_CERT too")
-        if self.timeout_s <= 0:
-            raise ConfigError("timeout must be longer than nothing, such as 60s")
+        for key in TIMES:
+            if (seconds := getattr(self, f"{key}_s")) is not None and seconds <= 0:
+                raise ConfigError(f"{key} must be longer than nothing, such as {'60s' if key == 'timeout' else '10m'}")
         if self.max_response_bytes <= 0:
             raise ConfigError("max_response must be larger than nothing, such as 1GiB")
 
@@ -155,7 +171,7 @@ def _override(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 
 def _named(key: str, value: Any) -> dict[str, Any]:
-    return {{"timeout": "timeout_s", "max_response": "max_response_bytes"}.get(key, key): value}
+    return {f"{key}_s" if key in TIMES else {"max_response": "max_response_bytes"}.get(key, key): value}
 
 
 class _PlainLoader(yaml.BaseLoader):
@@ -173,7 +189,7 @@ class _PlainLoader(yaml.BaseLoader):
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_up_to(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; check SLO_CONFIG or --config") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -220,7 +236,7 @@ def _setting(key: str, value: object, where: str, folder: Path) -> Any:
         return _headers(value, where)
     if not isinstance(value, str):
         raise ConfigError(f"{where}: a text is expected")
-    if key == "timeout":
+    if key in TIMES:
         return _timeout_s(value.strip(), where)
     if key == "max_response":
         return _bytes(value.strip(), where)
@@ -236,7 +252,7 @@ def _setting(key: str, value: object, where: str, folder: Path) -> Any:
 def _timeout_s(text: str, where: str) -> float:
     """Seconds, of a duration or a bare number of seconds."""
     try:
-        return parse_duration(f"{text}s" if text.isdigit() else text) / 1000
+        return parse_duration(f"{text}s" if text.isascii() and text.isdigit() else text) / 1000
     except DurationError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -283,7 +299,7 @@ def _no_control(text: str, where: str) -> str:
 
 def _check_file(key: str, file: Path, where: str) -> None:
     try:
-        head = file.read_bytes()
+        head = read_up_to(file)
     except OSError as error:
         raise ConfigError(f"{where}: {file} cannot be read: {_reason(error)}") from None
     # The TLS library would ask for the passphrase on the terminal.

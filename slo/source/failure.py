@@ -12,6 +12,7 @@ import urllib3
 
 from slo.errors import SourceError
 from slo.redact import without_userinfo
+from slo.window import format_duration
 
 SLOW_FIX = "ask for a shorter time range, or raise SLO_TIMEOUT"
 LOGIN_FIX = (
@@ -28,6 +29,10 @@ class TooManySamplesError(SourceError):
     """The query holds more samples than the server loads; a shorter time range has fewer."""
 
 
+class OutOfTimeError(SourceError):
+    """What may be asked for one SLO, or in one run, has taken its time: asking again helps nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed attempt: the statement, and whether (and after how many seconds) another one may go better."""
@@ -41,6 +46,13 @@ class Failure:
         tried = f" (tried {attempts} times)" if attempts > 1 else ""
         asked = f"; it asks to come back in {self.retry_after_s:,.0f} s" if self.retry_after_s else ""
         return self.kind(f"{name}: {self.statement}{asked}{tried}")
+
+
+def out_of_time(seconds: float, what: str, mend: str, setting: str) -> Failure:
+    """The failure of a call for which no time is left, or which has used it up."""
+    length = format_duration(max(1, round(seconds * 1000)))
+    statement = f"what was asked {what} took longer than {length} in all; {mend}, or raise {setting}"
+    return Failure(statement, kind=OutOfTimeError)
 
 
 def of_exception(error: Exception, timeout_s: float) -> Failure:

@@ -24,6 +24,7 @@ import urllib3
 from requests.auth import AuthBase
 
 from slo.errors import ConfigError, SloError
+from slo.limits import deadlines
 from slo.redact import without_userinfo
 from slo.source import failure
 from slo.source.answer import Answer, parse
@@ -125,7 +126,7 @@ class Session(requests.Session):
         params: dict[str, str] = kwargs.pop("params", None) or {}
         kwargs |= {"params": params} if len(urlencode(params)) <= LONGEST_URL else {"data": params}
         method = "POST" if "data" in kwargs else "GET"
-        deadline = time.monotonic() + self._budget_s
+        deadline = min(time.monotonic() + self._budget_s, *self._deadlines())
         call = Call(deadline, self._config.max_response_bytes)
         for attempt in range(1, self._patience.attempts + 1):
             outcome = self._attempt(method, str(url), call, params.get("query", ""), kwargs)
@@ -149,7 +150,7 @@ class Session(requests.Session):
         """
         connect_s = self._patience.connect_s
         read_s = min(most_s, self._config.timeout_s)
-        call = Call(time.monotonic() + read_s, most_bytes)
+        call = Call(min(time.monotonic() + read_s, *self._deadlines()), most_bytes)
         try:
             with (
                 reading(call),
@@ -201,6 +202,7 @@ class Session(requests.Session):
         self, method: str, url: str, call: Call, query: str, kwargs: Mapping[str, Any]
     ) -> Answer | failure.Failure:
         try:
+            call.check()
             with reading(call), super().request(method, url, stream=True, **kwargs) as response:
                 good = response.status_code == 200
                 body = _body(response, call, call.limit if good else ERROR_BYTES, cut=not good)
@@ -220,7 +222,7 @@ class Session(requests.Session):
         except SloError:
             raise
         except LateError:
-            return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_FIX}")
+            return self._late()
         except TooLargeError:
             return failure.Failure(
                 f"the answer is larger than {call.limit / (1 << 20):,.0f} MiB; narrow the matchers or the time range, or raise "
@@ -228,6 +230,20 @@ class Session(requests.Session):
             )
         except Exception as error:  # noqa: BLE001 - what a server sends can make the HTTP stack fail in ways of its own
             return failure.of_exception(error, self._config.timeout_s)
+
+    def _late(self) -> failure.Failure:
+        """Which of the deadlines has passed."""
+        objective, run = (until <= time.monotonic() for until in self._deadlines())
+        if run:
+            return failure.out_of_time(self._config.run_s, "in this run", "name fewer SLOs", "SLO_TIMEOUT_RUN")
+        if objective:
+            return failure.out_of_time(
+                self._config.objective_s, "for this SLO", "narrow the matchers", "SLO_TIMEOUT_OBJECTIVE"
+            )
+        return failure.Failure(f"its answer took longer than {self._budget_s:g} s in all; {failure.SLOW_FIX}")
+
+    def _deadlines(self) -> tuple[float, float]:
+        return deadlines(self._config.objective_s, self._config.run_s)
 
     @property
     def _budget_s(self) -> float:
@@ -349,6 +365,8 @@ def seconds(ms: int) -> str:
 def split_url(url: str) -> tuple[SplitResult, str, str]:
     """The address without user, password and trailing slash, then those two. Raises ConfigError."""
     shown = _shown(url)
+    if len(url) > LONGEST_URL:
+        raise ConfigError(f"{shown[:100]}…: {len(url):,} characters are not server's address; write http://host:9090")
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
@@ -280,7 +281,9 @@ class PrometheusSource:
             return [work(item) for item in items]
         pool = ThreadPoolExecutor(min(AT_ONCE, len(items)), thread_name_prefix="slo-source")
         try:
-            return list(pool.map(work, items))
+            # A thread of its own starts without what is known here: for which SLO it asks, and in which run.
+            contexts = [copy_context() for _ in items]
+            return list(pool.map(lambda context, item: context.run(work, item), contexts, items))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
-from slo.errors import SourceError, named
+from slo.errors import SourceError
+from slo.limits import asked_for
 from slo.promql.ast import VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.source.base import Source, source_of
@@ -40,7 +41,7 @@ def record(
     series: dict[tuple[tuple[str, str], ...], tuple[str, Series]] = {}
     with progress("recording", len(selectors)) as done:
         for (selector, _), (asking, origin) in selectors.items():
-            with named(asking):
+            with asked_for(asking):
                 answer = origin.samples([selector], start_ms, end_ms).series
             for line in answer:
                 key = tuple(sorted(line.labels.items()))

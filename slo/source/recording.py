@@ -184,6 +184,8 @@ class Recording(SampleSource):
         place = Path(path)
         if not place.exists():
             raise RecordingError(f"{place}: no such recording; make one with `slo record` or `slo simulate`")
+        if place.is_dir():
+            raise RecordingError(f"{place}: is a folder; name the recording in it")
         try:
             if not parquet.whole(place):
                 raise RecordingError(
@@ -192,7 +194,7 @@ class Recording(SampleSource):
             file = pq.ParquetFile(place, memory_map=True, page_checksum_verification=True)
             metadata = file.schema_arrow.metadata or {}
         except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
-            raise RecordingError(f"{place}: not a Parquet file, or damaged: {str(error).splitlines()[0]}") from error
+            raise RecordingError(f"{place}: not a Parquet file, or {_damaged(error)}") from error
         if _KEY not in metadata:
             raise RecordingError(
                 f"{place}: a Parquet file, but no recording; make one with `slo record` or `slo simulate`"
@@ -260,7 +262,7 @@ class Recording(SampleSource):
             table = self._file.read_row_group(index)
             return self._decoded(table)
         except (pa.ArrowException, OSError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-            raise RecordingError(f"{self._path}: damaged: {(str(error).splitlines() or [''])[0]}") from error
+            raise RecordingError(f"{self._path}: {_damaged(error)}") from error
 
     def _decoded(self, table: Any) -> Samples:
         rows = []
@@ -280,6 +282,12 @@ class Recording(SampleSource):
                 raise ValueError("a label's value is not text")
             rows.append((labels, starts[row], values[v_offsets[row] : v_offsets[row + 1]]))
         return Samples.from_series(rows)
+
+
+def _damaged(error: Exception) -> str:
+    """What is wrong with a file that cannot be read; a damaged one may ask for any amount of memory."""
+    said = (str(error).splitlines() or [""])[0]
+    return f"{'damaged, or larger than the memory' if isinstance(error, MemoryError) else 'damaged'}: {said}"
 
 
 def holds_counts(path: Path) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
-from slo.errors import SourceError, named
+from slo.errors import SourceError
+from slo.limits import asked_for
 from slo.promql.ast import Aggregate, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.source.base import Matrix, Source
@@ -72,7 +73,7 @@ class Several:
             raise SourceError(f"{slo.id}: no source is named for it; there are some for {patterns}")
         if len(rest) == 1:
             return rest[0]
-        with named(slo.id):
+        with asked_for(slo.id):
             having = [source for source in rest if _has(source, slo)]
         if len(having) > 1:
             both = " and ".join(source.name for source in having[:2])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slo.errors import ConfigError, SourceError
+from slo.files import read_up_to
 from slo.source.counted import CountSource, of_table
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def open_sql(path: str | os.PathLike[str]) -> CountSource:
     """
     place = Path(path)
     try:
-        text = place.read_text(encoding="utf-8")
+        text = read_up_to(place).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
         raise SourceError(f"{place}: cannot be read: {reason}") from None

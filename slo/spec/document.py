@@ -5,6 +5,7 @@ Every scalar arrives as the text in the file; what it means is decided in `slo.s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -20,12 +21,20 @@ def _text(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
+_NAME, _LONGEST_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?", 100
 _Name = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=100),
+    StringConstraints(pattern=rf"^{_NAME}$", max_length=_LONGEST_NAME),
     Field(description="letters, digits, `-`, `_` and `.`"),
 ]
 _Text = Annotated[str, BeforeValidator(_text)]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of a service or an SLO."""
+    return len(text) <= _LONGEST_NAME and re.fullmatch(_NAME, text) is not None
+
+
 _LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 # A metric's label may have any name, as of Prometheus 3: `http.route`. What cannot be printed is a slip.
 _MetricLabel = Annotated[

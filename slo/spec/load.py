@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slo.errors import DefinitionError, Problem
+from slo.files import read_up_to
 from slo.spec import yaml as strict_yaml
 from slo.spec.build import build_service
 from slo.spec.document import ServiceModel, accepted_keys
@@ -43,11 +44,15 @@ def load(paths: PathLike | Iterable[PathLike], stdin: Callable[[], bytes] | None
     for file, folder in _files(list(paths), problems, stdin is not None).items():
         name = STDIN if _is_stdin(file) and stdin is not None else str(file)
         try:
-            raw = stdin() if stdin is not None and _is_stdin(file) else file.read_bytes()
+            raw = stdin() if stdin is not None and _is_stdin(file) else read_up_to(file)
             text = raw.decode("utf-8-sig")
+            if text[:2].count("\0") == 1:  # what UTF-16 is without a mark of its own
+                problems.append(Problem(name, 0, 0, "", f"is not UTF-8: {_AS_UTF_16}"))
+                continue
         except UnicodeDecodeError as error:
+            fix = f"; {_AS_UTF_16}" if error.object[:2] in _MARKS_OF_UTF_16 else ""
             problems.append(
-                Problem(name, 0, 0, "", f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}")
+                Problem(name, 0, 0, "", f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}{fix}")
             )
         except OSError as error:
             problems.append(Problem(name, 0, 0, "", f"cannot be read: {error.strerror}"))
@@ -62,6 +67,7 @@ def load(paths: PathLike | Iterable[PathLike], stdin: Callable[[], bytes] | None
 
 
 STDIN = "<standard input>"
+_MARKS_OF_UTF_16, _AS_UTF_16 = (b"\xff\xfe", b"\xfe\xff"), "it looks like UTF-16; save it as UTF-8"
 
 
 TEXT, DICT = "<text>", "<dict>"
@@ -169,10 +175,10 @@ def _not_ours(
 
 def _only_foreign(path: FilePath, services: list[Service], foreign: list[_Foreign]) -> list[Problem]:
     """That a folder holds files, and none is a definition."""
-    here = [file for file in foreign if path.is_dir() and FilePath(file.file).is_relative_to(path)]
+    here = [item for item in foreign if path.is_dir() and FilePath(item.file).is_relative_to(path)]
     if not here or any(FilePath(service.file).is_relative_to(path) for service in services):
         return []
-    kinds = ", ".join(dict.fromkeys(file.what for file in here))
+    kinds = ", ".join(dict.fromkeys(item.what for item in here))
     return [Problem(str(path), 0, 0, "", f"holds no definition; what it holds: {kinds}")]
 
 
@@ -209,23 +215,36 @@ def _files(paths: list[PathLike], problems: list[Problem], with_stdin: bool) -> 
     for given in paths:
         path = FilePath(given)
         if path.is_dir():
-            result = sorted(
-                p
-                for p in path.rglob("*")
-                if p.suffix in (".yaml", ".yml") and not _is_hidden(p.relative_to(path)) and p.is_file()
+            named = sorted(
+                p for p in path.rglob("*") if p.suffix in (".yaml", ".yml") and not _is_hidden(p.relative_to(path))
             )
-            if not result:
+            ps = [p for p in named if p.is_file()]
+            lost = [p for p in named if p.is_symlink() and not _is_there(p)]
+            problems += [Problem(str(p), 0, 0, "", _LOST_LINK) for p in lost]
+            if not ps and not lost:
                 problems.append(
                     Problem(str(path), 0, 0, "", "holds no definition; its files must end in .yaml or .yml")
                 )
-            files |= {file: files.get(file, path) for file in result}
+            files |= {file: files.get(file, path) for file in ps}
         elif path.exists() or (with_stdin and _is_stdin(path)):
             files[path] = None
         else:
-            problems.append(Problem(str(path), 0, 0, "", "does not exist"))
+            problems.append(Problem(str(path), 0, 0, "", _LOST_LINK if path.is_symlink() else "does not exist"))
     if not paths:
         problems.append(Problem("", 0, 0, "", "no definition file or folder was named"))
     return files
+
+
+_LOST_LINK = "is a link that leads nowhere"
+
+
+def _is_there(path: FilePath) -> bool:
+    """Whether a path leads anywhere; one that leads in a circle does not."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _is_hidden(path: FilePath) -> bool:
@@ -240,7 +259,7 @@ def validation_messages(
     error: ValidationError, data: Any, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
 ) -> list[tuple[strict_yaml.Path, str]]:
     """What the faults of `data`'s shape are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
-    messages: dict[tuple[strict_yaml.Path, str], None] = {}
+    result: dict[tuple[strict_yaml.Path, str], None] = {}
     details = error.errors(include_url=False)
     for detail in details:
         path = _yaml_path(detail["loc"], data)
@@ -295,8 +314,8 @@ def validation_messages(
                 message = f"found {_show(value)}; accepted is {detail['ctx']['expected']}"
             case _:
                 message = detail["msg"]
-        messages[path, message] = None
-    return list(messages)
+        result[path, message] = None
+    return list(result)
 
 
 def _yaml_path(loc: tuple[str | int, ...], data: Any) -> strict_yaml.Path:

@@ -18,7 +18,8 @@ def parse_objective(text: str) -> Objective:
     """A percentage as people write it: `99.9` or `99.9%`. Raises ValueError with the reason."""
     written = text.strip().removesuffix("%").strip()
     try:
-        percent = Decimal(written)
+        # Python reads `９９` and `9_9` as numbers too.
+        percent = Decimal(written if written.isascii() and "_" not in written else "none")
     except InvalidOperation:
         raise ValueError(f"objective {text!r} is not a valid percentage; write one such as 99.9") from None
     if not percent.is_finite():

@@ -138,6 +138,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
         )
     if holds_userinfo(model.source or ""):
         report(("source",), "holds a credential; put it into the environment or into source_config", "error")
+    _check_places(model, Path(path), base, report)
     if problems:
         raise DefinitionError(problems)
     return WeeklyConfig(
@@ -158,6 +159,34 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
         webhook=model.deliver.webhook,
         port=port,
     )
+
+
+def _check_places(model: WeeklyModel, config: Path, base: Path, report: Report) -> None:
+    """Says which paths are none, and where the job would write over what it reads."""
+    named: dict[YamlPath, str | None] = {
+        **{("definitions", index): name for index, name in enumerate(model.definitions)},
+        ("source",): model.source,
+        ("source_config",): model.source_config,
+        ("events",): model.events,
+        ("ledger",): model.ledger,
+        ("metrics",): model.metrics,
+        ("deliver", "folder"): model.deliver.folder,
+    }
+    for at, text in named.items():
+        if text is not None and not text.strip():
+            report(at, "is empty; write a path, or leave it out", "error")
+    if not model.metrics:
+        return
+    metrics = Path(os.path.realpath(base / model.metrics))
+    folders = [Path(os.path.realpath(base / name)) for name in model.definitions]
+    read = [Path(os.path.realpath(config)), *folders]
+    read += [Path(os.path.realpath(base / name)) for name in (model.source, model.source_config, model.events) if name]
+    folder = Path(os.path.realpath(base / model.deliver.folder))
+    own = [folder / name for name in ("state.json", "index.html", ".lock")]
+    among = metrics.suffix in (".yaml", ".yml") and any(place in metrics.parents for place in folders)
+    if metrics in read or metrics in own or among:
+        what = "is read by the job" if metrics not in own else "is another file of the job's own"
+        report(("metrics",), f"{model.metrics} {what}, and would be lost; name another file", "error")
 
 
 def _is_url(text: str) -> bool:
@@ -239,7 +268,7 @@ def _no_zone(name: str, report: Report) -> ZoneInfo:
 
 
 def _number(text: str, at: YamlPath, least: int, most: int, report: Report) -> int:
-    if len(text) < 16 and text.isdecimal() and least <= int(text) <= most:
+    if len(text) < 16 and text.isascii() and text.isdecimal() and least <= int(text) <= most:
         return int(text)
     report(at, f"{text!r} is not a valid number from {least} to {most}", "error")
     return least

@@ -6,7 +6,7 @@ import io
 import smtplib
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -79,8 +79,12 @@ def send_email(
     text: str,
     attached: tuple[str, bytes] | None,
     environment: Mapping[str, str],
-) -> None:
-    """The text, with a page or a zip file attached, by its name. Raises DeliveryError, ConfigError."""
+    to: Sequence[str] | None = None,
+) -> list[str]:
+    """The text, with a page or a zip file attached, by its name; `to` are those of the addressees who get it, without it all.
+
+    Returns whom the server did not take it for, while others have it now. Raises DeliveryError where nobody has, ConfigError.
+    """
     user = None if email.user_env is None else secret(email.user_env, environment)
     password = None if email.password_env is None else secret(email.password_env, environment)
     place = f"{email.host}:{port}"
@@ -96,7 +100,7 @@ def send_email(
                 server.starttls(context=ssl.create_default_context())
             if user is not None and password is not None:
                 server.login(user, password)
-            refused = server.send_message(message)
+            refused = server.send_message(message, to_addrs=list(addressees(email) if to is None else to))
             # The message is taken, whatever the server does now: it must not be sent again.
             call.deadline = min(call.deadline, time.monotonic() + QUIT_S)
             with suppress(Exception):
@@ -119,8 +123,12 @@ def send_email(
         raise
     except Exception as error:  # noqa: BLE001 - such as a password that is not ASCII, which the error would show
         raise DeliveryError(f"{place}: {type(error).__name__}; no message was sent") from None
-    if refused:
-        raise DeliveryError(f"{place} did not take {', '.join(refused)}")
+    return list(refused)
+
+
+def addressees(email: EmailModel) -> list[str]:
+    """The bare addresses that a message is for, each once."""
+    return list(dict.fromkeys(_address(text).addr_spec for text in email.to))
 
 
 def _message(email: EmailModel, subject: str, text: str, attached: tuple[str, bytes] | None) -> EmailMessage:

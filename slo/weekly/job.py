@@ -21,6 +21,7 @@ from slo.budget.measure import measure
 from slo.budget.model import State as BudgetState
 from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
+from slo.limits import anew, one_run
 from slo.report.formats import Head, files
 from slo.report.page import FOLDER
 from slo.report.values import Values, values_of
@@ -28,16 +29,17 @@ from slo.review import review
 from slo.sli.counts import Grid
 from slo.source import open as open_source
 from slo.source import open_all
+from slo.source.failure import OutOfTimeError
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
 from slo.weekly.config import Format, WeeklyConfig
-from slo.weekly.deliver import DeliveryError, post_webhook, send_email
+from slo.weekly.deliver import DeliveryError, addressees, post_webhook, send_email
 from slo.weekly.ledger import STEP_MS, Entry, Ledger, fingerprint
 from slo.weekly.message import chat_text, mail_text
 from slo.weekly.null import NullSource
 from slo.weekly.period import Period, last_whole, unit_of
-from slo.weekly.state import Done, State
+from slo.weekly.state import Done, State, mark_of
 from slo.window import Calendar, moment, moment_ms
 
 if TYPE_CHECKING:
@@ -81,26 +83,27 @@ def run(
     """
     begun = time.monotonic()
     config.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(config.folder / ".lock"):
+    with one_run(), _locked(config.folder / ".lock"):
         progress = _Run()
         specs = in_zone(load(config.definitions), config.zone.key)
         place = config.folder / "state.json"
         state = State.read(place)
         for period in due(config, state, now_ms):
             done = state.periods.setdefault(period.name, Done())
-            _period(
-                config,
-                specs,
-                period,
-                done,
-                progress,
-                log,
-                environment,
-                wait,
-                lambda: state.write(place),
-                now_ms,
-                by_clock,
-            )
+            with anew():
+                _period(
+                    config,
+                    specs,
+                    period,
+                    done,
+                    progress,
+                    log,
+                    environment,
+                    wait,
+                    lambda: state.write(place),
+                    now_ms,
+                    by_clock,
+                )
         ordered = [name for name in sorted(state.periods) if (config.folder / name / "report.json").exists()]
         for name in ordered:
             if not is_readable(config.folder, name):
@@ -144,7 +147,18 @@ def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
 
 
 def _is_over(config: WeeklyConfig, done: Done) -> bool:
-    return done.whole and set(_deliveries(config)) <= set(done.delivered)
+    return done.whole and all(_has(config, name, done.delivered) for name in _deliveries(config))
+
+
+def _has(config: WeeklyConfig, name: str, already: Sequence[str]) -> bool:
+    """Whether all that a delivery is for have it."""
+    return name in already or (name == "email" and not _left(config, already))
+
+
+def _left(config: WeeklyConfig, already: Sequence[str]) -> list[str]:
+    """The addressees who do not have a mail yet."""
+    assert config.email is not None
+    return [address for address in addressees(config.email) if mark_of(address) not in already]
 
 
 def _deliveries(config: WeeklyConfig) -> list[str]:
@@ -156,7 +170,7 @@ def _period(
     specs: Specs,
     period: Period,
     done: Done,
-    progress: _Run,
+    result: _Run,
     log: Log,
     environment: Mapping[str, str],
     wait: Callable[[float], None],
@@ -172,10 +186,10 @@ def _period(
         changed = _with_changes(config, specs, period, budgets, ledger)
         texts = _texts(config, changed, period, budgets, now_ms, problem, values)
         write_pages(folder, texts)
-        progress.reports += 1
+        result.reports += 1
         done.whole = problem is None
         if problem is not None:
-            progress.failed["source"] = progress.failed.get("source", 0) + 1
+            result.failed["source"] = result.failed.get("source", 0) + 1
         save()
         invalid = [budget.slo.id for budget in budgets if budget.state is BudgetState.INVALID]
         log("report", {"period": period.name, "slos": len(budgets), "missing": problem, "invalid": invalid})
@@ -183,23 +197,33 @@ def _period(
     for name in _deliveries(config):
         # A report with missing data is delivered once, and the whole one when the source has answered.
         already = done.delivered if done.whole else done.notified
-        if name in already:
+        if _has(config, name, already):
             continue
         try:
-            if name in progress.late:
+            if name in result.late:
                 raise DeliveryError("not tried: the delivery before took too long; the next run tries again")
             if name == "email":
                 assert config.email is not None
                 subject = f"{config.title}: {period.name}"
-                send_email(config.email, config.port, subject, mail_text(text), _attached(folder), environment)
+                left = _left(config, already)
+                refused = send_email(
+                    config.email, config.port, subject, mail_text(text), _attached(folder), environment, left
+                )
+                if refused:
+                    already += [mark_of(address) for address in left if address not in refused]
+                    save()
+                    raise DeliveryError(
+                        f"{config.email.host}:{config.port} did not take {', '.join(refused)}; the others have it, and the next run "
+                        "tries these again"
+                    )
             else:
                 assert config.webhook is not None
                 link = "" if config.webhook.link is None else f"{config.webhook.link.rstrip('/')}/{period.name}/"
                 post_webhook(config.webhook, *chat_text(text, link), environment)
         except SloError as error:
-            progress.failed[name] = progress.failed.get(name, 0) + 1
+            result.failed[name] = result.failed.get(name, 0) + 1
             if isinstance(error, DeliveryError) and error.late:
-                progress.late.add(name)
+                result.late.add(name)
             log("delivery failed", {"period": period.name, "to": name, "error": str(error)})
         else:
             already.append(name)
@@ -235,6 +259,8 @@ def _evaluated(
         except SourceError as error:
             problem = str(error)
             log("source failed", {"period": period.name, "attempt": attempt + 1, "error": problem})
+            if isinstance(error, OutOfTimeError):
+                break
     return *_one_by_one(config, specs, source, period, ledger, problem, log), {}
 
 
@@ -460,20 +486,20 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def metrics(config: WeeklyConfig, state: State, progress: _Run, now_ms: int, seconds: float, code: int) -> str:
+def metrics(config: WeeklyConfig, state: State, result: _Run, now_ms: int, seconds: float, code: int) -> str:
     """The run's own metrics in Prometheus's text format, for the textfile collector."""
     whole = [name for name, done in state.periods.items() if _is_over(config, done)]
     rows: list[tuple[str, str, str, list[tuple[str, float]]]] = [
         ("slo_weekly_last_run_timestamp_seconds", "gauge", "When the job last ran.", [("", now_ms / 1000)]),
         ("slo_weekly_last_run_duration_seconds", "gauge", "How long it took.", [("", round(seconds, 3))]),
         ("slo_weekly_last_run_success", "gauge", "1 where nothing is left to do.", [("", float(code == FINE))]),
-        ("slo_weekly_pending_periods", "gauge", "Periods that are not over with.", [("", progress.pending)]),
+        ("slo_weekly_pending_periods", "gauge", "Periods that are not over with.", [("", result.pending)]),
         ("slo_weekly_finished_periods", "gauge", "Periods that are.", [("", len(whole))]),
         (
             "slo_weekly_last_run_failures",
             "gauge",
             "Failures of the last run, by what failed.",
-            [(f'{{what="{what}"}}', progress.failed.get(what, 0)) for what in ("source", *_deliveries(config))],
+            [(f'{{what="{what}"}}', result.failed.get(what, 0)) for what in ("source", *_deliveries(config))],
         ),
     ]
     lines = []

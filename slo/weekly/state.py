@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,10 @@ _NOTIFIED = "told"
 
 @dataclass
 class Done:
-    """One period: whether its source answered (`whole`), where it has been delivered, and who was notified of missing data."""
+    """One period: whether its source answered (`whole`), where it has been delivered, and who was notified of missing data.
+
+    A place is `email` or `webhook`; of a mail that some addressees have and others were refused, `mark_of` each who has it.
+    """
 
     whole: bool = False
     delivered: list[str] = field(default_factory=list)
@@ -56,6 +60,11 @@ class State:
         """Whole or not at all."""
         periods = {name: _data(done) for name, done in sorted(self.periods.items())}
         write_text(path, json.dumps({"version": VERSION, "periods": periods}, indent=1) + "\n")
+
+
+def mark_of(address: str) -> str:
+    """An addressee as the state keeps it: the file lies alongside the report, where others may read it."""
+    return f"email {hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
 def _data(done: Done) -> dict[str, object]:

@@ -102,6 +102,51 @@ def test_two_hours_of_the_traffic_that_there_is_are_a_pause(pause: int, incident
     assert spans(found(errors, total)) == incidents
 
 
+def test_the_first_and_the_last_step_count() -> None:
+    """All traffic is in the last step, or an incident begins with the first one."""
+    total, errors = np.zeros(288), np.zeros(288)
+    total[-1], errors[-1] = 1000, 500
+    assert found(errors, total) == [Stretch(287, 288, 500, 1000, 50)]
+    total[:], errors[:] = 1000, 0
+    errors[:3] = 500
+    assert found(errors, total) == [Stretch(0, 3, 1500, 3000, 1500 / 2880)]
+
+
+@pytest.mark.parametrize(("allowed", "many"), [(0.5, 1), (0.0, 0)])
+def test_a_budget_of_less_than_one_error_has_incidents(allowed: float, many: int) -> None:
+    total, errors = np.full(288, 100.0), np.zeros(288)
+    errors[100:103] = 50
+    assert len(find_incidents(errors, total, 0.01, allowed, STEP)) == many
+
+
+@pytest.mark.parametrize(("pause", "incidents"), [(24, 1), (25, 2)])
+def test_a_pause_of_exactly_two_hours_of_traffic_is_none(pause: int, incidents: int) -> None:
+    """The day has 100 events in each step; more than 24 of them without an error end an incident."""
+    total, errors = np.full(288, 100.0), np.zeros(288)
+    errors[100:106] = errors[106 + pause : 112 + pause] = 50
+    assert len(found(errors, total)) == incidents
+
+
+@pytest.mark.parametrize(
+    ("each", "errors_between", "incidents"),
+    [
+        (1000.0, 114, 2),  # of 24,000 + 1,000 events half the bound are 250 errors, and with ten to spare 245
+        (1000.0, 244, 2),
+        (1000.0, 245, 1),
+        (10.0, 0, 2),  # 250 events: five errors at the bound, 2.88 to spare
+    ],
+)
+def test_a_pause_is_quiet_at_half_the_bound_with_a_few_errors_to_spare(
+    each: float, errors_between: float, incidents: int
+) -> None:
+    """One incident, 25 steps of a pause with some errors in its middle, another one; 28.8 or 2,880 errors are allowed."""
+    total, errors = np.full(288, each), np.zeros(288)
+    errors[100:106] = errors[131:137] = each / 2
+    # Below the bound in each step, so that none is an incident of its own.
+    errors[106:131] = errors_between / 25
+    assert len(found(errors, total, share=0.02)) == incidents
+
+
 def test_a_burn_out_of_reach_is_failing_altogether() -> None:
     """Where half may fail twice the budget is everything, and three times is no more than that."""
     total, errors = np.full(288, 100.0), np.zeros(288)
@@ -153,7 +198,7 @@ def test_a_constant_burn_is_one_incident_of_any_length(
     assume((end - start) * at_bound * (c - 1) > 100 and (end - start) * c * burn / 8640 > 0.015)
     [incident] = found(errors, total, burn=burn)
     # Ten errors at the bound, at the lesser excess more: that is what chance moves an edge by.
-    tolerance = 2 + 15 / at_bound / min(1.0, c - 1)
+    tolerance = 2 + 20 / at_bound / min(1.0, c - 1)
     assert abs(incident.low - start) <= tolerance and abs(incident.high - end) <= tolerance
     outside = errors[: incident.low].sum() + errors[incident.high :].sum()
     assert incident.errors + outside == errors.sum()
@@ -276,7 +321,7 @@ def test_an_incident_does_not_begin_where_it_has_burned_too_slowly_up_to_its_bur
     assert spans(found(errors, total, 0.01)) == [(100, 131)]
 
 
-def test_without_events_or_budget_there_are_no_incidents() -> None:
+def test_without_events_or_budget_there_are_not_incidents() -> None:
     nothing, some = np.zeros(100), np.full(100, 5.0)
     assert find_incidents(nothing, nothing, 0.01, 5.0, STEP) == ()
     assert find_incidents(some, some, 0.01, 0.0, STEP) == ()

@@ -57,6 +57,7 @@ def nothing_is_reported(one: Budget) -> None:
     assert one.state is State.INVALID
     cause = one.notes[0]
     assert one.invalid == one.notes[: len(one.invalid)]
+    assert one.burns and all(burn.long is None and burn.short is None for burn in one.burns)
     for name in ("sli", "error_ratio", "consumed", "remaining", "exhaustion", "change", "forecast"):
         assert getattr(one, name) is None, name
     for name in ("errors", "total", "good", "allowed_errors"):
@@ -147,6 +148,26 @@ def test_sums_of_many_impossible_steps_are_not_believed() -> None:
     nothing_is_reported(one)
     few = errors * (np.arange(COUNT) > COUNT - 200)  # 100 of 2,016 steps
     assert budget(measured(few, total)).state is State.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("busy", "wrong", "code"),
+    [(30, 3, "impossible-steps"), (30, 4, "impossible"), (5, 2, "impossible-steps"), (5, 3, "impossible")],
+)
+def test_a_tenth_of_the_steps_with_traffic_may_be_impossible_or_two(busy: int, wrong: int, code: str) -> None:
+    """Steps without any traffic do not count."""
+    errors, total = flat(0, 0)
+    total[-2_000 : -2_000 + busy], errors[-2_000 : -2_000 + busy] = 10, 9
+    errors[-2_000 : -2_000 + wrong] = -3
+    codes = [note.code for note in budget(measured(errors, total)).notes]
+    assert [code for code in codes if code.startswith("impossible")] == [code]
+
+
+def test_the_worst_step_is_the_one_furthest_from_what_is_possible() -> None:
+    errors, total = flat(1, 1000)
+    errors[-1_500], errors[-1_400], errors[-1_300] = 1_003, -5, 1_004
+    [note] = [note for note in budget(measured(errors, total)).notes if note.code == "impossible-steps"]
+    assert "in 3 of 2,016 steps" in note.text and "at worst -5 of 1,000 up to" in note.text
 
 
 def test_one_impossible_hour_makes_a_budget_that_seems_to_last_invalid() -> None:

@@ -51,7 +51,10 @@ lat_seconds_sum {many}
 lat_seconds_count {many}
 # TYPE many_total counter
 {routes}
+# TYPE late_total counter
+late_total {many} {late_ms}
 """
+LATE_S = 40  # so much later than their time samples of late_total are scraped
 
 
 class _Target(BaseHTTPRequestHandler):
@@ -64,6 +67,7 @@ class _Target(BaseHTTPRequestHandler):
         many, few = int(age * 1000), int(age / 2)
         text = PAGE.format(
             many=many, few=few, wave=int(age * 7) % 5, stamp=int(time.time()), stamp_ms=int(time.time() * 1000),
+            late_ms=int((time.time() - LATE_S) * 1000),
             buckets=f'lat_seconds_bucket{{le="0.5"}} {many}' if self.has_half else f'lat_seconds_bucket{{le="0.4"}} {many}',
             routes="\n".join(f'many_total{{route="/{number}"}} {many}' for number in range(120)),
         )  # fmt: skip
@@ -98,6 +102,7 @@ FINE = {
     "latency": "{objective: p99 < 1s, sli: {latency: lat_seconds}}",
     "native": "{objective: p99 < 1s, sli: {latency: {histogram: prometheus_http_request_duration_seconds, native: true}}}",
     "level": "{objective: 99, sli: {threshold: temperature < 30}}",
+    "late-and-waited-for": "{objective: 99, delay: 1m, sli: {ratio: {good: late_total, total: late_total}}}",
 }
 # What is wrong: an SLO, then the check, its severity, and pieces of what it says.
 WRONG: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
@@ -146,6 +151,10 @@ WRONG: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "not-native": (
         "{objective: p99 < 1s, sli: {latency: {histogram: temperature, native: true}}}",
         "histogram", "error", ("temperature has no native histograms", "leave `native: true` out"),
+    ),
+    "late": (
+        "{objective: 99, delay: 20s, sli: {ratio: {good: late_total, total: late_total}}}",
+        "late", "error", ("samples of late_total are up to", "old when they arrive on 2 targets", "read 21s late", "set `delay: 1m`"),
     ),
     "window": (
         "{objective: 99, window: 30d, sli: {probe: well}}",

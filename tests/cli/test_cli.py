@@ -164,7 +164,7 @@ def test_one_file_a_service_holds_all_rules(tmp_path: Path) -> None:
     whole = (tmp_path / "all.yml").read_text()
     files = sorted((tmp_path / "each").iterdir())
     assert {"faciliauto.yml", "hitl-api.yml", "prometheus.yml"} <= {file.name for file in files}
-    assert sum(file.read_text().count("  - name: ") for file in files) == whole.count("  - name: ") > 0
+    assert sum(file.read_text().count("\n- name: ") for file in files) == whole.count("\n- name: ") > 0
 
 
 def test_a_resource_of_the_operator_has_its_names(tmp_path: Path) -> None:

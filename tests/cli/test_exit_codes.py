@@ -39,9 +39,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 UNEXPECTED = [
-    ValueError("x"), KeyError("x"), RecursionError("x"), OverflowError(), MemoryError(), AssertionError("x"),
+    ValueError("x"), KeyError("x"), RecursionError("x"), OverflowError(), AssertionError("x"),
     UnicodeEncodeError("utf-8", "x", 0, 1, "x"), OSError("no number"), ZeroDivisionError(), StopIteration(),
 ]  # fmt: skip
+
+
+def test_too_little_memory_is_not_a_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(**_: Any) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(sys.modules["slo.cli.main"], "app", fails)
+    assert run(["status"]) == 2
+    assert "not enough memory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", UNEXPECTED, ids=lambda error: type(error).__name__)

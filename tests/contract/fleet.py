@@ -109,12 +109,18 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Bridge:
-    """Events that a series revealed after a pause of `gap_ms`: a look-back that is shorter may lose them, with a note."""
+    """Events that a series revealed after a pause of `gap_ms`: a look-back that is shorter may lose them, with a note.
+
+    Or it takes all that the series stands at then (`stood_…`) for new. `renamed` says that its labels are others.
+    """
 
     at_ms: int
     gap_ms: int
     errors: float
     total: float
+    stood_errors: float = 0.0
+    stood_total: float = 0.0
+    renamed: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from slo.promql.samples import Samples
 from slo.source.openmetrics import write_openmetrics
-from tests.contract.fleet import MINUTE, SECOND, Bridge, Doubt, Fleet, Floats, Grid, Target, Why
+from tests.contract.fleet import FOREVER, MINUTE, SECOND, Bridge, Doubt, Fleet, Floats, Grid, Target, Why
 from tests.contract.kinds import KINDS, Kind
 from tests.contract.oracle import Reading, count_checks, count_outage, count_slices, reread, scrape
 
@@ -56,6 +56,8 @@ class History:
     by_step: bool = True
     # what happened in the hour before the grid, and may be revealed in it
     lead_total: float = 0.0
+    # what was revealed while series had other labels, for so short that the rules cannot tell them from lasting ones
+    taken_back: float = 0.0
 
     slo_name = "judged"
 
@@ -78,7 +80,15 @@ class History:
                 sums[0] += max(0.0, bridge.errors)
                 sums[1] += bridge.total
                 sums[2] += max(0.0, -bridge.errors)
+                more = bridge.stood_errors - bridge.errors
+                sums[0] += max(0.0, -more)
+                sums[2] += max(0.0, more)
+                sums[3] += bridge.stood_total - bridge.total
         return Doubt(self.grid.end_ms, "birth", *sums)
+
+    def begun_in_pauses(self, longer_ms: int) -> float:
+        """All events that series brought which began, under other labels, in a pause of their target that was longer."""
+        return sum(bridge.total for bridge in self.bridges if bridge.renamed and bridge.gap_ms > longer_ms)
 
     def problem(
         self,
@@ -271,7 +281,26 @@ def finish(made: Setting, name: str, hazards: Sequence[str] = (), step_ms: int =
         tuple(hazards),
         not fleet.broken and not any(rename.keys is not None for rename in fleet.renames),
         float(reading.happened[2][reading.happened[0] <= grid.start_ms].sum()),
+        _taken_back(fleet, reading, FOREVER if "no job and instance" in hazards else _SHORT_MS),
     )
+
+
+# A quarter of an hour, and a scrape of five minutes.
+_SHORT_MS = 20 * MINUTE
+
+
+def _taken_back(fleet: Fleet, reading: Reading, within_ms: int) -> float:
+    """All events revealed while a relabelling held that was taken back soon enough, or in a long pause, and after it."""
+    times, _, total = reading.revealed
+    held = np.zeros(len(times), bool)
+    pauses = [(one.at_ms - one.gap_ms, one.at_ms) for one in reading.bridges if one.gap_ms > within_ms - 5 * MINUTE]
+    for rename in fleet.renames:
+        if rename.end_ms == FOREVER or rename.drop:
+            continue
+        paused = any(low <= rename.end_ms <= high for low, high in pauses)
+        if paused or rename.end_ms - rename.start_ms <= within_ms:
+            held |= (times >= rename.start_ms) & (times <= rename.end_ms + 5 * MINUTE)
+    return float(total[held].sum())
 
 
 def _seen(reading: Reading, grid: Grid, total: Floats) -> bool:

@@ -186,9 +186,17 @@ class _Oracle:
             pauses = np.diff(times)
             for i in np.flatnonzero(pauses > BRIDGE_MS) + 1:
                 amount = float(grown[i])
-                if amount:
+                if amount or values[i]:
                     self.bridges.append(
-                        Bridge(int(times[i]), int(pauses[i - 1]), weights.errors * amount, weights.total * amount)
+                        Bridge(
+                            int(times[i]),
+                            int(pauses[i - 1]),
+                            weights.errors * amount,
+                            weights.total * amount,
+                            weights.errors * float(values[i]),
+                            weights.total * float(values[i]),
+                            bool(renamed[i - 1]),
+                        )
                     )
         return found
 
@@ -229,7 +237,13 @@ class _Oracle:
             return 0.0
         self.births += 1
         shared = not stream.ok[:at].any() and any(one.target is not target for one in own)
-        if shared or value > self._recent(others, now) * elapsed:
+        # One process shows all that it has at once, and is believed or not.
+        shown = sum(
+            float(stream.values[other][at])
+            for other in stream.target.counters
+            if stream.visible(other)[at] and not stream.visible(other)[:at].any()
+        )
+        if shared or max(value, shown) > self._recent(others, now) * elapsed:
             # Behind a shared address (or none) a newcomer looks like the new name of one that left.
             self._doubt(key, now, why, less=value)
         return value

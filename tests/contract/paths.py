@@ -71,7 +71,7 @@ def count_by_rules(history: History, source: Source | None = None, shift_ms: int
     asked = source or Server(history.samples, grid.end_ms)
     tiles = tiles_of(slo, asked, grid.start_ms + shift_ms, grid.end_ms + shift_ms)
     errors, total = events_of(slo, tiles)
-    state = "counted" if {"all", "bad"} & tiles.keys() else "no data"
+    state = "counted" if set(slo.sli.event_words.values()) & tiles.keys() else "no data"
     return Counted(_by_step(errors, grid), _by_step(total, grid), state, frozenset())
 
 
@@ -92,9 +92,9 @@ def tiles_of(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[str, 
 def events_of(slo: Slo, tiles: Mapping[str, Floats]) -> tuple[Floats, Floats]:
     """(errors, total) of tiles by event, 0 where there is none."""
     length = max((len(values) for values in tiles.values()), default=0)
-    events = {event: np.nan_to_num(tiles.get(event, np.zeros(length))) for event in ("all", "good", "bad")}
-    total = events["all"] if "all" in slo.sli.kept_events else events["good"] + events["bad"]
-    return events["bad"] if "bad" in slo.sli.kept_events else total - events["good"], total
+    events = {event: np.nan_to_num(tiles.get(word, np.zeros(length))) for event, word in slo.sli.event_words.items()}
+    total = events["all"] if "all" in events else events["good"] + events["bad"]
+    return events["bad"] if "bad" in events else total - events["good"], total
 
 
 def _by_step(values: Floats, grid: FleetGrid) -> Floats:

@@ -108,4 +108,6 @@ COMMANDS = [
     ["init"], ["init", "latency", "-o", "new.yaml"], ["explain"], ["explain", "shop.yaml"], ["check", "shop.yaml"], ["rules", "shop.yaml"], ["rules", "shop.yaml", "-o", "rules.yml"],
     ["status", "shop.yaml", "-s", "r.parquet"], ["report", "shop.yaml", "-s", "r.parquet", "-o", "out"], ["record", "shop.yaml", "-s", "r.parquet", "-o", "again.parquet"],
     ["simulate", "shop.yaml", "--days", "0.05", "-o", "s.parquet"], ["backtest", "shop.yaml", "-s", "r.parquet", "-o", "out"], ["weekly", "weekly.yaml", "--now", "2026-09-21T06:00:00Z"], ["schema"],
+    ["rules", "shop.yaml", "--format", "operator"], ["export", "sloth", "shop.yaml", "-o", "exported"], ["import", "rules.yml", "-o", "imported"],
+    ["dashboard", "-o", "boards", "--format", "configmap"], ["backfill", "shop.yaml", "-s", "r.parquet", "-o", "filled"],
 ]  # fmt: skip

@@ -199,6 +199,43 @@ def test_command_lines(
         assert name == "rules.yml" or (shop / name).read_bytes() == kept[name], (arguments, name)
 
 
+@pytest.mark.skipif("SLO_SLOW" not in os.environ and INPUTS < 300, reason="slow; make fuzz and make slow run it")
+@pytest.mark.parametrize("arguments", inputs.COMMANDS, ids=" ".join)
+def test_every_option_with_every_odd_value(
+    shop: Path,
+    options: dict[str, list[str]],
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Drawn, a pair of both comes too seldom."""
+    monkeypatch.chdir(shop)
+    monkeypatch.setenv("SLO_TIMEOUT", "10ms")
+    for option in options[arguments[0]]:
+        for value in ODD:
+            if option in WRITTEN:
+                continue
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+            with bounded():
+                code = run([*arguments, option, value])
+            said = capsys.readouterr()
+            assert code in (0, 1, 2), (arguments, option, value, said.err)
+
+
+ODD = [
+    "",
+    "-1",
+    "0",
+    "nan",
+    "1e400",
+    "99999999999999999999",
+    "\u00b2",
+    "\uff19",
+    "a b",
+    "a\nb: c",
+    "x" * 5000,
+    "\udcff",
+]
 WRITTEN = {"--output", "-o", "--tests", "--backfill-script", "--split"}
 FILES = ["shop.yaml", "weekly.yaml", "events.yaml", "rules.yml", "r.parquet"]
 kept: dict[str, bytes] = {}

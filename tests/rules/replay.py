@@ -10,19 +10,26 @@ from pathlib import Path
 
 from slo.promql.ast import VectorSelector, walk
 from slo.rules import Recording, RuleGroup, to_yaml
+from slo.rules.groups import Rule
 from tests.servers import Prometheus, promtool
+
+RULES = "rules.yml"
 
 
 def backfill(place: Path, data: Path, groups: Sequence[RuleGroup], start: int, end: int, most: int = 9) -> None:
-    """Fills `data` with the recorded series of (start, end], seconds; `most` passes at most."""
+    """Fills `data` with the recorded series of (start, end], seconds; `most` passes at most.
+
+    A group's moments hang on its name and that of its file: it has one of both in all passes, wherever `place` is.
+    """
     for number, level in enumerate(passes(groups)[:most]):
-        rules = place / f"pass{number}.yml"
-        rules.write_text(to_yaml(level))
-        out = place / f"pass{number}"
+        folder = place / f"pass{number}"
+        folder.mkdir(exist_ok=True)
+        (folder / RULES).write_text(to_yaml(level))
+        out = folder / "blocks"
         with Prometheus(place, data=data) as server:
             done = promtool(
                 "tsdb", "create-blocks-from", "rules", f"--url={server.url}", f"--start={start}", f"--end={end}",
-                f"--output-dir={out}", rules, timeout=1800,
+                f"--output-dir={out}", RULES, timeout=3600, cwd=folder,
             )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         for block in out.iterdir():
@@ -33,6 +40,39 @@ def recordings(groups: Sequence[RuleGroup], keep: Callable[[Recording], bool]) -
     """Only some recordings of the groups, and no alerts."""
     kept = [replace(g, rules=tuple(r for r in g.rules if isinstance(r, Recording) and keep(r))) for g in groups]
     return tuple(group for group in kept if group.rules)
+
+
+def alerts_recorded(groups: Sequence[RuleGroup]) -> tuple[RuleGroup, ...]:
+    """The burn alerts as recordings `alert:<window>`, with what they read and no more: promtool leaves alerts out."""
+    found = []
+    for group in groups:
+        rules: list[Rule] = []
+        for rule in group.rules:
+            if isinstance(rule, Recording):
+                rules.append(rule)
+            elif rule.burns:
+                assert not rule.for_ms
+                name = "alert:" + rule.labels["window"]
+                rules.append(
+                    Recording(
+                        name, rule.expr, {key: rule.labels[key] for key in ("service", "slo") if key in rule.labels}
+                    )
+                )
+        found.append(replace(group, rules=tuple(rules)))
+    read = read_by(found, lambda name: name.startswith("alert:"))
+    return recordings(found, lambda rule: rule.name in read)
+
+
+def read_by(groups: Sequence[RuleGroup], keep: Callable[[str], bool]) -> set[str]:
+    """The names of some rules, and of the recordings that they read."""
+    read: set[str] = set()
+    todo = {rule.name for group in groups for rule in group.rules if keep(rule.name)}
+    while todo:
+        read |= todo
+        named = (_names(rule) for group in groups for rule in group.rules if rule.name in read)
+        recorded = {rule.name for group in groups for rule in group.rules if isinstance(rule, Recording)}
+        todo = (set().union(*named) & recorded) - read
+    return read
 
 
 def passes(groups: Sequence[RuleGroup]) -> tuple[tuple[RuleGroup, ...], ...]:
@@ -69,5 +109,5 @@ def _levels(rules: Sequence[Recording]) -> dict[str, int]:
     return found
 
 
-def _names(rule: Recording) -> set[str]:
+def _names(rule: Rule) -> set[str]:
     return {node.name for node in walk(rule.expr) if isinstance(node, VectorSelector) and node.name}

@@ -1,4 +1,4 @@
-"""What Prometheus does with rules while a service fails: `promtool test rules` as a clock that runs as fast as it can."""
+"""What Prometheus does with rules while a service fails: by `promtool test rules`, and by a server over a history."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from slo.rules import AlertRule, alert_windows, compile_specs, to_yaml
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.window import BurnWindow
-from tests.servers import promtool
+from tests.rules.history import HOUR
+from tests.rules.replay import alerts_recorded, backfill
+from tests.servers import Prometheus, load_openmetrics, promtool
 
+# A full five minutes.
+_T0 = 1_790_000_100
 SCRAPE = 30
 EVENTS_PER_SCRAPE = 3000
 DEFINITION = """\
@@ -113,6 +117,63 @@ def outage(place: Path, specs: Specs, error_ratio: float, clean: int, lasts: int
     }
 
 
+# The same SLO under names by which a server evaluates its groups at other moments.
+NAMES = ("a", "b", "c")
+
+
+def outages(
+    place: Path, lasts: Mapping[float, int], clean: int, after: int
+) -> dict[tuple[float, str], tuple[Firing, ...]]:
+    """What a Prometheus fires in outages of (error ratio: seconds), by error ratio and long window, for each of `NAMES`.
+
+    Its rule manager evaluates the rules over the history, each group at its own interval and moments.
+    """
+    text = "service: shop\nslos:\n"
+    for ratio in lasts:
+        for name in NAMES:
+            selector = f'requests_total{{job="{ratio:g}"'
+            text += (
+                f"  - {{name: {name}-{ratio:g}, objective: 99.9, "
+                f"sli: {{ratio: {{errors: '{selector},code=\"500\"}}', total: '{selector}}}'}}}}}}\n"
+            )
+    (place / "shop.yaml").write_text(text)
+    groups = alerts_recorded(compile_specs(apart(load(place / "shop.yaml")))[0])
+    begin, end = _T0, _T0 + clean + max(lasts.values()) + after
+    (place / "history.txt").write_text("".join(_lines(lasts, clean, begin, end)))
+    data = load_openmetrics(place / "history.txt", place / "data")
+    backfill(place, data, groups, begin + HOUR, end)
+    found: dict[tuple[float, str], tuple[Firing, ...]] = {}
+    interval = {rule.name: group.interval_ms // 1000 for group in groups for rule in group.rules}
+    with Prometheus(place, data=data) as server:
+        for ratio, seconds in lasts.items():
+            for name in interval:
+                window = name.removeprefix("alert:")
+                fired = []
+                for slo in NAMES if window != name else ():
+                    rows = server.query(f'{{__name__="{name}",slo="{slo}-{ratio:g}"}}[{end - begin}s]', end)
+                    times = [float(at) for row in rows for at, _ in row["values"]]
+                    if times:
+                        last = max(times) + interval[name] - begin - clean - seconds
+                        fired.append(Firing(window, min(times) - begin - clean, last))
+                if fired:
+                    assert len(fired) == len(NAMES)
+                    found[ratio, window] = tuple(fired)
+    return found
+
+
+def _lines(lasts: Mapping[float, int], clean: int, begin: int, end: int) -> Iterator[str]:
+    """OpenMetrics text: each job fails at its ratio for a while, right after a scrape."""
+    yield "# TYPE requests counter\n"
+    for ratio, seconds in lasts.items():
+        failing = [clean < at <= clean + seconds for at in range(0, end - begin + 1, SCRAPE)]
+        bad = np.cumsum(np.where(failing, EVENTS_PER_SCRAPE * ratio, 0.0))
+        good = EVENTS_PER_SCRAPE * np.arange(1, len(bad) + 1) - bad
+        for code, values in (("200", good), ("500", bad)):
+            series = f'requests_total{{job="{ratio:g}",instance="a",code="{code}"}}'
+            yield from (f"{series} {value:.10g} {begin + at * SCRAPE}\n" for at, value in enumerate(values))
+    yield "# EOF\n"
+
+
 PHASES = (0, 15, 30, 45)  # s after a full minute, at which groups are evaluated
 FAILING = (1.0, 0.2, 0.05)
 _CLEAN, _LASTS = 4500, 1500
@@ -192,10 +253,6 @@ def first_pages_by_engine(place: Path) -> dict[tuple[float, int], float]:
             pages = [one.start_ms for one in ran.alerts if one.state == "firing" and ("severity", "page") in one.labels]
             found[ratio, phase] = min(pages) / 1000 - _T0 - start
     return found
-
-
-# A full five minutes.
-_T0 = 1_790_000_100
 
 
 def first_pages_table(found: Mapping[tuple[float, int], float]) -> Iterator[str]:

@@ -29,8 +29,14 @@ slos:
     window: 1d
     sli: {ratio: {errors: 'requests_total{code="500"}', total: requests_total}}
 """
-OTHERS = "sli: {ratio: {errors: failures_total, total: requests_total}}"
 SLI = BASE.splitlines()[-1].strip()
+# SLIs that keep other events each: one label tells what failed, two do, two tell what did not, and a clock asks.
+KEPT = {
+    "good, bad": SLI,
+    "total, errors": 'sli: {ratio: {errors: \'requests_total{code="500",route!=""}\', total: requests_total}}',
+    "all, passed": 'sli: {ratio: {good: \'requests_total{code="200",route!=""}\', total: requests_total}}',
+    "checks, bad_checks": "sli: {probe: {metric: probe_success}}",
+}
 EDITS: Mapping[str, tuple[str, str]] = {
     "`name` of the SLO or of the service": ("name: availability", "name: success"),
     "`objective`": ("objective: 99", "objective: 98"),
@@ -41,12 +47,12 @@ EDITS: Mapping[str, tuple[str, str]] = {
     "`alerting`": ("window: 1d", "window: 1d\n    alerting: {ticket: off}"),
     "`by` added": ("window: 1d", "window: 1d\n    by: [route]"),
     "selectors, of the same kind": ("code=\"500\"", "code=~\"5..\""),
-    "another kind of SLI": (SLI, OTHERS),
+    "another kind of SLI": (SLI, KEPT["total, errors"]),
 }  # fmt: skip
 
 
 def raw() -> Samples:
-    """Two routes with 10 requests a second each; what fails does so under two metrics."""
+    """Two routes with 10 requests a second each, and checks that fail in the first hour."""
     times = np.arange(START - HOUR, END + 1, 30_000)
     hour = (times - START) // HOUR
     bad = np.cumsum(np.where(hour == 0, 30.0, np.where(hour > 0, 1.0, 0.0)))
@@ -56,7 +62,8 @@ def raw() -> Samples:
         every = 300.0 * np.arange(len(times))
         rows.append(({"__name__": "requests_total", **labels, "code": "200"}, times, every - bad))
         rows.append(({"__name__": "requests_total", **labels, "code": "500"}, times, bad))
-        rows.append(({"__name__": "failures_total", "job": "shop", "instance": "1", "route": route}, times, bad))
+    good = np.where(hour == 0, 0.0, 1.0)
+    rows.append(({"__name__": "probe_success", "job": "shop", "instance": "1"}, times, good))
     return Samples.from_series(rows)
 
 
@@ -142,12 +149,12 @@ def before() -> Samples:
     return until_the_edit(BASE)
 
 
-def after(text: str, before: Samples) -> Server:
+def after(text: str, before: Samples, silent: tuple[str, ...] = ("page",)) -> Server:
     """The server ten minutes after it has loaded other rules. None of these edits may page."""
     server = Server(before)
     for at in range(EDIT, END + 1, MINUTE):
-        pages = [alert for alert in server.evaluate(text, at) if ("severity", "page") in alert]
-        assert not pages, pages
+        alerts = [alert for alert in server.evaluate(text, at) if dict(alert)["severity"] in silent]
+        assert not alerts, alerts
     return server
 
 
@@ -217,13 +224,32 @@ def test_by_removed_begins_a_budget_alongside_the_old_ones() -> None:
     assert all(left[route] < -1 for route in ROUTES)
 
 
-def test_another_kind_needs_another_name(before: Samples) -> None:
-    assert table()["another kind of SLI"] == "rename the SLO"
-    text = edited("another kind of SLI")
-    [mixed] = after(text, before).value(LEFT, END).values()
-    assert mixed < -10, "errors of five hours by the events of ten minutes"
-    [left] = after(text.replace("name: availability", "name: success"), before).value(LEFT, END).values()
-    assert left == ANEW
+@pytest.fixture(scope="module")
+def before_of_each() -> Mapping[str, Samples]:
+    return {words: until_the_edit(BASE.replace(SLI, sli)) for words, sli in KEPT.items()}
+
+
+@pytest.mark.parametrize("words", KEPT)
+def test_another_kind_begins_a_new_budget(words: str, before_of_each: Mapping[str, Samples]) -> None:
+    """Whatever other kinds have recorded under the name, of an hour without a good event in it: neither figures nor
+    tickets come from that."""
+    assert table()["another kind of SLI"] == "begins anew"
+    others = [one for name, samples in before_of_each.items() if name != words for one in samples.series]
+    once = {tuple(sorted(one.labels.items())): one for one in others}
+    server = after(BASE.replace(SLI, KEPT[words]), Samples(once.values()), silent=("page", "ticket"))
+    kept = [dict(key) for key, one in server.kept.items() if one.times[-1] == END]
+    assert {one["event"] for one in kept if one["__name__"] == "slo:events:increase1m"} == set(words.split(", "))
+    [(labels, left)] = server.value(LEFT, END).items()
+    assert (labels, left) == (SHOP, 1.0 if words.startswith("checks") else ANEW)
+    [covered] = server.value(COVERAGE, END).values()
+    assert 0 < covered < 0.01
+    assert not server.failed
+
+
+def test_the_docs_have_each_kinds_own_words() -> None:
+    rows = re.findall(r"^\| `(\w+)`, `(\w+)` \|", DOCS.read_text(), re.MULTILINE)
+    assert {", ".join(words) for words in rows} == set(KEPT)
+    assert len({word for words in rows for word in words}) == 2 * len(KEPT)
 
 
 def test_the_docs_join_brings_a_definitions_labels(before: Samples, unedited: float) -> None:

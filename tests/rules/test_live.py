@@ -91,7 +91,7 @@ def tiles_of_days(place: Path) -> Path:
     for tile, seconds in (("1m", 60), ("5m", 300)):
         lines.append(f"# TYPE slo:events:increase{tile} unknown")
         for name in "ab":
-            series = f'slo:events:increase{tile}{{service="shop",slo="{name}",event="all"}}'
+            series = f'slo:events:increase{tile}{{service="shop",slo="{name}",event="checks"}}'
             lines += [f"{series} 60 {at}" for at in range(now - 4 * 86_400, now - 60, seconds)]
     (place / "tiles.txt").write_text("\n".join([*lines, "# EOF", ""]))
     return load_openmetrics(place / "tiles.txt", place / "data")

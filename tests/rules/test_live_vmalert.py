@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import pytest
 from slo.rules import compile_specs, to_yaml
 from slo.spec.load import load
 from tests.rules.target import Web
-from tests.servers import VictoriaMetrics, binary, wait_until
+from tests.servers import VictoriaMetrics, Vmalert, wait_until
 
 pytestmark = [
     pytest.mark.server,
@@ -71,25 +70,17 @@ def test_vmalert_records_and_alerts(tmp_path: Path) -> None:
         got.extend(json.loads(body))
         return ""
 
-    log = tmp_path / "vmalert.log"
-    with VictoriaMetrics(tmp_path) as server, Web(receive) as receiver, traffic(server):
-        command = [
-            str(binary("vmalert")), f"-rule={rules}", f"-datasource.url={server.url}", f"-remoteWrite.url={server.url}",
-            f"-remoteRead.url={server.url}", f"-notifier.url=http://{receiver.address}", "-httpListenAddr=127.0.0.1:0",
-            "-remoteWrite.flushInterval=1s",
-        ]  # fmt: skip
-        with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-            try:
-                wait_until(lambda: any(one["labels"]["severity"] == "page" for one in got), "the page", seconds=420)
-                now = time.time()
-                tiles = server.query('last_over_time(slo:events:increase1m{slo="availability",event="bad"}[5m])', now)
-                assert {row["metric"]["route"]: float(row["value"][1]) > 0 for row in tiles} == {
-                    "/a": False,
-                    "/b": True,
-                }
-                assert server.query("last_over_time(slo:sli_error:ratio_rate2m[5m])", now)
-            finally:
-                process.terminate()
+    with (
+        VictoriaMetrics(tmp_path) as server,
+        Web(receive) as receiver,
+        traffic(server),
+        Vmalert(tmp_path, rules, server, notifier=receiver.address, flags=["-remoteWrite.flushInterval=1s"]) as vmalert,
+    ):
+        wait_until(lambda: any(one["labels"]["severity"] == "page" for one in got), "the page", seconds=420)
+        now = time.time()
+        tiles = server.query('last_over_time(slo:events:increase1m{slo="availability",event="bad"}[5m])', now)
+        assert {row["metric"]["route"]: float(row["value"][1]) > 0 for row in tiles} == {"/a": False, "/b": True}
+        assert server.query("last_over_time(slo:sli_error:ratio_rate2m[5m])", now)
     page = next(one for one in got if one["labels"]["severity"] == "page")
     assert {key: page["labels"][key] for key in ("alertname", "service", "slo", "route")} == {
         "alertname": "ErrorBudgetBurn", "service": "shop", "slo": "availability", "route": "/b",
@@ -97,7 +88,7 @@ def test_vmalert_records_and_alerts(tmp_path: Path) -> None:
     assert all(one["labels"]["route"] == "/b" for one in got)
     assert page["annotations"]["summary"].startswith("[page] shop/availability (route /b): 33.3% of requests bad over")
     assert page["annotations"]["runbook"] == "https://runbooks.example.com/shop"
-    complaints = [line for line in log.read_text().splitlines() if "\terror\t" in line or "\tfatal\t" in line]
+    complaints = [line for line in vmalert.log().splitlines() if "\terror\t" in line or "\tfatal\t" in line]
     # What it was about to ask when it was ended.
     complaints = [line for line in complaints if "context canceled" not in line]
     assert complaints == []

@@ -21,19 +21,25 @@ from tests.servers import Prometheus, VictoriaMetrics, load_openmetrics, promtoo
 
 pytestmark = pytest.mark.server
 
-EVENTS = 'slo:events:increase1m{service="shop",slo="a",event="all"}'
-ERRORS = 'slo:events:increase1m{service="shop",slo="a",event="bad"}'
+EVENTS = 'slo:events:increase1m{service="shop",slo="a",event="checks"}'
+ERRORS = 'slo:events:increase1m{service="shop",slo="a",event="bad_checks"}'
 
 
 def check(
-    place: Path, found: Specs, step: str, series: Mapping[str, str], asked: Sequence[tuple[str, str, float | None]]
+    place: Path,
+    found: Specs,
+    step: str,
+    series: Mapping[str, str],
+    asked: Sequence[tuple[str, str, float | None]],
+    tool: str = "promtool",
+    every: str = "",
 ) -> None:
     """promtool's own judgement of (expression, moment, value or None for nothing)."""
     groups, _ = compile_specs(found)
     (place / "rules.yml").write_text(to_yaml(groups))
     test = {
         "rule_files": ["rules.yml"],
-        "evaluation_interval": step,
+        "evaluation_interval": every or step,
         "group_eval_order": [group.name for group in groups],
         "tests": [
             {
@@ -51,7 +57,7 @@ def check(
         ],
     }
     (place / "test.yml").write_text(yaml.safe_dump(test))
-    said = promtool("test", "rules", place / "test.yml")
+    said = promtool("test", "rules", place / "test.yml", name=tool)
     assert said.returncode == 0, said.stdout + said.stderr
 
 
@@ -103,7 +109,22 @@ def test_a_gap_in_evaluation_neither_restarts_nor_spoils_anything(tmp_path: Path
     )
 
 
-def test_without_traffic_there_is_no_ratio_and_no_nan(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tool", ["promtool", "promtool2"])
+def test_what_came_before_the_data_ends_counts_once(tmp_path: Path, tool: str) -> None:
+    """Scraped until 20 s after a full minute, so that the last tile is followed by one without samples."""
+    check(
+        tmp_path,
+        one("ratio: {errors: 'r_total{code=\"500\"}', total: r_total}"),
+        "20s",
+        {'r_total{job="x",instance="y",code="200"}': "0+10x31"},
+        # The first tile is the baseline.
+        [("sum(sum_over_time(slo:events:increase1m[20m]))", "20m", 300.0)],
+        tool,
+        "1m",
+    )
+
+
+def test_without_traffic_there_is_not_a_ratio_and_no_nan(tmp_path: Path) -> None:
     check(
         tmp_path,
         one(window="6h"),
@@ -131,10 +152,10 @@ def test_an_outage_counts_once_it_is_too_long(tmp_path: Path) -> None:
         "30s",
         {'probe_success{job="x",instance="y"}': "1x59 0x39 1x100"},
         [
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "44m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "48m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "55m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="all"})', "55m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "44m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "48m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "55m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="checks"})', "55m", 1.0),
         ],
     )
 
@@ -157,9 +178,9 @@ def test_an_outage_of_counters_counts_as_their_own_rules_do(tmp_path: Path) -> N
         [
             ('max(slo:down:bool1m{slo="a"})', "29m", 0.0),
             ('max(slo:down:bool1m{slo="a"})', "40m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "44m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "48m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad"})', "55m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "44m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "48m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "55m", 0.0),
         ],
     )
 

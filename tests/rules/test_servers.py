@@ -120,10 +120,10 @@ def test_a_rule_set_that_is_wrong_fails_the_tests(tmp_path: Path) -> None:
 
 
 def test_cost_at_24_series(tmp_path: Path) -> None:
-    """A fiftieth of the samples that the classic rules read."""
-    _, _, classic, ours = tables.cost(tmp_path, [24])
+    """A fortieth of the samples that the classic rules read, both once a minute; the recent ones are in the server's memory."""
+    _, _, classic, ours = tables.cost(tmp_path, [24], most=1)
     ratio = float(ours.split("|")[4].strip().removeprefix("1/"))
-    assert ratio >= 50, (classic, ours)
+    assert ratio >= 40, (classic, ours)
 
 
 def test_vmalert_takes_the_rules(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ SLIS = (
     "{probe: {metric: up}}",
     "{probe: {metric: 'probe_success{job=\"[{{x}}] # y: z\"}'}}",
     "{probe: {metric: 'probe_success{job=\"`\"}'}}",
+    "{probe: {metric: 'probe_success{job=\"a # b: c\"}'}}",
+    '{ratio: {errors: \'a_total{code="500",job="it: a"}\', total: \'a_total{job="it: a"}\'}}',
     "{raw: {errors: 'sum(increase(f_total[$window]))', total: 'sum(increase(r_total[$window]))'}}",
     "{threshold: {value: queue, at_most: 3}}",
 )
@@ -56,14 +58,14 @@ def forms() -> Specs:
     return specs("\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("names", [OWN, SLOTH])
-def test_texts_are_those_of_each_slos_own_rules(names: Names) -> None:
+@pytest.mark.parametrize(("names", "flat"), [(OWN, True), (SLOTH, False)])
+def test_texts_are_those_of_each_slos_own_rules(names: Names, flat: bool) -> None:
     for found in (forms(), specs(ALL_KINDS), load(DEFINITIONS)):
         groups, problems = compile_specs(found, names)
-        texts, same = rule_texts(found, names)
+        texts, same = rule_texts(found, names, flat=flat)
         made = list(texts)
         text = "".join(yaml_file((one.text for one in made), ["x.yaml"]))
-        assert text == to_yaml(groups, ["x.yaml"])
+        assert text == to_yaml(groups, ["x.yaml"], flat=flat)
         assert (sum(one.rules for one in made), sum(one.groups for one in made), same) == (
             sum(len(group.rules) for group in groups),
             len(groups),
@@ -74,7 +76,7 @@ def test_texts_are_those_of_each_slos_own_rules(names: Names) -> None:
 
 def test_a_resource_of_the_operator_is_the_same_too() -> None:
     found = forms()
-    texts = (one.text for one in rule_texts(found, pad="    ")[0])
+    texts = (one.text for one in rule_texts(found, pad="  ")[0])
     labels = {"a": "b"}
     assert "".join(prometheus_rule(texts, "shop", "monitoring", labels)) == to_prometheus_rule(
         compile_specs(found)[0], "shop", "monitoring", labels

@@ -55,10 +55,12 @@ def _folders() -> tuple[Path, ...]:
     return (Path(named) / "bin", cache / "bin") if named else (cache / "bin",)
 
 
-def promtool(*args: str | Path, name: str = "promtool", timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def promtool(
+    *args: str | Path, name: str = "promtool", timeout: float = 300, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs promtool (name="promtool2": that of 2.42) and returns what it said, whatever its exit code."""
     command = [str(binary(name)), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd)
 
 
 def load_openmetrics(path: Path, data_dir: Path, *, block: str = "162h") -> Path:
@@ -327,6 +329,33 @@ class VictoriaMetrics(_Queries):
         """Imports OpenMetrics text and makes it searchable."""
         self.post("/api/v1/import/prometheus", path.read_bytes())
         self.get("/internal/force_flush")
+
+
+class Vmalert(Server):
+    """A vmalert of default flags that evaluates `rules` over a VictoriaMetrics and writes what they record back.
+
+    `notifier` is the address of what takes alerts; without one they go nowhere.
+    """
+
+    binary_name = "vmalert"
+    ready_path = "/health"
+
+    def __init__(
+        self, tmp: Path, rules: Path, store: Server, *, notifier: str | None = None, flags: Sequence[str] = ()
+    ) -> None:
+        super().__init__(tmp, flags=flags)
+        self.rules, self.store, self.notifier = rules.resolve(), store, notifier
+
+    def arguments(self) -> list[str]:
+        store = self.store.url
+        return [
+            f"-rule={self.rules}",
+            f"-datasource.url={store}",
+            f"-remoteWrite.url={store}",
+            f"-remoteRead.url={store}",
+            f"-notifier.url=http://{self.notifier}" if self.notifier else "-notifier.blackhole",
+            f"-httpListenAddr={self.address}",
+        ]
 
 
 def wait_until(holds: Callable[[], object], what: str, *, seconds: float = 60) -> None:

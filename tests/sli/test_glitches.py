@@ -191,6 +191,38 @@ def test_a_glitch_alongside_another_one_is_not_a_measure_of_it(apart: int) -> No
     assert dropped(shown({AT: 0.0, AT + apart: 0.0})) == [[AT, AT + apart]]
 
 
+@pytest.mark.parametrize("apart", [5, 10, 25])
+def test_far_more_is_not_a_measure_of_far_more_nearby(apart: int) -> None:
+    assert dropped(shown({AT: 1e9, AT + apart: 1e9})) == [[AT, AT + apart]]
+
+
+@pytest.mark.parametrize(("burst", "glitch"), [(AT - 1, False), (AT - 32, True)])
+def test_a_burst_right_before_is_a_measure(burst: int, glitch: bool) -> None:
+    """500 events in one minute: a process that shows 100 a minute after its restart, and 1,500 in the next, is possible."""
+    values = np.full(SIZE, 1_000.0)
+    values[burst:] = 1_500.0
+    values[AT] = 100.0
+    assert dropped(values) == [[AT] if glitch else []]
+
+
+@pytest.mark.parametrize(("shows", "glitch"), [(4_989.0, True), (4_990.0, False)])
+def test_a_dip_by_ten_events_is_none(shows: float, glitch: bool) -> None:
+    values = np.full(SIZE, 5_000.0)
+    values[AT] = shows
+    assert dropped(values) == [[AT] if glitch else []]
+
+
+@pytest.mark.parametrize(("shows", "glitch"), [(51.0, True), (50.0, False)])
+def test_a_new_process_shows_four_times_what_happens_nearby_at_most(shows: float, glitch: bool) -> None:
+    """Ten events a minute: four times ten and ten more. It comes back by 60, which happens: twice 20 and ten."""
+    values = np.concatenate([10.0 * np.arange(11), [shows], shows + 60 + 10.0 * np.arange(30)])
+    assert dropped(values, times=TIMES[: len(values)]) == [[11] if glitch else []]
+
+
+def test_of_less_than_ten_samples_one_may_be_left_out() -> None:
+    assert dropped(shown({4: 0.0})[:8], times=TIMES[:8]) == [[4]]
+
+
 def fallen(*lines: np.ndarray) -> list[int]:
     """The minutes of falls that cannot be restarts."""
     found = falls_of_sums([(TIMES, values, falls_of(values)) for values in lines])
@@ -218,6 +250,12 @@ def test_one_that_is_nearly_gone_was_restarted_and_the_others_with_it(was: float
     """A tenth of it or less is left; of ten events and fewer that says nothing."""
     small = np.concatenate([np.full(AT, float(was)), np.full(SIZE - AT, float(left))])
     assert fallen(falls_to(1000, 900), small) == ([AT] if refused else [])
+
+
+def test_what_had_just_grown_and_is_nearly_gone_was_restarted() -> None:
+    """Five events until a minute before, then 500, of which 40 are left: it is what it had last that counts."""
+    small = np.concatenate([np.full(AT - 1, 5.0), [500.0], np.full(SIZE - AT, 40.0)])
+    assert fallen(falls_to(1000, 900), small) == []
 
 
 def test_without_falls_there_is_none_that_cannot_be_one() -> None:
@@ -330,5 +368,8 @@ def test_the_most_that_happens_nearby_is_a_rate_and_none_where_it_only_falls() -
     assert rates.tolist() == [30 / MINUTE, 40 / MINUTE]
     others = np.array([False, True, True, False, False])
     assert _most_nearby(MINUTE * minutes, values, np.array([4]), np.array([4]), others).tolist() == [10 / MINUTE]
+    # The first interval of all is one.
+    rates = _most_nearby(MINUTE * np.arange(4), np.array([0.0, 100, 101, 102]), np.array([2]), np.array([2]))
+    assert rates.tolist() == [100 / MINUTE]
     falling = 1_000.0 - np.arange(SIZE, dtype=np.float64)
     assert _most_nearby(TIMES, falling, np.array([AT]), np.array([AT])).tolist() == [0]

@@ -170,13 +170,22 @@ def test_a_series_that_goes_on_under_other_labels_counts_the_difference() -> Non
         assert counted(BUSY, old, new) == {"a": 18 + 2 - since + 3 + since}
 
 
-def test_what_goes_on_with_a_whole_life_counts_from_its_next_scrape_on() -> None:
-    """It is more than its target had in a quarter of an hour, and may be any series."""
+def test_what_goes_on_with_a_whole_life_counts_the_difference() -> None:
+    """As long as that is no more than the busiest target had in a quarter of an hour twice; else it may be any series."""
     old = row(grows(9, 119), ago=1, version="1")
     last = float(old[2][-1])
-    assert counted(old, row([last + 9], version="2")) == {"a": 9}
+    for more, events in ((9, 9 + 9), (540 - 9, 540), (541 - 9, 9)):
+        assert counted(old, row([last + more], version="2")) == {"a": events}
     older = row(grows(9, 117), ago=3, version="1")
     assert counted(older, row([last, last + 9, last + 18], version="2")) == {"a": 18}
+
+
+def test_a_relabelling_that_is_taken_back_after_twenty_minutes_counts_once() -> None:
+    """The series had other labels for 40 scrapes; one beside it kept its own."""
+    values = grows(9)
+    own = [*values[:79], *[NO] * 40, values[119]]
+    assert counted(row(own), row(values[79:119], ago=1, cluster="c")) == {"a": 18}
+    assert counted(BUSY, row(own, code="500"), row(values[79:119], ago=1, code="500", cluster="c")) == {"a": 36}
 
 
 def test_several_series_go_on_together() -> None:
@@ -245,10 +254,10 @@ def test_births_are_believed_and_series_go_on_as_of_the_end_of_the_tile(lag_ms: 
 
 
 def test_what_is_read_ends_with_the_tile_or_with_the_one_before() -> None:
-    """Or a step earlier, where falls are looked for."""
+    """Or a step earlier, where falls are looked for; what vanished was there two scrapes before the tile."""
     for node in (lean.counted(X, TILE), lean.counted_part(PART, X, TILE, together=True)):
         found = {one.offset_ms for one in walk(node) if isinstance(one, VectorSelector | Subquery)}
-        assert found == {0, TILE.step_ms, MINUTE}
+        assert found == {0, TILE.step_ms, MINUTE, MINUTE + 2 * SCRAPE}
 
 
 def test_a_label_is_grouped_by_once() -> None:

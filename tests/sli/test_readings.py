@@ -78,6 +78,7 @@ def test_one_that_comes_back_may_go_on_for_another_too() -> None:
         ([105, 13], [100, 10], [5, 3]),  # each goes on for the one of its rank
         ([13, 105], [100, 10], [3, 5]),
         ([100, 15], [100, 10], [0, 5]),
+        ([15, 103], [16, 100], [2 * 15 / 118, 2 * 103 / 118]),
         ([100, 5], [50, 50], [5 * 100 / 105, 5 * 5 / 105]),  # by rank one would have lost
         ([30, 90], [100], [5, 15]),  # of another number, in proportion
         ([110], [40, 60], [10]),

@@ -20,6 +20,11 @@ def written(folder: Path, text: str) -> Path:
 def test_nothing_set_is_the_default() -> None:
     assert load(environ={}) == SourceConfig()
     assert SourceConfig().timeout_s == 60 and SourceConfig().max_response_bytes == GIB
+    assert (SourceConfig().objective_s, SourceConfig().run_s) == (300, 3600)
+    assert (SourceConfig(timeout_s=120).objective_s, SourceConfig(timeout_s=120).run_s) == (
+        600,
+        7200,
+    )  # no call is cut short by them
 
 
 def test_a_file_sets_everything(tmp_path: Path) -> None:
@@ -33,6 +38,8 @@ source:
   ca_cert: secret
   headers: {X-Scope-OrgID: no, X-Other: "a; b: c"}
   timeout: 2m
+  timeout_objective: 90s
+  timeout_run: 2h
   max_response: 512MiB
 """,
     )
@@ -43,6 +50,8 @@ source:
         ca_cert=secret,
         headers=(("X-Scope-OrgID", "no"), ("X-Other", "a; b: c")),
         timeout_s=120,
+        timeout_objective_s=90,
+        timeout_run_s=7200,
         max_response_bytes=512 << 20,
     )
     assert load(environ={"SLO_CONFIG": str(file)}) == load(file, environ={})
@@ -71,6 +80,7 @@ def test_an_empty_file_and_an_empty_variable_set_nothing(tmp_path: Path) -> None
         ("- 1", "a mapping is expected"),
         ("source: {timeout: soon}", r"source\.timeout: 'soon' is not a valid duration"),
         ("source: {timeout: 0s}", "zero"),
+        ("source: {timeout_run: ever}", r"source\.timeout_run: 'ever' is no duration"),
         ("source: {max_response: many}", r"source\.max_response: a size is expected, such as 512MiB"),
         ("source: {max_response: 0}", "larger than nothing"),
         ("source: {bearer_token: [a]}", r"source\.bearer_token: a text is expected"),
@@ -148,6 +158,7 @@ def test_urls(url: str, shown: str, user: str, password: str) -> None:
     "url",
     [
         "http://",
+        "http://h/" + "x" * 5000,
         "ftp://u:hunter2@h",
         "http://u:hunter2@h:port",
         "http://u:hunter2@h/graph?g0.expr=up",

@@ -7,7 +7,7 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo.source.simulation.patterns import examples
+from slo.reading.patterns import examples
 
 PATTERNS = (
     "5..",

@@ -312,6 +312,8 @@ class Smtp(socketserver.ThreadingTCPServer):
     def __init__(self, refuse: str = "") -> None:
         self.messages: list[str] = []
         self.refuse = refuse
+        self.strangers: set[str] = set()
+        self.taken: list[list[str]] = []  # of each message whom it was taken for
         super().__init__(("127.0.0.1", 0), _Smtp)
 
     @property
@@ -324,6 +326,7 @@ class _Smtp(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self.wfile.write(b"220 sink\r\n")
+        taken: list[str] = []
         while line := self.rfile.readline():
             command = line.split(b":")[0].strip().upper()
             if command == b"DATA":
@@ -332,12 +335,18 @@ class _Smtp(socketserver.StreamRequestHandler):
                 while (part := self.rfile.readline()) != b".\r\n":
                     body += part
                 self.server.messages.append(body.decode())
+                self.server.taken.append(taken)
                 self.wfile.write(b"250 taken\r\n")
             elif command == self.server.refuse.encode():
                 self.wfile.write(b"550 not here\r\n")
             elif command == b"QUIT":
                 self.wfile.write(b"221 bye\r\n")
                 return
+            elif command == b"RCPT TO":
+                address = line.strip().partition(b":")[2].strip(b"<>").decode()
+                known = address not in self.server.strangers
+                taken += [address] if known else []
+                self.wfile.write(b"250 fine\r\n" if known else b"550 who is that?\r\n")
             else:
                 self.wfile.write(b"250 fine\r\n")
 
@@ -403,6 +412,38 @@ def test_a_refused_message_is_a_failure(place: Path, refuse: str) -> None:
         )
         code, reported = go(configure(place, deliver=f"{{folder: out, {email}}}"), MONDAY + 1)
     assert code == 1 and "delivery failed" in reported.events()
+
+
+def test_who_was_refused_gets_it_later_and_nobody_twice(place: Path) -> None:
+    def deliver(sink: Smtp, to: str) -> str:
+        return f"{{folder: out, email: {{host: 127.0.0.1, port: {sink.port}, security: none, from: a@example.com, to: [{to}]}}}}"
+
+    with smtp() as sink:
+        file = configure(place, deliver=deliver(sink, "One <one@example.com>, two@example.com, one@example.com"))
+        sink.strangers = {"two@example.com"}
+        code, told = go(file, MONDAY + 1)
+        assert code == 1 and told.events() == ["report", "delivery failed", "finished"]
+        [said] = [fields["error"] for event, fields in told if event == "delivery failed"]
+        assert "did not take two@example.com;" in said and "one@" not in said
+        assert sink.taken == [["one@example.com"]]
+        assert "example.com" not in (place / "out" / "state.json").read_text()  # it may be served
+        assert go(file, MONDAY + 2)[0] == 1  # nobody has it who had it not
+        assert sink.taken == [["one@example.com"]]
+        sink.strangers = set()
+        assert go(file, MONDAY + 3)[1].events() == ["delivered", "finished"]
+        assert sink.taken == [["one@example.com"], ["two@example.com"]]
+        # Later changes of the list do not send old reports to anybody.
+        file = configure(place, deliver=deliver(sink, "three@example.com"))
+        assert go(file, MONDAY + 4) == (0, [("finished", {"reports": 0, "pending": 0, "exit_code": 0})])
+
+
+def test_who_is_taken_off_the_list_is_waited_for_no_longer(place: Path) -> None:
+    with smtp() as sink:
+        sink.strangers = {"gone@example.com"}
+        for to, expected in (("one@example.com, gone@example.com", 1), ("one@example.com", 0)):
+            email = f"{{host: 127.0.0.1, port: {sink.port}, security: none, from: a@example.com, to: [{to}]}}"
+            assert go(configure(place, deliver=f"{{folder: out, email: {email}}}"), MONDAY + 1)[0] == expected
+        assert sink.taken == [["one@example.com"]]
 
 
 def test_secrets_are_named_never_shown(place: Path) -> None:

@@ -41,6 +41,14 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: Simula
     for slo, sli in slos:
         if sli.part.name == metric and not _bad_sets(sli, selected):
             raise cannot(slo, f"no series that {sli.total} selects is a bad event by {sli.part}; correct the selectors")
+        beyond = _beyond(sli, selected)
+        if beyond is not None:
+            join = ", ".join(f"{name}={value!r}" for name, value in sorted(sets[beyond].items()) if name != "job")
+            raise cannot(
+                slo,
+                f"good events by {sli.part} are also some ({join}) that {sli.total} does not select, and would be more than all; "
+                "give `good` the matchers of `total`",
+            )
     for job_name in sorted({labels.get("job", "") for labels in sets}):
         group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, context)
         here = group.slos
@@ -155,6 +163,13 @@ def _bad_and_all(whole: Ints, part: Ints, sli: Ratio) -> tuple[Ints, Ints]:
     if isinstance(sli, Apart):
         return part, whole + part
     return (part if sli.part_is == "errors" else whole - part), whole
+
+
+def _beyond(sli: Ratio, selected: Selected) -> int | None:
+    """The position of a label set whose events are good, and not among all."""
+    if isinstance(sli, Apart) or sli.part_is == "errors" or sli.part.name != sli.total.name:
+        return None
+    return next(iter(sorted(set(selected.by(sli.part)) - set(selected.by(sli.total)))), None)
 
 
 def _bad_sets(sli: Ratio, selected: Selected) -> list[int]:

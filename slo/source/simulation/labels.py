@@ -10,7 +10,7 @@ from dataclasses import replace
 from slo.errors import SloError
 from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.samples import matches
-from slo.source.simulation.patterns import examples
+from slo.reading.patterns import examples
 
 Labels = Mapping[str, str]
 

@@ -1,0 +1,115 @@
+"""Names and labels of Kubernetes objects: what a cluster refuses is refused before a file is written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slo.cli import run
+from slo.errors import ConfigError
+from slo.rules import to_prometheus_rule
+from slo.rules.resource import check_object_names, label_of, namespace_of, object_name
+
+DEFINITION = "service: {name}\nslos:\n  - {{name: errors, objective: 99, sli: {{ratio: {{errors: 'x_total{{code=\"5\"}}', total: x_total}}}}}}\n"
+# As RFC 1123 and Kubernetes' own messages have it.
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+@pytest.mark.parametrize("text", ["a", "monitoring", "a-1", "1", "x" * 63])
+def test_names_of_namespaces(text: str) -> None:
+    assert namespace_of(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "A", "a_b", "a.b", "-a", "a-", "a b", "a\nb: c", "a\n", "x" * 64, "ä", "²"])
+def test_what_is_not_a_namespace_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--namespace .* is no name of a Kubernetes namespace"):
+        namespace_of(text)
+
+
+def test_the_likely_namespace_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean `team-a`"):
+        namespace_of("Team_A")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("team", "shop"), ("team", ""), ("example.com/team", "A_b.c-1"), ("T", "x" * 63), ("a" * 63, "1")],
+)
+def test_labels_of_objects(name: str, value: str) -> None:
+    assert label_of(name, value) == (name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("", "a"), ("a b", "a"), ("-a", "a"), ("a" * 64, "a"), ("/a", "a"), ("A.com/a", "a"), ("a/b/c", "a"), ("a/", "b"),
+        ("team", "a b"), ("team", "-"), ("team", "x" * 64), ("team", "a\n"), ("team", "ä"), ("team\n", "a"),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_label_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--label "):
+        label_of(name, value)
+
+
+@given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9])?", fullmatch=True))
+def test_every_name_of_ours_has_one_that_kubernetes_takes(name: str) -> None:
+    """And one that is good stays what it is."""
+    found = object_name(name)
+    assert len(found) <= 253
+    assert all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in found.split("."))
+    if all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in name.split(".")) and "--" not in name:
+        assert found == name
+
+
+def test_two_services_are_two_objects() -> None:
+    check_object_names(["a", "b", "a"])
+    with pytest.raises(ConfigError, match="a-b and A_B would both be the object `a-b`"):
+        check_object_names(["a-b", "A_B"])
+
+
+def test_the_command_writes_only_what_a_cluster_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d.yaml").write_text(DEFINITION.format(name="Shop_API"))
+    assert run(["rules", "d.yaml", "--format", "operator", "--namespace", "mon", "-o", "r.yaml"]) == 0
+    assert yaml.safe_load(Path("r.yaml").read_text())["metadata"] == {"name": "shop-api", "namespace": "mon"}
+    Path("e.yaml").write_text(DEFINITION.format(name="shop-api"))
+    for more in (["--split"], ["--namespace", "Mon"], ["--label", "a b=c"], ["--label", "a=b c"]):
+        assert run(["rules", "d.yaml", "e.yaml", "--format", "operator", "-o", "out", *more]) == 2, more
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rules", "d.yaml", "-o", "out", "--namespace", "mon"],  # it would be lost in a rules file
+        ["rules", "d.yaml", "-o", "out", "--label", "a=b"],
+        ["dashboard", "-o", "out", "--namespace", "mon"],
+        ["dashboard", "-o", "out", "--format", "configmap", "--namespace", "A B"],
+        ["init", "ratio", "-o", "out", "--service", "a: b\nc"],
+        ["init", "ratio", "-o", "out", "--service", ""],
+        ["init", "ratio", "-o", "out", "--service", "x" * 101],
+        ["simulate", "d.yaml", "-o", "out", "--seed", "-1"],
+        ["report", "d.yaml", "-s", "r.parquet", "-o", "out", "--title", "a\nb"],
+        ["report", "d.yaml", "-s", "r.parquet", "-o", "out", "--title", " "],
+    ],
+)
+def test_options_that_are_written_into_files_are_checked(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d.yaml").write_text(DEFINITION.format(name="shop"))
+    assert run(arguments) == 2
+    said = capsys.readouterr().err
+    assert next(text for text in reversed(arguments) if text.startswith("--") and text != "--format") in said, said
+    assert not Path("out").exists()
+
+
+def test_python_checks_them_too() -> None:
+    for more in ({"namespace": "A"}, {"labels": {"a": "b c"}}):
+        with pytest.raises(ConfigError):
+            to_prometheus_rule([], "shop", **more)

@@ -1,0 +1,51 @@
+"""How long a rules file is, and that its two forms say the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from slo.promql.parse import parse
+from slo.rules import compile_specs, to_yaml
+from slo.spec.load import load
+from tests.bench.versus import definitions
+from tests.rules.test_compile import ALL_KINDS, specs
+from tests.shell import run as slo
+
+PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+
+
+def expressions(text: str) -> Iterator[str]:
+    for group in yaml.safe_load(text)["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+
+
+def test_on_one_line_or_broken_over_several_an_expression_is_the_same() -> None:
+    groups, _ = compile_specs(specs(ALL_KINDS))
+    flat, broken = to_yaml(groups, flat=True), to_yaml(groups)
+    assert [parse(text) for text in expressions(flat)] == [parse(text) for text in expressions(broken)]
+    assert not any("\n" in text for text in expressions(flat))
+
+
+def test_a_file_is_as_long_as_the_page_says(tmp_path: Path) -> None:
+    """Two of three SLOs on counters, one on a histogram; without the head of the file."""
+    definitions(tmp_path / "few", 1, 6)
+    found = load(tmp_path / "few")
+    head = len(to_yaml([]))
+    [said] = re.findall(r"the file has (\d+) KB for each,\s+(\d+) KB with `--pretty`", PAGE)
+    for flat, told in zip((True, False), said, strict=True):
+        text = to_yaml(compile_specs(found)[0], flat=flat)
+        assert (len(text) - head) / len(found) / 1000 <= int(told) + 0.5
+
+
+def test_few_slos_are_broken_over_lines_and_either_form_can_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(
+        "service: shop\nslos: [{name: a, objective: 99, sli: {ratio: {errors: 'a_total{c=\"5\"}', total: a_total}}}]\n"
+    )
+    made = {flag: slo("rules", "shop.yaml", *flag.split(), cwd=tmp_path).stdout for flag in ("", "--pretty", "--flat")}
+    assert made[""] == made["--pretty"]
+    assert "expr: |-\n" in made[""] and "expr: |-\n" not in made["--flat"]
+    assert len(made["--flat"]) < 0.9 * len(made["--pretty"])
