@@ -21,7 +21,7 @@ class _Run:
     """When it began (`time.monotonic`), and the seconds that each SLO, by its id, has been asked for."""
 
     begun: float
-    spent_s: dict[str, float] = field(default_factory=dict)
+    consumed_s: dict[str, float] = field(default_factory=dict)
 
 
 _run: ContextVar[_Run | None] = ContextVar("run", default=None)
@@ -41,7 +41,7 @@ def one_run() -> Iterator[None]:
 
 @contextmanager
 def anew() -> Iterator[None]:
-    """Within it, each SLO of the run may take its whole time again, as for another period."""
+    """Within it, each SLO of the run may take its whole time again, as for another report."""
     now = _run.get()
     token = _run.set(None if now is None else _Run(now.begun))
     try:
@@ -54,14 +54,14 @@ def anew() -> Iterator[None]:
 def asked_for(slo: str) -> Iterator[None]:
     """Within it, a source is asked for one SLO: its failures name it, and what it takes is counted. Raises SourceError."""
     run = _run.get() or _Run(time.monotonic())
-    begun = time.monotonic() - run.spent_s.get(slo, 0.0)
+    begun = time.monotonic() - run.consumed_s.get(slo, 0.0)
     token = _begun.set(begun)
     try:
         with named(slo):
             yield
     finally:
         _begun.reset(token)
-        run.spent_s[slo] = time.monotonic() - begun
+        run.consumed_s[slo] = time.monotonic() - begun
 
 
 def deadlines(objective_s: float, run_s: float) -> tuple[float, float]:

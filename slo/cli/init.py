@@ -50,7 +50,7 @@ def init(
         raise ConfigError(f"{kind!r} is not a kind of SLI{suggest(kind, KIND_GUIDES)}")
     if service is not None and not is_name(service):
         raise ConfigError(
-            f"--service {service[:100]!r} is no name: letters, digits, `-`, `_` and `.` are accepted, 100 at most, letters or digits first and last"
+            f"--service {service[:100]!r} is not a valid name: letters, digits, `-`, `_` and `.` are accepted, 100 at most, letters or digits first and last"
         )
     if output is not None and output.is_file():  # a pipe or a device is written to
         raise ConfigError(f"{output} exists already; name another file")

@@ -72,7 +72,7 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         return 141
     except MemoryError:
         _trace(debug)
-        say("error: there is not enough memory for this; take a shorter period, fewer SLOs, or a larger machine")
+        say("error: there is not enough memory for this; take a shorter time range, fewer SLOs, or a larger machine")
         return BAD_INPUT
     except Exception as error:  # noqa: BLE001 - whatever it is, 1 is promised to mean something else
         if isinstance(error, OSError) and error.errno is not None:

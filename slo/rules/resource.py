@@ -20,7 +20,7 @@ def namespace_of(text: str, flag: str = "--namespace") -> str:
     meant = re.sub(r"[^a-z0-9]+", "-", text.lower())[:63].strip("-")
     hint = f"; did you mean `{meant}`?" if meant else ""
     raise ConfigError(
-        f"{flag} {text[:80]!r} is no name of a Kubernetes namespace: 1 to 63 of a-z, 0-9 and `-`, the first and the last "
+        f"{flag} {text[:80]!r} is not a name of a Kubernetes namespace: 1 to 63 of a-z, 0-9 and `-`, the first and the last "
         f"of them no `-`{hint}"
     )
 
@@ -30,12 +30,12 @@ def label_of(name: str, value: str, flag: str = "--label") -> tuple[str, str]:
     prefix, slash, word = name.rpartition("/")
     if (slash and (len(prefix) > 253 or not _SUBDOMAIN.fullmatch(prefix))) or not _WORD.fullmatch(word):
         raise ConfigError(
-            f"{flag} {name[:80]!r} is no name of a Kubernetes label: 1 to 63 of letters, digits, `-`, `_` and `.`, letters or digits first and "
+            f"{flag} {name[:80]!r} is not a name of a Kubernetes label: 1 to 63 of letters, digits, `-`, `_` and `.`, letters or digits first and "
             "last, such as `team`; before it a domain and `/` may stand, as in `example.com/team`"
         )
     if value and not _WORD.fullmatch(value):
         raise ConfigError(
-            f"{flag} {name}={value[:80]!r} is no value of a Kubernetes label: up to 63 of letters, digits, `-`, `_` and `.`, letters or digits "
+            f"{flag} {name}={value[:80]!r} is not a value of a Kubernetes label: up to 63 of letters, digits, `-`, `_` and `.`, letters or digits "
             "first and last"
         )
     return name, value

@@ -107,7 +107,7 @@ class _Lean:
         of `believed`, and `bounded` are the events of those that go on; those of `not_counted` count from their next scrape
         on."""
         gained = self.grown if not_counted is None else Binary("unless", self.grown, not_counted, matching=self.on)
-        # A series that is known has what it gained, and nothing beside it.
+        # A series that is known has what it gained, and nothing alongside it.
         counts = Binary("or", gained, Binary("and", self.new, believed, matching=self.on))
         return Binary("or", bounded, Call("clamp_min", (self.summed(counts), ZERO)))
 

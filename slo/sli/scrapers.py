@@ -56,17 +56,17 @@ class Scrapers:
         own = {item.labels.get(label) for item in new}
         if len(own) > 1 or any(item.labels.get(label) in own and _there(item, since_ms) for item in self._whole):
             return False
-        beside = False
+        alongside = False
         for value in self._values[label] - own:
             there = [self._other(item, label, value) for item in new]
             between = [
                 other is not None and _between(item, other, at_ms) for item, other in zip(new, there, strict=True)
             ]
             if all(between):
-                beside = True
+                alongside = True
             elif any(other is not None and _there(other, at_ms) for other in there):
                 return False
-        return beside
+        return alongside
 
     def _other(self, shown: Shown, label: str, value: str | None) -> Shown | None:
         labels = {key: held for key, held in shown.labels.items() if key != label}

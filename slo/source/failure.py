@@ -48,10 +48,10 @@ class Failure:
         return self.kind(f"{name}: {self.statement}{asked}{tried}")
 
 
-def out_of_time(seconds: float, what: str, mend: str, setting: str) -> Failure:
+def out_of_time(seconds: float, what: str, fix: str, setting: str) -> Failure:
     """The failure of a call for which no time is left, or which has used it up."""
     length = format_duration(max(1, round(seconds * 1000)))
-    statement = f"what was asked {what} took longer than {length} in all; {mend}, or raise {setting}"
+    statement = f"what was asked {what} took longer than {length} in all; {fix}, or raise {setting}"
     return Failure(statement, kind=OutOfTimeError)
 
 

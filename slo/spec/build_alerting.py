@@ -60,7 +60,7 @@ def build_alerting(layers: Layers, objective: Objective, window: Window, report:
                     pairs[burn] = alert
         if layer.least_errors is not None:
             if not (layer.least_errors.isascii() and layer.least_errors.isdecimal()):
-                report((*at, "least_errors"), f"{layer.least_errors!r} is no number of events such as 3", "error")
+                report((*at, "least_errors"), f"{layer.least_errors!r} is not a number of events such as 3", "error")
                 raise Fault
             least_errors = int(layer.least_errors)
     shared = Alert(annotations=common.annotations)

@@ -261,11 +261,11 @@ def test_one_slow_objective_leaves_the_others_their_data(
     assert said.count('"source failed"') == 1  # not asked a second time for all
     [report] = Path("kept").glob("2026*/report.json")
     content = json.loads(report.read_text())
-    assert "1 of 4 objectives (shop/latency)" in content["missing"] and "SLO_TIMEOUT_OBJECTIVE" in content["missing"]
+    assert "1 of 4 SLOs (shop/latency)" in content["missing"] and "SLO_TIMEOUT_OBJECTIVE" in content["missing"]
 
 
 def test_the_job_gives_each_period_its_time(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SLO that has used up its time in one period is asked for in the next."""
+    """An SLO that has used up its time in one window is asked for in the next."""
     from slo import limits
 
     with limits.one_run():

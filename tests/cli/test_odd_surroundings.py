@@ -203,11 +203,11 @@ def test_a_recording_that_does_not_fit_says_so(
 def test_digits_are_the_usual_ones(place: Path, written: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Python takes others for digits too: a file that looks like nothing we know should not be read as something."""
     (place / "shop.yaml").write_text(DEFINITION.replace("objective: 99", f"objective: {written}"))
-    assert "is no percentage" in said_of(["check", "shop.yaml"], capsys)
+    assert "is not a valid percentage" in said_of(["check", "shop.yaml"], capsys)
     (place / "w.yaml").write_text(
         f"definitions: [shop.yaml]\nsource: r.parquet\nretries: {written}\ndeliver: {{folder: out}}\n"
     )
-    assert "is no number from 0 to 20" in said_of(["weekly", "w.yaml"], capsys)
+    assert "is not a valid number from 0 to 20" in said_of(["weekly", "w.yaml"], capsys)
     settings = {"SLO_MAX_RESPONSE": written, "SLO_TIMEOUT": written}
     for name, value in settings.items():
         with pytest.raises(ConfigError, match=name):

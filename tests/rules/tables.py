@@ -147,8 +147,8 @@ def cost(place: Path, series: Sequence[int], most: int = 60) -> Iterable[str]:
         days = 3.2 if number <= 240 else 1.1
         here = place / str(number)
         here.mkdir()
-        told = history.write(here / "history.txt", days, instances=number // 6, rate=5, histogram=False)
-        recent = _without_recent(here / "history.txt", here / "old.txt", told.end)
+        reported = history.write(here / "history.txt", days, instances=number // 6, rate=5, histogram=False)
+        recent = _without_recent(here / "history.txt", here / "old.txt", reported.end)
         data = load_openmetrics(here / "old.txt", here / "data")
         groups, _ = compile_specs(load(_only_availability(here)))
         with Prometheus(here, data=data, flags=[remote.FLAG]) as server:
@@ -157,7 +157,7 @@ def cost(place: Path, series: Sequence[int], most: int = 60) -> Iterable[str]:
             for group in groups:
                 for rule in group.rules:
                     text = str(rule.expr)
-                    read, took = _stats(server, text, told.end - 1, most)
+                    read, took = _stats(server, text, reported.end - 1, most)
                     ours[0] += read * MINUTE / group.interval_ms
                     ours[1] += took * MINUTE / group.interval_ms
             theirs = [0.0, 0.0]
@@ -171,7 +171,7 @@ def cost(place: Path, series: Sequence[int], most: int = 60) -> Iterable[str]:
             for window, text in asked.items():
                 scale = 3 if window == "3d" and days < 3 else 1
                 text = text.replace("[3d]", "[1d]") if scale == 3 else text
-                read, took = _stats(server, text, told.end - 1, most)
+                read, took = _stats(server, text, reported.end - 1, most)
                 theirs[0] += read * scale
                 theirs[1] += took * scale
         yield f"| {number} | classic | {theirs[0]:,.0f} | | {theirs[1] * 1000:,.1f} ms | |"

@@ -27,7 +27,7 @@ def test_names_of_namespaces(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "A", "a_b", "a.b", "-a", "a-", "a b", "a\nb: c", "a\n", "x" * 64, "ä", "²"])
 def test_what_is_not_a_namespace_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^--namespace .* is no name of a Kubernetes namespace"):
+    with pytest.raises(ConfigError, match=r"^--namespace .* is not a name of a Kubernetes namespace"):
         namespace_of(text)
 
 

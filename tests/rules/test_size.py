@@ -36,9 +36,9 @@ def test_a_file_is_as_long_as_the_page_says(tmp_path: Path) -> None:
     found = load(tmp_path / "few")
     head = len(to_yaml([]))
     [said] = re.findall(r"the file has (\d+) KB for each,\s+(\d+) KB with `--pretty`", PAGE)
-    for flat, told in zip((True, False), said, strict=True):
+    for flat, reported in zip((True, False), said, strict=True):
         text = to_yaml(compile_specs(found)[0], flat=flat)
-        assert (len(text) - head) / len(found) / 1000 <= int(told) + 0.5
+        assert (len(text) - head) / len(found) / 1000 <= int(reported) + 0.5
 
 
 def test_few_slos_are_broken_over_lines_and_either_form_can_be_asked_for(tmp_path: Path) -> None:

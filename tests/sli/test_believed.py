@@ -92,7 +92,7 @@ def test_a_target_is_as_old_as_its_slowest_series_has_scrapes() -> None:
 
 
 def test_what_a_series_counted_before_and_after_a_pause_lies_where_it_was() -> None:
-    """Beside one that is always there and counts nothing: 1 and 2, then away for four minutes, and 4, 8 and 16."""
+    """Alongside one that is always there and counts nothing: 1 and 2, then away for four minutes, and 4, 8 and 16."""
     times = END - MINUTE * np.arange(9, -1, -1)
     always = series([7.0] * 10, code="200")
     away = series([0, 1, 3, NONE, NONE, NONE, 7, 15, 31, NONE], code="500")

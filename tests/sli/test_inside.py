@@ -17,7 +17,7 @@ from slo.spec.load import load
 from slo.spec.model import Specs
 
 
-def told(part: str, total: str) -> list[tuple[str, str | None, bool]]:
+def reported(part: str, total: str) -> list[tuple[str, str | None, bool]]:
     own, whole = (parse_selector(f"x_total{{{text}}}").matchers for text in (part, total))
     return [(one.label, one.value, one.apart) for one in outside(own, whole)]
 
@@ -41,7 +41,7 @@ def told(part: str, total: str) -> list[tuple[str, str | None, bool]]:
     ],
 )
 def test_within_or_unknown_is_nothing(part: str, total: str) -> None:
-    assert told(part, total) == []
+    assert reported(part, total) == []
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_within_or_unknown_is_nothing(part: str, total: str) -> None:
     ],
 )
 def test_what_lies_outside_is_named(part: str, total: str, label: str, value: str | None) -> None:
-    [(found, example, _)] = told(part, total)
+    [(found, example, _)] = reported(part, total)
     assert (found, example) == (label, value)
 
 
@@ -74,7 +74,7 @@ def test_what_lies_outside_is_named(part: str, total: str, label: str, value: st
     ],
 )
 def test_what_has_nothing_in_common_is_apart(part: str, total: str) -> None:
-    [(_, _, apart)] = told(part, total)
+    [(_, _, apart)] = reported(part, total)
     assert apart
 
 
@@ -129,7 +129,7 @@ def test_the_check_says_what_to_do(tmp_path: Path) -> None:
     [('code!~"2.."', 'code=~"2..|3.."'), ('code=~"2.."', 'zone="eu"'), ('zone!="us",code="200"', 'zone=~"eu|ap"')],
 )
 def test_a_simulation_has_no_negative_errors(tmp_path: Path, part: str, total: str) -> None:
-    """Good events beside all events are refused by name."""
+    """Good events alongside all events are refused by name."""
     specs = specs_of(tmp_path, "good", part, total)
     with pytest.raises(
         SloError,

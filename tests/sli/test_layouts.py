@@ -40,7 +40,7 @@ def test_buckets_that_were_there_without_a_count_have_other_labels(minutes: list
 
 
 def test_a_count_is_taken_while_its_target_had_a_bucket() -> None:
-    """Scraped each minute; half a minute beside a bucket's moment it is still the same scrape."""
+    """Scraped each minute; half a minute alongside a bucket's moment it is still the same scrape."""
     count = series([0, 1, 2, 3, 4, 5, 6])
     assert _while_there(count, [series([0, 1, 2, 3, 4, 5, 6], le="1")]) is count
     for bucket, left in (
@@ -99,7 +99,7 @@ RISING = [10.0 * n for n in range(10)]
     [(1, "instance=0"), (3, "instance=2"), (4, "instance=2 and 1 more"), (6, "instance=2 and 3 more")],
 )
 def test_three_targets_without_the_bound_are_named(many: int, said: str) -> None:
-    """They are counted in nothing; the other bounds that there are stand beside them."""
+    """They are counted in nothing; the other bounds that there are stand alongside them."""
     rows = [("a", "h_count", "", RISING), ("a", "h_bucket", "0.25", RISING)]
     for number in range(many):
         rows += [(str(number), "h_count", "", RISING), (str(number), "h_bucket", "0.5", RISING)]
@@ -113,7 +113,7 @@ def test_three_targets_without_the_bound_are_named(many: int, said: str) -> None
 
 
 def test_what_is_in_doubt_of_the_fast_ones_is_reported() -> None:
-    """A sum over processes loses one: what is left of all requests, and of the fast ones, is no restart."""
+    """A sum over processes loses one: what is left of all requests, and of the fast ones, is not a restart."""
     every, fast = [5_000 + 10.0 * n for n in range(30)] + [4_700.0, 4_710.0], [50.0] * 30 + [20.0, 21.0]
     found = counted(("a", "h_count", "", every), ("a", "h_bucket", "0.25", fast))
     assert (found.counts.seen.doubt_events, found.counts.seen.doubt_errors) == (4_700, 20)

@@ -181,7 +181,7 @@ def test_what_goes_on_with_a_whole_life_counts_the_difference() -> None:
 
 
 def test_a_relabelling_that_is_taken_back_after_twenty_minutes_counts_once() -> None:
-    """The series had other labels for 40 scrapes; one beside it kept its own."""
+    """The series had other labels for 40 scrapes; one alongside it kept its own."""
     values = grows(9)
     own = [*values[:79], *[NO] * 40, values[119]]
     assert counted(row(own), row(values[79:119], ago=1, cluster="c")) == {"a": 18}

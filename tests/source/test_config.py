@@ -80,7 +80,7 @@ def test_an_empty_file_and_an_empty_variable_set_nothing(tmp_path: Path) -> None
         ("- 1", "a mapping is expected"),
         ("source: {timeout: soon}", r"source\.timeout: 'soon' is not a valid duration"),
         ("source: {timeout: 0s}", "zero"),
-        ("source: {timeout_run: ever}", r"source\.timeout_run: 'ever' is no duration"),
+        ("source: {timeout_run: ever}", r"source\.timeout_run: 'ever' is not a valid duration"),
         ("source: {max_response: many}", r"source\.max_response: a size is expected, such as 512MiB"),
         ("source: {max_response: 0}", "larger than nothing"),
         ("source: {bearer_token: [a]}", r"source\.bearer_token: a text is expected"),

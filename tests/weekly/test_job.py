@@ -421,9 +421,9 @@ def test_who_was_refused_gets_it_later_and_nobody_twice(place: Path) -> None:
     with smtp() as sink:
         file = configure(place, deliver=deliver(sink, "One <one@example.com>, two@example.com, one@example.com"))
         sink.strangers = {"two@example.com"}
-        code, told = go(file, MONDAY + 1)
-        assert code == 1 and told.events() == ["report", "delivery failed", "finished"]
-        [said] = [fields["error"] for event, fields in told if event == "delivery failed"]
+        code, reported = go(file, MONDAY + 1)
+        assert code == 1 and reported.events() == ["report", "delivery failed", "finished"]
+        [said] = [fields["error"] for event, fields in reported if event == "delivery failed"]
         assert "did not take two@example.com;" in said and "one@" not in said
         assert sink.taken == [["one@example.com"]]
         assert "example.com" not in (place / "out" / "state.json").read_text()  # it may be served
