@@ -34,7 +34,12 @@ _LARGE_SHARE = 0.1
 class Incident:
     """A stretch that used the error budget quickly, with all events from its start to its end.
 
-    `budget_share` is the share of the window's whole error budget (a ratio) that it consumed.
+    Attributes:
+        start: Its first step's start, UTC.
+        end: Its last step's end, UTC.
+        errors: Bad events.
+        total: All events.
+        budget_share: The share (a ratio) of the window's whole error budget that it consumed.
     """
 
     start: datetime
@@ -67,7 +72,12 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Downtime:
-    """One outage of an `outage` SLI, of any length: from its first slice that was down to its last."""
+    """One outage of an `outage` SLI, of any length.
+
+    Attributes:
+        start: The start of its first slice that was down, UTC.
+        end: The end of its last slice that was down, UTC.
+    """
 
     start: datetime
     end: datetime

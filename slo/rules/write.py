@@ -24,16 +24,20 @@ def rules(
 ) -> str:
     """The recording and alert rules of all SLOs, as `slo rules` writes them.
 
-    `names` are those of recorded series, `slo` or `sloth`; `namespace` and `labels` are the PrometheusRule's. Expressions are
-    broken over lines with `pretty`, and without a word about it where there are 1,000 SLOs at most. Raises DefinitionError,
-    ConfigError.
+    Args:
+        specs: The SLOs.
+        format: `prometheus` for a rules file, `operator` for a PrometheusRule.
+        names: Those of recorded series: `slo`, or `sloth`.
+        namespace: The PrometheusRule's namespace.
+        labels: The PrometheusRule's labels.
+        pretty: Whether expressions are broken over lines; without it they are where there are at most 1,000 SLOs.
 
     Returns:
         The text of the file, YAML.
 
     Raises:
         DefinitionError: An alert could never fire, or labels collide.
-        ConfigError: `format` or `names` is not known.
+        ConfigError: `format`, `names`, `namespace` or `labels` is not valid.
 
     Examples:
         >>> print(slo.rules(slo.load("definitions/")))  # doctest: +SKIP
