@@ -96,7 +96,6 @@ EQUIVALENT = {
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  600"),
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  150"),
     # Both sides have the labels of targets and no others.
-    ("slo/sli/lean.py", "born = Binary(", "Binary(…) without matching="),
     # Sums of many events never differ by a tolerance to the last bit.
     (
         "slo/budget/incidents.py",
