@@ -95,8 +95,6 @@ EQUIVALENT = {
     ("slo/budget/groups.py", "_LOOKS = 300", "300  →  150"),
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  600"),
     ("slo/sli/counted.py", "_LOOKS = 300", "300  →  150"),
-    # Both sides have the labels of targets and no others.
-    ("slo/sli/lean.py", 'born = Binary("unless", every.within(', "Binary(…) without matching="),
     # Sums of many events never differ by a tolerance to the last bit.
     (
         "slo/budget/incidents.py",
