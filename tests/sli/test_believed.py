@@ -180,7 +180,7 @@ def test_what_appears_after_the_period_is_none_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("late_s", "first", "counts"),
-    [(90, 50.0, False), (91, 50.0, True), (45, 10.0, False), (46, 10.0, True), (60, 10.0, True), (60, 11.0, False)],
+    [(90, 50.0, False), (91, 50.0, True), (45, 10.0, False), (60, 10.0, True), (60, 11.0, False)],
 )
 def test_what_a_targets_first_scrapes_show_of_new_series(late_s: int, first: float, counts: bool) -> None:
     """Up to three quarters of a scrape after the first one it is the same scrape; up to one and a half a few events count."""

@@ -259,14 +259,17 @@ def test_what_is_there_is_one_for_each_value_of_by() -> None:
     assert reported(present(X, Tile(5 * MINUTE, 5 * MINUTE)), row(grows(1), ago=20)) is None
 
 
-def test_samples_that_are_not_numbers_are_reported_at_each_scrape() -> None:
+def test_series_with_samples_that_are_no_numbers_are_reported() -> None:
+    """Of a tile; however many such samples each has there."""
     values = np.array(grows(9), dtype=np.float64)
     labels, times, _ = row(grows(9))
     values[[-2, -5, -12]] = math.inf, math.nan, math.inf
-    assert reported(broken([X], TILE), (labels, times, values)) == 2
+    assert reported(broken([X], TILE), (labels, times, values)) == 1
+    assert reported(broken([X], TILE), (labels, times, values), ({**labels, "code": "1"}, times, values), BUSY) == 2
+    assert reported(broken([X], TILE), (labels, times - 5 * MINUTE, values)) is None
     assert reported(broken([X], TILE), BUSY) is None
     other = {**labels, "__name__": "failures_total"}
-    assert reported(broken([X, FAILURES], TILE), BUSY, (other, times, values)) == 2
+    assert reported(broken([X, FAILURES], TILE), BUSY, (other, times, values)) == 1
     # Every 10 s, of a target that is scraped as often.
     quick = times[-1] - 10_000 * np.arange(59, -1, -1, dtype=np.int64), np.where(np.arange(60) == 50, np.nan, 1.0)
     assert reported(broken([X], Tile(5 * MINUTE, fastest_ms=10_000)), (labels, *quick)) == 1
