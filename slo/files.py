@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -59,6 +60,11 @@ def read_up_to(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
     """A file's content, cut where it is larger: a device such as /dev/zero has no end. Raises OSError."""
     with open(path, "rb") as file:  # noqa: PTH123 - of a path that may be a descriptor's
         return file.read(most)
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """A file's text, cut as `read_up_to` does; UTF-8, with any ends of lines. Raises OSError, UnicodeDecodeError."""
+    return io.TextIOWrapper(io.BytesIO(read_up_to(path)), encoding="utf-8-sig").read()
 
 
 def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:

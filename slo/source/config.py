@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from slo.errors import ConfigError, DurationError
-from slo.files import read_up_to
+from slo.files import read_text, read_up_to
 from slo.suggest import suggest
 from slo.window import parse_duration
 
@@ -189,7 +189,7 @@ class _PlainLoader(yaml.BaseLoader):
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        text = read_up_to(path).decode("utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; check SLO_CONFIG or --config") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slo.errors import ConfigError, SourceError
-from slo.files import read_up_to
+from slo.files import read_text
 from slo.source.counted import CountSource, of_table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def open_sql(path: str | os.PathLike[str]) -> CountSource:
     """
     place = Path(path)
     try:
-        text = read_up_to(place).decode("utf-8-sig")
+        text = read_text(place)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
         raise SourceError(f"{place}: cannot be read: {reason}") from None

@@ -75,14 +75,21 @@ def of_slo(events: Sequence[Event], slo: str, start_ms: int, end_ms: int) -> tup
 
 def _csv_rows(text: str, file: str, problems: list[Problem]) -> Iterable[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text))
-    unknown = [name for name in reader.fieldnames or () if name not in _KEYS]
+    try:
+        unknown = [name for name in reader.fieldnames or () if name not in _KEYS]
+    except csv.Error as error:
+        problems.append(Problem(file, 1, 1, "", f"not valid CSV: {error}"))
+        return
     if unknown:
         problems.append(
             Problem(file, 1, 1, "", f"unknown column {unknown[0]!r}{suggest(unknown[0], _KEYS)}; accepted are {', '.join(_KEYS)}")
         )  # fmt: skip
         return
-    for row in reader:
-        yield reader.line_num, {key: value for key, value in row.items() if value}
+    try:
+        for row in reader:
+            yield reader.line_num, {key: value for key, value in row.items() if value}
+    except csv.Error as error:  # such as a field of more than 131,072 characters
+        problems.append(Problem(file, reader.line_num + 1, 1, "", f"not valid CSV: {error}"))
 
 
 def _yaml_rows(text: str, file: str, problems: list[Problem]) -> Iterable[tuple[int, Mapping[str, Any]]]:

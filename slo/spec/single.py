@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from slo import files
 from slo.errors import DefinitionError, Problem
-from slo.files import read_up_to
 from slo.reading import Report
 from slo.spec import yaml as strict_yaml
 from slo.spec.load import validation_messages
@@ -20,7 +20,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 def read_text(path: str | os.PathLike[str]) -> str:
     """A file's text. Raises DefinitionError."""
     try:
-        return read_up_to(path).decode("utf-8-sig")
+        return files.read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
         raise DefinitionError([Problem(str(path), 0, 0, "", f"cannot be read: {reason}")]) from None

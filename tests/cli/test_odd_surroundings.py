@@ -15,10 +15,11 @@ import pyarrow as pa
 import pytest
 
 from slo.cli import output, run
-from slo.errors import ConfigError
+from slo.errors import ConfigError, DefinitionError
 from slo.promql import Engine, Samples
 from slo.source.config import load as load_config
 from slo.source.recording import Header, write
+from slo.spec.events import read_events
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = "service: shop\nslos:\n  - {name: errors, objective: 99, window: 1d, sli: {ratio: {errors: 'x_total{code=\"5\"}', total: x_total}}}\n"
@@ -95,6 +96,23 @@ def test_utf_16_is_recognised(place: Path, encoding: str, capsys: pytest.Capture
 def test_a_mark_and_other_ends_of_lines_are_fine(place: Path) -> None:
     (place / "shop.yaml").write_bytes(b"\xef\xbb\xbf" + DEFINITION.replace("\n", "\r\n").encode())
     assert run(["check", "shop.yaml"]) == 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_events_have_any_ends_of_lines(place: Path, end: str) -> None:
+    lines = ["start,end,name", "2026-09-21T00:00:00Z,2026-09-21T01:00:00Z,known", ""]
+    (place / "e.csv").write_bytes(end.join(lines).encode())
+    [event] = read_events(place / "e.csv")
+    assert event.name == "known"
+
+
+@pytest.mark.parametrize(
+    "text", ["start,end,name\n2026-09-21,2026-09-22," + "x" * 200_000 + "\n", "x" * 200_000 + "\n"]
+)
+def test_a_field_that_is_too_long_is_a_fault_of_the_file(place: Path, text: str) -> None:
+    (place / "e.csv").write_text(text)
+    with pytest.raises(DefinitionError, match="not valid CSV"):
+        read_events(place / "e.csv")
 
 
 def test_links_that_lead_nowhere_are_not_passed_over(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,6 @@ def test_the_command_writes_only_what_a_cluster_takes(tmp_path: Path, monkeypatc
         ["dashboard", "-o", "out", "--namespace", "mon"],
         ["dashboard", "-o", "out", "--format", "configmap", "--namespace", "A B"],
         ["init", "ratio", "-o", "out", "--service", "a: b\nc"],
-        ["init", "ratio", "-o", "out", "--service", ""],
         ["init", "ratio", "-o", "out", "--service", "x" * 101],
         ["simulate", "d.yaml", "-o", "out", "--seed", "-1"],
         ["report", "d.yaml", "-s", "r.parquet", "-o", "out", "--title", "a\nb"],
