@@ -40,7 +40,7 @@ class Scrapers:
             self._values[label] = {item.labels.get(label) for item in series}
 
     def seen_already(self, new: Sequence[Shown], at_ms: int, since_ms: int) -> bool:
-        """Whether all series that appear at a moment are seen by a scraper that was not there since another: but for one
+        """Whether all series that appear at a moment are seen by a scraper that was not there up to a moment before: but for one
         label each is one that was there before and after it, and between whose values it stands."""
         counting = [item for item in new if item.values[0] > 0]
         if not counting:
@@ -54,7 +54,7 @@ class Scrapers:
     def _told_apart_by(self, label: str, new: Sequence[Shown], at_ms: int, since_ms: int) -> bool:
         """Whether a label tells scrapers apart: whatever else its value is, the series stands there too."""
         own = {item.labels.get(label) for item in new}
-        if len(own) > 1 or any(item.labels.get(label) in own and _there(item, since_ms) for item in self._whole):
+        if len(own) > 1 or any(item.labels.get(label) in own and item.times[0] <= since_ms for item in self._whole):
             return False
         alongside = False
         for value in self._values[label] - own:

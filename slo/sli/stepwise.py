@@ -65,7 +65,11 @@ def _paced(tile: Tile, counters: Sequence[VectorSelector], reader: Reader, grid:
     for counter in counters:
         # Of series that were there all the while.
         count = Call("count_over_time", (MatrixSelector(counter, _PACE_MS),))
-        steady = Binary("and", Binary("and", count, counter), replace(counter, offset_ms=_PACE_MS))
+        there, before = (
+            Call("last_over_time", (MatrixSelector(replace(counter, offset_ms=offset), _SLOWEST_MS),))
+            for offset in (0, _PACE_MS)
+        )
+        steady = Binary("and", Binary("and", count, there), before)
         for what in ("min", "max"):
             answer = reader.query_range(Aggregate(what, steady), first, grid.end_ms, every)
             values_found = [value for _, values in answer.series for value in values[np.isfinite(values)].tolist()]
@@ -97,10 +101,8 @@ def measure_steps(
         changed |= np.isfinite(steps.ask(appearing(answer, tile)))
     errors = total = np.full(grid.steps, np.nan)
     if steady:
-        calm = replace(tile, steady=True)
-        errors, total = steps.ask(sli.errors_tile(calm)), steps.ask(sli.total_tile(calm))
-    errors = steps.ask(sli.errors_tile(tile), changed if steady else None, errors)
-    total = steps.ask(sli.total_tile(tile), changed if steady else None, total)
+        errors, total = _events(steps, sli, replace(tile, steady=True), None, errors, total)
+    errors, total = _events(steps, sli, tile, changed if steady else None, errors, total)
     seen_steps = np.isfinite(total)
     gaps = tuple(
         Gap(grid.start_ms + low * grid.step_ms, grid.start_ms + high * grid.step_ms)
@@ -129,6 +131,22 @@ def measure_steps(
         has_data=bool(seen_steps.any()),
         invalid=written_by_several(seen),
     )
+
+
+def _events(
+    steps: _Steps, sli: Sli, tile: Tile, where: NDArray[np.bool_] | None, errors: Floats, total: Floats
+) -> tuple[Floats, Floats]:
+    """(errors, total) per step. What errors are taken from is not asked for twice: servers have a limit on how long an
+    expression is, 16 KB for VictoriaMetrics."""
+    of_errors, of_all = sli.errors_tile(tile), sli.total_tile(tile)
+    total = steps.ask(of_all, where, total)
+    match of_errors:
+        case Binary(op="-", left=left, right=good) if left == of_all:
+            return total - steps.ask(good, where, total - errors), total
+        case Binary(op="or", left=part, right=Binary(op="*", right=right)) if right == of_all:
+            # The rest says 0 where there are events, and so does the total.
+            return steps.ask(part, where, errors), total
+    return steps.ask(of_errors, where, errors), total
 
 
 class _Steps:

@@ -4,11 +4,11 @@ A tile covers (t − lag − length, t − lag]. Of each series there is L, its 
 the few scrapes before it; K, its last value within the look-back before it; and F, the sum of the values from which it
 fell within the tile, seen by a subquery of half a scrape interval.
 - Without a fall it counts L − R, with falls L − R + F, and where the fall itself was not seen L and what
-  the greatest value in the tile exceeds R by. A series without R
-  appeared with A: M, the least of its values in the tile, and F. It counts L − M, and
-- after a pause A − K, or A where it fell;
+  the greatest value in the tile, G, exceeds R by. A series without R
+  appeared with M, the least of its values in the tile: L − M + F, and
+- after a pause M − K, or M where it is below K, or G if it falls in the tile;
 - without K it is born. Its target lost what is no longer scraped when the tile ends; where what appeared is at least
-  that, it goes on under other labels and counts the difference; else it counts A.
+  that, it goes on under other labels and counts the difference; else it counts M.
 - Births, and values after a fall, count up to a bound: twice what the target had in the 15 minutes before; of a new
   target, what the busiest of its job had. Bad events count up to what was born of all events.
 Subtraction comes before sums, as sums of large counters lose events.
@@ -50,10 +50,10 @@ class _Counter:
         known = Call("last_over_time", (matrix(selector, tile.lookback_ms, self.start_ms),))
         self.known = _finite(known)
         self.least = _finite(Call("min_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
-        # What a series that appears in the tile had when it did, and all that it had since where it fell.
-        shown = Binary("or", Binary("+", self.least, self.falls), self.least)
-        self.appeared = Binary("unless", shown, self.recent)
-        self.born = Binary("unless", shown, known)
+        self.greatest = _finite(Call("max_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
+        # What a series that appears in the tile had when it did.
+        self.appeared = Binary("unless", self.least, self.recent)
+        self.born = Binary("unless", self.least, known)
 
     def summed(self, node: Node) -> Node:
         """By target."""
@@ -61,23 +61,31 @@ class _Counter:
 
     @property
     def grown(self) -> Node:
-        """What each series gained since the last scrape before the tile; one that appeared, above its least value."""
+        """What each series gained since the last scrape before the tile, or since it appeared, by series."""
         difference = Binary("-", self.last, self.recent)
-        gained = Binary(">=", Binary("or", Binary("+", difference, self.falls), difference), ZERO)
+        falls = self._falls(self.tile.length_ms + self.tile.recent_ms)
+        gained = Binary(">=", Binary("or", Binary("+", difference, falls), difference), ZERO)
         # A fall after the subquery's last step: the old process's greatest value alongside the new one's.
-        greatest = _finite(Call("max_over_time", (matrix(self.selector, self.tile.length_ms, self.tile.lag_ms),)))
-        older = Call("clamp_min", (Binary("-", greatest, self.recent), ZERO))
+        older = Call("clamp_min", (Binary("-", self.greatest, self.recent), ZERO))
         fell = Binary("+", Binary("<", self.last, self.recent), older)
-        rose = Binary("-", self.last, self.least)
-        return Binary("unless", Binary("or", Binary("or", gained, fell), rose), self.unbelievable)
+        return Binary("unless", Binary("or", Binary("or", gained, fell), self.rose), self.unbelievable)
 
     @property
-    def falls(self) -> Node:
-        """The sum of the values that each series fell from; nothing where it did not fall."""
+    def rose(self) -> Node:
+        """What each series is above its least value in the tile, and fell from; not what one fell from that is new and has
+        the counters of a long life."""
+        difference = Binary("-", self.last, self.least)
+        traffic = Call("increase", (matrix(self.whole, TRAFFIC_MS + self.tile.length_ms, self.tile.lag_ms),))
+        new = Binary("unless", self.greatest, self.known)
+        long = Binary(">", new, _bound(self.summed(traffic)), matching=self.each)
+        falls = Binary("unless", self._falls(self.tile.recent_ms), long)
+        return Binary("or", Binary("+", difference, falls), difference)
+
+    def _falls(self, range_ms: int) -> Node:
+        """The sum of the values that each series fell from, over gaps of so long; nothing where it did not fall."""
         tile = self.tile
-        # Over any gap that the tile can have.
-        before = Call("last_over_time", (matrix(self.selector, tile.length_ms + tile.recent_ms, tile.step_ms),))
-        after = Call("last_over_time", (matrix(self.selector, tile.recent_ms, 0),))
+        before = Call("last_over_time", (matrix(self.selector, range_ms, tile.step_ms),))
+        after = Call("last_over_time", (matrix(self.selector, tile.step_ms, 0),))
         falls = Binary(">", _finite(before), Binary(">", after, Number(float("-inf"))))
         # Steps whose own step lies within the tile: a fall before it is none of this tile's.
         length = tile.length_ms - tile.step_ms + 1
@@ -92,8 +100,11 @@ class _Counter:
     @property
     def bridged(self) -> Node:
         """What each series gained over a pause, by series; nothing where its target goes on under other labels."""
-        gained = Binary(">=", Binary("-", self.appeared, self.known), ZERO)
-        gained = Binary("or", gained, Binary("<", self.appeared, self.known))
+        # Where it did not come back at what it had, it fell in the pause; it may fall in the tile only.
+        fell = Binary(">", Call("resets", (matrix(self.selector, self.tile.length_ms, self.tile.lag_ms),)), ZERO)
+        reached = Binary("or", Binary("and", self.greatest, fell), self.least)
+        gained = Binary("-", self.appeared, Binary("<=", self.known, reached))
+        gained = Binary("or", gained, Binary("and", self.appeared, self.known))
         return Binary("unless", gained, self.went_on, matching=self.on)
 
     @property
@@ -104,7 +115,8 @@ class _Counter:
         newest = Aggregate("max", at, grouping=tile.targets)
         same_scrape = Binary("-", newest, Number(tile.scrape_ms / 3 / SECOND))
         alive = Binary(">=", at, same_scrape, matching=self.each)
-        return Binary("unless", Binary("or", Binary("and", self.last, self.recent), self.recent), alive)
+        there = Call("last_over_time", (matrix(self.selector, tile.length_ms + tile.recent_ms, tile.lag_ms),))
+        return Binary("unless", Binary("and", _finite(there), self.recent), alive)
 
     @property
     def births(self) -> Node:
@@ -121,11 +133,11 @@ class _Counter:
         """The most events that births may have, by target; nothing where neither target nor job were seen before."""
         tile = self.tile
         traffic = Call("increase", (matrix(self.selector, TRAFFIC_MS + tile.length_ms, tile.lag_ms),))
+        own = Binary("and", _bound(self.summed(traffic)), self.recent, matching=self.on)
         over_pause = Binary(">", Binary("-", Binary("unless", self.last, self.recent), self.known), ZERO)
         most = _bound(self.summed(Binary("or", traffic, labelled(over_pause, _BRIDGE))))
-        own = Binary("and", most, self.recent, matching=self.on)
         of_job = Aggregate("max", Binary("and", most, self.known, matching=self.on), grouping=tile.jobs)
-        new = Binary("*", self.summed(self.born), ZERO)
+        new = Binary("*", self.summed(self.last), ZERO)
         cold = Binary("+", new, of_job, matching=VectorMatching("many-to-one", tile.jobs, on=True))
         return Binary("or", own, cold)
 

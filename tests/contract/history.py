@@ -83,7 +83,7 @@ class History:
                 more = bridge.stood_errors - bridge.errors
                 sums[0] += max(0.0, -more)
                 sums[2] += max(0.0, more)
-                sums[3] += bridge.stood_total - bridge.total
+                sums[3] += max(0.0, bridge.stood_total - bridge.total)
         return Doubt(self.grid.end_ms, "birth", *sums)
 
     def begun_in_pauses(self, longer_ms: int) -> float:

@@ -71,7 +71,8 @@ def count_by_rules(history: History, source: Source | None = None, shift_ms: int
     asked = source or Server(history.samples, grid.end_ms)
     tiles = tiles_of(slo, asked, grid.start_ms + shift_ms, grid.end_ms + shift_ms)
     errors, total = events_of(slo, tiles)
-    state = "counted" if set(slo.sli.event_words.values()) & tiles.keys() else "no data"
+    words = slo.sli.event_words
+    state = "counted" if {words.get("all"), words.get("bad")} & tiles.keys() else "no data"
     return Counted(_by_step(errors, grid), _by_step(total, grid), state, frozenset())
 
 

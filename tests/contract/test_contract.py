@@ -67,12 +67,16 @@ def fault(history: History, came: Counted, lookback_ms: int | None = None) -> st
     """What is wrong with what a path says of a history; None if nothing is."""
     if history.state == "counted" and came.state == "invalid" and "in-doubt" in came.codes:
         return None  # nothing is better than a doubtful figure
+    if came.state == "invalid" and (history.errors < 0).any():
+        return None  # a broken value at a scrape that counts makes good events more than all
     if came.state != history.state:
         return f"state {came.state!r} instead of {history.state!r}; {came.notes}"
     for subject in history.notes - {IN_DOUBT}:
         if not CODES[subject] & came.codes:
             return f"no note on {subject}; there are {sorted(came.codes)}"
-    return history.problem(came.errors, came.total, lookback_ms=lookback_ms, noted=bool(came.codes))
+    # That a gauge's old name has ended shows five minutes later.
+    just_renamed = history.kind in ("threshold", "freshness") and "relabelling" in history.hazards
+    return history.problem(came.errors, came.total, lookback_ms=lookback_ms, noted=bool(came.codes) or just_renamed)
 
 
 def fault_on_a_server(history: History, came: Counted) -> str | None:
@@ -90,13 +94,15 @@ def fault_on_a_server(history: History, came: Counted) -> str | None:
     if came.state != "counted":
         return found
     if _SAID & came.codes:
-        share = 0.5 if hazards & _SHARED else 0.1
+        share = 0.5 if hazards & (_SHARED | {"no job and instance"}) else 0.1
     elif hazards & {"relabelling", "series away"}:
         # A series that is back, and falls or is renamed again in the same step: some of it is counted twice, unsaid.
         share = 0.01
     else:
         return found
-    return _beyond(history, came, share * float(history.total.sum()) + 10, f"{sorted(came.codes)} explain")
+    # A pause may hide how much a series has that began in it; what is not believed is in doubt.
+    most = share * float(history.total.sum()) + 10 + history.begun_in_pauses(TRAFFIC_MS)
+    return _beyond(history, came, most, f"{sorted(came.codes)} explain")
 
 
 def _beyond(history: History, came: Counted, most: float, why: str) -> str | None:

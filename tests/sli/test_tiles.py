@@ -100,6 +100,46 @@ def test_what_comes_after_a_pause_counts_with_it() -> None:
     assert reported(by_series(X, TILE), values) == 68
 
 
+@pytest.mark.parametrize("away", [1, 3, 6])
+def test_a_fall_over_a_gap_in_the_tile_counts(away: int) -> None:
+    """It had 90, and 30 of another process after a few scrapes that failed."""
+    values = [*grows(9)[:-9], 10_000, *[NO] * away, 30, *grows(9, 7 - away, 39)]
+    assert len(values) == HOUR_OF_SCRAPES
+    assert total(row(values)) == {"a": 10_000 - grows(9)[-11] + 30 + 9 * (7 - away)}
+
+
+def test_after_a_pause_a_fall_is_in_the_pause_or_in_the_tile() -> None:
+    """It stood at 1000 before half an hour; 300 went on, or began anew before or after it was back."""
+    for values, events in (
+        ([1100, 1200, 1300], 300),
+        ([1100, 200, 300], 100 + 300),
+        ([100, 200, 1300], 1300),  # more than it had before, and a new process all the same
+        ([100, 50, 60], 100 + 60),
+    ):
+        assert total(row([1000] * 100 + [NO] * 30 + values)) == {"a": events}
+
+
+def test_a_second_scraper_shows_nothing_that_is_new() -> None:
+    """Its series stand between those of the first before the tile and at its end; the process has had 300, or restarts."""
+    first = row([*[0] * 85, *grows(9, 35, 9)], replica="1")
+    assert total(first) == {"a": 90}
+    for began in (240, 315):
+        assert total(first, row([began, began], replica="2", late_ms=-9000)) == {"a": 90 + (90 if began < 225 else 0)}
+    assert total(first, row([20, 20], code="500")) == {"a": 90 + 20}
+    old = row([*grows(9, 118), 4, 8], replica="1")
+    assert total(old) == {"a": 72 + 8}
+    assert total(old, row([grows(9)[-3], 4, 8], replica="2", late_ms=-9000)) == {"a": 72 + 8 + 8}
+
+
+def test_a_part_counts_nothing_new_where_what_appeared_of_all_is_not_believed() -> None:
+    """After three hours 500 of 50,000 events; the target had 90 of another series in the tile."""
+    failed, of = row([500, 510], name="failures_total"), row([50_000, 50_100])
+    parts = asked(counted_part(FAILURES, X, TILE), failed, of, BUSY)
+    assert parts == {"a": 10}
+    parts = asked(counted_part(FAILURES, X, TILE), row([50, 60], name="failures_total"), BUSY)
+    assert parts == {"a": 60}
+
+
 @pytest.mark.parametrize("odd", [math.inf, -math.inf])
 def test_what_is_infinite_is_not_a_value(odd: float) -> None:
     for place in (-3, -14):
