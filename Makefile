@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test quick lowest slow live check contract fuzz mutants bench docs format servers audit clean
+.PHONY: report test quick lowest slow long live check contract fuzz mutants bench docs format servers audit clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -52,13 +52,19 @@ KILLS ?= 30
 # killed, answers of gigabytes for each command, and odd values behind each option.
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
-	  tests/systems tests/rules/test_live_vmalert.py tests/rules/test_fleets_served.py tests/rules/test_detection.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
+	  tests/systems tests/rules/test_live_vmalert.py tests/rules/test_detection.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
 	  tests/test_walkthrough.py \
 	  -k "own_tests or live or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk"
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
 	  -k "drawn or prometheus or promtool or checked"
 	SLO_SLOW=1 $(BIN)/python -m pytest -n 2 tests/fuzz -k every_option
 	SLO_SLOW=1 SLO_KILLS=$(KILLS) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist loadscope tests/crash
+
+# What the docs say of Prometheus 2.42 and 3.5 and of VictoriaMetrics, on these servers: a month of hostile history, pages of
+# forty fleets, and when alerts fire. A quarter of an hour.
+long: $(VENV)/.installed-test
+	SLO_SLOW=1 SLO_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadscope tests/contract/test_second.py tests/rules/test_fleets_served.py \
+	  tests/rules/test_detection.py -k "the_rules or on_a_server"
 
 # Many SLOs live on vmalert and on Prometheus, every event of which must be counted: as many, and for as long, as is said.
 SLOS ?= 200

@@ -136,6 +136,8 @@ def by_rules(
     request: pytest.FixtureRequest, second: Second, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Floats, Floats]:
     """Who counts, and (errors, events) per hour that the rules' tiles count, each minute for itself, by our engine or a real server."""
+    if request.param != "engine" and "SLO_LONG" not in os.environ:
+        pytest.skip("minutes for each server; make long runs it")
     place, moved_by = tmp_path_factory.mktemp("servers"), SHIFT
     served: Source
     with ExitStack() as stack:

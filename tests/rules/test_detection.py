@@ -48,7 +48,7 @@ def test_the_docs_table_of_detection_is_as_late_as_scrapes_tiles_and_evaluations
 
 
 @pytest.mark.server
-@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
+@pytest.mark.skipif("SLO_LONG" not in os.environ, reason="takes minutes; make long runs it")
 def test_alerts_fire_and_resolve_on_a_server_as_the_docs_say(tmp_path: Path) -> None:
     """The rows of a full outage: the others take half an hour."""
     for row in list(tables.detection(tmp_path, [1.0]))[2:]:

@@ -29,7 +29,7 @@ from tests.servers.replay import CONFIG, FLAGS, alerts, replay
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it"),
+    pytest.mark.skipif("SLO_LONG" not in os.environ, reason="takes minutes; make long runs it"),
 ]
 
 DOCS = Path(__file__).parents[2] / "docs" / "alerting.md"
