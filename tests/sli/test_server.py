@@ -247,6 +247,22 @@ LATENCY = Latency(VectorSelector("h"), Decimal("0.5"))
 
 
 @pytest.mark.usefixtures("steps_only")
+@pytest.mark.parametrize("step_s", [60, 120, 150, 240])
+def test_the_buckets_of_steps_that_have_few_scrapes(step_s: int) -> None:
+    """Of scrapes 30 s apart; an increase is looked for over five of them at least, and a step has its share of it."""
+    grid = Grid(END, step_s * 1000, 3)
+    found = LATENCY.measure(server(*histogram(8, 10)), grid, Scraping())
+    assert found.bucket_counts == pytest.approx(np.array([[8.0, 10, 10]] * 3) * step_s / 30, rel=1e-3)
+
+
+@pytest.mark.usefixtures("steps_only")
+def test_the_bounds_of_buckets_that_never_grew_are_known_too() -> None:
+    found = LATENCY.measure(server(*histogram(0, 0, scrapes=2)), Grid(END, MINUTE, 2), Scraping())
+    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert found.bucket_counts.tolist() == [[0, 0, 0]] * 2
+
+
+@pytest.mark.usefixtures("steps_only")
 def test_the_buckets_of_a_server() -> None:
     """8 of 10 requests a scrape within half a second; by step 80, 100 and 100 below the bounds."""
     found = measured(server(*histogram(8, 10)), steps=3, sli=LATENCY)

@@ -162,6 +162,19 @@ def test_a_birth_counts_up_to_twice_what_its_target_had(first: float, believed: 
     assert each == {"a200": 90, "a500": 3 + (first if believed else 0)}
 
 
+def test_what_appears_while_neither_target_nor_job_had_traffic_is_in_doubt() -> None:
+    """The target was away for half an hour and gained nothing meanwhile: 500 errors began then, or long before."""
+    pause = row([1000] * 100 + [NO] * 30 + [1000], code="200")
+    assert reported(in_doubt(X, TILE), pause, row([500], code="500")) == 500
+    assert total(pause, row([500], code="500")) == {"a": 0}
+    # 400 that it gained say as much of the errors.
+    pause = row([1000] * 100 + [NO] * 30 + [1400], code="200")
+    assert reported(in_doubt(X, TILE), pause, row([500], code="500")) is None
+    assert total(pause, row([500], code="500")) == {"a": 900}
+    # The first targets ever are baselines.
+    assert reported(in_doubt(X, TILE), row([500, 510])) is None
+
+
 def test_where_nothing_appears_nothing_is_born_or_in_doubt() -> None:
     for node in (in_doubt(X, TILE), born(X, TILE), continued(X, TILE), appearing(X, TILE)):
         assert reported(node, BUSY, row(grows(1), code="500")) is None
