@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -97,7 +98,8 @@ def _newest(slo: Slo, source: Source) -> tuple[int, dict[Target, int]]:
         if not rows:
             seen = Call("max_over_time", (Subquery(seen, _FAR_BACK_MS, MINUTE),))
             rows = source.query(Aggregate("max", seen, grouping=slo.target_labels), now).series
-    return now, {tuple(sorted(labels.items())): round(float(values[-1]) * 1000) for labels, values in rows}
+    seconds = ((tuple(sorted(labels.items())), float(values[-1])) for labels, values in rows)
+    return now, {target: round(at * 1000) for target, at in seconds if math.isfinite(at)}
 
 
 def _finding(item: _Watched, age: int, targets: int) -> Finding:
