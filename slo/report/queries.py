@@ -15,7 +15,7 @@ from slo.window import Calendar, format_duration
 if TYPE_CHECKING:
     from slo.budget.model import Budget
 
-LONGEST = 6000
+LONGEST = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Query:
 
 
 def queries(budget: Budget) -> tuple[Query, ...]:
-    """From raw series, counted per step as the report counts them, and from the recorded rules. Empty where neither
-    can be written."""
+    """From raw series, counted per step as the rules count them, and from the recorded rules. Empty where neither can be
+    written."""
     from slo.rules import names
     from slo.rules.names import OWN
 
@@ -36,20 +36,16 @@ def queries(budget: Budget) -> tuple[Query, ...]:
     length = round((budget.end - budget.start).total_seconds() * 1000)
     result: list[Query] = []
     try:
-        tile = Tile(step, target=slo.target_labels, scrape_ms=slo.scrape_interval_ms)
+        # As the rules count, which takes half as many words.
+        tile = Tile(step, target=slo.target_labels, scrape_ms=slo.scrape_interval_ms, lean=slo.sli.counts_lean)
         tiles = slo.sli.errors_tile(tile), slo.sli.total_tile(tile)
     except PromqlError:
         return ()
     errors, total = (_over(tile, length, step) for tile in tiles)
     allowed = Number(float(slo.objective.error_budget))
-    result = [
-        query
-        for query in (
-            Query("Bad events, from raw series", str(errors)),
-            Query("All events, from raw series", str(total)),
-        )
-        if len(query.text) <= LONGEST  # half an expression is none
-    ]
+    raw = [Query("Bad events, from raw series", str(errors)), Query("All events, from raw series", str(total))]
+    if all(len(query.text) <= LONGEST for query in raw):  # half an expression is none, and one of two says little
+        result += raw
     # Rules know calendar windows of UTC only: in another time zone their figures are of another stretch.
     if not isinstance(slo.window, Calendar) or slo.window.zone == "UTC":
         ratio = OWN.series(slo, names.PERIOD_ERROR)
