@@ -248,6 +248,7 @@ HELD_BY = {
     "The generated [rules]": f"{HERE}:test_rules_count_a_target_with_old_counters_from_its_next_scrape_on",
     "a relabelling that is taken back within 15 minutes": f"{HERE}:test_rules_count_twice_what_was_between_a_relabelling_and_its_end",
     "begins under new labels during a pause of all scrapes": f"{HERE}:test_rules_count_what_began_in_a_long_pause_from_its_next_scrape_on",
+    "a scraper that joins a pair counts again": f"{HERE}:test_a_scraper_that_joins_counts_young_processes_again_in_the_rules",
     "a histogram's bucket that is away": f"{HERE}:test_rules_leave_a_target_out_while_its_bucket_is_away",
     "The rules need the histogram's `_count`": f"{HERE}:test_rules_record_nothing_without_a_count",
     "taken back within a step": f"{HERE}:test_a_relabelling_that_is_taken_back_within_a_step_counts_twice_on_a_server",
@@ -282,6 +283,24 @@ def test_rules_count_what_began_in_a_long_pause_from_its_next_scrape_on() -> Non
     history = finish(made, "replaced in a pause")
     came = count_by_rules(history)
     assert 19 * 600 < float(history.total.sum() - came.total.sum()) < 21 * 600
+
+
+def test_a_scraper_that_joins_counts_young_processes_again_in_the_rules() -> None:
+    """Pods of ten events a second; b is 20 minutes old when the second scraper joins, or 50, which is beyond the bound."""
+
+    def joined(young_m: int) -> tuple[float, float]:
+        made = setting("ratio", 2)
+        made.add("a", 10.0, 0.01, 1e6)
+        began = made.at(120 - young_m)
+        young = made.add("b", 10.0, 0.01, 0, lives=[(began, FOREVER)], present=(began, FOREVER))
+        young.replicas = (("1", (-FOREVER, FOREVER)), ("2", (made.at(120), FOREVER)))
+        history = finish(made, "a scraper joins")
+        return float(history.total.sum()), float(count_by_rules(history).total.sum())
+
+    right, counted_again = joined(20)
+    assert 0 < counted_again - right <= 21 * 600
+    right, counted_again = joined(50)
+    assert counted_again == pytest.approx(right, abs=700)
 
 
 def test_rules_count_twice_what_was_between_a_relabelling_and_its_end() -> None:
