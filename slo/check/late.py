@@ -38,11 +38,6 @@ class _Watched:
     age: dict[Target, int] = field(default_factory=dict)
 
     @property
-    def read_ms(self) -> int:
-        """How late the rules read."""
-        return self.slo.scrape_interval_ms + self.slo.delay_ms
-
-    @property
     def waiting(self) -> bool:
         return self.age.keys() < self.first.keys()
 
@@ -56,13 +51,12 @@ def check_late(specs: Specs, source: Source) -> Iterator[Finding]:
     watched = []
     for slo in specs.values():
         now, newest = _newest(slo, source)
-        limit = slo.scrape_interval_ms + slo.delay_ms + spare
-        suspects = {target: at for target, at in newest.items() if now - at > limit}
+        suspects = {target: at for target, at in newest.items() if now - at > slo.lag_ms + spare}
         if suspects:
             watched.append(_Watched(slo, suspects))
     step = _wait(watched, source)
     for item in watched:
-        late = [age for age in item.age.values() if age - step > item.read_ms + spare]
+        late = [age for age in item.age.values() if age - step > item.slo.lag_ms + spare]
         if late:
             yield _finding(item, max(late), len(late))
 
@@ -108,7 +102,7 @@ def _finding(item: _Watched, age: int, targets: int) -> Finding:
     of = f" on {targets} target{'s' if targets > 1 else ''}"
     message = (
         f"samples of {slo.sli.selectors()[0].name} are up to {format_duration(-(-age // SECOND) * SECOND)} old when they arrive{of}, "
-        f"and the rules read {format_duration(item.read_ms)} late (`scrape_interval` and `delay`), so events are lost; set "
+        f"and the rules read {format_duration(item.slo.lag_ms)} late (`scrape_interval` and `delay`), so events are lost; set "
         f"`delay: {format_duration(delay)}` under `defaults` or on this SLO"
     )
     return Finding("late", "error", slo.id, message, slo.file, slo.line)

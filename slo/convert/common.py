@@ -181,6 +181,12 @@ def percent_of(ratio: str) -> str:
     return f"{percent.normalize():f}" if percent.is_finite() and abs(percent.adjusted()) < 20 else str(ratio)
 
 
+def own_name(data: Mapping[str, Any]) -> str:
+    """The name of a resource, for messages; "" where it has none."""
+    metadata: Any = data.get("metadata")
+    return optional(metadata, "name") if isinstance(metadata, dict) else ""
+
+
 def only_slo(
     document: Document, file: str, make: Callable[[Mapping[str, Any], int], tuple[Draft, dict[str, Any]]]
 ) -> Iterator[ServiceDraft | Refusal]:
@@ -190,8 +196,7 @@ def only_slo(
     line = document.place(())[0]
     if data.get("kind") != "ServiceLevelObjective":
         return
-    metadata: Any = data.get("metadata")
-    name = optional(metadata, "name") if isinstance(metadata, dict) else ""
+    name = own_name(data)
     try:
         draft, head = make(data, line)
         check_draft(head, draft, file)

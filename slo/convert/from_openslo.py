@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from slo.convert.common import check_draft, own_labels, percent_of, take_owner
+from slo.convert.common import check_draft, own_labels, own_name, percent_of, take_owner
 from slo.convert.expression import Sli, of_events, of_good, of_ratio, of_selectors
 from slo.convert.model import (
     ConversionNotes,
@@ -69,8 +69,7 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
     line = document.place(())[0]
     if data.get("kind") != "SLO":
         return
-    metadata: Any = data.get("metadata")
-    name = optional(metadata, "name") if isinstance(metadata, dict) else ""
+    name = own_name(data)
     try:
         spec = mapping(data, "spec", "")
         objectives = sequence(spec, "objectives", "spec.")

@@ -84,12 +84,6 @@ def alerts_by_service(specs: Specs) -> dict[str, list[PlainAlert]]:
     return alerts
 
 
-def lag_of(slo: Slo) -> int:
-    """How late the present is read, ms: a scrape has arrived within its interval, as its time-out is no longer, and
-    `delay` later at most."""
-    return slo.scrape_interval_ms + slo.delay_ms
-
-
 class _Compiler:
     """One SLO on its way: what all its rules share."""
 
@@ -130,7 +124,7 @@ class _Compiler:
         fine += fine_alerts
         coarse += coarse_alerts
         if slo.by and slo.alerting.of("ticket").enabled:
-            coarse.append(values_alert(slo, self.names, self.fine, lag_of(slo)))
+            coarse.append(values_alert(slo, self.names, self.fine, slo.lag_ms))
         if in_fine:
             fine, coarse = fine + coarse, []
         rule_groups = [self._group(fine, self.tile_ms, comment(slo, self.windows))]
@@ -140,13 +134,13 @@ class _Compiler:
 
     def _tiles(self) -> list[Recording]:
         slo, names = self.slo, {"events": n.events_tile_name, "down": n.down_name}
-        tile = Tile(self.tile_ms, lag_of(slo), slo.by, slo.target_labels, slo.scrape_interval_ms)
+        tile = Tile(self.tile_ms, slo.lag_ms, slo.by, slo.target_labels, slo.scrape_interval_ms)
         kept = slo.sli.recorded(
             tile, lambda what, range_ms: MatrixSelector(self.names.series(slo, names[what](self.tile_ms)), range_ms)
         )
         if not slo.by:
             return [self._record(names[item.what](self.tile_ms), item.expr) for item in kept]
-        values = kept_values(slo, self.names, self.fine, lag_of(slo), self.at_once)
+        values = kept_values(slo, self.names, self.fine, slo.lag_ms, self.at_once)
         on = VectorMatching("many-to-many", slo.by, on=True)
         return [
             self._record(names[item.what](self.tile_ms), Binary("and", item.expr, values, matching=on)) for item in kept

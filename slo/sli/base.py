@@ -16,7 +16,7 @@ from slo.fields import Model
 from slo.promql.ast import Matcher, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.reading import Path, Report
-from slo.sli.counts import TARGET_LABELS, Counts, Floats, Grid, Ints, Part
+from slo.sli.counts import TARGET_LABELS, Counts, Floats, Grid, Ints, Part, PartIs
 from slo.sli.tile import Tile, settled, side_by_side
 
 
@@ -167,6 +167,11 @@ class Sli(ABC):
     @abstractmethod
     def total_tile(self, tile: Tile) -> Node:
         """The number of all events in a tile as PromQL; absent without data."""
+
+    def part_tile(self, tile: Tile) -> tuple[PartIs, Node]:
+        """The part of a tile's events that is counted, and which it is: all that a reader needs who has the total. It may be
+        absent where there are only others."""
+        return "errors", self.errors_tile(tile)
 
     @abstractmethod
     def describe(self) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.sli.base import Measured, Note, Reader, Scraping, Sli
 from slo.sli.counters import Tally
-from slo.sli.counts import LOOKBACK_MS, CountingStats, Grid, Part, find_gaps, parts_of
+from slo.sli.counts import LOOKBACK_MS, CountingStats, Grid, Part, PartIs, find_gaps, parts_of
 from slo.sli.notes import several_writers
 from slo.sli.stepwise import added_up, measure_steps, part_tile, stepwise_note, tile_of, too_many
 from slo.sli.tile import Tile
@@ -27,7 +27,7 @@ class Labelled:
     selector: VectorSelector
     whole: Node
     part: Node
-    part_is: Literal["errors", "good"]
+    part_is: PartIs
 
 
 @dataclass(frozen=True)

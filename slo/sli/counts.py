@@ -34,6 +34,10 @@ _MOST_RUNS = 32
 _MOST_REMEMBERED = 128
 
 
+# Which part of all events an SLI counts.
+PartIs = Literal["errors", "good"]
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """`steps` steps of `step_ms` that end at `end_ms`; step i covers (edge i, edge i+1]."""
@@ -120,7 +124,7 @@ class Counts:
 Amounts = Sequence[tuple[Mapping[str, str], float]]
 
 
-def parts_of(whole: Amounts, part: Amounts, part_is: Literal["errors", "good"]) -> tuple[Part, ...]:
+def parts_of(whole: Amounts, part: Amounts, part_is: PartIs) -> tuple[Part, ...]:
     """By series, from the labels and events of those of all events and of the bad or the good ones.
 
     What is good is not bad, so that the parts add up to the errors.

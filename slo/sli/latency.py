@@ -24,6 +24,7 @@ from slo.sli.counts import (
     Cursor,
     Floats,
     Grid,
+    PartIs,
     Target,
     finite,
     parts_of,
@@ -188,6 +189,9 @@ class Latency(CountedSli):
 
     def errors_tile(self, tile: Tile) -> Node:
         return Binary("-", self.total_tile(tile), self._good_tile(tile))
+
+    def part_tile(self, tile: Tile) -> tuple[PartIs, Node]:
+        return "good", self._good_tile(tile)
 
     def _good_tile(self, tile: Tile) -> Node:
         return added(counted_part(self.good, self.every, tile, together=True), tile.by)

@@ -17,9 +17,8 @@ Subtraction comes before sums, as sums of large counters lose events.
 from __future__ import annotations
 
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery, VectorMatching, VectorSelector
-from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
-from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
-from slo.window import SECOND
+from slo.sli.counts import TRAFFIC_MS
+from slo.sli.tile import INFINITE, ZERO, Tile, alive, believable, labelled, matrix
 
 # Series that were seen within it go on.
 RECENT_MS = TRAFFIC_MS
@@ -73,11 +72,7 @@ class _Lean:
     def vanished(self) -> Node:
         """The last values of series that their target no longer has, by target; where less than them appeared, nothing."""
         tile = self.tile
-        at = Call("timestamp", (shifted(self.selector, tile.lag_ms),))
-        newest = Aggregate("max", at, grouping=tile.targets)
-        same_scrape = Binary("-", newest, Number(tile.scrape_ms / 3 / SECOND))
-        alive = Binary(">=", at, same_scrape, matching=VectorMatching("many-to-one", tile.targets, on=True))
-        gone = Binary("unless", self._last(RECENT_MS + tile.length_ms, 0), alive)
+        gone = Binary("unless", self._last(RECENT_MS + tile.length_ms, 0), alive(self.selector, tile))
         # What another scraper shows that was away too has only just come back.
         lived = self._last(RECENT_MS - 2 * tile.scrape_ms, tile.length_ms + 2 * tile.scrape_ms)
         return Binary("<=", self.summed(Binary("and", gone, lived)), self.appeared)
@@ -96,7 +91,7 @@ class _Lean:
         tile = self.tile
         traffic = Call("increase", (matrix(self.selector, TRAFFIC_MS, tile.length_ms + tile.lag_ms),))
         busiest = Aggregate("max", Aggregate("sum", traffic, grouping=tile.targets), grouping=tile.jobs)
-        return Call("clamp_min", (Binary("*", Number(TRAFFIC_FACTOR), busiest), Number(FEW_EVENTS)))
+        return believable(busiest)
 
     def within(self, op: str, node: Node) -> Node:
         """What of a node, by target, compares so with the bound of its job."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import ConfigDict
 
@@ -19,7 +19,7 @@ from slo.sli.base import Event, Measured, Simulated, Surroundings
 from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
-from slo.sli.counts import Counts, Cursor, Grid, parts_of
+from slo.sli.counts import Counts, Cursor, Grid, PartIs, parts_of
 from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present, worst_targets
 
@@ -47,7 +47,7 @@ class Ratio(CountedSli):
 
     total: VectorSelector
     part: VectorSelector
-    part_is: Literal["errors", "good"]
+    part_is: PartIs
 
     @classmethod
     def read(cls, model: RatioModel, at: Path, report: Report, around: Surroundings) -> Ratio:
@@ -55,7 +55,7 @@ class Ratio(CountedSli):
         if (model.errors is None) == (model.good is None):
             report(at, "a ratio has `total` and exactly one of `errors` and `good`", "error")
             raise Fault
-        part_is: Literal["errors", "good"] = "errors" if model.errors is not None else "good"
+        part_is: PartIs = "errors" if model.errors is not None else "good"
         total = read_selector(model.total, (*at, "total"), report)
         part = read_selector(model.errors or model.good or "", (*at, part_is), report)
         check_counter(total, (*at, "total"), report)
@@ -109,8 +109,11 @@ class Ratio(CountedSli):
         return added(counted(self.total, tile), tile.by)
 
     def errors_tile(self, tile: Tile) -> Node:
-        part = self._part_tile(tile)
-        return part if self.part_is == "errors" else Binary("-", self.total_tile(tile), part)
+        part_is, part = self.part_tile(tile)
+        return part if part_is == "errors" else Binary("-", self.total_tile(tile), part)
+
+    def part_tile(self, tile: Tile) -> tuple[PartIs, Node]:
+        return self.part_is, self._part_tile(tile)
 
     def _part_tile(self, tile: Tile) -> Node:
         return either(added(counted_part(self.part, self.total, tile), tile.by), self._none(tile), tile.by)

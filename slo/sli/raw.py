@@ -23,7 +23,7 @@ from slo.promql.ast import (
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE, Fault, Path, Report, read_windowed
 from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
-from slo.sli.counts import Grid
+from slo.sli.counts import Grid, PartIs
 from slo.sli.stepwise import measure_steps
 from slo.sli.tile import ZERO, Tile
 from slo.sli.tiles import by_series, counted, counted_part
@@ -91,7 +91,10 @@ class Raw(Sli):
 
     def errors_tile(self, tile: Tile) -> Node:
         nothing = Binary("*", ZERO, self._tile(self.total, tile))
-        return Binary("or", self._tile(self.errors, tile, self._whole), nothing, matching=_ON_NOTHING)
+        return Binary("or", self.part_tile(tile)[1], nothing, matching=_ON_NOTHING)
+
+    def part_tile(self, tile: Tile) -> tuple[PartIs, Node]:
+        return "errors", self._tile(self.errors, tile, self._whole)
 
     def total_tile(self, tile: Tile) -> Node:
         return self._tile(self.total, tile)

@@ -8,6 +8,7 @@ all. The first value of each is a baseline.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -33,11 +34,17 @@ class Scrapers:
     """The series of one target, each by its labels; `whole` are those of all its events where these are a part of them."""
 
     def __init__(self, series: Sequence[Shown], whole: Sequence[Shown]) -> None:
-        self._whole = whole
-        self._by_labels: dict[_Key, Shown] = {frozenset(item.labels.items()): item for item in series}
-        self._values: dict[str, set[str | None]] = {}
-        for label in {label for item in series for label in item.labels}:
-            self._values[label] = {item.labels.get(label) for item in series}
+        self._series, self._whole = series, whole
+
+    @cached_property
+    def _by_labels(self) -> dict[_Key, Shown]:
+        return {frozenset(item.labels.items()): item for item in self._series}
+
+    @cached_property
+    def _values(self) -> dict[str, set[str | None]]:
+        """Of each label the values that there are."""
+        labels = {label for item in self._series for label in item.labels}
+        return {label: {item.labels.get(label) for item in self._series} for label in labels}
 
     def seen_already(self, new: Sequence[Shown], at_ms: int, since_ms: int) -> bool:
         """Whether all series that appear at a moment are seen by a scraper that was not there up to a moment before: but for one

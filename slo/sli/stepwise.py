@@ -138,15 +138,11 @@ def _events(
 ) -> tuple[Floats, Floats]:
     """(errors, total) per step. What errors are taken from is not asked for twice: servers have a limit on how long an
     expression is, 16 KB for VictoriaMetrics."""
-    of_errors, of_all = sli.errors_tile(tile), sli.total_tile(tile)
-    total = steps.ask(of_all, where, total)
-    match of_errors:
-        case Binary(op="-", left=left, right=good) if left == of_all:
-            return total - steps.ask(good, where, total - errors), total
-        case Binary(op="or", left=part, right=Binary(op="*", right=right)) if right == of_all:
-            # The rest says 0 where there are events, and so does the total.
-            return steps.ask(part, where, errors), total
-    return steps.ask(of_errors, where, errors), total
+    total = steps.ask(sli.total_tile(tile), where, total)
+    part_is, part = sli.part_tile(tile)
+    if part_is == "errors":
+        return steps.ask(part, where, errors), total
+    return total - steps.ask(part, where, total - errors), total
 
 
 class _Steps:

@@ -6,8 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from slo.errors import PromqlError
-from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, String, Subquery, VectorSelector
-from slo.sli.counts import LOOKBACK_MS, TARGET_LABELS
+from slo.promql.ast import (
+    Aggregate,
+    Binary,
+    Call,
+    MatrixSelector,
+    Node,
+    Number,
+    String,
+    Subquery,
+    VectorMatching,
+    VectorSelector,
+)
+from slo.sli.counts import FEW_EVENTS, LOOKBACK_MS, TARGET_LABELS, TRAFFIC_FACTOR
 from slo.window import MINUTE, SECOND
 
 ZERO = Number(0.0)
@@ -83,6 +94,19 @@ def shifted(selector: VectorSelector, lag_ms: int) -> VectorSelector:
     if selector.at is not None:
         raise PromqlError(f"{selector} is fixed in time by @ and cannot be counted over a moving window")
     return replace(selector, offset_ms=selector.offset_ms + lag_ms)
+
+
+def alive(selector: VectorSelector, tile: Tile) -> Node:
+    """The series that the newest scrape of their target has when the tile ends, with the times (s) of their samples."""
+    at = Call("timestamp", (shifted(selector, tile.lag_ms),))
+    newest = Aggregate("max", at, grouping=tile.targets)
+    same_scrape = Binary("-", newest, Number(tile.scrape_ms / 3 / SECOND))
+    return Binary(">=", at, same_scrape, matching=VectorMatching("many-to-one", tile.targets, on=True))
+
+
+def believable(traffic: Node) -> Node:
+    """The most events that are believed of what starts at 0 where there was so much traffic before."""
+    return Call("clamp_min", (Binary("*", Number(TRAFFIC_FACTOR), traffic), Number(FEW_EVENTS)))
 
 
 EVENT_LABEL = "event"

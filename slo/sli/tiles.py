@@ -29,9 +29,8 @@ from slo.promql.ast import (
     VectorSelector,
 )
 from slo.sli import lean
-from slo.sli.counts import FEW_EVENTS, TRAFFIC_FACTOR, TRAFFIC_MS
-from slo.sli.tile import INFINITE, ZERO, Tile, labelled, matrix, shifted
-from slo.window import SECOND
+from slo.sli.counts import TRAFFIC_MS
+from slo.sli.tile import INFINITE, ZERO, Tile, alive, believable, labelled, matrix
 
 _BIRTH, _BRIDGE, _OF = "birth", "bridge", "of"
 
@@ -45,12 +44,13 @@ class _Counter:
         self.on = VectorMatching("many-to-many", tile.targets, on=True)
         self.one = VectorMatching("one-to-one", tile.targets, on=True)
         self.each = VectorMatching("many-to-one", tile.targets, on=True)
-        self.last = _finite(Call("last_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
+        samples = (matrix(selector, tile.length_ms, tile.lag_ms),)
+        self.last = _finite(Call("last_over_time", samples))
         self.recent = _finite(Call("last_over_time", (matrix(selector, tile.recent_ms, self.start_ms),)))
         known = Call("last_over_time", (matrix(selector, tile.lookback_ms, self.start_ms),))
         self.known = _finite(known)
-        self.least = _finite(Call("min_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
-        self.greatest = _finite(Call("max_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),)))
+        self.least = _finite(Call("min_over_time", samples))
+        self.greatest = _finite(Call("max_over_time", samples))
         # What a series that appears in the tile had when it did.
         self.appeared = Binary("unless", self.least, self.recent)
         self.born = Binary("unless", self.least, known)
@@ -71,13 +71,17 @@ class _Counter:
         return Binary("unless", Binary("or", Binary("or", gained, fell), self.rose), self.unbelievable)
 
     @property
+    def traffic(self) -> Node:
+        """All events of the tile and the 15 minutes before it, by series."""
+        return Call("increase", (matrix(self.whole, TRAFFIC_MS + self.tile.length_ms, self.tile.lag_ms),))
+
+    @property
     def rose(self) -> Node:
         """What each series is above its least value in the tile, and fell from; not what one fell from that is new and has
         the counters of a long life."""
         difference = Binary("-", self.last, self.least)
-        traffic = Call("increase", (matrix(self.whole, TRAFFIC_MS + self.tile.length_ms, self.tile.lag_ms),))
         new = Binary("unless", self.greatest, self.known)
-        long = Binary(">", new, _bound(self.summed(traffic)), matching=self.each)
+        long = Binary(">", new, believable(self.summed(self.traffic)), matching=self.each)
         falls = Binary("unless", self._falls(self.tile.recent_ms), long)
         return Binary("or", Binary("+", difference, falls), difference)
 
@@ -95,7 +99,7 @@ class _Counter:
     def unbelievable(self) -> Node:
         """Series that fell to more than their target can have had since: no restart, but a sum that lost a part."""
         before = Call("increase", (matrix(self.whole, TRAFFIC_MS, self.start_ms),))
-        return Binary(">", Binary("<", self.least, self.recent), _bound(self.summed(before)), matching=self.each)
+        return Binary(">", Binary("<", self.least, self.recent), believable(self.summed(before)), matching=self.each)
 
     @property
     def bridged(self) -> Node:
@@ -111,12 +115,8 @@ class _Counter:
     def vanished(self) -> Node:
         """The last values of series that their target no longer has when the tile ends, by series."""
         tile = self.tile
-        at = Call("timestamp", (shifted(self.selector, tile.lag_ms),))
-        newest = Aggregate("max", at, grouping=tile.targets)
-        same_scrape = Binary("-", newest, Number(tile.scrape_ms / 3 / SECOND))
-        alive = Binary(">=", at, same_scrape, matching=self.each)
         there = Call("last_over_time", (matrix(self.selector, tile.length_ms + tile.recent_ms, tile.lag_ms),))
-        return Binary("unless", Binary("and", _finite(there), self.recent), alive)
+        return Binary("unless", Binary("and", _finite(there), self.recent), alive(self.selector, tile))
 
     @property
     def births(self) -> Node:
@@ -132,10 +132,9 @@ class _Counter:
     def bound(self) -> Node:
         """The most events that births may have, by target; nothing where neither target nor job were seen before."""
         tile = self.tile
-        traffic = Call("increase", (matrix(self.selector, TRAFFIC_MS + tile.length_ms, tile.lag_ms),))
-        own = Binary("and", _bound(self.summed(traffic)), self.recent, matching=self.on)
+        own = Binary("and", believable(self.summed(self.traffic)), self.recent, matching=self.on)
         over_pause = Binary(">", Binary("-", Binary("unless", self.last, self.recent), self.known), ZERO)
-        most = _bound(self.summed(Binary("or", traffic, labelled(over_pause, _BRIDGE))))
+        most = believable(self.summed(Binary("or", self.traffic, labelled(over_pause, _BRIDGE))))
         of_job = Aggregate("max", Binary("and", most, self.known, matching=self.on), grouping=tile.jobs)
         new = Binary("*", self.summed(self.last), ZERO)
         cold = Binary("+", new, of_job, matching=VectorMatching("many-to-one", tile.jobs, on=True))
@@ -197,7 +196,7 @@ def _believed_part(item: _Counter, whole: VectorSelector) -> Node:
     if not _same_family(item.selector, whole):
         refused = Binary("unless", every.births, every.believed, matching=every.on)
         bound = Binary("unless", every.total(every.believed), refused, matching=every.on)
-    return Binary("<=", item.births, bound, matching=VectorMatching("one-to-one", item.tile.targets, on=True))
+    return Binary("<=", item.births, bound, matching=item.one)
 
 
 def in_doubt(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
@@ -282,10 +281,6 @@ def worst_targets(whole: Node, part: Node, target: tuple[str, ...]) -> Node:
         matching=VectorMatching("one-to-one", target, on=True),
     )
     return Aggregate("topk", Binary(">", bad, ZERO), Number(5.0))
-
-
-def _bound(traffic: Node) -> Node:
-    return Call("clamp_min", (Binary("*", Number(TRAFFIC_FACTOR), traffic), Number(FEW_EVENTS)))
 
 
 def _finite(node: Node) -> Node:

@@ -172,6 +172,12 @@ class Slo:
     recorded_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def lag_ms(self) -> int:
+        """How late rules read the present, ms: a scrape has arrived within its interval, as its time-out is no longer, and
+        `delay` later at most."""
+        return self.scrape_interval_ms + self.delay_ms
+
+    @property
     def scraping(self) -> Scraping:
         """How its metrics are scraped."""
         return Scraping(self.scrape_interval_ms, self.target_labels)
