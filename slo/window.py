@@ -22,6 +22,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
+# How old a sample an instant vector may show, of a server that is not told otherwise.
+INSTANT_MS = 5 * MINUTE
 
 # Prometheus's units, largest first: a duration names each at most once, in this order. A year is 365 d there.
 _UNITS = {"y": 365 * DAY, "w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1}

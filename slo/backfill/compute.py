@@ -24,9 +24,8 @@ from slo.rules.groups import engine_group
 from slo.rules.names import OWN, Names
 from slo.source import Source
 from slo.spec.model import Slo
-from slo.window import DAY, MINUTE
+from slo.window import DAY, INSTANT_MS
 
-_LOOKBACK_MS = 5 * MINUTE
 _STRETCH_MS = DAY
 Ints = NDArray[np.int64]
 
@@ -101,7 +100,7 @@ def _from_raw(
     if not groups:
         return []
     selectors = raw_selectors(groups)
-    reach = reach_ms(groups, _LOOKBACK_MS)
+    reach = reach_ms(groups, INSTANT_MS)
     # Rules that read what they recorded have to begin as early as they look back.
     alone = not any(links([rule for group in groups for rule in group.rules]))
     parts: list[Series] = []
@@ -145,7 +144,7 @@ def _recorded_before(
 ) -> tuple[Series, ...]:
     """What the source has of the series that later rules read: windows look back before the span."""
     selectors = [names.series(slo, rule.record) for group in first for rule in group.rules]
-    reach = reach_ms(later, _LOOKBACK_MS)
+    reach = reach_ms(later, INSTANT_MS)
     return source.samples(selectors, start_ms - reach, end_ms).series if selectors else ()
 
 

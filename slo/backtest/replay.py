@@ -28,13 +28,12 @@ from slo.promql.samples import Samples
 from slo.sli.counts import Counts, Grid
 from slo.spec.events import Event
 from slo.spec.model import Slo, Specs
-from slo.window import MINUTE
+from slo.window import INSTANT_MS, MINUTE
 
 if TYPE_CHECKING:
     from slo.sli.base import Note
     from slo.source import Source
 
-_LOOKBACK_MS = 5 * MINUTE
 _THREADS = 2
 _SERVICE_LABELS = ("service", "sloth_service")
 _SLO_LABELS = ("slo", "sloth_slo")
@@ -141,7 +140,7 @@ def _run(
                 if len(waiting) >= _THREADS:  # no more samples in memory than are at work
                     first, future = waiting.popleft()
                     known[first] = future.result()
-                warm_ms = reach_ms(part, _LOOKBACK_MS)
+                warm_ms = reach_ms(part, INSTANT_MS)
                 with named(f"{policy.name}: {part[0].name}"):
                     samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
                 waiting.append((part, pool.submit(_run_part, part, samples, start_ms - warm_ms, start_ms, end_ms)))

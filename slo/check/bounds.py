@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from slo.check.model import Finding, Probed
@@ -19,12 +20,21 @@ def check_bounds(probed: Probed) -> Iterator[Finding]:
     if sli.buckets is None or not isinstance(bound, Decimal):
         return
     labels = probed.slo.target_labels
-    targets: dict[tuple[str, ...], set[Decimal]] = {}
-    for labels_found, _ in probed.ask(Aggregate("group", sli.buckets, grouping=(*labels, "le"))):
+    targets: dict[tuple[str, ...], Counter[Decimal]] = {}
+    for labels_found, histograms in probed.ask(Aggregate("count", sli.buckets, grouping=(*labels, "le"))):
         value = bound_of(labels_found.get("le", ""))
         if value is not None:
-            targets.setdefault(tuple(labels_found.get(label, "") for label in labels), set()).add(value)
+            target = tuple(labels_found.get(label, "") for label in labels)
+            targets.setdefault(target, Counter())[value] += round(histograms)
     without = sorted(target for target, bounds in targets.items() if bound not in bounds)
+    mixed = sorted(target for target, bounds in targets.items() if 0 < bounds[bound] < max(bounds.values()))
+    if mixed:
+        message = (
+            f"on {len(mixed)} of {len(targets)} targets some histograms have no bucket at the threshold {_shown(bound)} and "
+            f"others do, and their requests would count as slow: {_named(mixed)}; name the label that tells the histograms "
+            "apart in `target_labels`"
+        )
+        yield probed.finding("bound", "error", message)
     if not without:
         return
     there = sorted(
@@ -37,13 +47,16 @@ def check_bounds(probed: Probed) -> Iterator[Finding]:
         message = f"the threshold {_shown(bound)} is not a bucket bound (le) of {sli.buckets.name}; use {meant}; its bounds are {bounds}"
         yield probed.finding("bound", "error", message)
     else:
-        named = ", ".join("/".join(target) for target in without[:_NAMED])
-        more = f" and {len(without) - _NAMED} more" if len(without) > _NAMED else ""
         message = (
-            f"{len(without)} of {len(targets)} targets have no bucket at the threshold {_shown(bound)}, and are not counted: {named}{more}; "
-            f"give them the bucket, their bounds are {bounds}"
+            f"{len(without)} of {len(targets)} targets have no bucket at the threshold {_shown(bound)}, and are not counted: "
+            f"{_named(without)}; give them the bucket, their bounds are {bounds}"
         )
         yield probed.finding("bound", "error", message)
+
+
+def _named(targets: Sequence[tuple[str, ...]]) -> str:
+    more = f" and {len(targets) - _NAMED} more" if len(targets) > _NAMED else ""
+    return ", ".join("/".join(target) for target in targets[:_NAMED]) + more
 
 
 def _shown(value: Decimal) -> str:

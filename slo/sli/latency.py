@@ -12,7 +12,7 @@ from pydantic import Field
 
 from slo.display import show_latency
 from slo.fields import Duration, Model
-from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, VectorMatching, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.reading import Fault, Path, Report, read_duration, read_selector
 from slo.sli.base import Event, Measured, Note, Reader, Scraping, Simulated, Sli, Surroundings
@@ -34,9 +34,11 @@ from slo.sli.counts import (
     usual_interval,
 )
 from slo.sli.native_latency import NativeLatency
+from slo.sli.slices import stretches
 from slo.sli.stepwise import tile_of
 from slo.sli.tile import ZERO, Tile, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, with_targets_of, worst_targets
+from slo.window import INSTANT_MS
 
 _ENDINGS = ("_bucket", "_count", "_sum")
 # An increase is asked for over so many scrape intervals at least.
@@ -249,8 +251,10 @@ class Latency(CountedSli):
         if without:
             seen = replace(seen, without_bound=_names(without, scraping.target))
             notes = (*notes, _bound_note(self, finite_bounds, without, scraping.target))
+        mixed = self._with_bound_in_part(reader, grid, scraping)
         return replace(
             measured,
+            invalid=(*measured.invalid, *((_mixed_note(self, mixed, scraping.target),) if mixed else ())),
             counts=replace(measured.counts, seen=seen),
             bounds=np.array([float(bound * self.unit_seconds) for bound in ordered]),
             bucket_counts=np.column_stack([rows[bound] for bound in ordered]),
@@ -269,6 +273,23 @@ class Latency(CountedSli):
         missing = Aggregate("count", Binary("unless", present(self.every), present(self.good)))
         answer = reader.query_range(missing, int(grid.ends[0]), grid.end_ms, grid.step_ms)
         return sum(int(np.count_nonzero(np.nan_to_num(values))) for _, values in answer.series)
+
+    def _with_bound_in_part(self, reader: Reader, grid: Grid, scraping: Scraping) -> list[Target]:
+        """The targets of which some histograms have the threshold's bucket and others do not: a server counts by target.
+
+        For longer than an instant vector shows both a relabelled series and what it goes on as.
+        """
+        targets = tile_of(grid, scraping).targets
+        histograms = Aggregate("max", Aggregate("count", self.buckets, grouping=(*targets, "le")), grouping=targets)
+        with_bound = Aggregate("count", self.good, grouping=targets)
+        more = Binary(">", histograms, with_bound, matching=VectorMatching("one-to-one", targets, on=True))
+        answer = reader.query_range(more, int(grid.ends[0]), grid.end_ms, grid.step_ms)
+        steps = max(2, 2 * INSTANT_MS // grid.step_ms + 1)
+        return [
+            target_of(labels, scraping.target)
+            for labels, values in answer.series
+            if any(high - low >= steps for low, high in stretches(np.isfinite(values)))
+        ]
 
     def _without_bound_on(self, reader: Reader, grid: Grid, scraping: Scraping) -> list[Target]:
         """The targets that have a histogram without the threshold's bucket at the end of the window."""
@@ -411,6 +432,16 @@ def _partly_note(sli: Latency, partly: Sequence[str]) -> Note:
         "bound-missing",
         f"not counted while {sli.histogram.name} had no bucket bound {sli.bound.normalize():f}: "
         f"{'; '.join(partly[:3])}{more}",
+    )
+
+
+def _mixed_note(sli: Latency, mixed: Sequence[Target], labels: tuple[str, ...]) -> Note:
+    named = _names(mixed, labels)
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return Note(
+        "bound-missing",
+        f"of {'; '.join(named[:3])}{more} some histograms {sli.histogram.name} have no bucket bound {sli.bound.normalize():f} and "
+        "others do: a server that adds up cannot tell them apart; name the label that does in target_labels",
     )
 
 

@@ -206,7 +206,9 @@ def _writers(counters: Sequence[VectorSelector], reader: Reader, grid: Grid) -> 
         for labels, values in answer.series[:_SERIES_LOOKED_AT]:
             at_ms = first + every * int(np.flatnonzero(~np.isnan(values))[-1])
             own = tuple(Matcher(label, "=", value) for label, value in sorted(labels.items()) if label != "__name__")
-            samples = reader.samples([VectorSelector(counter.name, own)], at_ms - HOUR, at_ms)
+            # At five minutes an hour has too few scrapes; and what falls before and after is no short crash loop.
+            start_ms, end_ms = at_ms - LOOKBACK_MS, min(at_ms + LOOKBACK_MS, grid.end_ms)
+            samples = reader.samples([VectorSelector(counter.name, own)], start_ms, end_ms)
             texts += [name_of(series.labels) for series in samples.series if several_writers(series)]
     return tuple(dict.fromkeys(texts))
 

@@ -99,7 +99,11 @@ class _Counter:
     def unbelievable(self) -> Node:
         """Series that fell to more than their target can have had since: no restart, but a sum that lost a part."""
         before = Call("increase", (matrix(self.whole, TRAFFIC_MS, self.start_ms),))
-        return Binary(">", Binary("<", self.least, self.recent), believable(self.summed(before)), matching=self.each)
+        fell = Binary("<", self.least, self.recent)
+        many = Binary(">", fell, believable(self.summed(before)), matching=self.each)
+        # In the tile itself, up to where it fell.
+        risen = Call("clamp_min", (Binary("-", self.greatest, self.recent), ZERO))
+        return Binary(">", many, believable(risen))
 
     @property
     def bridged(self) -> Node:
@@ -126,7 +130,10 @@ class _Counter:
     @property
     def went_on(self) -> Node:
         """By how much what appeared exceeds what vanished, by target; nothing where it does not, or nothing vanished."""
-        return Binary(">=", Binary("-", self.summed(self.appeared), self.summed(self.vanished)), ZERO)
+        # Of what is back after a pause, what vanished has had what it had then: else it is the series' own.
+        had = Binary("and", Binary("or", self.known, Binary("*", self.least, ZERO)), self.appeared)
+        vanished = Binary(">=", self.summed(self.vanished), self.summed(had), matching=self.one)
+        return Binary(">=", Binary("-", self.summed(self.appeared), vanished), ZERO)
 
     @property
     def bound(self) -> Node:

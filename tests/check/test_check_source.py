@@ -49,6 +49,13 @@ lat_seconds_bucket{{le="1"}} {many}
 lat_seconds_bucket{{le="+Inf"}} {many}
 lat_seconds_sum {many}
 lat_seconds_count {many}
+# TYPE mixed_seconds histogram
+mixed_seconds_bucket{{path="/a",le="0.5"}} {many}
+mixed_seconds_bucket{{path="/a",le="+Inf"}} {many}
+mixed_seconds_count{{path="/a"}} {many}
+mixed_seconds_bucket{{path="/b",le="0.4"}} {many}
+mixed_seconds_bucket{{path="/b",le="+Inf"}} {many}
+mixed_seconds_count{{path="/b"}} {many}
 # TYPE many_total counter
 {routes}
 # TYPE late_total counter
@@ -143,6 +150,10 @@ WRONG: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "some-bounds": (
         "{objective: p99 < 500ms, sli: {latency: lat_seconds}}",
         "bound", "error", ("1 of 2 targets have no bucket at the threshold 0.5", "targets/127.0.0.1:", "bounds are 0.4, 1"),
+    ),
+    "two-layouts": (
+        "{objective: p99 < 500ms, sli: {latency: mixed_seconds}}",
+        "bound", "error", ("on 2 of 2 targets", "some histograms have no bucket at the threshold 0.5 and others do", "target_labels"),
     ),
     "became-native": (
         "{objective: p99 < 1s, sli: {latency: prometheus_http_request_duration_seconds}}",

@@ -307,6 +307,16 @@ def one_target_lacks_the_bound(made: Setting) -> None:
 
 
 @named("latency")
+def one_of_two_histograms_of_a_target_lacks_the_bound(made: Setting) -> None:
+    """A server counts by target and gives no figure; samples tell the two apart."""
+    for cluster in ("east", "west"):
+        made.add("", 10, 0.02, labels={"job": "shop", "instance": "a", "cluster": cluster}, exact=True)
+    made.fleet.targets[0].counters.pop("0.25")
+    made.left_out.add(0)
+    made.notes.add(NO_BOUND)
+
+
+@named("latency")
 def no_target_has_the_bound(made: Setting) -> None:
     steady(made)
     made.fleet.targets[0].counters.pop("0.25")
@@ -380,6 +390,30 @@ def counters_of_eighths(made: Setting) -> None:
 def targets_without_job_and_instance(made: Setting) -> None:
     for host in ("h1", "h2"):
         steady(made, labels={"host": host}, lives=[(-FOREVER, made.at(100)), (made.at(101), FOREVER)])
+
+
+@named("raw", 5)
+def one_of_targets_without_job_and_instance_times_out(made: Setting) -> None:
+    """Others are scraped more often: those that are not are no series that vanished, and it goes on for itself."""
+    made.add("", 10, 0.02, labels={"host": "h1"}, every_ms=30 * SECOND)
+    made.add("", 10, 0.02, labels={"host": "h2"}, every_ms=5 * MINUTE, holes=[(made.at(128), made.at(139))])
+    made.add("", 10, 0.02, labels={"host": "h3"}, every_ms=2 * MINUTE, size=100)
+
+
+@named("ratio", 5)
+def an_idle_target_crashes_soon_after_it_is_busy(made: Setting) -> None:
+    """The quarter of an hour before says nothing of what it can do; what it did since says it."""
+    every = made.fleet.flat(10)
+    every[made.fleet.during(made.at(60), made.at(121))] = 0
+    crash = made.at(123)
+    made.add("a", counters=made.split(every, np.floor(every * 0.02)), lives=[(-FOREVER, crash), (crash, FOREVER)])
+
+
+@named("ratio", 5, name="two processes behind one address, every five minutes")
+def _rarely_scraped_writers(made: Setting) -> None:
+    steady(made, writers=2, every_ms=5 * MINUTE)
+    made.state = "invalid"
+    made.notes.add(SEVERAL_WRITERS)
 
 
 @named("ratio")

@@ -58,6 +58,7 @@ _SAID = {"relabelled", "born", "in-doubt", "gap-unknown", "bound-missing", "judg
 SERVER_LIMITS = {
     "a bucket is away for twenty minutes": "bound-missing",
     "a probe is relabelled and gives nan": "not-finite",
+    "one of two histograms of a target lacks the bound": "bound-missing",
 }
 # Two scrapers of what looks like one target.
 _SHARED = {"replicas", "two clusters"}
@@ -89,6 +90,8 @@ def fault_on_a_server(history: History, came: Counted) -> str | None:
     if found is None or history.state != "counted" or came.state == "no data":
         return found
     hazards = set(history.hazards)
+    if came.state == "invalid" and "bound-missing" in came.codes and hazards >= {"two clusters", "mixed bounds"}:
+        return None  # of one target some histograms have the bound: a server cannot tell their requests apart
     if "broken values" in hazards:
         return None if "not-finite" in came.codes else f"{found}; no note on values that are not numbers"
     if came.state != "counted":
@@ -122,6 +125,7 @@ def _beyond(history: History, came: Counted, most: float, why: str) -> str | Non
 RULE_LIMITS = {
     "a histogram without its count",
     "a relabelling is undone",
+    "one of two histograms of a target lacks the bound",
     "a bucket is away for twenty minutes",
     "data that is ten minutes old",  # its first minute is a tenth of it, and a baseline
 }
@@ -141,6 +145,8 @@ def fault_by_rules(history: History, came: Counted) -> str | None:
     if found is None:
         return None
     right = float(history.total.sum())
+    if set(history.hazards) >= {"two clusters", "mixed bounds"}:
+        return None  # `slo check --source` names them
     share = 0.1 if set(history.hazards) & (_SHARED | {"no job and instance"}) else 0.02
     most = share * right + 20
     # A relabelling that is taken back within a quarter of an hour counts twice what happened meanwhile; any where
