@@ -262,15 +262,22 @@ def top_contributors(budget: Budget, breakdowns: Sequence[Breakdown]) -> str:
         return ""
     parts = []
     first = breakdowns[0]
-    if not first.kinds:
-        top = first.shares[0]
-        name = f"{clean(first.label)} {say_value(top.value)}"
+    # A deployment makes instances of a day look busy; a route that fails may tell more than the label that divides best.
+    by_excess = [
+        (share.errors_share - share.total_share, clean(breakdown.label), share)
+        for breakdown in breakdowns
+        if not breakdown.kinds
+        for share in breakdown.shares
+    ]
+    if by_excess:
+        _, label, top = max(by_excess, key=lambda item: item[0])
+        name = f"{label} {say_value(top.value)}"
         if top.errors_share - top.total_share >= _STANDS_OUT:
             parts.append(
                 f"{name} had {show_percent(top.errors_share)} of the bad events and {show_percent(top.total_share)} of all."
             )
         else:
-            parts.append(f"Errors are spread evenly; no {clean(first.label)} stands out.")
+            parts.append(f"Errors are spread evenly; no {by_excess[0][1]} stands out.")
     reported = sum(share.errors for share in first.shares)
     if abs(reported - budget.errors) > 0.005 * budget.errors:
         parts.append(f"Of {show_count(budget.errors)} bad events {show_count(reported)} are known by series.")

@@ -146,6 +146,23 @@ def test_it_is_reported_everywhere(shop: tuple[dict[str, Slo], Recording]) -> No
     assert data[0]["values"][0] == {"value": "b", "errors": 10.0 * STEPS, "total": 200.0 * 8640}
 
 
+def test_what_stands_out_is_named_whatever_its_label(shop: tuple[dict[str, Slo], Recording]) -> None:
+    """Four of eight instances have all bad events, a quarter each; one of two routes has two fifths, of a tenth of all."""
+    from dataclasses import replace
+
+    specs, source = shop
+    budget = evaluate(specs["errors"], source, END)
+    parts = tuple(
+        Part({"instance": f"i{number}", "route": route}, errors * (25 if number < 4 else 0), total * 125)
+        for number in range(8)
+        for route, errors, total in (("/pay", 0.4, 0.1), ("/", 0.6, 0.9))
+    )
+    budget = replace(budget, counts=replace(budget.counts, parts=parts), errors=100.0, total=1000.0)
+    assert break_down(parts)[0].label == "instance"
+    page = render([budget], title="x", generated=GENERATED)
+    assert "route /pay had 40.0% of the bad events and 10.0% of all." in page
+
+
 def test_hostile_and_countless_values_stay_small(shop: tuple[dict[str, Slo], Recording], tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -406,6 +406,7 @@ _NOT_TOGETHER = (
     {"two writers", "crash loop"},
     {"two writers", "scrape hole"},
     {"more than all", "scrape hole"},
+    {"more than all", "series away"},
     {"probe outside", "scrape hole"},
     {"float counters", "large counters"},
     {"float counters", "incident"},

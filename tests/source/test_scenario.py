@@ -107,6 +107,9 @@ def test_what_is_written_happens_and_nothing_else(tmp_path: Path, specs: Specs) 
         ),
         ("traffic: {per_second: many}\n", "'many' is not a valid quantity"),
         ("- 1\n", "a scenario is one mapping"),
+        ("labels: {shop: {instance: [a, b]}}\n", r"labels\.shop\.instance: 'instance' cannot be added"),
+        ("labels: {shop: {route: [a, a]}}\n", r"labels\.shop\.route: a label has 1 to 20 values, each another"),
+        ("labels: {shop: {route: []}}\n", "a label has 1 to 20 values"),
     ],
 )
 def test_faults_say_where_and_what(tmp_path: Path, specs: Specs, text: str, message: str) -> None:
@@ -160,3 +163,39 @@ def test_the_demonstration_is_a_believable_month() -> None:
     assert len({span.instance for span in spans if span.instance}) >= 3
     known = known_events(scenario, specs, START, START + 40 * DAY)
     assert known.count('"deployment"') >= 3 and known.count('"maintenance"') == 1
+
+
+def test_an_incident_may_be_of_one_route(tmp_path: Path, specs: Specs) -> None:
+    """A fifth of all requests fail for an hour, all of one route: what is good of it, and of the others, goes on."""
+    text = (
+        'labels: {shop: {route: ["/", "/pay", "/export"]}}\n'
+        "incidents: [{slo: errors, kind: bad release, at: 6h, lasts: 1h, error_ratio: 20%, labels: {route: /export}}]"
+    )
+    (tmp_path / "s.yaml").write_text(text)
+    samples, header = simulate(specs, days=1, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))
+
+    def grown(selector: str) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        for series in samples.select(parse_selector(selector)):
+            inside = (series.times > END - DAY + 6 * HOUR) & (series.times <= END - DAY + 7 * HOUR)
+            values = series.values[inside & np.isfinite(series.values)]
+            route = series.labels["route"]
+            sums[route] = sums.get(route, 0) + (float(np.ptp(values)) if len(values) else 0.0)
+        return sums
+
+    bad, every = grown('r_total{code=~"5.."}'), grown("r_total")
+    assert set(every) == {"/", "/pay", "/export"}
+    assert bad["/export"] > 0.98 * sum(bad.values())
+    assert sum(bad.values()) == pytest.approx(0.2 * sum(every.values()), rel=0.05)
+    [incident] = header.truth["incidents"]
+    assert incident["errors"] / incident["total"] == pytest.approx(0.2, rel=0.02)
+
+
+@pytest.mark.parametrize("slo", ["errors", "memory"])
+def test_an_incident_of_a_route_that_no_event_has_is_refused(tmp_path: Path, specs: Specs, slo: str) -> None:
+    text = f"incidents: [{{slo: {slo}, kind: x, at: 6h, lasts: 1h, labels: {{route: /export}}}}]"
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(
+        SloError, match=f"an incident of shop/{slo} is of route='/export', which none of its bad events"
+    ):
+        simulate(specs, days=1, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))

@@ -52,6 +52,7 @@ def simulate(
             per_second=written.per_second,
             steady=written.steady,
             steady_errors=written.steady_errors,
+            labels=written.labels,
         )
     # A label that budgets are told apart by has values, though no selector names any.
     slos = sorted((_with_values(slo) for slo in specs.values()), key=lambda slo: slo.id)
@@ -96,6 +97,7 @@ def simulate(
 
     keep(check.by_name(_rows(slos, context), slos))
     check.instances(written.slos, {instance for _, instance in context.fleet.slots})
+    check.labels(written.slos, context.labelled)
     keep(_alongside(specs, context, {row[0]["__name__"] for row in rows.values()}, written))
     if context.fleet.events:
         context.fleet.check()

@@ -71,3 +71,15 @@ def instances(written: Mapping[str, Sequence[Span]], known: Collection[str]) -> 
                     f"an incident of {slo} names instance {span.instance!r}, which is not simulated"
                     f"{suggest(span.instance, sorted(known))}"
                 )
+
+
+def labels(written: Mapping[str, Sequence[Span]], known: Collection[Span]) -> None:
+    """Raises SloError where an incident is of labels that no bad event of its SLO has."""
+    for slo, spans in written.items():
+        for span in spans:
+            if span.labels and span not in known:
+                named = ", ".join(f"{name}={value!r}" for name, value in span.labels)
+                raise SloError(
+                    f"an incident of {slo} is of {named}, which none of its bad events has; use labels that the scenario's `labels` "
+                    "or the selectors give to a ratio of one metric"
+                )

@@ -16,7 +16,7 @@ from slo.sli.threshold import Threshold
 from slo.source.simulation.ages import HELD, Line, aged, driver, made_of, moved_by_time, renewals, summed
 from slo.source.simulation.context import SimulationContext, cannot, job_of, spans_of
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
-from slo.source.simulation.labels import Selected, label_sets, selects
+from slo.source.simulation.labels import Selected, label_sets, selects, with_labels
 from slo.source.simulation.plan import Clock, Floats, Ints, Span, added, background, traffic
 from slo.source.simulation.simulatable import Apart
 from slo.spec.model import Slo
@@ -36,7 +36,7 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: Simula
         own += [replace(selector, name=metric) for selector in timed.selectors]
         interval = min(interval, timed.interval_ms)
     pairs = [(sli.total, sli.part) for _, sli in slos if sli.part.name == metric and not isinstance(sli, Apart)]
-    sets = label_sets(own, job, pairs)
+    sets = with_labels(label_sets(own, job, pairs), context.simulation.labels)
     selected = Selected(sets)
     for slo, sli in slos:
         if sli.part.name == metric and not _bad_sets(sli, selected):
@@ -129,6 +129,9 @@ class _Group:
             for slo in alike:
                 context.suffers(slo, theirs)
         members = _members(classes, selected, len(sets))
+        for sli, planned, places in zip(classes, spans, members, strict=False):
+            if sli.part.name == sli.total.name:
+                context.labelled |= {span for span in planned if any(span.hits(sets[place]) for place in places)}
         weights = _weights(members[-1] or list(range(len(sets))), classes, selected)
         return _Group(sets, selected, here, classes, [alike[0] for alike in users.values()], spans, weights, members)
 
@@ -240,7 +243,11 @@ def _dealt(
         if not members:
             continue
         usual = _shares(members)
-        shares = _good_shares(usual, members, group, good) if kind == len(group.classes) and good else usual
+        shares: Sequence[float] | Sequence[Floats] = usual
+        if kind == len(group.classes):
+            shares = _good_shares(usual, members, group, good) if good else usual
+        else:
+            shares = _bad_shares(usual, members, group, kind, clock)
         parts = zip(members, split(random, events - lost, shares), split(random, lost, shares), strict=True)
         for number, kept, gone in parts:
             before = dealt[number]
@@ -254,6 +261,22 @@ def _dealt(
         full = {"__name__": metric, **group.sets[number], "instance": instance}
         counters[number] = counter(full, kept + gone, gone, clock, base, lazy=number not in old)
     return counters
+
+
+def _bad_shares(
+    shares: Sequence[float], members: Sequence[int], group: _Group, kind: int, clock: Clock
+) -> Sequence[float] | Sequence[Floats]:
+    """How bad events fall to label sets: in an incident of some labels to those that have them."""
+    spans = [span for span in group.spans[kind] if span.labels]
+    if not spans:
+        return shares
+    values = [np.full(len(clock.times), share) for share in shares]
+    for span in spans:
+        inside = (clock.times > span.start_ms) & (clock.times <= span.end_ms)
+        for value, place in zip(values, members, strict=True):
+            if not span.hits(group.sets[place]):
+                value[inside] = 0.0
+    return values
 
 
 def _good_shares(

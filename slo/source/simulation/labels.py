@@ -62,6 +62,19 @@ def label_sets(selectors: Sequence[VectorSelector], job: str, pairs: Sequence[Pa
     return _needed_sets(selectors, pairs, values)
 
 
+def with_labels(sets: Sequence[Labels], added: Mapping[str, Mapping[str, Sequence[str]]]) -> list[dict[str, str]]:
+    """The sets with each combination of the values that their job's `added` labels have; a label that a set has stays.
+
+    The first of each set's come first: most events fall to these.
+    """
+    made: list[tuple[int, int, dict[str, str]]] = []
+    for place, labels in enumerate(sets):
+        more = {name: values for name, values in added.get(labels.get("job", ""), {}).items() if name not in labels}
+        for number, combination in enumerate(itertools.product(*more.values())):
+            made.append((number, place, {**labels, **dict(zip(more, combination, strict=True))}))
+    return [labels for _, _, labels in sorted(made, key=lambda item: item[:2])]
+
+
 def _needed_sets(
     selectors: Sequence[VectorSelector], pairs: Sequence[Pair], values: Mapping[str, Sequence[str]]
 ) -> list[dict[str, str]]:

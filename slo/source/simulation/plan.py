@@ -22,7 +22,8 @@ class Span:
     """A stretch of time in milliseconds, and what it is.
 
     `ratio` is the share of bad events in it. A value that is judged against a bound reaches `level` times that bound
-    (0: clearly beyond it), at once or, with `ramp`, little by little. Where `instance` is set only that one has it.
+    (0: clearly beyond it), at once or, with `ramp`, little by little. Where `instance` is set only that one has it; of events by
+    other labels those with these `labels` are the bad ones.
     """
 
     start_ms: int
@@ -32,6 +33,11 @@ class Span:
     level: float = 0.0
     ramp: bool = False
     instance: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def hits(self, labels: Mapping[str, str]) -> bool:
+        """Whether series with these labels have it, wherever they are."""
+        return all(labels.get(name) == value for name, value in self.labels)
 
     def is_at(self, instance: str) -> bool:
         """Whether an instance has it."""
@@ -51,6 +57,7 @@ class Simulation:
     per_second: float = 6.0
     steady: bool = False
     steady_errors: float | None = None
+    labels: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)  # by job
 
     @property
     def length_ms(self) -> int:

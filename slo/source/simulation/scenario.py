@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -43,6 +43,10 @@ class _IncidentModel(Model):
         str | None,
         Field(description="the only one that has it, of an SLO that counts events", examples=["shop-1:8080"]),
     ] = None
+    labels: Annotated[
+        dict[str, str] | None,
+        Field(description="which events are the bad ones, of a ratio", examples=[{"route": "/export"}]),
+    ] = None
 
 
 class _EventModel(Model):
@@ -75,6 +79,14 @@ class _ScenarioModel(Model):
     steady_errors: Annotated[
         str | None, Field(description="the share of each budget that steady errors consume; 10% if not given")
     ] = None
+    labels: Annotated[
+        dict[str, dict[str, list[str]]],
+        Field(
+            default_factory=dict,
+            description="by job: labels of its counters of events that no selector names, and their values",
+            examples=[{"shop": {"route": ["/", "/export"]}}],
+        ),
+    ]
     incidents: Annotated[list[_IncidentModel], Field(default_factory=list)]
     events: Annotated[list[_EventModel], Field(default_factory=list)]
 
@@ -90,6 +102,7 @@ class Scenario:
     per_second: float = 6.0
     steady: bool = False
     steady_errors: float = 0.1
+    labels: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def moved(self, start_ms: int) -> Scenario:
         """The same in milliseconds UTC of a simulation that starts then."""
@@ -140,6 +153,7 @@ def read_scenario(path: str | os.PathLike[str], specs: Specs) -> Scenario:
             numbers[at[-1]] = numbers[at[-1]] if text is None else float(parse_quantity(text))
         except ValueError as error:
             report(at, str(error), "error")
+    labels = {job: _label_values(given, ("labels", job), report) for job, given in model.labels.items()}
     if problems:
         raise DefinitionError(problems)
     return Scenario(
@@ -150,6 +164,7 @@ def read_scenario(path: str | os.PathLike[str], specs: Specs) -> Scenario:
         numbers["per_second"],
         traffic.steady,
         numbers["steady_errors"],
+        labels,
     )
 
 
@@ -185,6 +200,7 @@ def known_events(scenario: Scenario, specs: Specs, start_ms: int, end_ms: int) -
 
 _MOST_REPLICAS = 200
 _MOST_EVENTS = 5000
+_MOST_VALUES = 20
 # Which keys say more of a kind of event, and which it cannot do without.
 _EVENT_KEYS = {
     "deployment": ({"lasts", "every"}, set[str]()),
@@ -257,6 +273,15 @@ def _labels(given: Mapping[str, str], at: YamlPath, report: Report) -> tuple[tup
     return tuple(given.items())
 
 
+def _label_values(given: Mapping[str, Sequence[str]], at: YamlPath, report: Report) -> dict[str, tuple[str, ...]]:
+    with suppress(Fault):
+        _labels(dict.fromkeys(given, ""), at, report)
+    for name, values in given.items():
+        if not values or "" in values or len(set(values)) < len(values) or len(values) > _MOST_VALUES:
+            report((*at, name), f"a label has 1 to {_MOST_VALUES} values, each another and none empty", "error")
+    return {name: tuple(values) for name, values in given.items()}
+
+
 def _span(incident: _IncidentModel, at: YamlPath, report: Report) -> Span:
     start = 0 if incident.at == "0" else read_duration(incident.at, (*at, "at"), report)
     length = read_duration(incident.lasts, (*at, "lasts"), report)
@@ -278,6 +303,7 @@ def _span(incident: _IncidentModel, at: YamlPath, report: Report) -> Span:
         float(values["level"]),
         incident.ramp,
         incident.instance,
+        tuple(sorted((incident.labels or {}).items())),
     )
 
 
@@ -301,4 +327,6 @@ def _accepted(path: YamlPath) -> list[str]:
             return list(_TrafficModel.model_fields)
         case ("events", *_):
             return list(_EventModel.model_fields)
+        case ("labels", *_):
+            return []
     return list(_IncidentModel.model_fields)
