@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 
 from slo.errors import Problem
 from slo.promql.ast import (
@@ -32,9 +33,10 @@ from slo.rules.annotate import (
     show_mark,
 )
 from slo.rules.groups import AlertRule, RuleGroup
-from slo.rules.names import Names
+from slo.rules.names import SLOTH, Names
 from slo.rules.windows import Tiles, without_event
 from slo.sli.counts import LOOKBACK_MS
+from slo.sli.tile import EVENT_LABEL, shifted
 from slo.spec.model import Alert, PlainAlert, Slo
 from slo.window import (
     CATALOGUE,
@@ -64,6 +66,8 @@ _HOLE_MS = LOOKBACK_MS
 _HAD_DATA_MS = DAY
 # The server has evaluated these rules for a while: what it did not evaluate is not missing data.
 _EVALUATED_MS, _EVALUATED_AGO_MS = 6 * MINUTE, MINUTE
+# What was scraped so long before it would be read has a tile, also where tiles are of 5 m; unless it came late.
+_CAME_AGO_MS = 10 * MINUTE
 # Slower than that missing data is not noticed, whatever the objective.
 _SLOWEST_ABSENT_MS = 5 * MINUTE
 _SEVERITIES: tuple[Severity, ...] = ("page", "ticket")
@@ -167,12 +171,17 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
     """
     same, tile_ms = _same(slo, names), tiles.tile_ms
     threshold = _number(burn.threshold(slo.objective.error_budget))
-    ratio = names.series(slo, n.error_ratio_name(burn.long_ms))
+    ratio: Node = names.series(slo, n.error_ratio_name(burn.long_ms))
     # By the clock, so that it is right however often the rules are evaluated. Holes of two hours are not the start of it.
     step_ms = COARSE_MS if burn.long_ms >= 6 * COARSE_MS and burn.long_ms % COARSE_MS == 0 else tile_ms
     history = Call("count_over_time", (tiles.looked_at(burn.long_ms + _HOLE_MS, step_ms),))
-    known = Call("clamp_max", (Binary("/", history, Number(burn.long_ms / step_ms)), Number(1.0)))
-    long = Binary("*", ratio, known, matching=VectorMatching("one-to-one", (*names.labels, *slo.by), on=True))
+    known: Node = Call("clamp_max", (Binary("/", history, Number(burn.long_ms / step_ms)), Number(1.0)))
+    if names is SLOTH or slo.labels_on == "series":
+        # Of a `by` that was removed there are several series on both sides.
+        ratio, known = (Aggregate("max", node, grouping=(*names.labels, *slo.by)) for node in (ratio, known))
+        long = Binary("*", ratio, known)
+    else:
+        long = Binary("*", ratio, known, matching=VectorMatching("one-to-one", (EVENT_LABEL,), on=False))
     short = names.series(slo, n.error_ratio_name(burn.short_ms))
     # vmalert writes a tile after its group is done: over a range of one tile it would never find one.
     current: Node = tiles.present
@@ -206,13 +215,20 @@ def _absent_alert(slo: Slo, names: Names, fine: Tiles) -> AlertRule:
 
 
 def _missing(slo: Slo, names: Names, fine: Tiles) -> Node:
-    """Events of the last tile that there was, where there is none now. Without traffic there is a tile, of 0."""
+    """Events of the last tile that there was, where there is none now. Without traffic there is a tile, of 0.
+
+    Samples that were there a while ago, as is known now, had no tile either if all of them come later than rules read.
+    """
     data: Node = without_event(Call("last_over_time", (fine.looked_at(_HAD_DATA_MS, COARSE_MS),)))
     now = fine.current
     if slo.by:
         # A value of a label that is no longer there is not missing: the SLO has data.
         data = Aggregate("sum", data, grouping=names.labels)
-    on = VectorMatching("many-to-many", names.labels, on=True) if slo.by else _same(slo, names)
+    # All of it is of one SLO.
+    on = VectorMatching("many-to-many", (), on=True)
+    came: list[Node] = [Aggregate("group", shifted(one, slo.lag_ms + _CAME_AGO_MS)) for one in slo.sli.always_counted]
+    if came:
+        data = Binary("or", data, reduce(lambda left, right: Binary("and", left, right), came), matching=on)
     constant = names.series(slo, n.OBJECTIVE)
     earlier = VectorSelector(constant.name, constant.matchers, _EVALUATED_AGO_MS)
     evaluated = Call("last_over_time", (MatrixSelector(earlier, _EVALUATED_MS),))

@@ -81,7 +81,8 @@ def absent_annotations(slo: Slo, absent: AbsentAlert) -> dict[str, str]:
         "summary": f"{_head(slo, absent.alert, absent.severity, each=False)}: no data, so the SLO is not measured",
         "description": plain(
             f"No recent samples of {missing}. Whether the service works is unknown, and its burn-rate alerts cannot fire. "
-            "Check that the targets run and are scraped, and that the metrics still have these names and labels. "
+            "Check that the targets run and are scraped, that the metrics still have these names and labels, and that samples "
+            f"arrive within {format_duration(slo.lag_ms)} (`delay` makes it longer). "
             f"SLO: {_promise_text(slo)}."
         ),
     }

@@ -110,15 +110,6 @@ class Held:
 
 
 Event = Literal["all", "good", "bad"]
-# What kinds of events are called in the label `event` of tiles: what users did, and checks that a clock makes. No two pairs
-# of kept events share a word, so that what one kind of SLI has recorded under the name of an SLO is never added to what
-# another kind records there after an edit.
-_EVENT_WORDS: Mapping[tuple[bool, Event, Event], tuple[str, str]] = {
-    (False, "good", "bad"): ("good", "bad"),
-    (False, "all", "bad"): ("total", "errors"),
-    (False, "all", "good"): ("all", "passed"),
-    (True, "all", "bad"): ("checks", "bad_checks"),
-}
 # Counters, a gauge of 0 and 1, a gauge that is a moment, a native histogram, or whatever an expression makes of them.
 Measuring = Literal["counters", "checks", "timestamp", "native histogram", ""]
 
@@ -141,7 +132,7 @@ class Sli(ABC):
     by_expression: ClassVar[bool] = False  # whether only an expression over a window can count it
     takes_percentile: ClassVar[bool] = False  # whether its objective may be written as `p95 < 500ms`
     of_another: ClassVar[bool] = False  # whether it is made of another SLO's SLI, and so read after the others
-    counts_checks: ClassVar[bool] = False  # whether its events are checks that a clock makes, not what users did
+    words: ClassVar[tuple[str, str]] = ("", "")  # its two kept events in the label `event`; without, made of its key
     counts_lean: ClassVar[bool] = False  # whether rules count it from counters, as `slo.sli.lean` does
     measured_by: ClassVar[Measuring] = ""  # what its metrics must be
     simulated: ClassVar[Simulated] = "not"
@@ -208,6 +199,11 @@ class Sli(ABC):
         return frozenset()
 
     @property
+    def always_counted(self) -> tuple[VectorSelector, ...]:
+        """The series that give a tile wherever all of them are scraped; none where that is not sure."""
+        return ()
+
+    @property
     def fixed_labels(self) -> frozenset[str]:
         """The labels that its selectors fix to one value."""
         return frozenset(m.label for selector in self.selectors() for m in selector.matchers if m.op == "=")
@@ -247,9 +243,15 @@ class Sli(ABC):
 
     @property
     def event_words(self) -> Mapping[str, str]:
-        """The values of the label `event`, by kind of event, for `kept_events`."""
+        """The values of the label `event`, by kind of event, for `kept_events`.
+
+        No two kinds share a word, so that what one has recorded under the name of an SLO is never added to what another
+        records there after an edit.
+        """
         kept = self.kept_events
-        return dict(zip(kept, _EVENT_WORDS[self.counts_checks, *kept], strict=True))
+        return dict(
+            zip(kept, self.words if any(self.words) else [f"{event}_{self.key}" for event in kept], strict=True)
+        )
 
     def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
         """What the rules keep per tile, in order. `series` selects what was kept before: (what, range_ms)."""

@@ -28,7 +28,7 @@ class Freshness(Sli):
     """A timestamp in Unix seconds, such as a last backup's, that is never older than `max_age_ms`; per slice."""
 
     key: ClassVar[str] = "freshness"
-    counts_checks: ClassVar[bool] = True
+    words: ClassVar[tuple[str, str]] = ("ages", "bad_ages")
     model: ClassVar[type[Model]] = FreshnessModel
     simulated: ClassVar[Simulated] = "timestamp"
     measured_by: ClassVar[Measuring] = "timestamp"

@@ -73,6 +73,7 @@ class Latency(CountedSli):
     """
 
     key: ClassVar[str] = "latency"
+    words: ClassVar[tuple[str, str]] = ("all", "passed")
     model: ClassVar[type[Model]] = LatencyModel
     simulated: ClassVar[Simulated] = "histogram"
     counts_lean: ClassVar[bool] = True
@@ -140,6 +141,10 @@ class Latency(CountedSli):
 
     def selectors(self) -> tuple[VectorSelector, ...]:
         return self.every, self.buckets
+
+    @property
+    def always_counted(self) -> tuple[VectorSelector, ...]:
+        return self.every, self.good
 
     @property
     def parameters(self) -> tuple[VectorSelector, ...]:

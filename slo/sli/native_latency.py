@@ -24,6 +24,7 @@ class NativeLatency(Sli):
     """
 
     key: ClassVar[str] = "latency"  # with `native: true`
+    words: ClassVar[tuple[str, str]] = ("observations", "slow")
     measured_by: ClassVar[Measuring] = "native histogram"
     by_expression: ClassVar[bool] = True
     not_simulated: ClassVar[str] = "recordings hold no native histograms; use a classic one"

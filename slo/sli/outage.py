@@ -45,7 +45,7 @@ class Outage(Sli):
     """
 
     key: ClassVar[str] = "outage"
-    counts_checks: ClassVar[bool] = True
+    words: ClassVar[tuple[str, str]] = ("slices", "bad_slices")
     model: ClassVar[type[Model]] = OutageModel
     simulated: ClassVar[Simulated] = "another's"
     of_another: ClassVar[bool] = True

@@ -34,7 +34,7 @@ class Probe(CountedSli):
     """
 
     key: ClassVar[str] = "probe"
-    counts_checks: ClassVar[bool] = True
+    words: ClassVar[tuple[str, str]] = ("checks", "bad_checks")
     model: ClassVar[type[Model]] = ProbeModel
     simulated: ClassVar[Simulated] = "checks"
     measured_by: ClassVar[Measuring] = "checks"
@@ -48,6 +48,10 @@ class Probe(CountedSli):
         return cls(metric)
 
     def selectors(self) -> tuple[VectorSelector, ...]:
+        return (self.metric,)
+
+    @property
+    def always_counted(self) -> tuple[VectorSelector, ...]:
         return (self.metric,)
 
     @property

@@ -70,6 +70,10 @@ class Ratio(CountedSli):
         return tuple(dict.fromkeys((self.total, self.part)))
 
     @property
+    def always_counted(self) -> tuple[VectorSelector, ...]:
+        return (self.total,)
+
+    @property
     def kind_labels(self) -> frozenset[str]:
         of_part, of_total = ({matcher.label for matcher in selector.matchers} for selector in (self.part, self.total))
         return frozenset(of_part - of_total)
@@ -129,6 +133,10 @@ class Ratio(CountedSli):
         return "all", self._part_event
 
     @property
+    def event_words(self) -> Mapping[str, str]:
+        return dict(zip(self.kept_events, _WORDS[self.kept_events], strict=True))
+
+    @property
     def _part_event(self) -> Event:
         return "bad" if self.part_is == "errors" else "good"
 
@@ -182,6 +190,12 @@ class Ratio(CountedSli):
         return "events, bad where they are not counted as good"
 
 
+# In the label `event`, as in `Sli.event_words`.
+_WORDS: Mapping[tuple[Event, Event], tuple[str, str]] = {
+    ("good", "bad"): ("good", "bad"),
+    ("all", "bad"): ("total", "errors"),
+    ("all", "good"): ("events", "good_events"),
+}
 _OTHER: Mapping[Event, Event] = {"good": "bad", "bad": "good"}
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 

@@ -50,6 +50,7 @@ class Raw(Sli):
     """
 
     key: ClassVar[str] = "raw"
+    words: ClassVar[tuple[str, str]] = ("measured", "bad_measured")
     model: ClassVar[type[Model]] = RawModel
     simulated: ClassVar[Simulated] = "expressions"
     counts_lean: ClassVar[bool] = True

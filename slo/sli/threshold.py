@@ -47,7 +47,7 @@ class Threshold(Sli):
     """
 
     key: ClassVar[str] = "threshold"
-    counts_checks: ClassVar[bool] = True
+    words: ClassVar[tuple[str, str]] = ("values", "bad_values")
     model: ClassVar[type[Model]] = ThresholdModel
     simulated: ClassVar[Simulated] = "value"
     has_breakdown: ClassVar[bool] = True

@@ -38,8 +38,8 @@ tests:
       - expr: slo:events:increase1m
         eval_time: 15m
         exp_samples:
-          - {labels: 'slo:events:increase1m{service="s",slo="latency",event="total"}', value: 80}
-          - {labels: 'slo:events:increase1m{service="s",slo="latency",event="errors"}', value: 20}
+          - {labels: 'slo:events:increase1m{service="s",slo="latency",event="observations"}', value: 80}
+          - {labels: 'slo:events:increase1m{service="s",slo="latency",event="slow"}', value: 20}
       - expr: slo:sli_error:ratio_rate5m
         eval_time: 15m
         exp_samples: [{labels: 'slo:sli_error:ratio_rate5m{service="s",slo="latency"}', value: 0.25}]

@@ -152,10 +152,10 @@ def test_an_outage_counts_once_it_is_too_long(tmp_path: Path) -> None:
         "30s",
         {'probe_success{job="x",instance="y"}': "1x59 0x39 1x100"},
         [
-            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "44m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "48m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "55m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="checks"})', "55m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_slices"})', "44m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_slices"})', "48m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_slices"})', "55m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="slices"})', "55m", 1.0),
         ],
     )
 
@@ -178,9 +178,9 @@ def test_an_outage_of_counters_counts_as_their_own_rules_do(tmp_path: Path) -> N
         [
             ('max(slo:down:bool1m{slo="a"})', "29m", 0.0),
             ('max(slo:down:bool1m{slo="a"})', "40m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "44m", 0.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "48m", 1.0),
-            ('sum(slo:events:increase1m{slo="a",event="bad_checks"})', "55m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_slices"})', "44m", 0.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_slices"})', "48m", 1.0),
+            ('sum(slo:events:increase1m{slo="a",event="bad_slices"})', "55m", 0.0),
         ],
     )
 

@@ -257,7 +257,7 @@ def test_what_the_rules_keep(source: Memory) -> None:
     recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, down)]), END)
     found = recorded.query_range(kept[1].expr, END - 35 * MINUTE, END, MINUTE).series
     events, errors = (
-        next(row for labels, row in found if labels["event"] == event) for event in ("checks", "bad_checks")
+        next(row for labels, row in found if labels["event"] == event) for event in ("slices", "bad_slices")
     )
     assert set(events.tolist()) == {1.0}
     assert (np.flatnonzero(errors) + 4).tolist() == list(range(12, 18))
@@ -458,7 +458,7 @@ def test_an_outage_is_as_old_as_a_quarter_of_an_hour_without_traffic_allows(away
     times = END - np.array([2 * MINUTE + round(away * MINUTE), MINUTE, 0])
     recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, np.ones(3))]), END)
     found = {labels["event"]: float(values[0]) for labels, values in recorded.query(kept[1].expr, END).series}
-    assert found == {"checks": 1.0, "bad_checks": bad}
+    assert found == {"slices": 1.0, "bad_slices": bad}
 
 
 @pytest.mark.parametrize("name", EXPECTED)

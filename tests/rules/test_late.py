@@ -1,0 +1,49 @@
+"""Samples that come later than rules read them: an alert says so, and `delay` mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from slo.promql.samples import Samples
+from tests.rules.test_edits import BASE, END, MINUTE, SLI, Server, raw
+
+START = END - 12 * MINUTE
+MISSING, TILES = "SLODataMissing", "slo:events:increase1m"
+PROBE = "sli: {probe: {metric: probe_success}}"
+
+
+class Late(Server):
+    """A server that a sample reaches so long after its time."""
+
+    def __init__(self, late_ms: int) -> None:
+        super().__init__(Samples([]))
+        self.late_ms = late_ms
+        self.raw = {tuple(sorted(one.labels.items())): one for one in raw().series}
+
+    def alerts(self, text: str) -> Iterator[set[str]]:
+        """The alerts that hold at each of the minutes, by name."""
+        for at in range(START, END + 1, MINUTE):
+            for key, one in self.raw.items():
+                seen = one.times <= at - self.late_ms
+                self.kept[key] = type(one)(one.labels, one.times[seen], one.values[seen])
+            yield {dict(alert)["alertname"] for alert in self.evaluate(text, at)}
+
+
+@pytest.mark.parametrize("sli", [SLI, PROBE])
+def test_an_slo_whose_samples_all_come_late_has_missing_data_and_with_a_delay_it_has_none(sli: str) -> None:
+    text = BASE.replace(SLI, sli)
+    server = Late(4 * MINUTE)
+    held = list(server.alerts(text))
+    assert not any(key for key in server.kept if dict(key)["__name__"] == TILES)
+    # The rules have been evaluated for a few minutes by then.
+    assert all(MISSING in names for names in held[5:])
+
+    server = Late(4 * MINUTE)
+    assert not any(MISSING in names for names in server.alerts(text.replace("window: 1d", "window: 1d\n    delay: 4m")))
+    assert any(key for key in server.kept if dict(key)["__name__"] == TILES)
+
+
+def test_samples_that_come_in_time_are_never_missing() -> None:
+    assert not any(MISSING in names for names in Late(0).alerts(BASE))
