@@ -155,6 +155,11 @@ def of_answer(
             return Failure(f"it answered {status}{_said(text)}{moved}", again, retry_after_s)
 
 
+def text_of(body: bytes, redact: Callable[[str], str]) -> str:
+    """What a server says in plain text, to be put behind a statement; nothing where it says nothing."""
+    return _said(_short(redact(body[: 1 << 16].decode("utf-8", errors="replace"))))
+
+
 def _prometheus_error(body: bytes) -> tuple[str, str]:
     """errorType and error of Prometheus's JSON, empty where there is none."""
     try:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import requests
@@ -52,6 +52,15 @@ class RetryPolicy:
 
 
 DEFAULT_RETRIES = RetryPolicy()
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server says that is no answer to a query: any status but those that were tried again."""
+
+    status: int
+    body: bytes
 
 
 class Credentials(AuthBase):
@@ -126,13 +135,44 @@ class Session(requests.Session):
         params: dict[str, str] = kwargs.pop("params", None) or {}
         kwargs |= {"params": params} if len(urlencode(params)) <= LONGEST_URL else {"data": params}
         method = "POST" if "data" in kwargs else "GET"
+        outcome = self._until_it_works(
+            lambda call: self._attempt(method, str(url), call, params.get("query", ""), kwargs)
+        )
+        self._local.answer = outcome
+        return _Parsed(outcome)
+
+    def exchange(
+        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """One call of another API than that of queries, such as a ruler's; what it does must be the same when it is done twice.
+
+        Bounded and retried as a query is, after 500 too, and with the same credentials. A redirect is not followed. Raises SourceError.
+        """
+        timeout = (self._patience.connect_s, self._config.timeout_s)
+        kwargs = {"data": body, "headers": dict(headers or {}), "timeout": timeout, "allow_redirects": False}
+        return self._until_it_works(lambda call: self._exchanged(method, url, call, kwargs))
+
+    def _exchanged(self, method: str, url: str, call: Call, kwargs: Mapping[str, Any]) -> Reply | failure.Failure:
+        def work() -> Reply | failure.Failure:
+            with reading(call), super(Session, self).request(method, url, stream=True, **kwargs) as response:
+                good = 200 <= response.status_code < 300
+                content = bytes(_body(response, call, call.limit if good else ERROR_BYTES, cut=not good))
+                if response.status_code in AGAIN or response.status_code == 500:
+                    said = failure.text_of(content, self.redact)
+                    retry_s = _retry_after(response.headers.get("Retry-After"))
+                    return failure.Failure(f"it answered {response.status_code}{said}", True, retry_s)
+                return Reply(response.status_code, content)
+
+        return self._failing_well(call, work)
+
+    def _until_it_works(self, attempted: Callable[[Call], Outcome | failure.Failure]) -> Outcome:
+        """The outcome of a call, attempts and all. Raises SourceError."""
         deadline = min(time.monotonic() + self._budget_s, *self._deadlines())
         call = Call(deadline, self._config.max_response_bytes)
         for attempt in range(1, self._patience.attempts + 1):
-            outcome = self._attempt(method, str(url), call, params.get("query", ""), kwargs)
+            outcome = attempted(call)
             if not isinstance(outcome, failure.Failure):
-                self._local.answer = outcome
-                return _Parsed(outcome)
+                return outcome
             wait = outcome.retry_after_s
             if wait is None:
                 wait = self._patience.backoff_s * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -201,9 +241,8 @@ class Session(requests.Session):
     def _attempt(
         self, method: str, url: str, call: Call, query: str, kwargs: Mapping[str, Any]
     ) -> Answer | failure.Failure:
-        try:
-            call.check()
-            with reading(call), super().request(method, url, stream=True, **kwargs) as response:
+        def work() -> Answer | failure.Failure:
+            with reading(call), super(Session, self).request(method, url, stream=True, **kwargs) as response:
                 good = response.status_code == 200
                 body = _body(response, call, call.limit if good else ERROR_BYTES, cut=not good)
                 moved = response.url if response.history else None
@@ -219,6 +258,14 @@ class Session(requests.Session):
                     moved=moved,
                     redact=self.redact,
                 )
+
+        return self._failing_well(call, work)
+
+    def _failing_well(self, call: Call, work: Callable[[], Outcome | failure.Failure]) -> Outcome | failure.Failure:
+        """What is done, or why it failed, in words."""
+        try:
+            call.check()
+            return work()
         except SloError:
             raise
         except LateError:
