@@ -29,6 +29,8 @@ class RulesFormat(StrEnum):
 
     PROMETHEUS = "prometheus"
     OPERATOR = "operator"
+    GMP = "gmp"
+    AZURE = "azure"
 
 
 @command("slo rules definitions/ -o rules.yml --tests rules-test.yml")
@@ -45,7 +47,11 @@ def rules(
     ] = None,
     form: Annotated[
         RulesFormat,
-        typer.Option("--format", help="A rules file (Prometheus, Mimir, Thanos, vmalert), or a PrometheusRule."),
+        typer.Option(
+            "--format",
+            help="A rules file (Prometheus, Mimir, Thanos, vmalert, Amazon), a PrometheusRule (operator), Google's Rules (gmp), or an ARM template "
+            "(azure).",
+        ),
     ] = RulesFormat.PROMETHEUS,
     names: Annotated[
         RulesNames, typer.Option("--names", help="The names of recorded series and labels: our own or Sloth's.")
@@ -128,11 +134,13 @@ def rules(
         raise ConfigError("--tenant, --dry-run and --prune go with --push URL")
     if (tests or split) and output is None:
         raise ConfigError("--split and --tests need --output")
-    if tests and form is RulesFormat.OPERATOR:
-        raise ConfigError("--tests needs a rules file; leave --format operator out")
-    operator = form is RulesFormat.OPERATOR
+    if tests and form is not RulesFormat.PROMETHEUS:
+        raise ConfigError(f"--tests needs a rules file; leave --format {form.value} out")
+    operator = form in (RulesFormat.OPERATOR, RulesFormat.GMP)
     if (label or namespace is not None) and not operator:
-        raise ConfigError("--namespace and --label are of a PrometheusRule; add --format operator, or leave them out")
+        raise ConfigError(
+            "--namespace and --label are of a PrometheusRule; add --format operator (or gmp), or leave them out"
+        )
     labels = dict(label_of(*read_pair(text)) for text in label or ())
     if namespace is not None:
         namespace_of(namespace)
@@ -141,6 +149,9 @@ def rules(
         check_object_names(service.name for service in specs.services)
     pad = PAD_OF_RESOURCE if operator else PAD
     flat = len(specs) > MOST_READ if pretty is None else not pretty
+    if form in (RulesFormat.GMP, RulesFormat.AZURE):
+        chosen = Managed(form, NAMES[names.value], max_groups, namespace, labels, flat)
+        return _managed(specs, output, split, chosen)
     texts, problems = rule_texts(specs, NAMES[names.value], pad, flat=flat)
     if max_groups is not None:
         texts = _packed(specs, NAMES[names.value], max_groups, split, pad, flat)
@@ -194,6 +205,54 @@ def rules(
             put(tests if number == 0 else tests.with_stem(f"{tests.stem}-{interval}"), text)
     made = f"{count(sums[0], 'rule')} in {count(sums[1], 'group')} for {count(len(specs), 'SLO')}"
     say(f"{made}: {', '.join(map(str, written))}")
+    return FINE
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """How rules for a managed Prometheus are written."""
+
+    form: RulesFormat
+    names: Names
+    max_groups: int | None
+    namespace: str | None
+    labels: dict[str, str]
+    flat: bool
+
+
+def _managed(specs: Specs, output: Path | None, split: bool, how: Managed) -> int:
+    """Writes rules for a managed Prometheus, and says what its format has no field for. Raises ConfigError."""
+    from slo.files import write_text
+    from slo.rules import compile_specs
+    from slo.rules.managed import lost
+    from slo.rules.write import managed
+
+    compiled, problems = compile_specs(specs, how.names)
+    groups = compiled if how.max_groups is None else list(_groups(specs, how.names, how.max_groups, split))
+    for problem in problems:
+        say(str(problem))
+    if message := str(lost(groups, keep_firing=how.form is RulesFormat.GMP)):
+        say(message)
+    suffix = "json" if how.form is RulesFormat.AZURE else "yml"
+    # Packed groups of a file are of one service with --split, else of any.
+    files: dict[Path | None, tuple[list[RuleGroup], list[str] | None]] = {}
+    if split and output is not None:
+        for name, own in groupby(groups, key=lambda group: group.service):
+            files[output / f"{name}.{suffix}"] = (list(own), [name])
+    else:
+        files[output] = (list(groups), None)
+    keep_apart([place for place in files if place is not None], specs)
+    texts = {
+        place: managed(how.form.value, own, specs, how.namespace, how.labels, how.flat, services)
+        for place, (own, services) in files.items()
+    }
+    for place, text in texts.items():
+        if place is None:
+            sys.stdout.write(text)
+            return FINE
+        write_text(place, text)
+    made = f"{count(sum(len(group.rules) for group in groups), 'rule')} in {count(len(groups), 'group')}"
+    say(f"{made} for {count(len(specs), 'SLO')}: {', '.join(map(str, texts))}")
     return FINE
 
 

@@ -16,13 +16,12 @@ import yaml
 from slo.errors import ConfigError, SourceError
 from slo.push.plan import Plan
 from slo.rules.document import Document
-from slo.source.config import SourceConfig, load
+from slo.source.config import TENANT, SourceConfig, load
 from slo.source.failure import LOGIN_FIX, text_of
 from slo.source.http import DEFAULT_RETRIES, Reply, RetryPolicy, Session, split_url
 
 # Mimir's below its Prometheus prefix, the same where only the host was given, Cortex's.
 PLACES = ("/config/v1/rules", "/prometheus/config/v1/rules", "/api/v1/rules")
-TENANT = "X-Scope-OrgID"
 _HEADERS = {"Accept": "application/yaml", "Content-Type": "application/yaml"}
 _NO_GROUPS = re.compile(rb"no rule groups? (found|exist)|group does not exist", re.IGNORECASE)
 _GROUP_LIMIT = re.compile(r"rule groups? limit|maximum number of rule groups", re.IGNORECASE)
@@ -61,7 +60,7 @@ class Ruler:
                     f"--tenant {tenant[:80]!r} is not a valid tenant: 1 to 150 of letters, digits and !-_.*'(), and one tenant"
                 )
             headers = tuple((name, value) for name, value in settings.headers if name.lower() != TENANT.lower())
-            settings = replace(settings, headers=(*headers, (TENANT, tenant)))
+            settings = replace(settings, headers=headers, tenant=tenant)
         return cls(url, settings, retry_policy)
 
     def groups(self, namespace: str) -> list[Document]:

@@ -37,9 +37,9 @@ def rule_document(rule: Rule) -> Document:
     return document
 
 
-def same_group(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same_group(group: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two groups do the same, however a server writes durations, expressions and what is empty."""
-    return one == other or _plain_group(one) == _plain_group(other)
+    return group == other or _plain_group(group) == _plain_group(other)
 
 
 def _plain_group(group: Mapping[str, Any]) -> Document:

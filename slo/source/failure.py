@@ -17,7 +17,7 @@ from slo.window import format_duration
 SLOW_FIX = "ask for a shorter time range, or raise SLO_TIMEOUT"
 LOGIN_FIX = (
     "set SLO_BEARER_TOKEN or SLO_BEARER_TOKEN_FILE, SLO_BASIC_USER with SLO_BASIC_PASSWORD, SLO_CLIENT_CERT with "
-    "SLO_CLIENT_KEY, or SLO_HEADERS"
+    "SLO_CLIENT_KEY, SLO_AUTH, or SLO_HEADERS"
 )
 PATHS_FIX = (
     "check its path (Mimir: …/prometheus, a VictoriaMetrics cluster: …/select/0/prometheus, behind a proxy: its prefix)"
