@@ -28,7 +28,7 @@ ORDER = [
     {"backfill", "backtest", "review"},
     {"report"},
     {"notebook"},
-    {"api", "check", "convert", "dashboards", "guide", "weekly"},
+    {"api", "check", "convert", "dashboards", "guide", "push", "weekly"},
     {"cli"},
     {"__main__", "__init__"},
 ]

@@ -67,7 +67,20 @@ def prometheus_rule(
     inputs: Iterable[str] = (),
 ) -> Iterator[str]:
     """A PrometheusRule in pieces, of the texts of its groups, padded by PAD_OF_RESOURCE; they are taken one at a time."""
-    lines = [header(inputs), "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n"]
+    return resource("monitoring.coreos.com/v1", "PrometheusRule", groups, name, namespace, labels, inputs)
+
+
+def resource(
+    version: str,
+    kind: str,
+    groups: Iterable[str],
+    name: str,
+    namespace: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    inputs: Iterable[str] = (),
+) -> Iterator[str]:
+    """A resource of Kubernetes that holds groups of rules, in pieces."""
+    lines = [header(inputs), f"apiVersion: {version}\nkind: {kind}\nmetadata:\n"]
     lines.append(f"  name: {scalar(name)}\n")
     if namespace is not None:
         lines.append(f"  namespace: {scalar(namespace)}\n")

@@ -37,6 +37,7 @@ class Call:
         self.deadline = deadline
         self.limit = limit  # of the body, unpacked
         self._wire_left = limit + HEADER_BYTES
+        self.renewed = False  # whether a credential was asked for anew in it
 
     def left(self) -> float:
         """Seconds until the deadline, more than 0. Raises LateError past it."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import yaml
 
@@ -23,11 +24,23 @@ from slo.window import parse_duration
 GIB = 1 << 30
 
 # The setting's key under `source:` in the file; its environment variable is SLO_ and the key in capitals.
-TEXTS = ("bearer_token", "basic_user", "basic_password")
-FILES = ("bearer_token_file", "basic_password_file", "client_cert", "client_key", "ca_cert")
+AUTHS = ("oauth2", "aws", "google", "azure")
+OAUTH2 = ("oauth2_token_url", "oauth2_client_id", "oauth2_client_secret", "oauth2_scopes", "oauth2_audience")
+CLOUDS = ("aws_region", "aws_profile", "aws_service", "azure_scope", "azure_client_id")
+TEXTS = ("bearer_token", "basic_user", "basic_password", "auth", *OAUTH2, *CLOUDS, "tenant")
+FILES = (
+    "bearer_token_file",
+    "basic_password_file",
+    "oauth2_client_secret_file",
+    "client_cert",
+    "client_key",
+    "ca_cert",
+)
 TIMES = ("timeout", "timeout_objective", "timeout_run")
-SETTINGS = (*TEXTS, *FILES, "headers", *TIMES, "max_response")
+SETTINGS = (*TEXTS, *FILES, "headers", "params", *TIMES, "max_response")
 SECTIONS = ("source", "sources")
+TENANT = "X-Scope-OrgID"  # of Mimir, Cortex and Loki
+OWN_PARAMS = ("query", "time", "start", "end", "step", "timeout")
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB|)")
@@ -46,7 +59,21 @@ class SourceConfig:
     client_cert: Path | None = None
     client_key: Path | None = None
     ca_cert: Path | None = None
+    auth: str = ""  # one of AUTHS
+    oauth2_token_url: str = ""
+    oauth2_client_id: str = ""
+    oauth2_client_secret: str = field(default="", repr=False)
+    oauth2_client_secret_file: Path | None = None
+    oauth2_scopes: str = ""
+    oauth2_audience: str = ""
+    aws_region: str = ""
+    aws_profile: str = ""
+    aws_service: str = ""
+    azure_scope: str = ""
+    azure_client_id: str = ""
+    tenant: str = ""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    params: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of each query
     timeout_s: float = 60.0
     # All that is asked for one SLO, and in one run, together; None: as much as `objective_s` and `run_s` say.
     timeout_objective_s: float | None = None
@@ -66,20 +93,38 @@ class SourceConfig:
     @property
     def has_credentials(self) -> bool:
         """Whether it holds something that is meant for one server."""
-        return bool(self.bearer_token or self.bearer_token_file or self.basic_user or self.headers or self.client_cert)
+        given = (
+            self.bearer_token,
+            self.bearer_token_file,
+            self.basic_user,
+            self.headers,
+            self.client_cert,
+            self.auth,
+            self.tenant,
+        )
+        return any(given)
+
+    @property
+    def sent_headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of each request, the tenant's among them."""
+        return (*self.headers, *(((TENANT, self.tenant),) if self.tenant else ()))
 
     def __post_init__(self) -> None:
         bearer = bool(self.bearer_token or self.bearer_token_file)
         basic = bool(self.basic_user or self.basic_password or self.basic_password_file)
         authorization = any(name.lower() == "authorization" for name, _ in self.headers)
-        if bearer + basic + authorization > 1:
+        if bearer + basic + authorization + bool(self.auth) > 1:
             raise ConfigError(
                 "more than one credential is set; keep one of a bearer token (SLO_BEARER_TOKEN or "
-                "SLO_BEARER_TOKEN_FILE), a user with a password (SLO_BASIC_USER), or an Authorization header"
+                "SLO_BEARER_TOKEN_FILE), a user with a password (SLO_BASIC_USER), SLO_AUTH, or an Authorization header"
             )
+        self._check_auth()
+        if self.tenant and any(name.lower() == TENANT.lower() for name, _ in self.headers):
+            raise ConfigError(f"both tenant and the header {TENANT} are set; keep one")
         for kind, value, file in (
             ("bearer_token", self.bearer_token, self.bearer_token_file),
             ("basic_password", self.basic_password, self.basic_password_file),
+            ("oauth2_client_secret", self.oauth2_client_secret, self.oauth2_client_secret_file),
         ):
             if value and file:
                 raise ConfigError(f"both {kind} and {kind}_file are set; keep one")
@@ -92,6 +137,26 @@ class SourceConfig:
                 raise ConfigError(f"{key} must be longer than nothing, such as {'60s' if key == 'timeout' else '10m'}")
         if self.max_response_bytes <= 0:
             raise ConfigError("max_response must be larger than nothing, such as 1GiB")
+
+    def _check_auth(self) -> None:
+        """Raises ConfigError where settings of one way to log in are set without it, or it lacks some."""
+        if self.auth and self.auth not in AUTHS:
+            raise ConfigError(f"auth: {self.auth[:60]!r} is not one of {', '.join(AUTHS)}{suggest(self.auth, AUTHS)}")
+        for key in (*OAUTH2, "oauth2_client_secret_file", *CLOUDS):
+            kind = key.partition("_")[0]
+            if getattr(self, key) and self.auth != kind:
+                raise ConfigError(f"{key} is set without `auth: {kind}`; set SLO_AUTH={kind} too")
+        if self.auth == "oauth2":
+            secret = self.oauth2_client_secret or self.oauth2_client_secret_file
+            for key, value in (
+                ("oauth2_token_url", self.oauth2_token_url), ("oauth2_client_id", self.oauth2_client_id), ("oauth2_client_secret", secret),
+            ):  # fmt: skip
+                if not value:
+                    raise ConfigError(f"auth: oauth2 needs {key}; set SLO_{key.upper()} too")
+            if not self.oauth2_token_url.startswith(("http://", "https://")) or "@" in self.oauth2_token_url:
+                raise ConfigError(
+                    "oauth2_token_url must be an http(s) address without a user, such as https://login.example.com/token"
+                )
 
 
 def load(
@@ -115,7 +180,7 @@ def load(
         if environ.get(name):
             settings = _override(settings, key, _setting(key, environ[name], name, Path()))
     if user:
-        if any(key.startswith(("bearer_", "basic_")) for key in settings):
+        if any(key.startswith(("bearer_", "basic_", "auth")) for key in settings):
             raise ConfigError(
                 "the URL holds a user and password, and the environment or the configuration file sets a "
                 "credential as well; keep one, better the latter"
@@ -234,6 +299,8 @@ def _setting(key: str, value: object, where: str, folder: Path) -> Any:
     """The value of one setting, checked; `where` names it in errors, `folder` is where relative paths start."""
     if key == "headers":
         return _headers(value, where)
+    if key == "params":
+        return _params(value, where)
     if not isinstance(value, str):
         raise ConfigError(f"{where}: a text is expected")
     if key in TIMES:
@@ -244,7 +311,7 @@ def _setting(key: str, value: object, where: str, folder: Path) -> Any:
         file = folder / Path(value).expanduser()
         _check_file(key, file, where)
         return file
-    if key == "bearer_token":
+    if key in ("bearer_token", "tenant"):
         return _header_value(value.strip(), where)
     return _no_control(value, where)
 
@@ -285,6 +352,28 @@ def _headers(value: object, where: str) -> tuple[tuple[str, str], ...]:
     return tuple(headers)
 
 
+def _params(value: object, where: str) -> tuple[tuple[str, str], ...]:
+    """Parameters of queries as a mapping (in the file) or as `name=value&name=value` (in the environment, or the file too)."""
+    if isinstance(value, str):
+        pairs: list[tuple[str, object]] = [*parse_qsl(value.strip(), keep_blank_values=True)]
+        if not pairs or not all("=" in part for part in value.split("&")):
+            raise ConfigError(f"{where}: write parameters as `dedup=true&partial_response=false`")
+    elif isinstance(value, dict):
+        pairs = list(value.items())
+    else:
+        raise ConfigError(f"{where}: a mapping of names to values is expected")
+    params: dict[str, str] = {}
+    for name, text in pairs:
+        if not name or not isinstance(text, str):
+            raise ConfigError(f"{where}: {str(name)[:60]!r} has no value that is a text; write `dedup: true`")
+        if name in OWN_PARAMS:
+            raise ConfigError(f"{where}: {name} is set by each query; leave it out (`timeout` is a setting of its own)")
+        if name in params:
+            raise ConfigError(f"{where}: {name} is there twice; keep one")
+        params[name] = _no_control(text, where)
+    return tuple(params.items())
+
+
 def _header_value(text: str, where: str) -> str:
     if not text.isascii():
         raise ConfigError(f"{where}: holds a character that HTTP headers cannot carry; use ASCII")
@@ -305,6 +394,14 @@ def _check_file(key: str, file: Path, where: str) -> None:
     # The TLS library would ask for the passphrase on the terminal.
     if key in ("client_key", "client_cert") and b"ENCRYPTED" in head:
         raise ConfigError(f"{where}: {file} is locked with a passphrase; give a key without one")
+
+
+def read_secret(file: Path, key: str) -> str:
+    """The text of a file that holds a secret, as it is now. Raises ConfigError."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{key}: {file} cannot be read any more") from None
 
 
 def _reason(error: Exception) -> str:

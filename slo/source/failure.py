@@ -17,7 +17,7 @@ from slo.window import format_duration
 SLOW_FIX = "ask for a shorter time range, or raise SLO_TIMEOUT"
 LOGIN_FIX = (
     "set SLO_BEARER_TOKEN or SLO_BEARER_TOKEN_FILE, SLO_BASIC_USER with SLO_BASIC_PASSWORD, SLO_CLIENT_CERT with "
-    "SLO_CLIENT_KEY, or SLO_HEADERS"
+    "SLO_CLIENT_KEY, SLO_AUTH, or SLO_HEADERS"
 )
 PATHS_FIX = (
     "check its path (Mimir: …/prometheus, a VictoriaMetrics cluster: …/select/0/prometheus, behind a proxy: its prefix)"
@@ -153,6 +153,11 @@ def of_answer(
             return Failure(f"it is not ready or overloaded ({status}{_said(text)})", again, retry_after_s)
         case _:
             return Failure(f"it answered {status}{_said(text)}{moved}", again, retry_after_s)
+
+
+def text_of(body: bytes, redact: Callable[[str], str]) -> str:
+    """What a server says in plain text, to be put behind a statement; nothing where it says nothing."""
+    return _said(_short(redact(body[: 1 << 16].decode("utf-8", errors="replace"))))
 
 
 def _prometheus_error(body: bytes) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import requests
@@ -28,8 +28,9 @@ from slo.limits import deadlines
 from slo.redact import without_userinfo
 from slo.source import failure
 from slo.source.answer import Answer, parse
+from slo.source.auth import AuthError, expiring
 from slo.source.bounded import BoundedAdapter, Call, LateError, TooLargeError, reading
-from slo.source.config import SourceConfig
+from slo.source.config import SourceConfig, read_secret
 
 LONGEST_URL = 2000  # bytes of query string; longer queries go as a form in the body of a POST
 READ_BYTES = 1 << 18
@@ -52,6 +53,15 @@ class RetryPolicy:
 
 
 DEFAULT_RETRIES = RetryPolicy()
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server says that is no answer to a query: any status but those that were tried again."""
+
+    status: int
+    body: bytes
 
 
 class Credentials(AuthBase):
@@ -62,22 +72,33 @@ class Credentials(AuthBase):
 
     def __init__(self, config: SourceConfig) -> None:
         self._config = config
+        self._expiring = expiring(config)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Raises AuthError, ConfigError."""
+        if self._expiring is not None:
+            self._expiring.sign(request)
+            return request
         for secret in self.secrets()[:1]:
             request.headers["Authorization"] = secret
         return request
 
+    def renew(self) -> bool:
+        """Has the next request ask for a new credential, where it is one that expires; whether that may help."""
+        return self._expiring is not None and self._expiring.renew()
+
     def secrets(self) -> list[str]:
         """The header's value first, then every part of it that must not be shown."""
         config = self._config
+        if self._expiring is not None:
+            return self._expiring.secrets()
         if config.basic_user:
             file = config.basic_password_file
-            password = _read_secret(file, "basic_password_file").rstrip("\r\n") if file else config.basic_password
+            password = read_secret(file, "basic_password_file").rstrip("\r\n") if file else config.basic_password
             packed = base64.b64encode(f"{config.basic_user}:{password}".encode()).decode()
             return [f"Basic {packed}", packed, password, quote(password, safe="")]
         file = config.bearer_token_file
-        if token := (_read_secret(file, "bearer_token_file").strip() if file else config.bearer_token):
+        if token := (read_secret(file, "bearer_token_file").strip() if file else config.bearer_token):
             return [f"Bearer {token}", token]
         return []
 
@@ -85,6 +106,8 @@ class Credentials(AuthBase):
     def kind(self) -> str:
         """What is sent, in words that give nothing away."""
         config = self._config
+        if self._expiring is not None:
+            return self._expiring.kind
         if config.basic_user:
             return "a user with a password"
         if config.bearer_token or config.bearer_token_file:
@@ -107,7 +130,7 @@ class Session(requests.Session):
         self._local = threading.local()
         self.auth = self._credentials
         own = {"User-Agent": "slo", "Accept": "application/json", "Accept-Encoding": "gzip"}
-        self.headers.update({**own, **dict(config.headers)})
+        self.headers.update({**own, **dict(config.sent_headers)})
         self._bounded = BoundedAdapter()
         self.max_redirects = 5
         self.verify = str(config.ca_cert) if config.ca_cert else True
@@ -126,13 +149,53 @@ class Session(requests.Session):
         params: dict[str, str] = kwargs.pop("params", None) or {}
         kwargs |= {"params": params} if len(urlencode(params)) <= LONGEST_URL else {"data": params}
         method = "POST" if "data" in kwargs else "GET"
+        outcome = self._until_it_works(
+            lambda call: self._attempt(method, str(url), call, params.get("query", ""), kwargs)
+        )
+        self._local.answer = outcome
+        return _Parsed(outcome)
+
+    def exchange(
+        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """One call of another API than that of queries, such as a ruler's; what it does must be the same when it is done twice.
+
+        Bounded and retried as a query is, after 500 too, and with the same credentials. A redirect is not followed. Raises SourceError.
+        """
+        timeout = (self._patience.connect_s, self._config.timeout_s)
+        kwargs = {"data": body, "headers": dict(headers or {}), "timeout": timeout, "allow_redirects": False}
+        return self._until_it_works(lambda call: self._exchanged(method, url, call, kwargs))
+
+    def _exchanged(self, method: str, url: str, call: Call, kwargs: Mapping[str, Any]) -> Reply | failure.Failure:
+        def work() -> Reply | failure.Failure:
+            with reading(call), super(Session, self).request(method, url, stream=True, **kwargs) as response:
+                good = 200 <= response.status_code < 300
+                content = bytes(_body(response, call, call.limit if good else ERROR_BYTES, cut=not good))
+                if self._refused(response.status_code, call):
+                    return failure.Failure("it refuses a new credential", True, 0.0)
+                if response.status_code in AGAIN or response.status_code == 500:
+                    said = failure.text_of(content, self.redact)
+                    retry_s = _retry_after(response.headers.get("Retry-After"))
+                    return failure.Failure(f"it answered {response.status_code}{said}", True, retry_s)
+                return Reply(response.status_code, content)
+
+        return self._failing_well(call, work)
+
+    def _refused(self, status: int, call: Call) -> bool:
+        """Whether an answer may mean that the credential has expired before its time, so that a new one is worth a try: one a call."""
+        if status not in (401, 403) or call.renewed or not self._credentials.renew():
+            return False
+        call.renewed = True
+        return True
+
+    def _until_it_works(self, attempted: Callable[[Call], Outcome | failure.Failure]) -> Outcome:
+        """The outcome of a call, attempts and all. Raises SourceError."""
         deadline = min(time.monotonic() + self._budget_s, *self._deadlines())
         call = Call(deadline, self._config.max_response_bytes)
         for attempt in range(1, self._patience.attempts + 1):
-            outcome = self._attempt(method, str(url), call, params.get("query", ""), kwargs)
+            outcome = attempted(call)
             if not isinstance(outcome, failure.Failure):
-                self._local.answer = outcome
-                return _Parsed(outcome)
+                return outcome
             wait = outcome.retry_after_s
             if wait is None:
                 wait = self._patience.backoff_s * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -163,7 +226,12 @@ class Session(requests.Session):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Sends one hop; one that a redirect has led to another server goes without credentials."""
         if not self._is_home(str(request.url)):
-            for header in ("Authorization", "Cookie", *(name for name, _ in self._config.headers)):
+            for header in (
+                "Authorization",
+                "X-Amz-Security-Token",
+                "Cookie",
+                *(name for name, _ in self._config.sent_headers),
+            ):
                 request.headers.pop(header, None)
             kwargs["cert"] = None
         return super().send(request, **kwargs)
@@ -201,14 +269,15 @@ class Session(requests.Session):
     def _attempt(
         self, method: str, url: str, call: Call, query: str, kwargs: Mapping[str, Any]
     ) -> Answer | failure.Failure:
-        try:
-            call.check()
-            with reading(call), super().request(method, url, stream=True, **kwargs) as response:
+        def work() -> Answer | failure.Failure:
+            with reading(call), super(Session, self).request(method, url, stream=True, **kwargs) as response:
                 good = response.status_code == 200
                 body = _body(response, call, call.limit if good else ERROR_BYTES, cut=not good)
                 moved = response.url if response.history else None
                 if good and (answer := parse(body)) is not None:
                     return answer
+                if self._refused(response.status_code, call):
+                    return failure.Failure("it refuses a new credential", True, 0.0)
                 return failure.of_answer(
                     response.status_code,
                     bytes(body[:ERROR_BYTES]),
@@ -219,8 +288,18 @@ class Session(requests.Session):
                     moved=moved,
                     redact=self.redact,
                 )
+
+        return self._failing_well(call, work)
+
+    def _failing_well(self, call: Call, work: Callable[[], Outcome | failure.Failure]) -> Outcome | failure.Failure:
+        """What is done, or why it failed, in words."""
+        try:
+            call.check()
+            return work()
         except SloError:
             raise
+        except AuthError as error:
+            return error.failure
         except LateError:
             return self._late()
         except TooLargeError:
@@ -322,7 +401,7 @@ class Api:
         self._session = Session(address, self.name, config, retry_policy)
         # The server gives up just before we do, and says so in its own words, instead of working on for nobody.
         # VictoriaMetrics moves a range's start and end to multiples of the step unless it is asked not to cache.
-        self._limits = {"timeout": f"{max(1, round(config.timeout_s * 950))}ms", "nocache": "1"}
+        self._limits = dict(config.params) | {"timeout": f"{max(1, round(config.timeout_s * 950))}ms", "nocache": "1"}
         self._connect = _client(self.name, self._session, (retry_policy.connect_s, config.timeout_s))
 
     def query(self, query: str, at_ms: int | None) -> Answer:
@@ -395,14 +474,6 @@ def _shown(url: str) -> str:
 
 def _port(address: SplitResult) -> int:
     return address.port or (443 if address.scheme == "https" else 80)
-
-
-def _read_secret(file: Any, key: str) -> str:
-    try:
-        text: str = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"{key}: {file} cannot be read any more") from None
-    return text
 
 
 def _retry_after(value: str | None) -> float | None:
