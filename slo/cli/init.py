@@ -14,12 +14,13 @@ from slo.cli.program import FINE, Config, command
 from slo.errors import ConfigError
 
 
-@command("slo init ratio -o definitions/shop.yaml; slo init --source http://localhost:9090")
+@command("slo init nginx-ingress/availability -o definitions/web.yaml; slo init --source http://localhost:9090")
 def init(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[KIND]", help="ratio, latency, probe, raw, threshold, freshness or outage. [default: ratio]"
+            metavar="[KIND|PRESET]",
+            help="ratio, latency, probe, raw, threshold, freshness or outage, or a preset (`slo explain presets`). [default: ratio]",
         ),
     ] = None,
     output: Annotated[
@@ -43,18 +44,30 @@ def init(
     """Write a commented definition to start from, or propose SLOs for the metrics of a server."""
     from slo.files import write_text
     from slo.guide.kinds import KIND_GUIDES, definition_of
+    from slo.guide.presets import preset_text
+    from slo.spec import presets
     from slo.spec.document import is_name
     from slo.suggest import suggest
 
+    preset = None
     if kind is not None and kind not in KIND_GUIDES:
-        raise ConfigError(f"{kind!r} is not a kind of SLI{suggest(kind, KIND_GUIDES)}")
+        known, name = presets.names(), kind.removeprefix("preset/")
+        if name not in known:
+            raise ConfigError(f"{kind!r} is not a kind of SLI, or a preset{suggest(name, [*KIND_GUIDES, *known])}")
+        if source:
+            raise ConfigError(
+                "a preset knows its metrics; leave --source out, and ask the server with `slo check --source`"
+            )
+        preset = presets.load(name)
     if service is not None and not is_name(service):
         raise ConfigError(
             f"--service {service[:100]!r} is not a valid name: letters, digits, `-`, `_` and `.` are accepted, 100 at most, letters or digits first and last"
         )
     if output is not None and output.is_file():  # a pipe or a device is written to
         raise ConfigError(f"{output} exists already; name another file")
-    if not source:
+    if preset is not None:
+        text = preset_text(preset, service or "my-service")
+    elif not source:
         text = definition_of(kind or "ratio", service or "my-service")
     else:
         from slo.guide.propose import propose

@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -56,8 +57,9 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
             raise ConfigError(
                 "an argument is empty: a variable of the shell may not be set; leave it out, or give its value"
             )
+        arguments, folders = _without_presets(arguments)
         _add_installed(arguments)
-        with one_run():
+        with one_run(), _presets(folders):
             code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
         sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code
     except SloError as error:
@@ -111,6 +113,33 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return [*before, *arguments[end:]], len(before) < end
 
 
+def _without_presets(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments without `--presets DIR`, wherever it stands before `--`, and the folders. Raises ConfigError."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest: list[str] = []
+    folders: list[str] = []
+    before = iter(arguments[:end])
+    for text in before:
+        if text == "--presets":
+            folder = next(before, None)
+            if folder is None:
+                raise ConfigError("--presets needs a folder of presets")
+            folders.append(folder)
+        elif text.startswith("--presets="):
+            folders.append(text.removeprefix("--presets="))
+        else:
+            rest.append(text)
+    return [*rest, *arguments[end:]], folders
+
+
+def _presets(folders: Sequence[str]) -> AbstractContextManager[None]:
+    if not folders:
+        return nullcontext()
+    from slo.spec.presets import folders_added
+
+    return folders_added(folders)
+
+
 def _usage(error: Any) -> None:
     """What click says of a wrong command line, which may hold a password in the wrong place."""
     context = getattr(error, "ctx", None)
@@ -158,6 +187,12 @@ def _root(
     debug: Annotated[
         bool, typer.Option("--debug", help="Also print the traceback of an error; accepted anywhere.")
     ] = False,
+    presets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--presets", metavar="DIR", help="A folder of presets of your own; may be repeated, accepted anywhere."
+        ),
+    ] = None,
 ) -> None:
     if version:
         import slo

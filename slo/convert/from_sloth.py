@@ -25,6 +25,7 @@ from slo.convert.model import (
     text_of,
 )
 from slo.convert.plugins import queries_of
+from slo.convert.presets import preset_of
 from slo.convert.template import windowed
 from slo.spec.yaml import Document, Path
 
@@ -129,7 +130,7 @@ def _slo(entry: Any, line: int, keys: _Keys, other: _Keys, labels: Mapping[str, 
         result["labels"] = own
     sli, original = _sli(mapping(entry, "sli", ""), keys, other, notes, options)
     by = by_of(sli.by, {**labels, **own}, notes)
-    result["sli"] = sli.data
+    result |= _preset(entry["sli"], sli) or {"sli": sli.data}
     if by:
         result["by"] = by
     _plugins(entry.get("plugins"), "plugins", notes)
@@ -154,7 +155,7 @@ def _sli(
             key: text_of(value) for key, value in mapping(body, "options", "sli.plugin.").items() if value is not None
         }
         made = queries_of(plugin, texts)
-        notes.same(at, f"what the plugin {plugin} counts")
+        notes.same((), f"what the plugin {plugin} counts")
         return of_events(made.errors, made.total, at, notes), {"errors": made.errors, "total": made.total}
     wanted = (keys.errors, keys.total) if given[0] == "events" else (keys.ratio,)
     wrong = (other.errors, other.total) if given[0] == "events" else (other.ratio,)
@@ -166,6 +167,17 @@ def _sli(
         errors, total = queries
         return of_events(errors, total, at, notes, options.invert), {"errors": errors, "total": total}
     return of_ratio(queries[0], at, notes, invert=options.invert), {"ratio": queries[0]}
+
+
+def _preset(sli: Mapping[str, Any], made: Sli) -> dict[str, Any] | None:
+    """The preset that a plugin's SLI is, if there is one of the same meaning."""
+    plugin = sli.get("plugin")
+    if not isinstance(plugin, dict):
+        return None
+    options = mapping(plugin, "options", "sli.plugin.")
+    return preset_of(
+        str(plugin["id"]), {key: text_of(value) for key, value in options.items() if value is not None}, made
+    )
 
 
 def _alerting(alerting: Mapping[str, Any], keys: _Keys, other: _Keys, by: Sequence[str], notes: ConversionNotes) -> Any:

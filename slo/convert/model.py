@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from slo.spec.presets import load as load_preset
 from slo.spec.yaml import Path
 
 Grade = Literal["exact", "changed", "refused"]
@@ -64,6 +65,8 @@ class Draft:
     @property
     def kind(self) -> str:
         """The kind of SLI."""
+        if "preset" in self.entry:
+            return load_preset(self.entry["preset"]).kind
         return str(next(iter(self.entry["sli"])))
 
 

@@ -284,6 +284,7 @@ def json_schema() -> dict[str, Any]:
     schema = ServiceModel.model_json_schema()
     _allow_plain_scalars(schema)
     _allow_short_forms(schema)
+    _allow_presets(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "slo definition",
@@ -331,6 +332,28 @@ def _allow_short_forms(schema: dict[str, Any]) -> None:
         branches.append({"type": "string", "description": "in short", "examples": [example]})
 
 
+# What an entry may have in the place of an SLI; `slo.spec.presets` puts the entry there that it stands for.
+_PRESET_KEYS: dict[str, dict[str, Any]] = {
+    "preset": {
+        "type": "string",
+        "description": "an SLI with parameters, by its name",
+        "examples": ["nginx-ingress/availability"],
+    },
+    "with": {
+        "type": "object",
+        "description": "the preset's parameters",
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+        "examples": [{"ingress": "shop"}],
+    },
+}
+
+
+def _allow_presets(schema: dict[str, Any]) -> None:
+    entry = schema["$defs"]["SloModel"]
+    entry["properties"] |= _PRESET_KEYS
+    entry["anyOf"] = [{"required": entry.pop("required")}, {"required": ["preset"]}]
+
+
 def accepted_keys(path: tuple[str | int, ...]) -> list[str]:
     """The keys that a mapping at `path` of a definition may have; empty where any are accepted."""
     model: type[Model] | None = ServiceModel
@@ -340,7 +363,8 @@ def accepted_keys(path: tuple[str | int, ...]) -> list[str]:
         info = model.model_fields.get("for_" if step == "for" else step)
         if info is not None:
             model = _model_in(info.annotation)
-    return [info.alias or name for name, info in model.model_fields.items()] if model else []
+    keys = [info.alias or name for name, info in model.model_fields.items()] if model else []
+    return [*keys, *_PRESET_KEYS] if model is SloModel else keys
 
 
 def _model_in(annotation: Any) -> type[Model] | None:

@@ -44,6 +44,8 @@ def recognise(data: Mapping[str, Any]) -> str | None:
         return "an Alertmanager configuration"
     if "jobs" in data and ("on" in data or "true" in data):
         return "a GitHub workflow"
+    if _has(data, "slo", dict) and "title" in data:
+        return "a preset"
     if "slos" not in data:
         if _has(data, "services", dict):
             return "a Docker Compose file"

@@ -19,11 +19,12 @@ from slo.errors import DefinitionError, Problem
 from slo.files import read_up_to
 from slo.spec import yaml as strict_yaml
 from slo.spec.build import build_service
-from slo.spec.document import ServiceModel, accepted_keys
+from slo.spec.document import ServiceModel
 from slo.spec.foreign import WITH_SLOS, could_be_ours, recognise
 from slo.spec.model import Service, Specs
-from slo.spec.short import SHORT, expand
-from slo.suggest import suggest
+from slo.spec.presets import expanded
+from slo.spec.shape import kind_of, validation_messages, yaml_path
+from slo.spec.short import expand
 
 PathLike = str | os.PathLike[str]
 
@@ -134,7 +135,7 @@ def _read(text: str, file: str, problems: list[Problem], foreign: list[_Foreign]
             continue  # what a `---` at the end leaves
         if not isinstance(document.data, dict):
             line, column = document.place(())
-            kind = "nothing" if document.data is None else _kind(document.data)
+            kind = "nothing" if document.data is None else kind_of(document.data)
             problems.append(
                 Problem(file, line, column, "", f"holds {kind}; a definition is a mapping with `service:` and `slos:`")
             )
@@ -194,7 +195,10 @@ def _service(document: strict_yaml.Document, file: str, problems: list[Problem])
     def line_of(path: strict_yaml.Path) -> int:
         return document.place(path)[0]
 
-    data = expand(document.data)
+    entries, faults = expanded(document.data)
+    for at, message in faults:
+        report(at, message, "error")
+    data = expand(entries)
     try:
         model = ServiceModel.model_validate(data)
     except ValidationError as error:
@@ -206,7 +210,8 @@ def _service(document: strict_yaml.Document, file: str, problems: list[Problem])
             with suppress(ValidationError):
                 build_service(ServiceModel.model_validate(rest), file, line_of, report)
         return []
-    return [build_service(model, file, line_of, report)]
+    service = build_service(model, file, line_of, report)
+    return [] if faults else [service]
 
 
 def _files(paths: list[PathLike], problems: list[Problem], with_stdin: bool) -> dict[FilePath, FilePath | None]:
@@ -255,99 +260,12 @@ def _is_stdin(path: FilePath) -> bool:
     return str(path) == "-"
 
 
-def validation_messages(
-    error: ValidationError, data: Any, accepted: Callable[[strict_yaml.Path], list[str]] = accepted_keys
-) -> list[tuple[strict_yaml.Path, str]]:
-    """What the faults of `data`'s shape are to a person: (path in the YAML, message); `accepted` names the keys at a path."""
-    result: dict[tuple[strict_yaml.Path, str], None] = {}
-    details = error.errors(include_url=False)
-    for detail in details:
-        path = _yaml_path(detail["loc"], data)
-        kind, value = detail["type"], detail.get("input")
-        # A union reports each of its branches: of `off` or a mapping, a mapping's own faults say more.
-        if kind == "literal_error" and any(
-            _at_or_below(other["loc"], detail["loc"], data) for other in details if other is not detail
-        ):
-            continue
-        # A budget's alerts are a list or a mapping; a text is neither.
-        if path[-2:] == ("alerting", "budget") and (kind, type(value)) in (("list_type", str), ("model_type", list)):
-            continue
-        if (kind, type(value)) in (("dict_type", list), ("list_type", dict)) and any(
-            _at_or_below(other["loc"], detail["loc"], data) for other in details if other is not detail
-        ):
-            continue
-        match kind:
-            case "extra_forbidden":
-                key = str(path[-1])
-                message = f"unknown key `{key}`{suggest(key, accepted(path[:-1]))}"
-            case "missing":
-                message = f"`{path[-1]}` is missing"
-                path = path[:-1]
-            case "string_pattern_mismatch":
-                message = f"{_show(value)} is not a valid name; letters, digits, `-`, `_` and `.` are accepted"
-                if {"by", "target_labels"} & set(path[-2:]):
-                    message = (
-                        f"{_show(value)} is not a valid label name; any text without control characters is accepted"
-                    )
-                elif detail["loc"][-1:] == ("[key]",):
-                    message = f"{_show(value)} is not a valid label name; letters, digits and `_` are accepted, no digit first"
-                elif "-" not in detail["ctx"]["pattern"].replace("a-z", "").replace("A-Z", "").replace("0-9", ""):
-                    message = f"{_show(value)} is not a valid alert name; letters, digits and `_` are accepted, no digit first"
-            case "string_too_long":
-                message = f"is longer than {detail['ctx']['max_length']} characters"
-            case "string_type":
-                message = f"must be text, found {_kind(value)}"
-            case "list_type":
-                message = f"must be a list, found {_kind(value)}"
-            case "too_short":
-                message = "must hold at least one entry"
-            case "model_type" | "dict_type" | "model_attributes_type":
-                keys = accepted(path)
-                message = f"must be a mapping{' with ' + ', '.join(keys) if keys else ''}, found {_kind(value)}"
-                if path[-2:] == ("alerting", "budget"):
-                    message = f"must be a list of shares such as [50%, 100%], or {message.removeprefix('must be ')}"
-                if path and path[-1] in ("page", "ticket", "absent", "budget", "alerting"):
-                    message += "; or write `off`"
-                if path[-2:-1] == ("sli",) and path[-1] in SHORT:
-                    message += f"; or in short, such as `{path[-1]}: {SHORT[str(path[-1])][0]}`"
-            case "literal_error":
-                message = f"found {_show(value)}; accepted is {detail['ctx']['expected']}"
-            case _:
-                message = detail["msg"]
-        result[path, message] = None
-    return list(result)
-
-
-def _yaml_path(loc: tuple[str | int, ...], data: Any) -> strict_yaml.Path:
-    """The path in `data` of a place that pydantic names: it adds a union's branch (a model's name, `literal[...]`) and `[key]`.
-
-    What is a key or an index there is part of the path whatever it is called; of the rest, what looks like such an addition is not.
-    """
-    path: list[str | int] = []
-    here: Any = data
-    for step in loc:
-        is_index = isinstance(here, list) and isinstance(step, int) and step < len(here)
-        if is_index or (isinstance(here, dict) and step in here):
-            here = here[step]
-        elif isinstance(step, str) and step.endswith(("Model", "]")) and (step[:1].isupper() or "[" in step):
-            continue
-        else:
-            here = None  # a key that is missing
-        path.append(step)
-    return tuple(path)
-
-
-def _at_or_below(other: tuple[str | int, ...], loc: tuple[str | int, ...], data: Any) -> bool:
-    path, base = _yaml_path(other, data), _yaml_path(loc, data)
-    return path[: len(base)] == base
-
-
 def _corrected(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     """A copy without what `error` names: unknown keys gone, placeholders where names and objectives are missing."""
     rest: dict[str, Any] = copy.deepcopy(data)
     lost: set[tuple[str, int]] = set()
     for detail in error.errors(include_url=False):
-        path = _yaml_path(detail["loc"], data)
+        path = yaml_path(detail["loc"], data)
         *above, last = path
         parent: Any = rest
         for step in above:
@@ -406,21 +324,3 @@ def _duplicates(services: list[Service]) -> list[Problem]:
 def _sorted(problems: list[Problem]) -> list[Problem]:
     files = {file: index for index, file in enumerate(dict.fromkeys(problem.file for problem in problems))}
     return sorted(problems, key=lambda problem: (files[problem.file], problem.line, problem.column))
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return f"`{str(value).lower()}`"
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-    return _show(value)
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…" + text[-1]

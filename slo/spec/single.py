@@ -12,7 +12,7 @@ from slo import files
 from slo.errors import DefinitionError, Problem
 from slo.reading import Report
 from slo.spec import yaml as strict_yaml
-from slo.spec.load import validation_messages
+from slo.spec.shape import validation_messages
 
 Shape = TypeVar("Shape", bound=BaseModel)
 

@@ -9,6 +9,9 @@ import pytest
 from slo.convert.model import Options
 from slo.convert.plugins import _PLUGINS
 from slo.convert.read import convert
+from slo.convert.write import document_text
+from slo.spec import presets
+from slo.spec.load import loads
 from slo.window import CATALOGUE, DAY, HOUR, Rolling
 from tests.convert import draft_of, imported, reasons, slo_of, sloth
 from tests.convert.test_expression import ALL, BAD
@@ -189,7 +192,39 @@ def test_each_common_plugin_becomes_an_exact_sli_without_raw(plugin: str) -> Non
     draft = draft_of(sloth(BAD, ALL).replace(sloth(BAD, ALL).split("sli:\n      ")[1].split("\n")[0], sli))
     assert draft.grade == "exact"
     assert draft.kind in ("ratio", "latency", "probe")
-    assert 'job="j"' in str(draft.entry["sli"])
+    assert draft.kind == next(iter(draft.entry.get("sli", {draft.kind: ""})))
+    [slo] = [slo for service in loads(document_text({"service": "shop"}, [draft]), "x", []) for slo in service.slos]
+    assert all('job="j"' in str(selector) for selector in slo.sli.selectors())
+
+
+@pytest.mark.parametrize(
+    ("plugin", "options", "becomes"),
+    [
+        ("kubernetes/nginx-ingress/availability", "", {"preset": "nginx-ingress/availability"}),
+        ("coredns/availability", "custom_rcode_regex: 'SERVFAIL|REFUSED'", {"preset": "coredns/availability", "with": {"rcodes": "SERVFAIL|REFUSED"}}),
+        ("istio/v1/latency", "service: s, namespace: n, bucket: 300", {"preset": "istio/latency", "with": {"service": "s", "namespace": "n", "threshold": "300ms"}}),
+        ("traefik/v2/latency", "service_name_regex: s, bucket: 0.3, filter: 'a=\"b\"'", {"preset": "traefik/latency", "with": {"service": "s", "threshold": "300ms", "filter": 'a="b"'}}),
+        # What no preset means.
+        ("istio/v1/latency", "service: s, namespace: n, bucket: 0.5", None),
+        ("traefik/v2/latency", "service_name_regex: s, bucket: 0.3, exclude_errors: true", None),
+    ],
+)  # fmt: skip
+def test_a_plugin_becomes_the_preset_of_the_same_meaning(
+    plugin: str, options: str, becomes: dict[str, object] | None
+) -> None:
+    sli = f"plugin: {{id: sloth-common/{plugin}, options: {{{options}}}}}"
+    entry = draft_of(sloth(BAD, ALL).replace(sloth(BAD, ALL).split("sli:\n      ")[1].split("\n")[0], sli)).entry
+    assert ({key: entry[key] for key in ("preset", "with") if key in entry} or None) == becomes
+    assert ("sli" in entry) == (becomes is None)
+
+
+def test_every_preset_of_a_plugin_is_one_that_it_becomes() -> None:
+    named = {preset.model.sloth for preset in map(presets.load, presets.names()) if preset.model.sloth}
+    assert {f"sloth-common/{plugin}" for plugin in _PLUGINS} - named == {"sloth-common/fake", "sloth-common/noop"}
+    for plugin in named:
+        sli = f"plugin: {{id: {plugin}, options: {{{OPTIONS.replace('0.3', '300')}}}}}"
+        entry = draft_of(sloth(BAD, ALL).replace(sloth(BAD, ALL).split("sli:\n      ")[1].split("\n")[0], sli)).entry
+        assert presets.load(entry["preset"]).model.sloth == plugin
 
 
 @pytest.mark.parametrize(

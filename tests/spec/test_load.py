@@ -346,4 +346,4 @@ def test_the_schema_knows_every_key_and_only_those() -> None:
     assert set(schema["properties"]) == {"service", "owner", "description", "labels", "defaults", "slos", "alerts"}
     slo = schema["$defs"]["SloModel"]
     assert slo["properties"]["objective"]["type"] == ["string", "number"]
-    assert slo["required"] == ["name", "objective", "sli"]
+    assert slo["anyOf"] == [{"required": ["name", "objective", "sli"]}, {"required": ["preset"]}]
