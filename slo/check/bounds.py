@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from slo.check.model import Finding, Probed
 from slo.promql.ast import Aggregate
-from slo.sli.bounds import bound_of
+from slo.sli.bounds import INFINITY, bound_of
 
 _NAMED = 3
 
@@ -27,7 +27,7 @@ def check_bounds(probed: Probed) -> Iterator[Finding]:
             target = tuple(labels_found.get(label, "") for label in labels)
             targets.setdefault(target, Counter())[value] += round(histograms)
     without = sorted(target for target, bounds in targets.items() if bound not in bounds)
-    mixed = sorted(target for target, bounds in targets.items() if 0 < bounds[bound] < max(bounds.values()))
+    mixed = sorted(target for target, bounds in targets.items() if 0 < bounds[bound] < bounds[INFINITY])
     if mixed:
         message = (
             f"on {len(mixed)} of {len(targets)} targets some histograms have no bucket at the threshold {_shown(bound)} and "

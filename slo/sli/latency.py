@@ -285,7 +285,7 @@ class Latency(CountedSli):
         For longer than an instant vector shows both a relabelled series and what it goes on as.
         """
         targets = tile_of(grid, scraping).targets
-        histograms = Aggregate("max", Aggregate("count", self.buckets, grouping=(*targets, "le")), grouping=targets)
+        histograms = Aggregate("count", replace(self, by_last_bucket=True).every, grouping=targets)
         with_bound = Aggregate("count", self.good, grouping=targets)
         more = Binary(">", histograms, with_bound, matching=VectorMatching("one-to-one", targets, on=True))
         answer = reader.query_range(more, int(grid.ends[0]), grid.end_ms, grid.step_ms)
