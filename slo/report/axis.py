@@ -81,7 +81,7 @@ def value_ticks(low: float, high: float, unit: str, most: int = 5) -> list[tuple
     if unit == "seconds":
         steps = _LENGTHS
     elif unit == "bytes":
-        steps = [m * 1024.0**e for e in range(7) for m in (1, 2, 5, 10, 20, 50, 100, 200, 500)]
+        steps = [2.0**e for e in range(70)]
     else:
         steps = [m * 10.0**e for e in range(-9, 16) for m in (1, 2, 5)]
     step = next((s for s in steps if span / s <= most), steps[-1])

@@ -70,6 +70,8 @@ def test_lengths_of_time_are_said_as_people_say_them() -> None:
     assert [text for _, text in latency_ticks(600, 5 * 86400)] == ["10m", "1h", "6h", "1d"]
     assert [text for _, text in value_ticks(0, 2 * 3600, "seconds")] == ["0s", "30m", "1h", "1h 30m", "2h"]
     assert [text for _, text in value_ticks(0, 4.5 * 2**30, "bytes")] == ["0 B", "1 GiB", "2 GiB", "3 GiB", "4 GiB"]
+    wanted = ["0 B", "256 MiB", "512 MiB", "768 MiB", "1 GiB"]
+    assert [text for _, text in value_ticks(0, 1.05 * 2**30, "bytes")] == wanted
 
 
 @given(st.integers(1, 400 * 24), st.integers(2, 9))
