@@ -14,6 +14,17 @@ _PARAMETER = re.compile(
     r"([?&;#][\w.-]{0,40}(?:token|passw|passphrase|secret|credential|api_?key|auth|signature|sig)[\w.-]{0,40}=)([^\s&;#]+)",
     re.IGNORECASE,
 )
+# The same as `name=value` of its own, as connections to databases are written; a value in double quotes is a label's.
+_ASSIGNED = re.compile(
+    r"""(?<![\w.$-])((?:\w{0,40}_)?(?:token|password|passwd|passphrase|pwd|secret|api_?key)\s{0,4}=\s{0,4})('[^']+'|[^\s'"~;,&]+)""",
+    re.IGNORECASE,
+)
+_LITERAL = re.compile(r"'((?:[^']|'')*)'")
+# What stands before a literal of SQL that is a secret.
+_BEFORE_SECRET = re.compile(
+    r"(?:key_id|token|passw|passphrase|pwd|secret|credential|api_?key|private_?key|connection_string|auth)\w*\W{0,8}$",
+    re.IGNORECASE,
+)
 # Names of environment variables whose values are secrets, or addresses that are, as a webhook's is; not where they are.
 _SECRET_NAME = re.compile(
     r"(TOKEN|PASSW|PASSPHRASE|SECRET|CREDENTIAL|WEBHOOK|HEADERS|API_?KEY|PRIVATE_?KEY)(?!.*_(FILE|PATH|DIR)$)",
@@ -33,7 +44,23 @@ def hide_userinfo(text: str) -> str:
     """
     if "@" in text:
         text = "".join(map(_without_user, re.split(r"(\s+)", text)))
-    return _PARAMETER.sub(_without_value, text) if "=" in text else text
+    if "=" in text:
+        text = _ASSIGNED.sub(_without_value, _PARAMETER.sub(_without_value, text))
+    return text
+
+
+def hide_literals(message: str, sql: str) -> str:
+    """A message on a SQL text without those of its literals that are passwords, keys or tokens.
+
+    >>> hide_literals("cannot log in with 'hunter2'", "CREATE SECRET (TYPE s3, KEY_ID 'AKIA', SECRET 'hunter2')")
+    "cannot log in with '…'"
+    """
+    for match in _LITERAL.finditer(sql):
+        if match[1].strip() and _BEFORE_SECRET.search(sql[max(0, match.start() - 60) : match.start()]):
+            message = message.replace(match[1], HIDDEN)
+        for assigned in _ASSIGNED.finditer(match[1]):
+            message = message.replace(assigned[2].strip("'"), HIDDEN)
+    return hide_userinfo(message)
 
 
 def _without_user(word: str) -> str:

@@ -25,6 +25,9 @@ _SLACK_MS = 2 * SECOND
 # A server shows no sample of a series for longer than its look-back.
 _FAR_BACK_MS = 2 * HOUR
 _ROUND_MS = 30 * SECOND
+# A series is seen for so long after its newest sample, unless it was marked as ended; with room for rounding.
+_LOOK_BACK_MS = 5 * MINUTE - 10 * SECOND
+_MOMENTS = 8  # at which it is asked who has ended
 Target = tuple[tuple[str, str], ...]
 
 
@@ -53,12 +56,32 @@ def check_late(specs: Specs, source: Source) -> Iterator[Finding]:
         now, newest = _newest(slo, source)
         suspects = {target: at for target, at in newest.items() if now - at > slo.lag_ms + spare}
         if suspects:
+            suspects = _going_on(slo, source, suspects, now)
+        if suspects:
             watched.append(_Watched(slo, suspects))
     step = _wait(watched, source)
     for item in watched:
         late = [age for age in item.age.values() if age - step > item.slo.lag_ms + spare]
         if late:
             yield _finding(item, max(late), len(late))
+
+
+def _going_on(slo: Slo, source: Source, newest: Mapping[Target, int], now: int) -> dict[Target, int]:
+    """Those of some targets for whose next sample there is something to wait for. One that was taken away, or whose scrape
+    failed, was marked as ended: it is gone at once, where one that is late is seen for as long as a server looks back."""
+    # The newest sample may be a minute later than it was seen, and is marked as ended two scrapes behind it at most.
+    after = MINUTE + 2 * slo.scrape_interval_ms + SECOND
+    if after > _LOOK_BACK_MS:
+        return dict(newest)
+    moments = {target: -(-(at + after) // _ROUND_MS) * _ROUND_MS for target, at in newest.items()}
+    moments = {target: at for target, at in moments.items() if at <= min(now, newest[target] + _LOOK_BACK_MS)}
+    ended: set[Target] = set()
+    for moment in sorted(set(moments.values()), reverse=True)[:_MOMENTS]:
+        with named(slo.id):
+            rows = source.query(Aggregate("group", slo.sli.selectors()[0], grouping=slo.target_labels), moment).series
+        seen = {tuple(sorted(labels.items())) for labels, _ in rows}
+        ended |= {target for target, at in moments.items() if at == moment and target not in seen}
+    return {target: at for target, at in newest.items() if target not in ended}
 
 
 def _wait(watched: list[_Watched], source: Source) -> int:

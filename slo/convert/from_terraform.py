@@ -17,6 +17,7 @@ _RESOURCE = "grafana_slo"
 # Grafana's own variables for a range.
 _RANGES = ("$__rate_interval", "${__rate_interval}", "$__interval", "$__range")
 _HEREDOC = re.compile(r"<<-?(?P<end>\w+)\n(?P<body>.*\n)?[ \t]*(?P=end)\s*", re.S)
+_LARGEST = 512 << 10  # characters; python-hcl2 takes some ten seconds for as many
 WITHOUT = (
     "reading Terraform needs python-hcl2, which is not installed: pip install 'slo[terraform]'. Or let Grafana export the SLO and "
     "write its queries into a definition"
@@ -29,6 +30,13 @@ def read(text: str, file: str) -> Iterator[ServiceDraft | Refusal]:
         import hcl2
     except ModuleNotFoundError:
         yield Refusal("the file", 1, WITHOUT)
+        return
+    if len(text) > _LARGEST:
+        yield Refusal(
+            "the file",
+            1,
+            f"is larger than {_LARGEST >> 10} KiB; put the resources {_RESOURCE} into a file of their own",
+        )
         return
     try:
         data: dict[str, Any] = hcl2.loads(text if text.endswith("\n") else text + "\n")

@@ -17,6 +17,11 @@ from slo.spec.gotemplate.lex import Token, tokenize
 _SIGNS = (".Values.", ".Release.", ".Chart.", "{{ include ", "{{- include ", "{{`", "{{include ")
 REASON = "is a Helm template, not a document yet; render it first: helm template CHART | slo import -"
 _DEEPEST = 20  # templates that include one another
+_DEEPEST_BLOCK = 50  # conditions, and parentheses, in one another
+# A chart of a few lines may include, repeat and replace itself into gigabytes.
+_LARGEST = 1 << 20  # characters of a file
+_MOST_TEMPLATES = 5_000
+_MOST_CHARACTERS = 8 << 20
 
 
 def is_helm(text: str) -> bool:
@@ -27,7 +32,7 @@ def is_helm(text: str) -> bool:
 def templates_in(text: str) -> dict[str, str]:
     """The named templates that a file such as `_helpers.tpl` defines."""
     texts: dict[str, str] = {}
-    tokens = tokenize(text)
+    tokens = tokenize(text[:_LARGEST])
     name, start, depth = "", 0, 0
     for index, token in enumerate(tokens):
         if token.kind != "{{":
@@ -53,10 +58,10 @@ def render(text: str, values: Mapping[str, Any], templates: Mapping[str, str]) -
 
 def _inside(tokens: Sequence[Token], opening: int) -> list[Token]:
     pieces = []
-    for token in tokens[opening + 1 :]:
-        if token.kind in ("}}", "eof", "error"):
+    for index in range(opening + 1, len(tokens)):
+        if tokens[index].kind in ("}}", "eof", "error"):
             break
-        pieces.append(token)
+        pieces.append(tokens[index])
     return pieces
 
 
@@ -85,6 +90,21 @@ class _Missing:
 
 
 @dataclass
+class _Made:
+    """What one file has become so far, its templates included."""
+
+    templates: int = 0
+    characters: int = 0
+
+    def checked(self, text: str, coming: int = 0) -> str:
+        """A text that was made, or of which so many characters are to be made. Raises Refused where it is too much in all."""
+        self.characters += len(text) + coming
+        if self.characters > _MOST_CHARACTERS:
+            raise Refused(f"is a Helm template that becomes more than {_MOST_CHARACTERS >> 20} MiB")
+        return text
+
+
+@dataclass
 class _Renderer:
     """One template. `tokens` are consumed from `at`."""
 
@@ -92,6 +112,8 @@ class _Renderer:
     values: Mapping[str, Any]
     templates: Mapping[str, str]
     depth: int = 0
+    made: _Made = field(default_factory=_Made)
+    blocks: int = 0  # that are open
     tokens: list[Token] = field(default_factory=list)
     at: int = 0
     last: list[Token] = field(default_factory=list)  # of the `else` or `end` that a block ended with
@@ -99,13 +121,18 @@ class _Renderer:
     def render(self) -> str:
         if self.depth > _DEEPEST:
             raise Refused("is a Helm template whose templates include one another without end")
+        if len(self.text) > _LARGEST:
+            raise Refused(f"is a Helm template larger than {_LARGEST >> 20} MiB, {REASON.partition(', ')[2]}")
+        self.made.templates += 1
+        if self.made.templates > _MOST_TEMPLATES:
+            raise Refused(f"is a Helm template that includes more than {_MOST_TEMPLATES:,} templates")
         self.tokens = tokenize(self.text)
         if self.tokens[-1].kind == "error":
             raise Refused(f"is a Helm template with a fault: {self.tokens[-1].text}")
         result, ended = self.block(True)
         if ended:
             raise Refused(f"is a Helm template with a `{ended}` too many")
-        return result
+        return self.made.checked(result)
 
     def block(self, active: bool) -> tuple[str, str]:
         """The text up to the `else` or `end` that closes it, or the end of all."""
@@ -120,8 +147,9 @@ class _Renderer:
                 trims = following.kind == "{{" and self.text[following.start + 2 : following.start + 3] == "-"
                 parts.append(token.text.rstrip(" \t\r\n") if trims else token.text)
                 continue
-            inner = [part for part in _inside(self.tokens, self.at) if part.kind != "char"]
-            self.at += len(_inside(self.tokens, self.at)) + 2
+            action = _inside(self.tokens, self.at)
+            inner = [part for part in action if part.kind != "char"]
+            self.at += len(action) + 2
             words = [part for part in inner if part.kind != "space"]
             kind = words[0].kind if words else ""
             if kind in ("else", "end"):
@@ -134,10 +162,13 @@ class _Renderer:
             ):
                 raise Refused(f"{REASON} (`{self.source(inner)}` is not known here)")
             elif active and words:
-                parts.append(self.shown(self.pipeline(inner)))
+                parts.append(self.made.checked(self.shown(self.pipeline(inner))))
 
     def condition(self, inner: list[Token], active: bool) -> str:
         """`if`, its `else if` and its `else`, up to their `end`."""
+        self.blocks += 1
+        if self.blocks > _DEEPEST_BLOCK:
+            raise Refused(f"is a Helm template with more than {_DEEPEST_BLOCK} conditions in one another")
         holds = active and self.truth(self.pipeline(self.after(inner, "if")))
         results, ended = self.block(holds)
         result = results if holds else ""
@@ -148,6 +179,7 @@ class _Renderer:
                 more = more and self.truth(self.pipeline(self.after(rest, "if")))
             results, ended = self.block(more)
             result, holds = (results, True) if more else (result, holds)
+        self.blocks -= 1
         return result
 
     def after(self, inner: list[Token], word: str) -> list[Token]:
@@ -163,6 +195,8 @@ class _Renderer:
         depth = 0
         for token in inner:
             depth += (token.kind == "(") - (token.kind == ")")
+            if depth > _DEEPEST_BLOCK:
+                raise Refused(f"is a Helm template with more than {_DEEPEST_BLOCK} parentheses in one another")
             if token.kind == "|" and not depth:
                 commands.append([])
             else:
@@ -237,7 +271,9 @@ class _Renderer:
             template = str(arguments[0]) if arguments else ""
             if template not in self.templates:
                 raise Refused(f"{REASON}; or name the file that defines the template {template!r} too (_helpers.tpl)")
-            return _Renderer(self.templates[template], self.values, self.templates, self.depth + 1).render()
+            return _Renderer(self.templates[template], self.values, self.templates, self.depth + 1, self.made).render()
+        if name in ("default", "and", "or", "not") and not arguments:
+            raise Refused(f"is a Helm template with a fault: `{name}` without a value")
         if name == "default":
             return arguments[1] if len(arguments) > 1 and self.truth(arguments[1]) else arguments[0]
         if name in ("and", "or"):
@@ -247,9 +283,15 @@ class _Renderer:
         if name not in _FUNCTIONS:
             raise Refused(f"{REASON} (the function `{name}` is not known here)")
         try:
-            return _FUNCTIONS[name](*(self.shown(argument) for argument in arguments))
+            texts = [self.shown(argument) for argument in arguments]
+            if name == "replace" and len(texts) == 3:
+                self.made.checked("", texts[2].count(texts[0]) * len(texts[1]))
+            elif name == "printf":
+                self.made.checked("", sum(map(len, texts)))
+            value = _FUNCTIONS[name](*texts)
         except TypeError:
             raise Refused(f"{REASON} (`{name}` with {len(arguments)} arguments is not known here)") from None
+        return self.made.checked(value) if isinstance(value, str) else value
 
     def truth(self, value: Any) -> bool:
         return not isinstance(value, _Missing) and bool(value)

@@ -70,6 +70,9 @@ class Draft:
         return str(next(iter(self.entry["sli"])))
 
 
+_LONGEST_REASON = 800  # characters
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An SLO, or a whole document or file, that was not taken over."""
@@ -77,6 +80,11 @@ class Refusal:
     name: str
     line: int
     reason: str
+
+    def __post_init__(self) -> None:
+        # A parser's own words may quote all that follows.
+        if len(self.reason) > _LONGEST_REASON:
+            object.__setattr__(self, "reason", f"{self.reason[:_LONGEST_REASON]}…")
 
 
 @dataclass(slots=True)

@@ -67,8 +67,8 @@ def _flattened(documents: Sequence[Document]) -> Iterator[Document]:
     for document in documents:
         data, node = document.data, document.node
         if isinstance(data, dict) and data.get("kind") == "List" and isinstance(data.get("items"), list):
-            value = next(value for key, value in node.value if key.value == "items")
-            yield from _flattened([Document(data["items"], value)])
+            items = next(value for key, value in strict_yaml.pairs(node) if key.value == "items")
+            yield from _flattened([Document(data["items"], items)])
         elif isinstance(data, list):
             yield from _flattened([Document(item, own) for item, own in zip(data, node.value, strict=True)])
         elif isinstance(data, dict):

@@ -11,7 +11,8 @@ from slo import plugins
 from slo.errors import ConfigError
 from slo.redact import holds_userinfo, without_userinfo
 from slo.source.base import Matrix, MatrixSeries, Source, retention_ms
-from slo.source.config import SourceConfig
+from slo.source.config import SourceConfig, load
+from slo.source.limited import LimitedSource, Worker
 
 __all__ = ["Matrix", "MatrixSeries", "Source", "open", "open_all", "retention_ms"]
 
@@ -29,26 +30,38 @@ def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
 
 
 def _open(text: str | os.PathLike[str], config: str | os.PathLike[str] | SourceConfig | None) -> Source:
-    if isinstance(text, str) and _HOST_AND_PORT.fullmatch(text.strip()) and not Path(text).exists():
-        text = f"http://{text.strip()}"
+    if isinstance(text, str):
+        text = with_scheme(text)
     if isinstance(text, str) and text.strip().lower().startswith(("http://", "https://")):
         from slo.source.prometheus import PrometheusSource
 
         return PrometheusSource.open(text, config=config)
     place = os.fspath(text)
     if _ADDRESS.match(place) and not Path(place).exists():
-        return _of_package(place, None if config is None or isinstance(config, SourceConfig) else os.fspath(config))
-    from slo.source.recording import Recording, holds_counts
-
+        return _of_package(place, config)
+    limits = config if isinstance(config, SourceConfig) else load(config)
     path = Path(text)
     if path.suffix.lower() == ".sql":
         from slo.source.sql import open_sql
 
-        return open_sql(path)
+        return open_sql(path, limits)
+    # A pipe that nobody writes to, or a file on a disk that is gone, would be waited for without end.
+    return Worker(str(path), limits, "leave out what is older").run(lambda: _of_file(path, limits))
+
+
+def with_scheme(text: str, folder: Path = Path()) -> str:
+    """`host:9090` as an address, unless the folder has such a file; any other text as it is."""
+    is_host = _HOST_AND_PORT.fullmatch(text.strip()) and not (folder / text).exists()
+    return f"http://{text.strip()}" if is_host else text
+
+
+def _of_file(path: Path, limits: SourceConfig) -> Source:
+    from slo.source.recording import Recording, holds_counts
+
     if path.suffix.lower() == ".csv" or holds_counts(path):
         from slo.source.counted import CountSource
 
-        return CountSource.open(path)
+        return CountSource.open(path, limits.max_response_bytes)
     return Recording.open(path)
 
 
@@ -59,7 +72,7 @@ def open_all(texts: Sequence[str], *, config: str | os.PathLike[str] | None = No
     A credential of the environment, or under `source` of the file, is for one server; of several each has its own under
     `sources`. Raises ConfigError, RecordingError.
     """
-    from slo.source.config import load, sources
+    from slo.source.config import sources
     from slo.source.several import combined
 
     if not texts:
@@ -105,8 +118,9 @@ _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*(:/|//)|:?//|[^/\s:]*:[^\s]*@)")
 
 
-def _of_package(address: str, config: str | None) -> Source:
+def _of_package(address: str, config: str | os.PathLike[str] | SourceConfig | None) -> Source:
     """The source of an installed package. Raises ConfigError where none has the scheme of the address, or it has none."""
+    from slo.source.counted import CountSource
     from slo.suggest import suggest
 
     # What follows `?` and `#` may be a token.
@@ -121,5 +135,12 @@ def _of_package(address: str, config: str | None) -> Source:
     known = plugins.installed(plugins.SOURCES)
     if scheme not in known:
         raise ConfigError(f"{shown}: no source for {scheme}://…{suggest(scheme, ['http', 'https', *known])}")
-    source: Source = plugins.load(known[scheme])(address, config)
-    return source
+    try:
+        limits = config if isinstance(config, SourceConfig) else load(config)
+    except ConfigError:  # the file may be one of the package's own; the environment's times hold all the same
+        limits = load(environ={name: text for name, text in os.environ.items() if name.startswith("SLO_TIMEOUT")})
+    file = None if config is None or isinstance(config, SourceConfig) else os.fspath(config)
+    make = plugins.load(known[scheme])
+    source = LimitedSource(lambda: make(address, file), shown, limits)
+    # What holds its events already has nothing more to ask for.
+    return source.opened if isinstance(source.opened, CountSource) else source

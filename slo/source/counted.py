@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from slo.spec.model import Slo
 
 
+COLUMNS = ("time", "total", "good", "errors", "slo")  # of a file or a query
+MOST_ROWS = 10_000_000  # of a table, which takes a gigabyte then
+_LONGEST_LINE = 1 << 20  # bytes of a CSV's first line: a million columns are none of ours
+_AT_ONCE = 100_000  # rows
 # Up to here rows are as fine as the shortest burn rate that is shown.
 _FINE_MS = 5 * MINUTE
 
@@ -96,23 +101,21 @@ class CountSource:
         return cls(name, rows, step_ms)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> CountSource:
+    def open(cls, path: str | os.PathLike[str], most_bytes: int = 1 << 30) -> CountSource:
         """A CSV or Parquet file with the columns `time`, `total`, one of `good` and `errors`, and maybe `slo`.
 
-        Raises SourceError.
+        Raises SourceError, also where the file, unpacked, has more than `most_bytes`.
         """
-        import pandas as pd
-
         file = Path(path)
         is_csv = file.suffix.lower() == ".csv"
         try:
             if not is_csv and not parquet.whole(file):
                 raise SourceError(f"{file}: not a Parquet file, or damaged")
-            frame = pd.read_csv(file) if is_csv else pd.read_parquet(file)
+            frame = _read_csv(file, most_bytes) if is_csv else _read_parquet(file, most_bytes)
         except OSError as error:
             raise SourceError(f"{file}: cannot be read: {error.strerror or error}") from None
         except ValueError as error:  # pandas's and pyarrow's own for what is not such a file
-            raise SourceError(f"{file}: is not a table: {error}") from None
+            raise SourceError(f"{file}: is not a table: {' '.join(str(error).split())[:300]}") from None
         return of_table(frame, str(file))
 
     @property
@@ -188,6 +191,88 @@ def of_table(frame: pd.DataFrame, name: str) -> CountSource:
     return CountSource.of_frame(frame, good=good, errors=errors, slo="slo" if "slo" in there else None, name=name)
 
 
+def chosen(names: Sequence[str], name: str) -> list[str]:
+    """Those of a table's columns that events have, each once. Raises SourceError where some are missing."""
+    import pandas as pd
+
+    if not {"time", "total"} <= set(names) or not {"good", "errors"} & set(names):
+        of_table(pd.DataFrame(columns=list(dict.fromkeys(names))), name)
+    return [column for column in dict.fromkeys(names) if column in COLUMNS]
+
+
+class _Bounded(io.RawIOBase):
+    """A file that is read up to so many bytes: a device has no end. Raises SourceError beyond."""
+
+    def __init__(self, file: BinaryIO, name: str, most: int) -> None:
+        self._file, self._name, self._most, self._read = file, name, most, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._read += count
+        if self._read > self._most:
+            raise _too_large(self._name, self._most)
+        return int(count)
+
+
+def _too_large(name: str, most: int) -> SourceError:
+    return SourceError(
+        f"{name}: is larger than {most / (1 << 20):,.0f} MiB; leave out what is older, or raise SLO_MAX_RESPONSE"
+    )
+
+
+def _too_many(name: str) -> SourceError:
+    return SourceError(f"{name}: has more than {MOST_ROWS:,} rows; count events per step, and leave out what is older")
+
+
+def _read_csv(file: Path, most_bytes: int) -> pd.DataFrame:
+    """The columns that events have, a piece at a time. Raises OSError, ValueError, SourceError."""
+    import pandas as pd
+
+    pieces: list[pd.DataFrame] = []
+    count = 0
+    with file.open("rb", buffering=0) as raw:
+        buffered = io.BufferedReader(_Bounded(raw, str(file), most_bytes), _LONGEST_LINE)
+        if len(head := buffered.peek(_LONGEST_LINE)) >= _LONGEST_LINE and b"\n" not in head and b"\r" not in head:
+            raise SourceError(f"{file}: is not a table: its first line has no end")
+        names: list[str] = []
+
+        def is_ours(column: str) -> bool:
+            names.append(str(column))
+            return column in COLUMNS
+
+        with pd.read_csv(buffered, usecols=is_ours, chunksize=_AT_ONCE) as reader:
+            chosen(names, str(file))
+            for piece in reader:
+                pieces.append(piece)
+                count += len(piece)
+                if count > MOST_ROWS:
+                    raise _too_many(str(file))
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()
+
+
+def _read_parquet(file: Path, most_bytes: int) -> pd.DataFrame:
+    """The same of a Parquet file. Raises OSError, ValueError, SourceError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = pq.ParquetFile(file)
+    if content.metadata.num_rows > MOST_ROWS:
+        raise _too_many(str(file))
+    columns = chosen(content.schema_arrow.names, str(file))
+    pieces, size = [], 0
+    for batch in content.iter_batches(batch_size=_AT_ONCE // 10, columns=columns):
+        pieces.append(batch)
+        size += batch.nbytes
+        if size > most_bytes:
+            raise _too_large(str(file), most_bytes)
+    table = pa.Table.from_batches(pieces, pa.schema([content.schema_arrow.field(name) for name in columns]))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
 def _gaps(rows: _Rows, grid: Grid) -> tuple[Gap, ...]:
     """Where there are no rows within a grid."""
     begins = np.concatenate([[grid.start_ms], rows.ends])
@@ -205,7 +290,10 @@ def _milliseconds(column: pd.Series, name: str) -> pd.Series:
         if pd.api.types.is_numeric_dtype(column):
             times = pd.to_datetime(column, unit="s", utc=True)
         else:
-            times = pd.to_datetime(column, utc=True)
+            # Left to itself, pandas takes `01/02/2026`, `10:00` and `soon` apart as best it can.
+            if column.dtype == object:  # numbers among texts are no times
+                column = column.map(lambda at: str(at) if isinstance(at, int | float) and at == at else at)
+            times = pd.to_datetime(column, utc=True, format="ISO8601")
     except (ValueError, TypeError, OverflowError) as error:
         raise SourceError(f"{name}: {column.name!r} has something that is not a time: {error}") from None
     if times.isna().any():

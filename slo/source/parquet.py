@@ -19,7 +19,8 @@ _MAGIC = b"slo.seal"
 _SEAL = len(_MAGIC) + 32
 _END = 8  # the footer's length and the format's name
 _TRIAL = """
-import sys
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 import pyarrow.parquet as pq
 file = pq.ParquetFile(sys.argv[1], memory_map=True, page_checksum_verification=True)
 str(file.schema_arrow.metadata), str(file.metadata)

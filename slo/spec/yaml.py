@@ -48,7 +48,7 @@ class Document:
         node, mark = self.node, self.node.start_mark
         for step in path:
             if isinstance(node, yaml.MappingNode):
-                for key, value in _pairs(node):
+                for key, value in pairs(node):
                     if key.value == str(step):
                         node, mark = value, key.start_mark
                         break
@@ -179,17 +179,17 @@ class _Reader:
         self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, show_path(path), message))
 
 
-def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+def pairs(node: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    """The keys and values of a mapping: its own first, then those that `<<` merges."""
     merged: list[yaml.Node] = []
-    for key, value in node.value:
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         if isinstance(key, yaml.ScalarNode):
             if key.value == "<<" and not key.style:
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             else:
                 yield key, value
     for other in merged:
-        if isinstance(other, yaml.MappingNode):
-            yield from _pairs(other)
+        yield from pairs(other)
 
 
 def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:

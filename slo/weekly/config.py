@@ -18,6 +18,7 @@ from slo.errors import ConfigError, DefinitionError
 from slo.fields import Model
 from slo.reading import Report
 from slo.redact import holds_userinfo
+from slo.source import with_scheme
 from slo.spec.single import parse_single, read_text
 from slo.spec.yaml import Path as YamlPath
 from slo.weekly.period import Unit
@@ -143,7 +144,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
         raise DefinitionError(problems)
     return WeeklyConfig(
         definitions=tuple(base / name for name in model.definitions),
-        source=model.source if model.source is None or _is_url(model.source) else str(base / model.source),
+        source=None if model.source is None else _source(model.source, base),
         source_config=None if model.source_config is None else str(base / model.source_config),
         unit=model.period,
         zone=zone,
@@ -187,6 +188,12 @@ def _check_places(model: WeeklyModel, config: Path, base: Path, report: Report) 
     if metrics in read or metrics in own or among:
         what = "is read by the job" if metrics not in own else "is another file of the job's own"
         report(("metrics",), f"{model.metrics} {what}, and would be lost; name another file", "error")
+
+
+def _source(text: str, base: Path) -> str:
+    """An address, of a server or of what an installed package reads, or a path, which starts at the file's folder."""
+    text = with_scheme(text, base)
+    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) else str(base / text)
 
 
 def _is_url(text: str) -> bool:

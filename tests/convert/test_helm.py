@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,33 @@ def test_what_it_lacks_is_named(text: str, reason: str) -> None:
 def test_templates_that_include_themselves_are_refused() -> None:
     with pytest.raises(Refused, match="without end"):
         render('{{ include "x" . }}', {}, {"x": '{{ include "x" . }}'})
+
+
+BIG = "x" * 100_000
+LAUGHS = {f"t{n}": f'{{{{ include "t{n + 1}" . }}}}' * 10 for n in range(15)} | {"t15": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{{ include "t0" . }}', "includes more than 5,000 templates"),
+        ("{{ " + "(" * 9000 + "1" + ")" * 9000 + " }}", "more than 50 parentheses"),
+        ("{{ if .Values.big }}" * 500 + "{{ end }}" * 500, "more than 50 conditions"),
+        ('{{ "a"' + ' | replace "a" "aa"' * 40 + " }}", "more than 8 MiB"),
+        ('{{ .Values.big | replace "" .Values.big }}', "more than 8 MiB"),
+        ('{{ printf "' + "%s" * 1000 + '" ' + ".Values.big " * 1000 + "}}", "more than 8 MiB"),
+        ("{{ .Values.big }}" * 1000, "more than 8 MiB"),
+        ("{{ .Values.big }}" + "x" * (1 << 20), "larger than 1 MiB"),
+        *((f"{{{{ {name} }}}}", f"`{name}` without a value") for name in ("default", "and", "or", "not")),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_a_few_lines_that_would_become_gigabytes_are_refused(text: str, reason: str) -> None:
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(Refused, match=re.escape(reason)):
+        render(text, {"big": BIG}, LAUGHS)
+    assert time.process_time() - begun < 3
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
 
 
 def test_named_templates_are_found() -> None:

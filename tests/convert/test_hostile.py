@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,3 +85,28 @@ def test_damaged_text_is_a_reason(text: str, start: int, length: int, put: str) 
 def test_terraform_of_another_shape_is_a_reason(text: str) -> None:
     [result] = convert({"x.tf": text}, Options())
     assert result.refusals
+
+
+def test_a_long_terraform_file_is_refused_before_it_is_parsed() -> None:
+    [result] = convert({"x.tf": "a = 1\n" * 100_000}, Options())
+    assert "512 KiB" in result.refusals[0].reason or "not installed" in result.refusals[0].reason
+
+
+def test_a_reason_is_not_as_long_as_the_file() -> None:
+    for file, text in (("x.tf", "a = <<E\n" + "x\n" * 100_000), ("x.yaml", sloth("x" * 100_000 + "(", ALL))):
+        [result] = convert({file: text}, Options())
+        assert result.refusals and all(len(refusal.reason) <= 1000 for refusal in result.refusals)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<: {items: [%s]}\nkind: List\n",
+        "kind: List\nitems: [%s]\n",
+        "<<: [{items: [3]}]\n<<: {items: []}\nkind: List\nitems: [%s]\n",
+    ],
+)
+def test_items_of_a_list_may_have_been_merged(text: str) -> None:
+    entry = sloth(BAD, ALL)
+    [result] = convert({"x.yaml": text % json.dumps(yaml.safe_load(entry))}, Options())
+    assert [draft.name for draft in result.drafts] == ["requests"] and not result.refusals

@@ -85,6 +85,32 @@ slos:
 alerts:
   - {name: Down, expr: up == 0, for: 5m, severity: page}
 """
+# Pieces of what only charts and Terraform have.
+PIECES += [
+    "{{ default }}",
+    "{{ and }}",
+    "{{ not }}",
+    "{{ include }}",
+    "{{ .Values }}",
+    "{{ (",
+    "{{ ) }}",
+    '| replace "" "aa"',
+    '{{ template "x" }}',
+    "{{ end }}",
+    "{{ else }}",
+    "{{ if }}",
+    "${",
+    "$${",
+    "<<EOT\n",
+    '${file("/etc/passwd")}',
+    "= [",
+    "{{ index .Values 0 }}",
+    "{{ required }}",
+    "{{ eq }}",
+    "{{ printf }}",
+    '{{ printf "%s%" 1 }}',
+    "{{/*",
+]
 DEFINITIONS = [DEFINITION, *(path.read_text() for path in sorted((ROOT / "definitions").glob("*.yaml")))]
 EVENTS = "events:\n  - {start: 2026-11-01T10:00:00Z, end: 2026-11-01T11:00:00Z, name: racks, slo: shop/*, kind: maintenance}\n  - {start: 1790000000, kind: deployment}\n"
 EVENTS_CSV = "start,end,name,slo,kind\n2026-11-01T10:00:00Z,2026-11-01T11:00:00Z,racks,shop/*,incident\n1790000000,,x,,deployment\n"
@@ -93,6 +119,128 @@ SOURCE = "source:\n  bearer_token: abc\n  headers: {X-Scope-OrgID: team}\n  time
 SCENARIO = "description: x\ntraffic: {per_second: 5, steady: true}\nsteady_errors: 10%\nincidents:\n  - {at: 2d, lasts: 1h, slo: shop/errors, error_ratio: 30%}\nevents:\n  - {kind: deployment, at: 1d, lasts: 5m, every: 1d}\n"
 POLICY = "policy: calm\nslos: [shop/*]\nobjective: 99.5\nwindow: 28d\nalerting:\n  page: {for: 5m}\n  windows:\n    - {severity: page, long: 2h, short: 10m, budget: 4%}\n"
 RULES = "groups:\n  - name: g\n    interval: 30s\n    rules:\n      - {record: a:b, expr: 'sum(rate(x_total[5m]))', labels: {a: b}}\n      - {alert: A, expr: a:b > 0.1, for: 5m, labels: {severity: page}, annotations: {s: '{{ $value }}'}}\n"
+COUNTS = "time,total,good,slo\n2026-11-01T10:00:00Z,100,99,shop/errors\n2026-11-01T10:05:00Z,120,120,shop/errors\n1793527800,7,7,shop/latency\n"
+STATE = '{\n "version": 1,\n "periods": {\n  "2026-W38": {\n   "whole": true,\n   "delivered": ["email", "webhook"],\n   "told": []\n  }\n }\n}\n'
+SLOTH = """\
+version: prometheus/v1
+service: shop
+labels: {owner: web}
+slos:
+  - name: requests
+    objective: 99.9
+    sli:
+      events:
+        error_query: sum(rate(x_total{code=~"5.."}[{{.window}}]))
+        total_query: sum(rate(x_total[{{.window}}]))
+    alerting:
+      name: ShopBurns
+      labels: {category: availability}
+      page_alert: {labels: {severity: page}}
+      ticket_alert: {disable: true}
+"""
+PYRRA = """\
+apiVersion: pyrra.dev/v1alpha1
+kind: ServiceLevelObjective
+metadata: {name: requests, namespace: shop, labels: {pyrra.dev/team: web}}
+spec:
+  target: '99.5'
+  window: 4w
+  indicator:
+    latency:
+      success: {metric: 'd_seconds_bucket{job="a",le="0.3"}'}
+      total: {metric: 'd_seconds_count{job="a"}'}
+      grouping: [route]
+"""
+OPENSLO = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: requests}
+spec:
+  service: shop
+  alertPolicies: [burns]
+  indicator:
+    metadata: {name: good}
+    spec:
+      ratioMetric:
+        counter: true
+        good: {metricSource: {type: Prometheus, spec: {query: 'sum(x_total{code!="500"})'}}}
+        total: {metricSource: {type: Prometheus, spec: {query: sum(x_total)}}}
+  timeWindow: [{duration: 28d, isRolling: true}]
+  budgetingMethod: Occurrences
+  objectives: [{target: 0.999}]
+---
+apiVersion: openslo/v1
+kind: AlertPolicy
+metadata: {name: burns}
+spec:
+  conditions:
+    - kind: AlertCondition
+      metadata: {name: fast}
+      spec:
+        severity: critical
+        condition: {kind: burnrate, op: gt, threshold: 14, lookbackWindow: 1h, alertAfter: 2m}
+"""
+GENERATOR = """\
+apiVersion: sre.google.com/v2
+kind: ServiceLevelObjective
+metadata:
+  name: shop-web-requests
+  labels: {service_name: shop, feature_name: web, slo_name: requests}
+spec:
+  description: Requests succeed
+  backend: prometheus
+  method: good_bad_ratio
+  service_level_indicator: {filter_good: 'x_total{code="200"}', filter_valid: x_total}
+  goal: 0.999
+"""
+FOREIGN = [SLOTH, PYRRA, OPENSLO, GENERATOR]
+CHART = """\
+{{- define "shop.name" }}{{ .Values.shop.name | default "web" | quote }}{{ end }}
+{{- if and .Values.objective (not .Values.off) }}
+version: prometheus/v1
+service: {{ .Values.shop.name | replace "-" "_" | lower }}
+slos:
+  - name: {{ printf "%s-%s" .Values.shop.name "requests" | quote }}
+    objective: {{ .Values.objective }}
+    sli:
+      events:
+        error_query: sum(rate(x_total{code=~"5.."}[{{`{{.window}}`}}]))
+        total_query: sum(rate(x_total[{{ "{{.window}}" }}]))
+    alerting: {name: {{ default "Burns" .Values.alert }}}
+{{- else }}
+{}
+{{- end }}
+"""
+TERRAFORM = """\
+resource "grafana_slo" "requests" {
+  name        = "Requests"
+  folder_uid  = "shop"
+  query {
+    type = "ratio"
+    ratio {
+      success_metric  = "x_total{code!~\\"5..\\"}"
+      total_metric    = "x_total"
+      group_by_labels = ["route"]
+    }
+  }
+  objectives {
+    value  = 0.995
+    window = "30d"
+  }
+  label {
+    key   = "team"
+    value = "web"
+  }
+  alerting {
+    fastburn {
+      annotation {
+        key   = "runbook"
+        value = "x"
+      }
+    }
+  }
+}
+"""
 EXPRESSIONS = (ROOT / "tests" / "promql" / "expressions.txt").read_text(encoding="utf-8").splitlines()
 
 # What people, and scripts with an empty variable, put behind an option.

@@ -128,11 +128,12 @@ def test_the_check_says_what_to_do(tmp_path: Path) -> None:
     ("part", "total"),
     [('code!~"2.."', 'code=~"2..|3.."'), ('code=~"2.."', 'zone="eu"'), ('zone!="us",code="200"', 'zone=~"eu|ap"')],
 )
-def test_a_simulation_has_no_negative_errors(tmp_path: Path, part: str, total: str) -> None:
-    """Good events alongside all events are refused by name."""
-    specs = specs_of(tmp_path, "good", part, total)
+@pytest.mark.parametrize(("kind", "word"), [("good", "good"), ("errors", "bad")])
+def test_a_simulation_has_no_negative_errors(tmp_path: Path, kind: str, word: str, part: str, total: str) -> None:
+    """Good events alongside all events, and bad ones, are refused by name."""
+    specs = specs_of(tmp_path, kind, part, total)
     with pytest.raises(
         SloError,
-        match=r"cannot simulate s/e \(.*d\.yaml:3\): good events .* does not select.*; give `good` the matchers of `total`",
+        match=rf"cannot simulate s/e \(.*d\.yaml:3\): {word} events .* does not select.*; give `{kind}` the matchers of `total`",
     ):
         simulate(specs, days=0.2, seed=1, end_ms=1_790_000_000_000)

@@ -146,6 +146,9 @@ def test_a_table_without_names_is_of_one_slo() -> None:
         (lambda f: f.assign(total="many"), {"good": "good"}, "'total' in row 0 is 'many'; numbers of events"),
         (lambda f: f.assign(total=-1), {"good": "good"}, "'total' in row 0 is -1"),
         (lambda f: f.assign(time="soon"), {"good": "good"}, "'time' has something that is not a time"),
+        # Neither the second of January nor the first of February, and no time of day without a day.
+        (lambda f: f.assign(time="01/02/2026"), {"good": "good"}, "'time' has something that is not a time"),
+        (lambda f: f.assign(time="10:00"), {"good": "good"}, "'time' has something that is not a time"),
         (
             lambda f: f.assign(time=f["time"].map(lambda at: round(at.timestamp() * 1000))),
             {"good": "good"},

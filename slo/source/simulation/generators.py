@@ -46,8 +46,8 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: Simula
             join = ", ".join(f"{name}={value!r}" for name, value in sorted(sets[beyond].items()) if name != "job")
             raise cannot(
                 slo,
-                f"good events by {sli.part} are also some ({join}) that {sli.total} does not select, and would be more than all; "
-                "give `good` the matchers of `total`",
+                f"{'good' if sli.part_is == 'good' else 'bad'} events by {sli.part} are also some ({join}) that {sli.total} does not "
+                f"select, and would be more than all; give `{sli.part_is}` the matchers of `total`",
             )
     for job_name in sorted({labels.get("job", "") for labels in sets}):
         group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, context)
@@ -169,8 +169,8 @@ def _bad_and_all(whole: Ints, part: Ints, sli: Ratio) -> tuple[Ints, Ints]:
 
 
 def _beyond(sli: Ratio, selected: Selected) -> int | None:
-    """The position of a label set whose events are good, and not among all."""
-    if isinstance(sli, Apart) or sli.part_is == "errors" or sli.part.name != sli.total.name:
+    """The position of a label set whose events are the part's, and not among all."""
+    if isinstance(sli, Apart) or sli.part.name != sli.total.name:
         return None
     return next(iter(sorted(set(selected.by(sli.part)) - set(selected.by(sli.total)))), None)
 
