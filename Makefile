@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    := reports/out
 
-.PHONY: report test quick lowest slow long live check contract fuzz mutants bench docs format servers audit clean
+.PHONY: report test quick lowest slow long live check contract fuzz mutants bench docs format servers exporters audit clean
 
 # The main job with no server anywhere: definitions, a simulated recording, rules and report.
 report: $(OUT)/recording.parquet
@@ -58,6 +58,7 @@ slow: $(VENV)/.installed-test
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
 	  -k "drawn or prometheus or promtool or checked"
 	SLO_SLOW=1 $(BIN)/python -m pytest -n 2 tests/fuzz -k every_option
+	SLO_SLOW=1 $(BIN)/python -m pytest tests/presets/test_exporters.py
 	SLO_SLOW=1 SLO_KILLS=$(KILLS) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist loadscope tests/crash
 
 # What the docs say of Prometheus 2.42 and 3.5 and of VictoriaMetrics, on these servers: a month of hostile history, pages of
@@ -128,6 +129,9 @@ format: $(VENV)/.installed-test
 # The real servers that the tests run alongside ours (Debian packages, unpacked into a cache).
 servers:
 	tests/servers/fetch
+# The exporters that presets are tried on, in `make slow`.
+exporters:
+	tests/servers/exporters
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-audit $(VENV)-audit-tools $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

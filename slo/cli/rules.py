@@ -80,6 +80,14 @@ def rules(
             "--label", metavar="NAME=VALUE", help="A label of the PrometheusRule, name=value; may be repeated."
         ),
     ] = None,
+    label_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label-from",
+            metavar="NAME",
+            help="Give each service's PrometheusRule a label of its definition, or `owner`; may be repeated. Needs --split.",
+        ),
+    ] = None,
     pretty: Annotated[
         bool | None,
         typer.Option(
@@ -119,7 +127,7 @@ def rules(
     from slo.files import write_text
     from slo.rules import NAMES, rule_tests, rule_texts
     from slo.rules.format import MOST_READ, PAD, PAD_OF_RESOURCE, prometheus_rule, yaml_file
-    from slo.rules.resource import check_object_names, label_of, namespace_of, object_name
+    from slo.rules.resource import check_object_names, label_of, labels_from, namespace_of, object_name
 
     if push is not None:
         for flag, given in (
@@ -141,12 +149,15 @@ def rules(
         raise ConfigError(
             "--namespace and --label are of a PrometheusRule; add --format operator (or gmp), or leave them out"
         )
+    if label_from and not (operator and split):
+        raise ConfigError("--label-from gives each service's PrometheusRule a label; add --format operator and --split")
     labels = dict(label_of(*read_pair(text)) for text in label or ())
     if namespace is not None:
         namespace_of(namespace)
     specs = load(paths)
     if operator and split:
         check_object_names(service.name for service in specs.services)
+    own_labels = {service.name: labels | labels_from(service, label_from or ()) for service in specs.services}
     pad = PAD_OF_RESOURCE if operator else PAD
     flat = len(specs) > MOST_READ if pretty is None else not pretty
     if form in (RulesFormat.GMP, RulesFormat.AZURE):
@@ -185,7 +196,9 @@ def rules(
         texts = counted(chosen)
         if not operator:
             return yaml_file(texts, files)
-        return prometheus_rule(texts, object_name(name), namespace, labels, files)
+        return prometheus_rule(
+            texts, object_name(name), namespace, own_labels.get(name, labels) if split else labels, files
+        )
 
     if parts:
         for name, own in groupby(texts, key=lambda text: text.service):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 
 from slo.errors import ConfigError
+from slo.spec.model import Service
+from slo.suggest import suggest
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1123
 _NAMESPACE = re.compile(_LABEL)
@@ -39,6 +41,17 @@ def label_of(name: str, value: str, flag: str = "--label") -> tuple[str, str]:
             "first and last"
         )
     return name, value
+
+
+def labels_from(service: Service, names: Iterable[str]) -> dict[str, str]:
+    """A service's labels of these names, `owner` among them, as those of its object. Raises ConfigError for what it lacks."""
+    known = {"owner": service.owner, **service.labels} if service.owner else dict(service.labels)
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"--label-from {name[:80]}: the service {service.name} ({service.file}) has no such label{suggest(name, known)}"
+            )
+    return dict(label_of(name, known[name], f"--label-from {name}: the label of {service.name}") for name in names)
 
 
 def object_name(text: str) -> str:

@@ -112,3 +112,54 @@ def test_python_checks_them_too() -> None:
     for more in ({"namespace": "A"}, {"labels": {"a": "b c"}}):
         with pytest.raises(ConfigError):
             to_prometheus_rule([], "shop", **more)
+
+
+TWO = """\
+{{service: {name}, owner: {owner}, labels: {{tier: "{tier}"}}, slos: [{{name: errors, objective: 99, sli: {{probe: up}}}}]}}
+"""
+
+
+def two(tmp_path: Path, owner: str = "web") -> Path:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.yaml").write_text(TWO.format(name="a", owner=owner, tier=1))
+    (tmp_path / "d" / "b.yaml").write_text(TWO.format(name="b", owner="ops", tier=2))
+    return tmp_path / "d"
+
+
+def test_each_service_has_labels_of_its_own(tmp_path: Path) -> None:
+    flags = [
+        "--format",
+        "operator",
+        "--split",
+        "--label-from",
+        "owner",
+        "--label-from",
+        "tier",
+        "--label",
+        "prometheus=k8s",
+    ]
+    assert run(["rules", str(two(tmp_path)), *flags, "-o", str(tmp_path / "out")]) == 0
+    labels = {
+        path.stem: yaml.safe_load(path.read_text())["metadata"]["labels"] for path in (tmp_path / "out").iterdir()
+    }
+    assert labels == {
+        "a": {"owner": "web", "tier": "1", "prometheus": "k8s"},
+        "b": {"owner": "ops", "tier": "2", "prometheus": "k8s"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "owner", "message"),
+    [
+        (["--split", "--label-from", "ownr"], "web", "the service a"),
+        (["--split", "--label-from", "owner"], "team web!", "the label of a owner='team web!' is not a value of a Kubernetes label"),
+        (["--label-from", "owner"], "web", "add --format operator and --split"),
+    ],
+)  # fmt: skip
+def test_labels_that_a_service_lacks_or_kubernetes_refuses_are_said(
+    flags: list[str], owner: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["rules", str(two(tmp_path, owner)), "--format", "operator", *flags, "-o", str(tmp_path / "out")]
+    assert run(command) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
