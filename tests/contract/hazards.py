@@ -132,11 +132,9 @@ def scrape_hole(made: Setting, choose: Chooser) -> None:
             _worse(target, made.kind, where, 0.2, made.fleet.random)
 
 
+@hazard(*COUNTERS)
 def short_visits(made: Setting, choose: Chooser) -> None:
-    """A target is scraped for some minutes now and then; its process goes on meanwhile, or ends with each.
-
-    It is drawn by itself, with a test of its own: alongside other hazards the seeds of the rest would mean other histories.
-    """
+    """A target is scraped for some minutes now and then; its process goes on meanwhile, or ends with each."""
     every = choose.integer(18, 40)
     stays, first = choose.integer(2, every - 16), choose.integer(0, every)
     target = choose.one(made.fleet.targets)

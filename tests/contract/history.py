@@ -259,6 +259,9 @@ def finish(made: Setting, name: str, hazards: Sequence[str] = (), step_ms: int =
     notes = set(made.notes)
     if not _seen(reading, grid, total):
         made.state = "no data"
+    if kind.name == "probe" and IMPOSSIBLE in notes and not _shows_impossible(reading, grid):
+        made.state = "counted"  # every scrape that would have shown it timed out
+        notes.discard(IMPOSSIBLE)
     if any(doubt.less_total or doubt.less_errors for doubt in reading.doubts if doubt.why in ("birth", "new target")):
         notes.add(IN_DOUBT)
     return History(
@@ -282,6 +285,14 @@ def finish(made: Setting, name: str, hazards: Sequence[str] = (), step_ms: int =
         not fleet.broken and not any(rename.keys is not None for rename in fleet.renames),
         float(reading.happened[2][reading.happened[0] <= grid.start_ms].sum()),
         _taken_back(fleet, reading, FOREVER if "no job and instance" in hazards else _SHORT_MS),
+    )
+
+
+def _shows_impossible(reading: Reading, grid: Grid) -> bool:
+    """Whether a scrape within the grid gave what no probe gives."""
+    return any(
+        bool(((series.values < 0) | (series.values > 1))[series.times > grid.start_ms].any())
+        for series in reading.samples.series
     )
 
 
@@ -317,7 +328,8 @@ def _seen(reading: Reading, grid: Grid, total: Floats) -> bool:
 
 def _outage_doubts(reading: Reading, grid: Grid) -> None:
     """Events in doubt put slices in doubt where a slice could be judged otherwise; then the whole history is."""
-    fine = Grid(grid.end_ms, MINUTE, (grid.end_ms - grid.start_ms) // MINUTE + 11)
+    before = -(-10 * MINUTE // grid.step_ms) * (grid.step_ms // MINUTE)
+    fine = Grid(grid.end_ms, MINUTE, (grid.end_ms - grid.start_ms) // MINUTE + before)
     errors, total = reading.revealed_in(fine)
     inf = float("inf")
     doubts: dict[int, Doubt] = {}

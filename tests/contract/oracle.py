@@ -376,9 +376,10 @@ def count_slices(
 def count_outage(reading: Reading, grid: Grid, slice_ms: int, longest_ms: int, down_at: float) -> tuple[Floats, Floats]:
     """Slices in which everything has been down for `longest_ms` or more. (errors, total) per step.
 
-    A slice without traffic continues what was before it; before the first traffic nothing is judged.
+    A slice without traffic continues what was before it; before the first traffic nothing is judged, as far back as the whole
+    steps that hold the longest outage.
     """
-    before = -(-(longest_ms + slice_ms) // slice_ms)
+    before = -(-longest_ms // grid.step_ms) * (grid.step_ms // slice_ms)
     fine = Grid(grid.end_ms, slice_ms, (grid.end_ms - grid.start_ms) // slice_ms + before)
     errors, total = reading.revealed_in(fine)
     bad, judged = np.zeros(fine.steps), np.zeros(fine.steps)
