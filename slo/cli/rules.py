@@ -92,7 +92,7 @@ def rules(
         bool | None,
         typer.Option(
             "--pretty/--flat",
-            help="Break expressions over lines, or put each on one line, which makes a file a sixth smaller. "
+            help="Break expressions over lines, or put each on one line, which makes a file a quarter smaller. "
             "[default: --pretty up to 1,000 SLOs]",
             show_default=False,
         ),

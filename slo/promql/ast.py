@@ -285,6 +285,23 @@ def pretty(node: Node, indent: int = 0) -> str:
     return pad + text
 
 
+_STRINGS = re.compile(r'("(?:[^"\\]|\\.)*")')
+_SPACES = (
+    (re.compile(r" (==|!=|<=|>=|[-+*/%^<>]) "), r"\1"),
+    (re.compile(r"\b(on|ignoring|by|without|group_left|group_right) \("), r"\1("),
+    (re.compile(r"([)\]]) (?=\S)|(,) "), r"\1\2"),
+)
+
+
+def squeezed(node: Node) -> str:
+    """PromQL on one line, without the spaces that only people need."""
+    pieces = _STRINGS.split(str(node))
+    for number in range(0, len(pieces), 2):
+        for spaces, without in _SPACES:
+            pieces[number] = spaces.sub(without, pieces[number])
+    return "".join(pieces)
+
+
 # So long a selector is taken to be.
 _SELECTOR = 60
 

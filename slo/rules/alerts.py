@@ -169,7 +169,7 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
     Of a window that is longer than the history what is unknown is taken for traffic like the rest, without errors: so
     five minutes of history don't pass for three days.
     """
-    same, tile_ms = _same(slo, names), tiles.tile_ms
+    same, tile_ms = _same(slo), tiles.tile_ms
     threshold = _number(burn.threshold(slo.objective.error_budget))
     ratio: Node = names.series(slo, n.error_ratio_name(burn.long_ms))
     # By the clock, so that it is right however often the rules are evaluated. Holes of two hours are not the start of it.
@@ -337,9 +337,9 @@ def plain_alerts(service: str, alerts: Sequence[PlainAlert]) -> RuleGroup:
     return RuleGroup(f"slo/{service}/alerts", MINUTE, rules, service, "")
 
 
-def _same(slo: Slo, names: Names) -> VectorMatching:
-    """How recorded series are of one SLO, and of one value of `by`."""
-    return VectorMatching("many-to-many", (*names.labels, *slo.by), on=True)
+def _same(slo: Slo) -> VectorMatching:
+    """How recorded series, each of which is selected as one of the SLO, are of one value of `by`."""
+    return VectorMatching("many-to-many", slo.by, on=True)
 
 
 def _number(value: Decimal) -> Number:

@@ -12,8 +12,9 @@ from decimal import Decimal
 from functools import lru_cache
 from math import floor, log10
 
-from slo.promql.ast import Binary, Matcher, Number, VectorMatching, VectorSelector, quote
+from slo.promql.ast import Binary, Matcher, Node, Number, VectorMatching, VectorSelector, quote, squeezed
 from slo.rules import names as n
+from slo.rules.groups import DETAIL
 from slo.rules.names import Names
 from slo.spec.model import AbsentAlert, Alert, BudgetAlerts, Slo
 from slo.spec.split import MOST
@@ -50,7 +51,7 @@ def burn_annotations(slo: Slo, burns: Sequence[BurnWindow], alert: Alert, names:
     )
     own = {
         "summary": f"{set_up}{_head(slo, alert, burns[0].severity)}: {now}",
-        "description": f"{set_up}Error budget: {_budget_now(budget, burns[0].long_ms, slo)}. {_promise(slo, noun)}",
+        "description": f"{set_up}Error budget: {_budget_text(slo.window.nominal_ms, _window_text(slo))}. {_promise(slo, noun)}",
     }
     if names.severity is not None:
         own["title"] = own["summary"]  # as Sloth's alerts have it
@@ -76,7 +77,9 @@ def _breakdown(slo: Slo, range_ms: int) -> str | None:
 
 def absent_annotations(slo: Slo, absent: AbsentAlert) -> dict[str, str]:
     """Which series have no samples, and what is unknown so long."""
-    missing = ", ".join(str(selector) for selector in slo.sli.selectors())
+    selectors = slo.sli.selectors()
+    # What is a part of another one is not missing by itself.
+    missing = ", ".join(str(one) for one in selectors if not any(_within(one, other) for other in selectors))
     own = {
         "summary": f"{_head(slo, absent.alert, absent.severity, each=False)}: no data, so the SLO is not measured",
         "description": plain(
@@ -89,10 +92,15 @@ def absent_annotations(slo: Slo, absent: AbsentAlert) -> dict[str, str]:
     return {**own, **slo.annotations, **absent.alert.annotations}
 
 
+def _within(part: VectorSelector, whole: VectorSelector) -> bool:
+    """Whether it has the other's matchers, and more."""
+    return part.name == whole.name and set(part.matchers) > set(whole.matchers)
+
+
 def budget_annotations(slo: Slo, budget: BudgetAlerts, mark: Decimal, names: Names) -> dict[str, str]:
     """How much of the budget is consumed, and at which rate it goes on."""
     noun = plain(slo.sli.describe().split()[0].rstrip(","))
-    current = _query(f'{n.CURRENT_BURN_RATE}{{x="x"}}')
+    current = _query(_series(n.CURRENT_BURN_RATE))
     own = {
         "summary": (
             f"{_head(slo, budget.alert, budget.severity)}: {{{{$value|printf `%.1f`}}}}% of the error budget of "
@@ -164,10 +172,10 @@ def _label(label: str) -> str:
     return f"$labels.{label}" if name else f"(index $labels {quote(label)})"
 
 
-def _query(text: str) -> str:
-    """A query of a template whose selectors `{x="x"}` are those of `$s`."""
-    own = text.replace("%", "%%").replace('{x="x"}', "{%[1]s}")
-    return f"query (printf `{own}` $s)"
+def _query(node: Node, divided_by: str = "") -> str:
+    """A query of a template whose selectors `{x="x"}` are those of `$s`; what it is divided by is a number of the template."""
+    own = squeezed(node).replace("%", "%%").replace('{x="x"}', "{%[1]s}")
+    return f"query (printf `{own}{'/%[2]f' if divided_by else ''}` $s{divided_by and f' {divided_by}'})"
 
 
 def _series(name: str) -> VectorSelector:
@@ -186,28 +194,22 @@ def _burns_now(burn: BurnWindow, budget: str) -> str:
     digits = max(1, 1 - floor(log10(percent.value)))
     rate = "%.2f" if burn.factor < 1 else "%.1f"
     return (
-        f"{{{{else}}}}{{{{with {_query(str(both))}}}}}{{{{.|first|value|printf `%.{digits}f`}}}}% of \0 bad over "
+        f"{{{{else}}}}{{{{with {_query(both)}}}}}{{{{.|first|value|printf `%.{digits}f`}}}}% of \0 bad over "
         f"{format_duration(burn.long_ms)} (burn rate {{{{$value|printf `{rate}`}}}}x, threshold {_factor(burn)}x)"
     )
 
 
-def _budget_now(budget: str, long_ms: int, slo: Slo) -> str:
-    return _budget_text(budget, long_ms, slo.window.nominal_ms, _window_text(slo))
-
-
 @lru_cache(maxsize=1024)
-def _budget_text(budget: str, long_ms: int, period_ms: int, window: str) -> str:
+def _budget_text(period_ms: int, window: str) -> str:
     """`12.3% remaining of 30d, exhausted in about 9h 12m 0s at this rate`, or that it is exhausted already."""
     remaining = _series(n.BUDGET_REMAINING)
-    percent = _query(str(Binary("*", Number(100.0), remaining)))
-    # Budget remaining × window × budget ÷ error ratio: how long it lasts if nothing changes.
-    whole = Binary("*", remaining, Number(float(Decimal(budget) * period_ms / 1000)))
-    ratio = Binary(">", _series(n.error_ratio_name(long_ms)), Number(0.0))
-    lasts = Binary("/", whole, ratio, matching=VectorMatching("one-to-one", (), on=True))
+    percent = _query(Binary("*", Number(100.0), remaining))
+    # Budget remaining × window ÷ burn rate: how long it lasts if nothing changes.
+    lasts = _query(Binary("*", remaining, Number(period_ms / 1000)), "$value")
     return (
         f"{{{{with {percent}}}}}{{{{$left := .|first|value}}}}{{{{if gt $left 0.0}}}}"
         f"{{{{printf `%.1f` $left}}}}% remaining of {window}"
-        f"{{{{with {_query(str(lasts))}}}}}, exhausted in about {{{{.|first|value|humanizeDuration}}}} at this rate"
+        f"{{{{with {lasts}}}}}, exhausted in about {{{{.|first|value|humanizeDuration}}}} at this rate"
         f"{{{{end}}}}{{{{else}}}}already exhausted ({{{{printf `%.1f` $left}}}}% remaining of {window}){{{{end}}}}"
         "{{else}}unknown{{end}}"
     )
@@ -218,9 +220,9 @@ def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
     budget = slo.objective.error_budget
     minutes = Decimal(slo.window.nominal_ms) / 60_000 * budget
     lines = [f"{slo.id}: {slo.objective} over {_window_text(slo)}"]
-    lines += [" ".join(slo.description.split())] if slo.description else []
+    lines += [f"{DETAIL}{' '.join(slo.description.split())}"] if slo.description else []
     lines.append(
-        f"Error budget: {_short(minutes)} min of full outage, or {_short(budget * 1_000_000)} of a million events"
+        f"{DETAIL}Error budget: {_short(minutes)} min of full outage, or {_short(budget * 1_000_000)} of a million events"
     )
     by_severity: dict[Severity, list[str]] = {}
     for burn in windows:
@@ -230,7 +232,7 @@ def comment(slo: Slo, windows: tuple[BurnWindow, ...]) -> tuple[str, ...]:
         )
     for severity, pairs in by_severity.items():
         off = "" if slo.alerting.of(severity).enabled else " (off)"
-        lines.append(f"{severity}{off}: burn rate above {', or '.join(pairs)}")
+        lines.append(f"{DETAIL}{severity}{off}: burn rate above {', or '.join(pairs)}")
     return tuple(lines)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePath
 
-from slo.promql.ast import pretty
-from slo.rules.groups import AlertRule, Recording, Rule, RuleGroup
+from slo.promql.ast import pretty, squeezed
+from slo.rules.groups import DETAIL, AlertRule, Recording, Rule, RuleGroup
 from slo.rules.lint import file_comments
 from slo.rules.resource import label_of, namespace_of, object_name
 from slo.window import format_duration
@@ -126,7 +126,7 @@ def _groups(groups: Iterable[RuleGroup], pad: str, flat: bool) -> Iterable[str]:
 
 def group_text(group: RuleGroup, pad: str, *, flat: bool = False) -> Iterable[str]:
     """The text of a group, in pieces."""
-    yield "".join(f"{pad}# {_one_line(line)}\n" for line in group.comment)
+    yield "".join(f"{pad}# {_one_line(line)}\n" for line in group.comment if not (flat and line.startswith(DETAIL)))
     yield f"{pad}- name: {scalar(group.name)}\n{pad}  interval: {format_duration(group.interval_ms)}\n"
     yield f"{pad}  limit: {group.limit}\n" if group.limit else ""
     yield f"{pad}  rules:\n"
@@ -159,7 +159,7 @@ def _rule(rule: Rule, pad: str, flat: bool) -> tuple[str, ...]:
 
 
 def _expression(rule: Rule, pad: str, flat: bool) -> str:
-    return _scalar_of(str(rule.expr) if flat else pretty(rule.expr), f"{pad}  ")
+    return _scalar_of(squeezed(rule.expr) if flat else pretty(rule.expr), f"{pad}  ")
 
 
 def _scalar_of(text: str, indent: str) -> str:

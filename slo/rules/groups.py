@@ -41,6 +41,10 @@ class AlertRule:
 Rule = Recording | AlertRule
 
 
+# Lines of a comment that begin so are left out where nobody reads the file.
+DETAIL = "  "
+
+
 @dataclass(frozen=True, slots=True)
 class RuleGroup:
     """Rules that are evaluated one after another, every `interval_ms`, at one instant."""

@@ -22,6 +22,7 @@ from slo.sli.base import Event
 from slo.sli.tile import EVENT_LABEL, ZERO
 from slo.spec.model import Slo
 
+_ONE = Number(1.0)
 _ALONGSIDE = VectorMatching("one-to-one", (EVENT_LABEL,), on=False)
 
 
@@ -106,8 +107,9 @@ class Tiles:
                 good, whole = self.summed(window_ms, "good"), self.summed(window_ms, "all")
                 share = Binary("/", good, Binary(">", whole, ZERO), matching=_ALONGSIDE)
                 return Call("clamp_min", (Binary("-", Number(1.0), share), ZERO))
-        bad, whole = self.summed(window_ms, "bad"), Binary(">", self.events(window_ms), ZERO)
-        return Binary("/", bad, whole, matching=_ALONGSIDE)
+        # Each is read once; nothing over nothing is no number, which is not at least 0.
+        times = Binary("/", self.summed(window_ms, "good"), self.summed(window_ms, "bad"), matching=_ALONGSIDE)
+        return Binary(">=", Binary("/", _ONE, Binary("+", _ONE, times)), ZERO)
 
 
 def without_event(node: Node) -> Node:

@@ -165,7 +165,9 @@ class Ratio(CountedSli):
             ),
         )
         summed = Aggregate("sum", events, grouping=(*tile.by, EVENT_LABEL))
-        return Binary("or", summed, marked_as("bad", self._none(tile)))
+        # Both are there, as the ratio divides by one and multiplies by the other.
+        none = self._none(tile)
+        return Binary("or", Binary("or", summed, marked_as("bad", none)), marked_as("good", none))
 
     def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
         return (self.total,), {self.part: self.total}

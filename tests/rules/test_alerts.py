@@ -307,18 +307,25 @@ def test_every_text_of_an_alert_is_a_template_whose_queries_are_promql(names: st
     for rule in (rule for group in groups if group.slo for rule in group.rules if isinstance(rule, AlertRule)):
         for text in (*rule.annotations.values(), *rule.labels.values()):
             assert fault_in(text) is None, text
-            for query in re.findall(r"query \(printf `(.*?)` \$s\)", text):
-                assert query.count("%") == query.count("%[1]s")
-                parse(query.replace("%[1]s", 'a="b"'))
+            for query in re.findall(r"query \(printf `(.*?)` \$s(?: \$value)?\)", text):
+                assert query.count("%") == query.count("%[1]s") + query.count("%[2]f")
+                parse(query.replace("%[1]s", 'a="b"').replace("%[2]f", "14.4"))
                 asked += 1
     assert asked > 50
 
 
 def test_the_text_of_missing_data_names_what_is_missing() -> None:
+    parts = 0
     for slo in specs(ALL_KINDS).values():
         [missing] = [rule for rule in alerts(slo) if rule.name == "SLODataMissing"]
-        for selector in slo.sli.selectors():
-            assert str(selector) in missing.annotations["description"]
+        whole, *others = slo.sli.selectors()
+        assert str(whole) in missing.annotations["description"]
+        for selector in others:
+            # A part of what is named is not missing by itself.
+            part = selector.name == whole.name and set(selector.matchers) > set(whole.matchers)
+            assert part or str(selector) in missing.annotations["description"]
+            parts += part
+    assert parts
 
 
 def test_sloths_label_of_the_window_does_not_split_an_alert() -> None:
