@@ -19,6 +19,12 @@ _ASSIGNED = re.compile(
     r"""(?<![\w.$-])((?:\w{0,40}_)?(?:token|password|passwd|passphrase|pwd|secret|api_?key)\s{0,4}=\s{0,4})('[^']+'|[^\s'"~;,&]+)""",
     re.IGNORECASE,
 )
+# What is a secret by its look: a chat's webhook, whose address is one, and tokens of a known form.
+_LOOKS = re.compile(
+    r"""(https?://(?:hooks\.[\w.-]+|[\w.-]*\.webhook\.office\.com|(?:[\w.-]+/)*(?:api/)?webhooks?)(?::\d+)?/)([^\s'"<>`]+)"""
+    r"""|(\b(?:Bearer|Basic)\s+)((?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/-]{8,}=*)"""
+    r"""|()(\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|\bxox[a-z]-[A-Za-z0-9-]{8,}|\bgh[a-z]_[A-Za-z0-9]{20,}|\bglpat-[\w-]{16,}|\bA[SK]IA[A-Z0-9]{16}\b)""",
+)
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
 # What stands before a literal of SQL that is a secret.
 _BEFORE_SECRET = re.compile(
@@ -34,8 +40,8 @@ _LEAST_SECRET = 6  # characters; a shorter value is a word that messages need
 
 
 def hide_userinfo(text: str) -> str:
-    """Free text with `…` in the place of what stands between the slashes of an address and its `@`, and of the values of its
-    parameters that are named like secrets.
+    """Free text with `…` in the place of what stands between the slashes of an address and its `@`, of the values of its
+    parameters that are named like secrets, of `password=…`, and of what is a secret by its look, as a chat's webhook.
 
     >>> hide_userinfo("cannot open postgres://user:pa/ss@db:5432: refused")
     'cannot open postgres://…@db:5432: refused'
@@ -46,7 +52,7 @@ def hide_userinfo(text: str) -> str:
         text = "".join(map(_without_user, re.split(r"(\s+)", text)))
     if "=" in text:
         text = _ASSIGNED.sub(_without_value, _PARAMETER.sub(_without_value, text))
-    return text
+    return _LOOKS.sub(_without_look, text) if len(text) >= _LEAST_SECRET else text
 
 
 def hide_literals(message: str, sql: str) -> str:
@@ -72,8 +78,15 @@ def _without_user(word: str) -> str:
 def _without_value(match: re.Match[str]) -> str:
     """The name of a parameter, and what a sentence has behind its value."""
     value = match[2]
-    behind = value[len(value.rstrip(""":,.'")]""")) :]
+    behind = "" if value[0] == "'" else value[len(value.rstrip(""":,.'")]""")) :]
     return f"{match[1]}{HIDDEN}{behind}"
+
+
+def _without_look(match: re.Match[str]) -> str:
+    number = match.lastindex or 0
+    value = match[number]
+    behind = value[len(value.rstrip(":,.)]")) :]
+    return f"{match[number - 1]}{HIDDEN}{behind}"
 
 
 def without_userinfo(address: str) -> str:

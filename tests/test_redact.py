@@ -94,9 +94,54 @@ def test_a_parameter_that_is_named_like_a_secret_is_hidden(name: str, mark: str)
     assert hide_userinfo(text) == f"http://host:9090/{mark}{name}=…&c=d: error: does not exist"
 
 
+LOOKS = {
+    "https://hooks.slack.com/services/T0001/B0001/Xabc123": "https://hooks.slack.com/…",
+    "https://hooks.chat.example:8443/T0001": "https://hooks.chat.example:8443/…",
+    "https://discord.com/api/webhooks/123/Xabc": "https://discord.com/api/webhooks/…",
+    "https://shop.webhook.office.com/webhookb2/Xabc": "https://shop.webhook.office.com/…",
+    "https://mattermost.shop.example/hooks/webhook/Xabc": "https://mattermost.shop.example/hooks/webhook/…",
+    "Bearer abc123def456": "Bearer …",
+    "Basic dXNlcjpodW50ZXIy": "Basic …",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl": "…",
+    "xoxb-1234567890-abcdef": "…",
+    "AKIAIOSFODNN7EXAMPLE": "…",
+    "host=db user=u password=hunter2 port=5": "host=db user=u password=… port=5",
+    "host=db password='hunt er2' port=5": "host=db password=… port=5",
+    "mysql:host=h;passwd=hunter2": "mysql:host=h;passwd=…",
+    "client_secret=hunter2&grant=x": "client_secret=…&grant=x",
+}
+
+
+@pytest.mark.parametrize("secret", LOOKS)
+def test_what_is_a_secret_by_its_look_is_hidden(secret: str) -> None:
+    assert hide_userinfo(f"cannot reach {secret}: refused") == f"cannot reach {LOOKS[secret]}: refused"
+
+
+@pytest.mark.parametrize(
+    ("deliver", "hidden"),
+    [
+        ("webhook: {url_env: 'https://hooks.slack.com/services/T0/B0/hunter2'}", "hunter2"),
+        ("webhook: {url_env: 'hunter-2'}", "hunter-2"),
+        (
+            "email: {host: h.example, from: a@b.example, to: [a@b.example], user_env: U, password_env: 'p@hunter2'}",
+            "hunter2",
+        ),
+        ("email: {host: 'u:hunter2@h.example', from: a@b.example, to: [a@b.example]}", "hunter2"),
+        ("email: {host: 'smtp://u:hunter2@h.example', from: a@b.example, to: [a@b.example]}", "hunter2"),
+    ],
+)
+def test_a_secret_in_the_place_of_its_name_is_not_repeated(deliver: str, hidden: str) -> None:
+    Path("weekly.yaml").write_text(
+        f"definitions: [shop.yaml]\nsource: r.parquet\ndeliver:\n  folder: out\n  {deliver}\n"
+    )
+    with pytest.raises(DefinitionError) as caught:
+        read_config("weekly.yaml")
+    assert hidden not in str(caught.value) and "_env" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "text",
-    ["http://host/?query=up&step=5m", 'sum(x{token="a"})', "use key=value", "rate(up[5m] @ 100)", "http://host:9090/path is down", "mail to ops@shop.example", "a: b @ c", "1:2", "up{a=\"b://c\"} offset 5m", ""],
+    ["Basic authentication", "a bearer token was sent", "Bearer authentication is missing", "http://host/webhook", "SLO_BASIC_PASSWORD = …", 'x{secret="a"}', "http://host/?query=up&step=5m", 'sum(x{token="a"})', "use key=value", "rate(up[5m] @ 100)", "http://host:9090/path is down", "mail to ops@shop.example", "a: b @ c", "1:2", "up{a=\"b://c\"} offset 5m", ""],
 )  # fmt: skip
 def test_other_texts_stay(text: str) -> None:
     assert hide_userinfo(text) == text

@@ -115,7 +115,10 @@ class OAuth2(_Tokens):
         self._http.headers.update({"User-Agent": "slo", "Accept": "application/json", "Accept-Encoding": "identity"})
 
     def secrets(self) -> list[str]:
-        return [*super().secrets(), *filter(None, (self._secret(),))]
+        secret = self._secret()
+        pair = quote_plus(self._config.oauth2_client_id) + ":" + quote_plus(secret)
+        own = (base64.b64encode(pair.encode()).decode(), secret, quote_plus(secret)) if secret else ()
+        return [*super().secrets(), *own]
 
     def _secret(self) -> str:
         file = self._config.oauth2_client_secret_file

@@ -31,6 +31,7 @@ from slo.source.answer import Answer, parse
 from slo.source.auth import AuthError, expiring
 from slo.source.bounded import BoundedAdapter, Call, LateError, TooLargeError, reading
 from slo.source.config import SourceConfig, read_secret
+from slo.source.limited import Worker
 
 LONGEST_URL = 2000  # bytes of query string; longer queries go as a form in the body of a POST
 READ_BYTES = 1 << 18
@@ -70,14 +71,17 @@ class Credentials(AuthBase):
     Being there even when there is nothing to set, it keeps requests from sending what ~/.netrc says.
     """
 
-    def __init__(self, config: SourceConfig) -> None:
+    def __init__(self, config: SourceConfig, name: str) -> None:
         self._config = config
         self._expiring = expiring(config)
+        # What it asks, such as a library's own servers, has no more time than all the rest.
+        self._asking = Worker(f"{name}: the credential", config, "check where it comes from")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Raises AuthError, ConfigError."""
         if self._expiring is not None:
-            self._expiring.sign(request)
+            credential = self._expiring
+            self._asking.run(lambda: credential.sign(request))
             return request
         for secret in self.secrets()[:1]:
             request.headers["Authorization"] = secret
@@ -126,7 +130,7 @@ class Session(requests.Session):
     def __init__(self, address: SplitResult, name: str, config: SourceConfig, retry_policy: RetryPolicy) -> None:
         super().__init__()
         self._address, self._name, self._config, self._patience = address, name, config, retry_policy
-        self._credentials = Credentials(config)
+        self._credentials = Credentials(config, name)
         self._local = threading.local()
         self.auth = self._credentials
         own = {"User-Agent": "slo", "Accept": "application/json", "Accept-Encoding": "gzip"}

@@ -6,6 +6,7 @@ the process at the latest.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -57,13 +58,15 @@ class Worker:
         self.name, self._config, self._narrow = name, config, narrow
         self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def run(self, work: Callable[[], Out], stop: Callable[[], None] = _nothing) -> Out:
         """What `work` gives or raises. Raises OutOfTimeError where that takes too long, what is still being done before
         included; then `stop` is called."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="slo-limited", daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="slo-limited", daemon=True)
+                self._thread.start()
         own = time.monotonic() + self._config.objective_s
         until = min(own, *deadlines(self._config.objective_s, self._config.run_s))
         context = copy_context()
@@ -93,11 +96,12 @@ class Worker:
 
     def _late(self) -> SourceError:
         config = self._config
-        _, run = deadlines(config.objective_s, config.run_s)
+        objective, run = deadlines(config.objective_s, config.run_s)
         if run <= time.monotonic():
             late = failure.out_of_time(config.run_s, "in this run", "name fewer SLOs", "SLO_TIMEOUT_RUN")
         else:
-            late = failure.out_of_time(config.objective_s, "at once", self._narrow, "SLO_TIMEOUT_OBJECTIVE")
+            what = "at once" if objective == math.inf else "for this SLO"
+            late = failure.out_of_time(config.objective_s, what, self._narrow, "SLO_TIMEOUT_OBJECTIVE")
         return late.error(self.name, 1)
 
 

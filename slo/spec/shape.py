@@ -47,6 +47,9 @@ def validation_messages(
                     message = (
                         f"{_show(value)} is not a valid label name; any text without control characters is accepted"
                     )
+                elif str(path[-1:][0] if path else "").endswith("_env"):
+                    # What stands here in the place of a name is the secret itself, more often than not.
+                    message = "is not the name of an environment variable; write its name, and give the value to the job's environment"
                 elif detail["loc"][-1:] == ("[key]",):
                     message = f"{_show(value)} is not a valid label name; letters, digits and `_` are accepted, no digit first"
                 elif "-" not in detail["ctx"]["pattern"].replace("a-z", "").replace("A-Z", "").replace("0-9", ""):

@@ -253,7 +253,13 @@ def mailbox(text: str) -> tuple[str, str, str] | None:
 def _check_email(email: EmailModel, report: Report) -> None:
     """Says at once what a mail server, or the lack of one, would say in the night after next."""
     at: YamlPath = ("deliver", "email")
-    if not is_host(email.host):
+    if "@" in email.host:
+        report(
+            (*at, "host"),
+            "holds a user; write the host alone, and name user and password by user_env and password_env",
+            "error",
+        )
+    elif not is_host(email.host):
         name, colon, port = email.host.rpartition(":")
         fix = (
             f"write `host: {name}` and `port: {port}`"

@@ -10,15 +10,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
 from slo.errors import ConfigError, SourceError
+from slo.limits import asked_for
 from slo.promql.parse import parse
 from slo.source.config import SourceConfig, load
 from slo.source.prometheus import PrometheusSource
 from tests.extras import needs
 from tests.source.conftest import quick
+from tests.source.hostile import Hostile, reply
 from tests.source.logins import NO, UP, Answer, Request, Served, Tokens, sigv4
 
 QUERY = parse('up{job="a b", path="/x+y"}')
@@ -289,3 +292,38 @@ def test_parameters_and_the_tenant_come_with_each_query(tmp_path: Path) -> None:
 def test_parameters_that_cannot_be(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load(environ={"SLO_PARAMS": text})
+
+
+def test_a_token_server_that_hangs_takes_no_more_than_the_time_of_an_slo() -> None:
+    """However many requests wait for the token."""
+    with Hostile([None]) as issuer:
+        source = quick(
+            "http://127.0.0.1:9", auth="oauth2", oauth2_token_url=issuer.url, oauth2_client_id="a", oauth2_client_secret="b",
+            timeout_objective_s=0.3,
+        )  # fmt: skip
+        begun = time.monotonic()
+        with (
+            pytest.raises(SourceError, match=r"shop/errors: .*the credential: .*SLO_TIMEOUT_OBJECTIVE"),
+            asked_for("shop/errors"),
+        ):
+            source.query_range(parse("up"), 0, 40_000_000, 1000)
+        assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("shape", ["secret", "quoted", "header"])
+def test_what_a_token_server_quotes_of_the_secret_is_hidden(shape: str) -> None:
+    secret = "hun/ter 2+"
+    packed = base64.b64encode(f"ann:{quote_plus(secret)}".encode()).decode()
+    quoted = {"secret": secret, "quoted": quote_plus(secret), "header": f"Basic {packed}"}[shape]
+    answer = reply(400, {"error": "invalid_client", "error_description": f"you sent {quoted}"})
+    with Hostile([answer]) as issuer:
+        source = quick(
+            "http://127.0.0.1:9",
+            auth="oauth2",
+            oauth2_token_url=issuer.url,
+            oauth2_client_id="ann",
+            oauth2_client_secret=secret,
+        )
+        with pytest.raises(SourceError, match="you sent") as caught:
+            source.query(parse("up"), 0)
+    assert "hun" not in str(caught.value) and packed not in str(caught.value) and secret not in str(caught.value)
