@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from slo.budget.evaluate import evaluate as _evaluate
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget
+from slo.budget.recorded import From, checked_from, reading
 from slo.notebook import tables_by_label
+from slo.review import with_percentiles
 from slo.source import Source, open_all
 from slo.source import open as _open
 from slo.source.counted import CountSource
@@ -93,6 +95,7 @@ def evaluate(
     at: When | None = None,
     objective: str | float | Decimal | Objective | None = None,
     window: str | Window | None = None,
+    read: From = "auto",
 ) -> Budget:
     """The error budget of one SLO at a moment; what if, with `objective` or `window`.
 
@@ -103,19 +106,24 @@ def evaluate(
             milliseconds UTC. Without it a recording's end, a server's present.
         objective: Another objective, percent (`99.9`).
         window: Another window (`7d`, `month`).
+        read: Where a server's figures come from: `recorded` series, `raw` samples, or `auto`: recorded series where they are whole
+            and count what the definition does, raw samples for the rest.
 
     Returns:
         The budget: events and ratios (0..1).
 
     Raises:
         SourceError: The source failed, or its answer cannot be used.
+        ConfigError: `read` is `recorded`, and the source is no server.
         DurationError: `at` or `window` is not valid.
         ValueError: `objective` is not a percentage between 0 and 100.
 
     Examples:
         >>> slo.evaluate(specs["shop/availability"], source, objective=99.5, window="7d").remaining  # doctest: +SKIP
     """
-    return _evaluate(what_if(slo, objective, window), source, source.latest_ms() if at is None else moment_ms(at))
+    end_ms = source.latest_ms() if at is None else moment_ms(at)
+    chosen = reading(source, checked_from(read))
+    return with_percentiles(_evaluate(what_if(slo, objective, window), chosen, end_ms), chosen)
 
 
 def what_if(

@@ -9,15 +9,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import overload
 
-from slo.budget.evaluate import CountHistory, evaluate_all
+import numpy as np
+
+from slo.budget.evaluate import CountHistory, evaluate_all, quantiles_of
 from slo.budget.events import with_events
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget, worst_first
 from slo.budget.past import with_past
+from slo.budget.recorded import RECORDED, From, Recorded, checked_from, reading
 from slo.callable import callable_as
 from slo.errors import Problem, SourceError
+from slo.limits import asked_for
 from slo.sli.base import Note
-from slo.source.base import Source
+from slo.sli.counts import Grid
+from slo.source.base import Source, source_of
 from slo.spec.events import Event, read_events
 from slo.spec.model import Slo, Specs
 from slo.suggest import suggest
@@ -84,6 +89,9 @@ def review(
     since: str | int | None = SINCE,
     events: Sequence[Event] | str | os.PathLike[str] = (),
     breakdown: bool = True,
+    percentiles: bool = True,
+    steps: bool = True,
+    read: From = "auto",
     keep: Callable[[Budget], bool] | None = None,
     known: CountHistory | None = None,
     progress: Progress = lambda what, steps: nullcontext(lambda: None),
@@ -101,6 +109,10 @@ def review(
             since then, and `previous`, the previous window. None leaves them out.
         events: Known incidents, deployments and maintenance, or their file.
         breakdown: Whether a server is asked which series had the bad events.
+        percentiles: Whether a server is asked for the buckets of latencies that were counted from recorded series.
+        steps: Whether the steps of each window are asked for; without them budgets may have the figures of a table alone.
+        read: Where a server's figures come from: `recorded` series, `raw` samples, or `auto`: recorded series where they are whole
+            and count what the definition does, raw samples for the rest.
         keep: Chooses budgets before anything more is asked for them.
         known: The counts of steps that the source no longer has.
         progress: Called with what is done and how often; within it, its result is called after each.
@@ -112,26 +124,65 @@ def review(
         SourceError: The source failed, or its answer cannot be used.
         DefinitionError: The file of events has faults.
         DurationError: `at` or `since` is not valid.
+        ConfigError: `read` is `recorded`, and the source is no server.
 
     Examples:
         >>> slo.review(specs, source, since="7d")["shop/availability"].change  # doctest: +SKIP
     """
     specs = list(slos.values() if isinstance(slos, Specs) else slos)
+    source = reading(source, checked_from(read))
     at_ms = source.latest_ms() if at is None else moment_ms(at)
     reported = read_events(events) if isinstance(events, str | os.PathLike) else events
     with progress("evaluating", len(specs)) as done:
-        budgets = evaluate_all(specs, source, at_ms, done, known)
+        budgets = evaluate_all(specs, source, at_ms, done, known, steps)
     budgets = with_events([budget for budget in budgets if keep is None or keep(budget)], reported)
-    steps = (since is not None) + breakdown
-    if steps:
-        with progress("comparing", steps * len(budgets)) as done:
+    more = (since is not None) + breakdown
+    if more:
+        with progress("comparing", more * len(budgets)) as done:
             if since is not None:
                 ago_ms = parse_duration(since) if isinstance(since, str) else since
                 budgets = with_past(budgets, source, ago_ms, known, done)
+            if percentiles:
+                budgets = [with_percentiles(budget, source) for budget in budgets]
             if breakdown:
                 budgets = with_breakdown(budgets, source, done)
+    elif percentiles:
+        budgets = [with_percentiles(budget, source) for budget in budgets]
     warnings = slos.warnings if isinstance(slos, Specs) else ()
     return Review(tuple(budgets), moment(at_ms), source.name, tuple(warnings))
+
+
+def with_percentiles(budget: Budget, source: Source) -> Budget:
+    """The budget of a latency with its percentiles, and with its events by series, where tiles told its events: they hold no
+    buckets, so these are read from raw samples.
+
+    A server that fails leaves them out, and a note says so.
+    """
+    told = any(note.code == RECORDED for note in budget.notes)
+    if not told or budget.slo.sli.buckets is None or budget.bounds.size or budget.remaining is None:
+        return budget
+    own = source_of(source, budget.slo)
+    if isinstance(own, Recorded) and own.how == "recorded":
+        return budget
+    grid, part = budget.counts.grid, budget.steps
+    window = Grid(grid.end_ms, grid.step_ms, part.stop - part.start)
+    try:
+        with asked_for(budget.slo.id):
+            measured = budget.slo.sli.measure(own, window, budget.slo.scraping)
+    except SourceError as error:
+        why = str(error).removeprefix(f"{budget.slo.id}: ")
+        note = Note("no-breakdown", f"percentiles could not be asked for: {why}")
+        return replace(budget, notes=(*budget.notes, note))
+    if not measured.bucket_counts.size:
+        return budget
+    before = np.zeros((part.start, measured.bounds.size))  # those of burn rates, of which nothing is shown
+    return replace(
+        budget,
+        quantiles=quantiles_of(measured.bounds, measured.bucket_counts),
+        bounds=measured.bounds,
+        bucket_counts=np.concatenate([before, measured.bucket_counts]),
+        counts=replace(budget.counts, parts=measured.counts.parts),
+    )
 
 
 def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[], None] = lambda: None) -> list[Budget]:

@@ -87,11 +87,11 @@ def test_a_server_is_asked_for_contributors_only_where_they_are_wanted(monkeypat
 def test_nothing_more_is_asked_for_what_is_left_out() -> None:
     source = Server(SAMPLES, END)
     states = (slo.State.HEALTHY,)
-    review = slo.review(SPECS, source, since="30d", keep=lambda budget: budget.state in states)
+    review = slo.review(SPECS, source, since="30d", keep=lambda budget: budget.state in states, read="raw")
     alone = Server(SAMPLES, END)
-    slo.review([SPECS["shop/errors"]], alone, since=None, breakdown=False)
+    slo.review([SPECS["shop/errors"]], alone, since=None, breakdown=False, read="raw")
     only = Server(SAMPLES, END)
-    slo.review([SPECS["shop/quiet"]], only, since="30d")
+    slo.review([SPECS["shop/quiet"]], only, since="30d", read="raw")
     assert [budget.slo.name for budget in review] == ["quiet"]
     assert len(source.asked) == len(alone.asked) + len(only.asked)
 

@@ -80,10 +80,12 @@ def _selectors(rule: Rule) -> Iterable[VectorSelector]:
 
 
 def _held(group: Group, slo: Slo, source: Source, names: Names, start_ms: int, end_ms: int) -> Ints:
-    """The moments at which the source has what a group records: its tiles or, where these had no data, its constants."""
+    """The moments at which the source has what a group records: its tiles or, where these had no data, its constants; of a
+    group without a constant, whatever it records: windows go on where there are no tiles."""
     around = group.interval_ms
-    constant = (rule for rule in group.rules if not any(True for _ in _selectors(rule)))
-    asked = dict.fromkeys(names.series(slo, rule.record) for rule in (group.rules[0], *constant))
+    constant = [rule for rule in group.rules if not any(True for _ in _selectors(rule))]
+    looked_at = (group.rules[0], *constant) if constant else group.rules
+    asked = dict.fromkeys(names.series(slo, rule.record) for rule in looked_at)
     samples = source.samples(tuple(asked), start_ms - around, end_ms + around)
     times = [line.times[~is_stale(line.values)] for line in samples.series]
     return np.unique(np.concatenate(times)) if times else np.zeros(0, dtype=np.int64)

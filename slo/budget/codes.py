@@ -125,6 +125,24 @@ CODES: dict[str, Code] = {
         "Nothing. See the limits in docs/counting.md.",
         False,
     ),
+    "recorded": Code(
+        "The figures are of the series that the rules recorded on the server. The note says how much, and what came from raw "
+        "samples because no whole tiles that count this SLI are there: before the rules were loaded, or while the server was down.",
+        "Nothing. `slo backfill` fills what is missing; `--from raw` counts raw samples.",
+        False,
+    ),
+    "recorded-otherwise": Code(
+        "The recorded series of this name count another SLI than the definition, or do not say what they count. Raw samples "
+        "were read instead.",
+        "Make the rules anew from the definitions (`slo rules`) and load them.",
+        True,
+    ),
+    "copies": Code(
+        "The recorded series of this SLO are there more than once, such as of two replicas, of two levels or of several clusters. "
+        "Added up they could count twice, so raw samples were read; with `--from recorded` the figures are withheld.",
+        "Load the rules at one level only, or give each level or cluster its own `recorded_labels`.",
+        True,
+    ),
     "coarse": Code(
         "The source has events per hour or day. Burn rates over less than that show the mean of the whole step.",
         "Give shorter steps if the alerts matter.",

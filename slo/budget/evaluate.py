@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,15 +15,27 @@ from slo.budget.incidents import Downtime, Incident, find_incidents
 from slo.budget.measure import measure
 from slo.budget.model import Budget, Burn, State
 from slo.budget.notes import data_begins, fresh_note, gap_note, gaps_within, retention_note, whole_total
-from slo.budget.possible import CAUSES, impossible, impossible_steps, show_number
+from slo.budget.possible import CAUSES, impossible, impossible_steps, possible, show_number
 from slo.budget.quantile import PERCENTILES, histogram_quantile
+from slo.budget.recorded import Recorded
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Floats, Gap, Grid, coverage
 from slo.sli.notes import counting_notes
 from slo.sli.slices import stretches
 from slo.source.base import retention_ms, source_of
 from slo.spec.model import Slo
-from slo.window import DAY, MINUTE, BurnWindow, Calendar, burn_windows, dead_windows, format_duration, moment, moment_ms
+from slo.window import (
+    DAY,
+    MINUTE,
+    BurnWindow,
+    Calendar,
+    burn_windows,
+    dead_windows,
+    format_duration,
+    moment,
+    moment_ms,
+    tile_length,
+)
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -57,11 +69,14 @@ def evaluate(slo: Slo, source: Source, end: datetime | int, known: CountHistory 
     source = source_of(source, slo)
     end_ms = moment_ms(end)
     step = step_of(slo)
+    tiles = source.aligned(slo, end_ms, step) if isinstance(source, Recorded) else None
+    if tiles is not None:
+        end_ms, step = tiles
     start_ms, window_end_ms = slo.window.period(end_ms)
-    if isinstance(slo.window, Calendar):
+    if isinstance(slo.window, Calendar) and tiles is None:
         # Steps must meet the window's start, so its end gives way: by less than a step.
         end_ms = max(start_ms + step, end_ms - (end_ms - start_ms) % step)
-    windows = slo.alerting.windows or burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
+    windows = _burn_windows(slo)
     history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
     steps = -(-(end_ms - start_ms + history) // step)
     grid = Grid(end_ms, step, steps)
@@ -102,17 +117,30 @@ def evaluate_all(
     end: datetime | int,
     done: Callable[[], None] = lambda: None,
     known: CountHistory | None = None,
+    steps: bool = True,
 ) -> list[Budget]:
     """The error budgets of many SLOs, all at the same moment, in their order; `done` is called after each.
 
-    An SLO with `by` gives one for each value of its labels.
+    An SLO with `by` gives one for each value of its labels. Without `steps` a server may be asked for sums of what it has
+    recorded, many SLOs at once: such budgets have the figures of a table (`Budget.sums`), no steps and no incidents.
 
     One after the other: threads that import and decode at the same time have locked each other out. Raises SourceError.
     """
     budgets = []
     end_ms = moment_ms(end)
+    if isinstance(source, Recorded):
+        slos = list(slos)
+        source.prepare(slos, end_ms)
+    summed = {} if steps or known is not None else summaries(slos, source, end_ms)
     for slo in slos:
+        if slo.id in summed:
+            budgets.append(summed[slo.id])
+            done()
+            continue
         parts, values = expand(slo, source, end_ms)
+        chosen = source_of(source, slo)
+        if isinstance(chosen, Recorded):
+            chosen.split(slo, parts)
         own = [evaluate(part, source, end_ms, known) for part in parts]
         if values > len(own):
             text = (
@@ -123,6 +151,83 @@ def evaluate_all(
         budgets += own
         done()
     return budgets
+
+
+def summaries(slos: Iterable[Slo], source: Source, end_ms: int) -> dict[str, Budget]:
+    """By id, the budgets of those SLOs whose recorded series are whole: of sums that their servers made. Raises SourceError."""
+    by_source: dict[int, tuple[Recorded, dict[str, tuple[Slo, int, dict[int, int]]]]] = {}
+    for slo in slos:
+        own = source_of(source, slo) if isinstance(source, Recorded) else source
+        if not isinstance(own, Recorded) or isinstance(slo.window, Calendar) or slo.unusable:
+            continue
+        lengths = {*SHOWN_BURN_WINDOWS_MS, slo.window.nominal_ms, pace_length(slo.window.nominal_ms, step_of(slo))}
+        lengths |= {length for burn in _burn_windows(slo) for length in (burn.long_ms, burn.short_ms)}
+        step = max(step_of(slo), tile_length(slo.scrape_interval_ms))
+        if slo.window.nominal_ms % step == 0:
+            # In whole steps, as everywhere.
+            whole = {length: max(1, round(length / step)) * step for length in lengths}
+            by_source.setdefault(id(own), (own, {}))[1][slo.id] = slo, step, whole
+    budgets: dict[str, Budget] = {}
+    for own, wanted in by_source.values():
+        asked = {key: (slo, step, set(whole.values())) for key, (slo, step, whole) in wanted.items()}
+        for key, (track, sums) in own.sums(asked, end_ms).items():
+            slo, _, whole = wanted[key]
+            own_sums = {length: sums[steps] for length, steps in whole.items()}
+            budget = _summary(slo, own, track.edge_ms, track.length_ms, own_sums)
+            if budget is not None:
+                budgets[key] = budget
+    return budgets
+
+
+def _burn_windows(slo: Slo) -> tuple[BurnWindow, ...]:
+    return slo.alerting.windows or burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
+
+
+def _summary(
+    slo: Slo, source: Source, end_ms: int, step_ms: int, sums: Mapping[int, tuple[float, float]]
+) -> Budget | None:
+    """The budget of sums; None where steps must tell what cannot be true."""
+    period = slo.window.nominal_ms
+    if any(not possible(*own) for own in sums.values()):
+        return None
+    nothing = np.full(period // step_ms, np.nan)
+    note = Note(
+        "recorded", f"counted from recorded series, up to {moment(end_ms):%H:%M:%S} UTC, the end of the last tile"
+    )
+    counts = Counts(Grid(end_ms, step_ms, len(nothing)), nothing, nothing)
+    errors, total = sums[period]
+    budget = Budget(
+        slo=slo,
+        start=moment(end_ms - period),
+        end=moment(end_ms),
+        window_end=moment(end_ms),
+        errors=min(total, max(0.0, errors)),  # what adding up floats leaves over
+        total=total,
+        coverage=1.0,
+        counts=counts,
+        source=source.name,
+        sums=sums,
+    )
+    burns = (
+        Burn(window, budget.burn_rate(window.long_ms), budget.burn_rate(window.short_ms))
+        for window in _burn_windows(slo)
+    )
+    budget = replace(budget, burns=tuple(burns))
+    if budget.remaining is not None and budget.remaining > 0:
+        pace_ms = pace_length(period, step_of(slo))
+        pace = forecast(
+            np.array([sums[pace_ms][0]]),
+            np.array([sums[pace_ms][1]]),
+            error_budget=budget.error_budget,
+            remaining=budget.remaining,
+            period_ms=period,
+            pace_ms=pace_ms,
+            end=budget.end,
+            until=None,
+        )
+        budget = replace(budget, forecast=pace)
+    kept = retention_note(slo, budget.start_ms, end_ms, retention_ms(source))
+    return replace(budget, notes=(note, *kept, *_notes(budget, Measured(counts), budget.start_ms)))
 
 
 def budget_of(
@@ -146,12 +251,7 @@ def budget_of(
         since = start_ms if begun is None else max(start_ms, begun)
         known = (grid.end_ms - since) / (grid.end_ms - start_ms)
         covered = known * coverage(replace(counts.seen, gaps=gaps), since, grid.end_ms)
-    quantiles: dict[str, float | None] = {}
-    if measured.bucket_counts.size:
-        summed = measured.bucket_counts[first:].sum(axis=0, keepdims=True)
-        for name, q in PERCENTILES.items():
-            seconds = histogram_quantile(q, measured.bounds, summed).item()
-            quantiles[name] = None if np.isnan(seconds) else seconds
+    quantiles = quantiles_of(measured.bounds, measured.bucket_counts[first:])
     budget = Budget(
         slo=slo,
         start=moment(start_ms),
@@ -183,6 +283,17 @@ def budget_of(
             return replace(whole, notes=(*notes, *more, *single))
     budget = withheld(replace(budget, burns=tuple(Burn(window, None, None) for window in windows)), invalid)
     return replace(budget, notes=(*invalid, *notes, *_notes(budget, measured, start_ms)))
+
+
+def quantiles_of(bounds: Floats, bucket_counts: Floats) -> dict[str, float | None]:
+    """p50 to p99 in seconds of buckets' counts, shape (steps, bounds), all steps together; nothing without buckets."""
+    if not bucket_counts.size:
+        return {}
+    seconds = {
+        name: histogram_quantile(q, bounds, bucket_counts.sum(axis=0, keepdims=True)).item()
+        for name, q in PERCENTILES.items()
+    }
+    return {name: None if np.isnan(value) else value for name, value in seconds.items()}
 
 
 def why_invalid(measured: Measured, first: int = 0) -> tuple[Note, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slo.budget.recorded import Recorded
 from slo.limits import asked_for
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Grid, Part
@@ -27,6 +28,8 @@ def measure(slo: Slo, source: Source, grid: Grid, first: int = 0) -> Measured:
     with asked_for(slo.id):
         if isinstance(source, CountSource):
             return source.measured(slo, grid)
+        if isinstance(source, Recorded):
+            return source.measured(slo, grid, first)
         return slo.sli.measure(source, grid, slo.scraping, first)
 
 

@@ -136,6 +136,7 @@ class Budget:
         data_start: When the data begins, if that is within the window; what was before is unknown, not 0.
         earlier: The same SLO some time ago.
         previous: The previous window.
+        sums: Of a budget whose steps were not asked for: (errors, total) of windows that end at `end`, by length in milliseconds.
     """
 
     slo: Slo
@@ -162,6 +163,7 @@ class Budget:
     data_start: datetime | None = None
     earlier: Budget | None = None
     previous: Budget | None = None
+    sums: Mapping[int, tuple[float, float]] | None = None
 
     @property
     def good(self) -> float:
@@ -262,6 +264,9 @@ class Budget:
         Error ratio ÷ error budget (SRE workbook, chapter 5): 1 consumes the budget exactly in the window. None without
         traffic, where the counted time is shorter than the window, or where its errors are below 0 or above its total.
         """
+        if self.sums is not None:
+            errors, total = self.sums[parse_duration(window) if isinstance(window, str) else window]
+            return errors / total / self.error_budget if total > 0 and possible(errors, total) else None
         rates = self.burn_rates(window)
         last = rates[-1] if len(rates) else np.nan
         return None if np.isnan(last) else float(last)

@@ -102,6 +102,15 @@ End = Annotated[
         help="The moment of evaluation: 2026-11-20T12:00:00Z or Unix seconds. [default: a recording's end, or now]",
     ),
 ]
+From = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="auto|recorded|raw",
+        help="Where a server's figures come from: the series that the rules recorded, raw samples, or the recorded ones where they "
+        "are whole and raw samples for the rest.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
 Gate = Annotated[
     bool,

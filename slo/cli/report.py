@@ -14,6 +14,7 @@ from slo.cli.output import progress
 from slo.cli.program import (
     Config,
     End,
+    From,
     Gate,
     OnlyLabel,
     OnlyOwner,
@@ -36,6 +37,7 @@ def report(
     source: Sources = None,
     end: End = None,
     config: Config = None,
+    read: From = "auto",
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="The page's title.")] = "Error budgets",
     form: Annotated[
         list[str] | None,
@@ -59,18 +61,20 @@ def report(
     gate: Gate = False,
 ) -> int:
     """Write the report: a self-contained HTML file, from 10 SLOs on a folder of them; or the same figures in other formats."""
+    from slo.budget.recorded import checked_from
     from slo.report.formats import Head, files, format_of, write_files
     from slo.report.values import values_of
 
     if not title.strip() or any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in title):
         raise ConfigError(f"--title {title[:100]!r}: a title is one line of text, without control characters")
     only, states = selection(service, slo, owner, label), read_states(state)
+    checked_from(read)
     formats = list(dict.fromkeys(form or ["html"]))
     for name in formats:
         format_of(name)  # a wrong one is said before the source is asked
     specs = load(paths, only)
     origin = open_sources(source, config)
-    budgets = review(specs, origin, end, only, states, events=() if events is None else events)
+    budgets = review(specs, origin, end, only, states, events=() if events is None else events, read=checked_from(read))
     with progress("drawing", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
         texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))

@@ -13,6 +13,7 @@ from slo.cli.program import (
     AsJson,
     Config,
     End,
+    From,
     Gate,
     OnlyLabel,
     OnlyOwner,
@@ -52,6 +53,7 @@ def status(
     source: Sources = None,
     end: End = None,
     config: Config = None,
+    read: From = "auto",
     service: OnlyService = None,
     slo: OnlySlo = None,
     owner: OnlyOwner = None,
@@ -68,18 +70,22 @@ def status(
 ) -> int:
     """A table of all SLOs: SLI, budget remaining, burn rates, state."""
     from slo.budget.model import SCHEMA_VERSION
+    from slo.budget.recorded import checked_from
     from slo.spec.select import select
 
     only, states = selection(service, slo, owner, label), read_states(state)
     if watch is not None and (as_json or end is not None):
         raise ConfigError("--watch shows a table of now, again and again; leave --json and --end out")
+    checked_from(read)  # a wrong one is said before anything is read
     every = read_specs(paths)
     specs = select(every, only)
     origin = open_sources(source, config)
 
     def asked() -> Review:
         # The table shows neither the past nor who had the bad events, so no server is asked for them.
-        return review(specs, origin, end, only, states, since=None, breakdown=False)
+        return review(
+            specs, origin, end, only, states, since=None, breakdown=False, percentiles=as_json, read=checked_from(read)
+        )
 
     if watch is not None:
         return verdict(_watched(asked, read_interval(watch, "--watch")), gate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,14 @@ _IN_GO = {
     "invalid repetition size": "invalid repeat count", "bad repetition operator": "invalid nested repetition operator",
     "invalid perl operator": "invalid or unsupported Perl syntax", "invalid named capture group": "invalid named capture",
 }  # fmt: skip
+
+
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+
+
+def literal(text: str) -> str:
+    """A regular expression that matches just this text."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 @lru_cache(maxsize=1024)

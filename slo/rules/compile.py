@@ -15,6 +15,7 @@ from slo.promql.ast import Binary, Call, MatrixSelector, Node, Number, VectorMat
 from slo.rules import names as n
 from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows, check_alerts, fast_and_slow, plain_alerts
 from slo.rules.annotate import comment
+from slo.rules.fingerprint import fingerprint
 from slo.rules.groups import Recording, Rule, RuleGroup
 from slo.rules.lint import counters, not_meant
 from slo.rules.names import OWN, SLOTH, Names
@@ -107,12 +108,13 @@ class _Compiler:
         period = period_rules(slo, self.names, self.tile_ms if fine_period else COARSE_MS)
         # Sloth's names have the ratio of the whole window, which may be one of these.
         of_period = {rule.name for rule in period}
-        objective, *metadata = self._metadata()
+        objective, info, *metadata = self._metadata()
         fine: list[Rule] = [
             *self._tiles(),
             *self._ratios(fast_lengths, of_period),
             self._current(shortest),
             objective,  # the alert on missing data reads it
+            info,  # at the moment of each tile, as it says what the tile counts
         ]
         coarse: list[Rule] = [] if in_fine or fine_period else [self._coarse_tile()]
         coarse += self._ratios(slow_lengths, of_period)
@@ -184,6 +186,7 @@ class _Compiler:
     def _metadata(self) -> list[Rule]:
         slo = self.slo
         info = {**n.label_texts(slo), **self.identity, "objective": str(slo.objective), "window": str(slo.window)}
+        info[n.FINGERPRINT_LABEL] = fingerprint(slo)
         if self.names is SLOTH:
             # Sloth's own page reads these, and the objective as a number.
             number = f"{(slo.objective.ratio * 100).normalize():f}"

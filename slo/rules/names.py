@@ -22,6 +22,8 @@ PERIOD_BURN_RATE = "slo:period_burn_rate:ratio"
 BUDGET_REMAINING = "slo:period_error_budget_remaining:ratio"
 # Which calendar week, month, quarter or year a tile belongs to: one more value a window.
 PERIOD_LABEL = "period"
+# Of the info series: what the tiles of the same moment count.
+FINGERPRINT_LABEL = "sli_fingerprint"
 
 
 def events_tile_name(tile_ms: int) -> str:

@@ -15,6 +15,7 @@ from slo.errors import Problem
 from slo.promql.ast import Matcher, VectorSelector
 from slo.rules.alerts import plain_alerts
 from slo.rules.compile import alerts_by_service, checked, compile_slo
+from slo.rules.fingerprint import fingerprint
 from slo.rules.format import PAD, group_text, is_plain
 from slo.rules.groups import RuleGroup
 from slo.rules.names import OWN, Names
@@ -124,7 +125,9 @@ def _stand_in(slo: Slo) -> tuple[Slo, dict[str, str]] | None:
         own[str(like)] = text
         # In a text in double quotes.
         own[str(like).replace('"', '\\"')] = text.replace('"', '\\"')
-    return replace(slo, service=_SERVICE, name=_NAME, description=description, sli=sli, file="", line=0), own
+    like_slo = replace(slo, service=_SERVICE, name=_NAME, description=description, sli=sli, file="", line=0)
+    own[fingerprint(like_slo)] = fingerprint(slo)
+    return like_slo, own
 
 
 @cache

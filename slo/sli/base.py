@@ -262,6 +262,24 @@ class Sli(ABC):
         """The events of a tile as PromQL: a series for each of `kept_events`, by the label `event`."""
         return side_by_side(self.event_words, all=self.total_tile(tile), bad=self.errors_tile(tile))
 
+    @property
+    def depends_on_tile(self) -> bool:
+        """Whether a server counts other events in long tiles than in the short ones that they are made of."""
+        return False
+
+    @property
+    def another(self) -> tuple[str, Sli] | None:
+        """The SLO of its service that it judges, by name, and its SLI; None of most kinds."""
+        return None
+
+    def slices_of(self, grid: Grid) -> Grid:
+        """The steps in which the other SLI is counted."""
+        raise NotImplementedError(f"{type(self).__name__} judges no other SLI")
+
+    def judged(self, measured: Measured, slices: Grid, grid: Grid) -> Measured:
+        """What it makes of the other SLI's events in its slices."""
+        raise NotImplementedError(f"{type(self).__name__} judges no other SLI")
+
     def parts(self, reader: Reader, start_ms: int, end_ms: int, scraping: Scraping) -> tuple[Part, ...] | None:
         """The events of (start, end] by series, added up where the samples are; None where that is not known. Raises
         SourceError."""

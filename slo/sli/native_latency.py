@@ -64,6 +64,10 @@ class NativeLatency(Sli):
         return Aggregate("sum", Call("increase", (matrix(self.histogram, tile.length_ms, tile.lag_ms),)))
 
     @property
+    def depends_on_tile(self) -> bool:
+        return True
+
+    @property
     def gap_words(self) -> tuple[str, str]:
         return "value", "what was not counted then is unknown"
 

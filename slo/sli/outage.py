@@ -96,10 +96,23 @@ class Outage(Sli):
 
     def measure(self, reader: Reader, grid: Grid, scraping: Scraping, first: int = 0) -> Measured:
         """Slices of the other SLI, and which of them lie in an outage that has lasted too long."""
-        per_step, longest = grid.step_ms // self.every_ms, self.longest_ms // self.every_ms
-        before = -(-longest // per_step)
-        fine = Grid(grid.end_ms, self.every_ms, (grid.steps + before) * per_step)
-        measured = self.of.measure(reader, fine, scraping)
+        slices = self.slices_of(grid)
+        return self.judged(self.of.measure(reader, slices, scraping), slices, grid)
+
+    @property
+    def another(self) -> tuple[str, Sli]:
+        return self.of_name, self.of
+
+    def slices_of(self, grid: Grid) -> Grid:
+        """With as many before the grid as an outage may last."""
+        per_step = grid.step_ms // self.every_ms
+        before = -(-(self.longest_ms // self.every_ms) // per_step)
+        return Grid(grid.end_ms, self.every_ms, (grid.steps + before) * per_step)
+
+    def judged(self, measured: Measured, slices: Grid, grid: Grid) -> Measured:
+        fine, longest = slices, self.longest_ms // self.every_ms
+        per_step = grid.step_ms // self.every_ms
+        before = slices.steps // per_step - grid.steps
         errors, total = measured.counts.errors, measured.counts.total
         known = total > 0
         down = known & (errors >= float(self.down_ratio) * total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -11,6 +10,7 @@ from pydantic import ConfigDict
 
 from slo.fields import Model, Selector
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector, quote
+from slo.promql.regex import literal
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
 from slo.reading.inside import outside
@@ -155,7 +155,7 @@ class Ratio(CountedSli):
                 self.event_words, **{"all": self.total_tile(tile), self._part_event: self._part_tile(tile)}
             )
         matches = self._part_event if matcher.op in ("=", "=~") else _OTHER[self._part_event]
-        pattern = matcher.value if matcher.op in ("=~", "!~") else _literal(matcher.value)
+        pattern = matcher.value if matcher.op in ("=~", "!~") else literal(matcher.value)
         by_value = lean.counted(self.total, tile, matcher.label, (*tile.by, matcher.label))
         events = Call(
             "label_replace",
@@ -199,12 +199,6 @@ _WORDS: Mapping[tuple[Event, Event], tuple[str, str]] = {
     ("all", "good"): ("events", "good_events"),
 }
 _OTHER: Mapping[Event, Event] = {"good": "bad", "bad": "good"}
-_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
-
-
-def _literal(text: str) -> str:
-    """A regular expression that matches just this text."""
-    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def _check_inside(part: VectorSelector, total: VectorSelector, at: Path, part_is: str, report: Report) -> None:

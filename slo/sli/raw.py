@@ -117,6 +117,12 @@ class Raw(Sli):
         return counters[0] if len(counters) == 1 else None
 
     @property
+    def depends_on_tile(self) -> bool:
+        """Unless all that it has are counters over `$window`, which are counted exactly."""
+        texts = (self.total, self.errors)
+        return any(set(selectors_in(text)) != set(counters_in(_parsed(text))) for text in texts)
+
+    @property
     def gap_words(self) -> tuple[str, str]:
         return "value", "what was not counted then is unknown"
 

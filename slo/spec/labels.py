@@ -19,6 +19,7 @@ RESERVED = frozenset(
     {
         "service", "slo", "objective", "window", "alertname", "alertstate", "le",
         "consumed", "sloth_id", "sloth_service", "sloth_slo", "sloth_window", "sloth_severity",
+        "sli_fingerprint",
     }
 )  # fmt: skip
 # Of `by` also: every alert has a severity, and tiles of calendar windows carry the period that they lie in.

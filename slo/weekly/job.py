@@ -44,6 +44,7 @@ from slo.window import Calendar, moment, moment_ms
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
+    from slo.budget.recorded import From
     from slo.source import Source
 
 FINE, INCOMPLETE = 0, 1
@@ -292,7 +293,10 @@ def _budgets(
     slos = list(slos)
     since = period.end_ms - period.start_ms
     events = () if config.events is None else config.events
-    return review(slos, source, at=period.end_ms, since=since, events=events, known=_known(ledger, slos)).budgets
+    # A ledger's steps begin where the period does, and tiles where the server's clock has them.
+    read: From = "auto" if ledger is None else "raw"
+    known = _known(ledger, slos)
+    return review(slos, source, at=period.end_ms, since=since, events=events, known=known, read=read).budgets
 
 
 def _one_by_one(

@@ -1,0 +1,189 @@
+"""Many SLOs on one server: status and report from recorded series and from raw samples, and history for their rules.
+
+python -m tests.bench.scale FOLDER --slos 1000 --days 31
+python -m tests.bench.scale FOLDER --backfill 49
+
+The recorded series are those of four SLOs, made by `slo backfill` and loaded by promtool, and copies of their tiles under other
+names: what a server holds of so many SLOs. FOLDER keeps the server's data, and is used again where it is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.rules import history
+from tests.rules.history import DAY, HOUR, START
+from tests.servers import Prometheus, load_openmetrics, promtool
+
+TOTAL = 'requests_total{job="shop"}'
+FORMS = {
+    "errors": f"{{ratio: {{errors: 'requests_total{{job=\"shop\",code=~\"5..\"}}', total: '{TOTAL}'}}}}",
+    "one-code": f"{{ratio: {{errors: 'requests_total{{job=\"shop\",code=\"503\"}}', total: '{TOTAL}'}}}}",
+    "good": f"{{ratio: {{good: 'requests_total{{job=\"shop\",code!~\"5..\"}}', total: '{TOTAL}'}}}}",
+    "created": f"{{ratio: {{errors: 'requests_total{{job=\"shop\",code=\"500\"}}', total: '{TOTAL}'}}}}",
+}
+BLOCK_S = 54 * HOUR
+_COPIED = re.compile(rb"(?:slo:events:increase[15]m|slo_info)\{")
+
+
+def definition(copies: int) -> str:
+    """One file: each form under so many names."""
+    lines = ["service: shop", "slos:"]
+    for form, sli in FORMS.items():
+        lines += [f"  - {{name: {form}-{number}, objective: 99.9, sli: {sli}}}" for number in range(copies)]
+    return "\n".join(lines) + "\n"
+
+
+def run(*arguments: str | Path) -> tuple[float, float, str]:
+    """Seconds, MB at most, and what it printed, of one run of the command line."""
+    code = "import sys; from slo.cli.main import main; sys.exit(main())"
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, said = process.communicate()
+    took = time.monotonic() - began
+    if process.returncode not in (0, 1):
+        raise SystemExit(said.decode()[-3000:])
+    return took, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000, out.decode()
+
+
+def copied(folder: Path, copies: int) -> Iterator[tuple[int, list[bytes]]]:
+    """The text of the base SLOs' files, block by block: what is recorded of all of them, and the tiles once for each copy."""
+    blocks: dict[int, list[Path]] = {}
+    for file in sorted(folder.glob("*.om")):
+        at = time.strptime(file.stem + "+0000", "%Y-%m-%dT%H%z")
+        import calendar
+
+        blocks.setdefault(calendar.timegm(at) // BLOCK_S, []).append(file)
+    for block, files in sorted(blocks.items()):
+        lines = [line for file in files for line in file.read_bytes().splitlines(keepends=True) if line[:1] != b"#"]
+        tiles = b"".join(line for line in lines if _COPIED.match(line))
+        pieces = [b"".join(lines)]
+        for number in range(1, copies):
+            pieces.append(re.sub(rb'slo="([a-z-]+)-0"', rb'slo="\1-%d"' % number, tiles))
+        yield block, pieces
+
+
+def prepare(place: Path, slos: int, days: float) -> tuple[Path, Path, int]:
+    """The definitions, the server's data, and the end of what it has, in seconds."""
+    place.mkdir(parents=True, exist_ok=True)
+    copies = max(1, slos // len(FORMS))
+    file, base, data = place / "many.yaml", place / "base.yaml", place / "data"
+    file.write_text(definition(copies))
+    base.write_text(definition(1))
+    end = START + int(days * DAY)
+    if (place / "done").exists():
+        return file, data, end
+    history.write(place / "history.txt", days=days, instances=4, histogram=False)
+    load_openmetrics(place / "history.txt", data)
+    with Prometheus(place, data=data) as server:
+        took, _, _ = run(
+            "backfill", base, "-s", server.url, "-o", place / "om", "--start", str(START + HOUR), "--end", str(end)
+        )
+        print(f"backfill of {len(FORMS)} SLOs: {took:.1f} s")
+    for block, pieces in copied(place / "om", copies):
+        text = place / "block.om"
+        with text.open("wb") as out:
+            out.writelines(pieces)
+            out.write(b"# EOF\n")
+        load_openmetrics(text, data, block="54h")
+        print(f"block {block} loaded", flush=True)
+    (place / "block.om").unlink(missing_ok=True)
+    (place / "done").touch()
+    return file, data, end
+
+
+def table(place: Path, slos: int, days: float, raw: int, report: bool) -> None:
+    """Status and report of many SLOs, in one run."""
+    file, data, end = prepare(place, slos, days)
+    with Prometheus(place, data=data) as server:
+        asked: Sequence[str | Path] = (file, "-s", server.url, "--end", str(end))
+        run("status", *asked, "--slo", "errors-0")  # what a server reads first it reads from disk
+        took, memory, out = run("status", *asked)
+        rows = len(out.splitlines()) - 1
+        print(f"| `slo status` of {rows:,} SLOs from recorded series | {took:.1f} s | {memory:.0f} MB |", flush=True)
+        some = [text for number in range(raw) for text in ("--slo", f"errors-{number}")]
+        start, _, _ = run("--version")
+        slow, memory, _ = run("status", *asked, *some, "--from", "raw")
+        each = (slow - start) / raw
+        print(f"| `slo status` of {raw} SLOs from raw samples | {slow:.1f} s, {each:.2f} s each | {memory:.0f} MB |")
+        print(f"| ratio for {rows:,} SLOs | {each * rows / took:.0f} times | |", flush=True)
+        if report:
+            took, memory, _ = run("report", *asked, "-o", place / "report")
+            index = (place / "report" / "index.html").stat().st_size / 1000
+            print(f"| `slo report` of {rows:,} SLOs | {took:.1f} s | {memory:.0f} MB, index {index:.0f} kB |")
+
+
+def backfilled(place: Path, slos: int, days: float, rules: int) -> None:
+    """`slo backfill` of so many SLOs, blocks and all, and promtool's backfill of some of the same rules."""
+    from slo.rules import compile_specs
+    from slo.spec.load import load
+    from tests.rules.replay import passes
+
+    place.mkdir(parents=True, exist_ok=True)
+    file, data, end = place / "some.yaml", place / "raw", START + int(days * DAY)
+    file.write_text(definition(-(-slos // len(FORMS))))
+    if not data.exists():
+        history.write(place / "history.txt", days=days, instances=4, histogram=False)
+        load_openmetrics(place / "history.txt", data)
+    out, blocks = place / "filled", place / "blocks"
+    specs = load(file)
+    with Prometheus(place, data=data) as server:
+        began = time.monotonic()
+        run("backfill", file, "-s", server.url, "-o", out, "--start", str(START + HOUR), "--end", str(end))
+        computed = time.monotonic() - began
+        for item in sorted(out.glob("*.om")):
+            done = promtool("tsdb", "create-blocks-from", "openmetrics", "--quiet", item, blocks)
+            assert done.returncode == 0, done.stdout + done.stderr
+        ours = time.monotonic() - began
+        groups = compile_specs(specs)[0]
+        count = sum(len(group.rules) for level in passes(groups) for group in level)
+        # The first pass alone, which reads raw series; so many rules of it.
+        first = passes(groups)[0][0]
+        chosen = [
+            type(first)(**{name: getattr(first, name) for name in first.__slots__} | {"rules": first.rules[:rules]})
+        ]
+        from slo.rules import to_yaml
+
+        (place / "rules.yml").write_text(to_yaml(chosen))
+        began = time.monotonic()
+        done = promtool(
+            "tsdb", "create-blocks-from", "rules", f"--url={server.url}", f"--start={START + int(HOUR)}", f"--end={end}",
+            f"--output-dir={place / 'theirs'}", "rules.yml", timeout=3600, cwd=place,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        each = (time.monotonic() - began) / len(chosen[0].rules)
+    print(f"| `slo backfill` of {len(specs)} SLOs, {days:g} d | {computed:.0f} s, with blocks {ours:.0f} s |")
+    print(f"| promtool, {each:.1f} s a rule, {count:,} rules | {each * count:.0f} s |")
+    print(f"| ratio | {each * count / ours:.0f} times |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("place", type=Path)
+    parser.add_argument("--slos", type=int, default=1000)
+    parser.add_argument("--days", type=float, default=31)
+    parser.add_argument("--raw", type=int, default=4, help="so many SLOs are counted from raw samples")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--prepare", action="store_true", help="only make the server's data")
+    parser.add_argument("--backfill", type=int, default=0, help="so many SLOs are backfilled instead")
+    parser.add_argument("--rules", type=int, default=2, help="so many rules are backfilled by promtool")
+    given = parser.parse_args()
+    if given.backfill:
+        backfilled(given.place, given.backfill, given.days, given.rules)
+    elif given.prepare:
+        prepare(given.place, given.slos, given.days)
+    else:
+        table(given.place, given.slos, given.days, given.raw, given.report)
+
+
+if __name__ == "__main__":
+    main()
