@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     {"redact"},
     {"errors", "files", "display", "callable"},
-    {"limits", "plugins"},
+    {"limits", "plugins", "spread"},
     {"window"},
     {"promql"},
     {"fields", "reading", "suggest"},
@@ -25,7 +25,7 @@ ORDER = [
     {"spec"},
     {"rules", "source"},
     {"budget"},
-    {"backfill", "backtest", "review"},
+    {"backfill", "backtest", "ledger", "review"},
     {"report"},
     {"notebook"},
     {"api", "check", "convert", "dashboards", "guide", "push", "weekly"},

@@ -571,7 +571,7 @@ class _Whole:
         pairs = {
             tuple(track.slo.sli.event_words.values())
             for track in self.tracks.values()
-            if track.slo.sli.kept_events[0] == "all" and not track.slo.sli.counts_checks
+            if track.slo.sli.kept_events[0] == "all" and track.slo.sli.measured_by != "checks"
         }
         odd: set[tuple[str, str]] = set()
         alongside = VectorMatching("one-to-one", (EVENT_LABEL,), on=False)

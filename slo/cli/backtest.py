@@ -11,7 +11,19 @@ import typer
 
 from slo.cli.inputs import load, open_sources, read_pair, read_start, read_time, selection
 from slo.cli.output import print_json, progress, say, show
-from slo.cli.program import FINE, AsJson, Config, End, OnlyLabel, OnlyOwner, OnlyService, OnlySlo, Sources, command
+from slo.cli.program import (
+    FINE,
+    AsJson,
+    Config,
+    End,
+    OnlyLabel,
+    OnlyOwner,
+    OnlyService,
+    OnlySlo,
+    Shard,
+    Sources,
+    command,
+)
 
 if TYPE_CHECKING:
     from slo.backtest import Backtest
@@ -70,6 +82,7 @@ def backtest(
     slo: OnlySlo = None,
     owner: OnlyOwner = None,
     label: OnlyLabel = None,
+    shard: Shard = None,
     as_json: AsJson = False,
 ) -> int:
     """What alerts would have done on history: incidents caught, how late, pages a week."""
@@ -79,7 +92,7 @@ def backtest(
     from slo.report.backtests import render_backtest
     from slo.spec.model import Specs
 
-    specs = load(paths, selection(service, slo, owner, label)) if paths else Specs([])
+    specs = load(paths, selection(service, slo, owner, label), shard) if paths else Specs([])
     origin = open_sources(source, config)
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
     with progress("running the rules over history", 0):

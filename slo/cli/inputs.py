@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from slo.spec.select import Selection
 
 
-def load(paths: Sequence[Path], only: Selection | None = None) -> Specs:
-    """The definitions, and of these the chosen ones; warnings go to standard error."""
+def load(paths: Sequence[Path], only: Selection | None = None, shard: str | None = None) -> Specs:
+    """The definitions, and of these the chosen ones, of the part `k/n` where one is named; warnings go to standard error."""
     from slo.spec.select import select
+    from slo.spec.shard import read_shard, sharded
 
+    part = None if shard is None else read_shard(shard)
     specs = read_specs(paths)
     for warning in specs.warnings:
         say(str(warning))
+    if part is not None:
+        specs = sharded(specs, *part)
     return specs if only is None else select(specs, only)
 
 

@@ -15,7 +15,7 @@ import typer
 
 # Importing a command's file adds it; --help lists them in this order.
 from slo.cli import init, import_, explain, check, rules, backfill, status, report, record  # noqa: F401  # isort: skip
-from slo.cli import simulate, backtest, weekly, dashboard, export, schema  # noqa: F401  # isort: skip
+from slo.cli import simulate, backtest, weekly, ledger, dashboard, export, schema  # noqa: F401  # isort: skip
 from slo.cli import program
 from slo.cli.output import complain, discard_output, say
 from slo.cli.program import BAD_INPUT, FINE, UNEXPECTED, app
@@ -97,6 +97,7 @@ def _add_installed(arguments: Sequence[str]) -> None:
     known = {
         command.name or command.callback.__name__ for command in program.app.registered_commands if command.callback
     }
+    known |= {group.name for group in program.app.registered_groups if group.name}
     named = next((text for text in arguments if not text.startswith("-")), None)
     if named is None or named not in known:
         from slo import plugins

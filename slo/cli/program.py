@@ -58,13 +58,13 @@ def _printing(function: Callable[..., int]) -> Callable[..., int]:
     return whole
 
 
-def command(example: str, name: str | None = None) -> Callable[[Function], Function]:
-    """Makes a function a command of `slo`, with an example below its help."""
+def command(example: str, name: str | None = None, of: typer.Typer = app) -> Callable[[Function], Function]:
+    """Makes a function a command of `slo`, or of a group `of` commands, with an example below its help."""
 
     def made(function: Function) -> Function:
         # Said in full: left to itself, click cuts the list of commands at 45 characters.
         short = (function.__doc__ or "").partition("\n")[0]
-        app.command(name, cls=_Command, short_help=short, epilog=f"Example: {example}")(_printing(function))
+        of.command(name, cls=_Command, short_help=short, epilog=f"Example: {example}")(_printing(function))
         return function
 
     return made
@@ -109,6 +109,20 @@ From = Annotated[
         metavar="auto|recorded|raw",
         help="Where a server's figures come from: the series that the rules recorded, raw samples, or the recorded ones where they "
         "are whole and raw samples for the rest.",
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        help="Only part K of N, from 0: whole services, the same parts in every run. For jobs that share the work.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", metavar="ADDRESS", help="Work on a Dask cluster: its scheduler, such as tcp://dask:8786."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]

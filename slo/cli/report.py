@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import keep_apart, load, open_sources, places, read_states, review, selection, verdict
+from slo.cli.inputs import keep_apart, load, open_sources, places, read_states, read_time, review, selection, verdict
 from slo.cli.output import progress
 from slo.cli.program import (
     Config,
@@ -22,6 +22,8 @@ from slo.cli.program import (
     OnlySlo,
     OnlyState,
     Paths,
+    Scheduler,
+    Shard,
     Sources,
     command,
 )
@@ -58,6 +60,8 @@ def report(
     owner: OnlyOwner = None,
     label: OnlyLabel = None,
     state: OnlyState = None,
+    shard: Shard = None,
+    scheduler: Scheduler = None,
     gate: Gate = False,
 ) -> int:
     """Write the report: a self-contained HTML file, from 10 SLOs on a folder of them; or the same figures in other formats."""
@@ -72,9 +76,16 @@ def report(
     formats = list(dict.fromkeys(form or ["html"]))
     for name in formats:
         format_of(name)  # a wrong one is said before the source is asked
-    specs = load(paths, only)
+    specs = load(paths, only, shard)
     origin = open_sources(source, config)
-    budgets = review(specs, origin, end, only, states, events=() if events is None else events, read=checked_from(read))
+    reported = () if events is None else events
+    if scheduler is None:
+        budgets = review(specs, origin, end, only, states, events=reported, read=checked_from(read))
+    else:
+        from slo.cli.spreading import review as spread_review
+
+        at_ms = origin.latest_ms() if end is None else read_time(end, "--end")
+        budgets = spread_review(specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read))
     with progress("drawing", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
         texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))

@@ -15,7 +15,7 @@ import typer
 
 from slo.cli.inputs import keep_apart, load, read_pair
 from slo.cli.output import count, progress, say
-from slo.cli.program import FINE, Config, Paths, RulesNames, command
+from slo.cli.program import FINE, Config, Paths, RulesNames, Shard, command
 from slo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def rules(
         ),
     ] = False,
     config: Config = None,
+    shard: Shard = None,
 ) -> int:
     """Compile definitions into Prometheus recording and alert rules."""
     from slo.files import write_text
@@ -135,7 +136,7 @@ def rules(
         ):  # fmt: skip
             if given:
                 raise ConfigError(f"--push sends groups and writes no file; leave {flag} out")
-        specs = load(paths)
+        specs = load(paths, shard=shard)
         asked = Pushed(push, namespace or "slo", tenant, dry_run, prune, config)
         return _push(specs, NAMES[names.value], max_groups, asked)
     if tenant is not None or dry_run or prune:
@@ -154,7 +155,7 @@ def rules(
     labels = dict(label_of(*read_pair(text)) for text in label or ())
     if namespace is not None:
         namespace_of(namespace)
-    specs = load(paths)
+    specs = load(paths, shard=shard)
     if operator and split:
         check_object_names(service.name for service in specs.services)
     own_labels = {service.name: labels | labels_from(service, label_from or ()) for service in specs.services}

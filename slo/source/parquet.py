@@ -7,6 +7,7 @@ without a seal, as of an earlier version or another program, is first opened by 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
 import subprocess
@@ -38,6 +39,23 @@ def seal(path: Path) -> None:
         footer = _footer(file, size)
         file.seek(size - _END - len(footer))
         file.write(_MAGIC + hashlib.sha256(footer).digest() + footer + struct.pack("<I", len(footer)) + b"PAR1")
+
+
+def sealed(content: bytes) -> bytes:
+    """A Parquet file's content with its seal. Raises ValueError."""
+    footer = _footer(io.BytesIO(content), len(content))
+    body = content[: len(content) - _END - len(footer)]
+    return body + _MAGIC + hashlib.sha256(footer).digest() + footer + struct.pack("<I", len(footer)) + b"PAR1"
+
+
+def is_sealed(content: bytes) -> bool:
+    """Whether a Parquet file's content has its seal, and its footer is the one that was sealed: it can be opened in this process."""
+    try:
+        footer = _footer(io.BytesIO(content), len(content))
+    except ValueError:
+        return False
+    start = len(content) - _END - len(footer) - _SEAL
+    return start >= 0 and content[start : start + _SEAL] == _MAGIC + hashlib.sha256(footer).digest()
 
 
 def whole(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from slo.weekly.config import WeeklyConfig, read_config
 from slo.weekly.job import run
-from slo.weekly.ledger import Ledger
 from slo.weekly.period import Period, last_whole
 
-__all__ = ["Ledger", "Period", "WeeklyConfig", "last_whole", "read_config", "run"]
+__all__ = ["Period", "WeeklyConfig", "last_whole", "read_config", "run"]

@@ -69,7 +69,9 @@ class WeeklyModel(Model):
     catch_up: Annotated[str, Field(description="the most missed periods that are made up for")] = "8"
     retries: Annotated[str, Field(description="how often a source that fails is asked again")] = "2"
     events: Annotated[str | None, Field(description="known incidents, deployments, planned maintenance")] = None
-    ledger: Annotated[str | None, Field(description="a folder that keeps each period's events")] = None
+    ledger: Annotated[
+        str | None, Field(description="a folder, or an address of an object store, that keeps all events")
+    ] = None
     metrics: Annotated[str | None, Field(description="a file for the node exporter's textfile collector")] = None
     deliver: DeliverModel
 
@@ -88,7 +90,7 @@ class WeeklyConfig:
     catch_up: int
     retries: int
     folder: Path
-    ledger: Path | None = None
+    ledger: Path | str | None = None  # an address of an object store is a text
     metrics: Path | None = None
     events: Path | None = None
     email: EmailModel | None = None
@@ -153,7 +155,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
         catch_up=catch_up,
         retries=retries,
         folder=base / model.deliver.folder,
-        ledger=None if model.ledger is None else base / model.ledger,
+        ledger=None if model.ledger is None else model.ledger if "://" in model.ledger else base / model.ledger,
         metrics=None if model.metrics is None else base / model.metrics,
         events=None if model.events is None else base / model.events,
         email=model.deliver.email,

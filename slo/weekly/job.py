@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slo.budget.evaluate import why_invalid
-from slo.budget.groups import expand
-from slo.budget.measure import measure
 from slo.budget.model import State as BudgetState
 from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
+from slo.ledger import STEP_MS, Entry, Ledger, entries_of, fingerprint
 from slo.limits import anew, one_run
 from slo.report.formats import Head, files
 from slo.report.page import FOLDER
@@ -35,7 +33,6 @@ from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
 from slo.weekly.config import Format, WeeklyConfig
 from slo.weekly.deliver import DeliveryError, addressees, post_webhook, send_email
-from slo.weekly.ledger import STEP_MS, Entry, Ledger, fingerprint
 from slo.weekly.message import chat_text, mail_text
 from slo.weekly.null import NullSource
 from slo.weekly.period import Period, last_whole, unit_of
@@ -182,6 +179,8 @@ def _period(
     folder = config.folder / period.name
     if not done.whole or not (folder / NAMES["markdown"]).exists():
         ledger = None if config.ledger is None else Ledger(config.ledger)
+        if ledger is not None and ledger.migrated:
+            log("ledger migrated", {"ledger": str(config.ledger), "files": ledger.migrated})
         clock_ms = now_ms if by_clock and config.is_server else None
         budgets, problem, values = _evaluated(config, specs, period, ledger, log, wait, clock_ms)
         changed = _with_changes(config, specs, period, budgets, ledger)
@@ -253,8 +252,7 @@ def _evaluated(
             if clock_ms is not None:
                 _check_clock(source, period, clock_ms)
             if ledger is not None:
-                entries, slis = _entries(specs.values(), source, period)
-                ledger.write(period, entries, slis)
+                ledger.write(entries_of(specs.values(), source, period.start_ms, period.end_ms))
             budgets = list(_budgets(config, specs.values(), source, period, ledger))
             return budgets, None, values_of(budgets, source) if "html" in config.formats else {}
         except SourceError as error:
@@ -313,17 +311,14 @@ def _one_by_one(
     After several failures in a row the source is down, and is asked no more.
     """
     budgets: list[Budget] = []
-    entries: dict[str, Entry] = {} if ledger is None else ledger.of_period(period)
-    slis: dict[str, str] = {} if ledger is None else ledger.slis_of(period)
+    entries: dict[str, Entry] = {}
     failed: list[str] = []
     in_a_row = 0
     for slo in specs.values():
         if source is not None and in_a_row < _DOWN_AFTER:
             try:
                 if ledger is not None:
-                    own, texts = _entries([slo], source, period)
-                    entries |= own
-                    slis |= texts
+                    entries |= entries_of([slo], source, period.start_ms, period.end_ms)
                 budgets += _budgets(config, [slo], source, period, ledger)
                 in_a_row = 0
                 continue
@@ -334,28 +329,11 @@ def _one_by_one(
         failed.append(slo.id)
         nothing = NullSource(config.source or str(config.source_config), f"missing data: {problem}")
         budgets += _budgets(config, [slo], nothing, period, ledger)
-    if ledger is not None and len(failed) < len(specs):
-        ledger.write(period, entries, slis)
+    if ledger is not None:
+        ledger.write(entries)
     if len(failed) == len(specs):
         return budgets, problem
     return budgets, f"{len(failed)} of {len(specs)} SLOs ({_several(failed)}): {problem}" if failed else problem
-
-
-def _entries(slos: Iterable[Slo], source: Source, period: Period) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Each SLO's events in the period, in steps of 5 m, and its SLI's fingerprint. Raises SourceError."""
-    grid = Grid(period.end_ms, STEP_MS, (period.end_ms - period.start_ms) // STEP_MS)
-    entries: dict[str, Entry] = {}
-    slis: dict[str, str] = {}
-    for slo in slos:
-        for part in expand(slo, source, period.end_ms)[0]:
-            measured = measure(part, source, grid)
-            if why_invalid(measured):
-                continue  # kept, it would be counted for as long as the ledger is
-            counts = measured.counts
-            held = (counts.total > 0) & ~np.isnan(counts.errors)
-            entries[part.id] = Entry(grid.ends[held], counts.errors[held], counts.total[held])
-            slis[part.id] = fingerprint(slo.sli)
-    return entries, slis
 
 
 def _with_changes(
@@ -388,7 +366,7 @@ def _renamed(specs: Specs, period: Period, budgets: Sequence[Budget], ledger: Le
         others = ledger.counted(moment_ms(min(starts)), period.start_ms)
         before: dict[str, list[str]] = {}
         for then, names in others.items():
-            if then == period.name or any(base(name) == slo.id for name in names):
+            if any(base(name) == slo.id for name in names):
                 continue
             same = [name for name, sli in names.items() if not base(name) and sli == fingerprint(slo.sli)]
             for name in same:

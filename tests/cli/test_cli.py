@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMMANDS = [
-    "init", "import", "explain", "check", "rules", "backfill", "status", "report", "record", "simulate", "backtest", "weekly", "dashboard", "export", "schema",
+    "init", "import", "explain", "check", "rules", "backfill", "status", "report", "record", "simulate", "backtest", "weekly", "ledger", "dashboard", "export", "schema",
 ]  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def kept(job: Path) -> dict[str, str]:
 
 
 # Which file is the first that is too long: none can be written, the ledger, a page of an SLO.
-LIMITS = {0: "ledger/2026-W39.parquet", 9_000: "ledger/2026-W39.parquet", 20_000: "2026-W39/"}
+LIMITS = {0: "ledger/steps/week=2026-W39/", 4_000: "ledger/steps/week=2026-W39/", 20_000: "2026-W39/"}
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -133,7 +133,7 @@ def test_a_full_disk(place: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("folder", ["out", "out/2026-W39", "ledger", "."])
+@pytest.mark.parametrize("folder", ["out", "out/2026-W39", "ledger/steps", "."])
 def test_a_folder_that_is_not_for_us(place: Path, folder: str) -> None:
     """As for the user that a job runs as: root's rights are dropped."""
     job = place / "job"
@@ -168,7 +168,13 @@ def test_a_report_into_a_folder_that_is_not_for_us(place: Path) -> None:
 
 @pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 def test_files_that_cannot_be_read_are_named(place: Path) -> None:
-    for name in ("weekly.yaml", "shop.yaml", "out/state.json", "ledger/2026-W38.parquet", "r.parquet"):
+    for name in (
+        "weekly.yaml",
+        "shop.yaml",
+        "out/state.json",
+        "ledger/steps/week=2026-W38/service=shop/events.parquet",
+        "r.parquet",
+    ):
         (place / "job" / name).chmod(0)
         code, said = finished(weekly(place, MONDAY + WEEK + 1000), place, helpless=True)
         (place / "job" / name).chmod(0o644)

@@ -67,9 +67,11 @@ def test_weekly_killed_at_random_moments_ends_where_an_undisturbed_run_does(plac
     took = time.monotonic() - begun
     folders = [job / name for name in ("out", "ledger", "slo.prom")]
     expected = tree(*folders)
-    assert {"out/2026-W39/index.html", "out/2026-W40/slos/slo-shop-errors.html", "ledger/2026-W40.parquet"} <= set(
-        expected
-    )
+    assert {
+        "out/2026-W39/index.html",
+        "out/2026-W40/slos/slo-shop-errors.html",
+        "ledger/days/week=2026-W40/service=shop/events.parquet",
+    } <= set(expected)
     copied(place / "before", job)
     before = tree(*folders)
     rng = random.Random(SEED)

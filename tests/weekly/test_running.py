@@ -46,7 +46,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert run(config, END + 1, lambda event, fields: reported.append(json.dumps([event, fields]))) == 0, reported
     out = tmp_path / "reports" / "out"
     assert (out / "weekly" / "2026-W38" / "index.html").stat().st_size > 20_000
-    assert (out / "ledger" / "2026-W38.parquet").exists()
+    assert list((out / "ledger" / "days" / "week=2026-W38").iterdir())
 
 
 def test_its_commented_deliveries_are_accepted_too(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""Where a ledger's files are: a folder, or an object store that pyarrow knows. Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from slo.errors import ConfigError
+from slo.files import replaced
+from slo.redact import hide_userinfo
+
+# Schemes of pyarrow's own file systems.
+SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
+
+
+class Store(Protocol):
+    """Files by their paths below one place, `/` between the parts."""
+
+    def name(self, path: str) -> str:
+        """A file as messages name it."""
+
+    def read(self, path: str) -> bytes:
+        """A file's content. Raises OSError."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Writes a file, whole or not at all. Raises OSError."""
+
+    def paths(self, below: str, name: str) -> list[str]:
+        """All files of a name in folders below a folder, sorted; none where it is not there. Raises OSError."""
+
+
+def store(place: str | os.PathLike[str]) -> Store:
+    """The store at a path, or at an address such as `s3://bucket/ledger`. Raises ConfigError."""
+    text = os.fspath(place)
+    scheme, sign, _ = text.partition("://")
+    if not sign:
+        return Folder(Path(text))
+    if scheme.lower() not in SCHEMES:
+        raise ConfigError(f"{hide_userinfo(text)}: a ledger is a folder, or an address of {', '.join(SCHEMES)}")
+    import pyarrow as pa
+    from pyarrow import fs
+
+    try:
+        filesystem, root = fs.FileSystem.from_uri(text)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ConfigError(f"{hide_userinfo(text)}: cannot be used as a ledger: {type(error).__name__}") from None
+    return Objects(filesystem, root, hide_userinfo(text.rstrip("/")))
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def name(self, path: str) -> str:
+        return str(self.folder / path)
+
+    def read(self, path: str) -> bytes:
+        return (self.folder / path).read_bytes()
+
+    def write(self, path: str, content: bytes) -> None:
+        with replaced(self.folder / path) as temporary:
+            temporary.write_bytes(content)
+
+    def paths(self, below: str, name: str) -> list[str]:
+        return sorted(str(PurePosixPath(path.relative_to(self.folder))) for path in (self.folder / below).rglob(name))
+
+
+class Objects:
+    """A file system of pyarrow's; an object there is whole once its stream is closed."""
+
+    def __init__(self, filesystem: Any, root: str, shown: str) -> None:
+        self._fs, self._root, self._shown = filesystem, root.rstrip("/"), shown
+
+    def name(self, path: str) -> str:
+        return f"{self._shown}/{path}"
+
+    def read(self, path: str) -> bytes:
+        with self._fs.open_input_stream(f"{self._root}/{path}") as stream:
+            content: bytes = stream.read()
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        full = f"{self._root}/{path}"
+        if self._fs.type_name == "local":
+            Folder(Path(self._root)).write(path, content)
+            return
+        with self._fs.open_output_stream(full) as stream:
+            stream.write(content)
+
+    def paths(self, below: str, name: str) -> list[str]:
+        from pyarrow import fs
+
+        try:
+            chosen = fs.FileSelector(f"{self._root}/{below}", recursive=True, allow_not_found=True)
+            found = self._fs.get_file_info(chosen)
+        except OSError as error:
+            raise OSError(error.errno or errno.EIO, str(error), self._shown) from error
+        start = len(self._root) + 1
+        return sorted(info.path[start:] for info in found if info.type == fs.FileType.File and info.base_name == name)
