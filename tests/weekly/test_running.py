@@ -185,7 +185,7 @@ def test_the_workflow_and_the_image_call_what_exists() -> None:
     workflow = read("github/slo.yml")
     runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     called = {line.split()[1] for text in runs for line in text.splitlines() if line.startswith("slo ")}
-    assert called == {"check", "rules", "weekly"}
+    assert called == {"check", "explain", "rules", "weekly"}
     assert workflow["permissions"] == {"contents": "read"}
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert dockerfile.count("FROM ") == 2 and "USER 65532:65532" in dockerfile
