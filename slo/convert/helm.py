@@ -288,13 +288,15 @@ class _Renderer:
         if name == "not":
             return not self.truth(arguments[0])
         if name == "toYaml" and arguments:
-            return _to_yaml(None if isinstance(arguments[0], _Missing) else arguments[0])
+            return self.made.checked(_to_yaml(None if isinstance(arguments[0], _Missing) else arguments[0]))
         if name not in _FUNCTIONS:
             raise Refused(f"{REASON} (the function `{name}` is not known here)")
         try:
             texts = [self.shown(argument) for argument in arguments]
             if name == "replace" and len(texts) == 3:
                 self.made.checked("", texts[2].count(texts[0]) * len(texts[1]))
+            elif name in ("indent", "nindent") and len(texts) == 2:
+                self.made.checked("", 100 * texts[1].count("\n"))
             elif name == "printf":
                 self.made.checked("", sum(map(len, texts)))
             value = _FUNCTIONS[name](*texts)
