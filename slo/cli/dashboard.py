@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -31,9 +32,20 @@ def dashboard(
     namespace: Annotated[
         str | None, typer.Option("--namespace", metavar="NAME", help="The ConfigMap's namespace.")
     ] = None,
+    report_url: Annotated[
+        str | None, typer.Option("--report-url", metavar="URL", help="Where the report is: a link on both dashboards.")
+    ] = None,
+    runbook_url: Annotated[
+        str | None,
+        typer.Option(
+            "--runbook-url",
+            metavar="URL",
+            help="Where an SLO's runbook is, with ${service} and ${slo} in it: a link on the detail dashboard and in the table.",
+        ),
+    ] = None,
 ) -> int:
     """Write Grafana dashboards for the recorded series: all SLOs worst first, and one in detail."""
-    from slo.dashboards.boards import dashboards
+    from slo.dashboards.boards import Links, dashboards
     from slo.files import write_text
     from slo.rules.resource import namespace_of
 
@@ -41,8 +53,15 @@ def dashboard(
         if format is not Form.configmap:
             raise ConfigError("--namespace is a ConfigMap's; add --format configmap, or leave it out")
         namespace_of(namespace)
+    for flag, url in (("--report-url", report_url), ("--runbook-url", runbook_url)):
+        if url is not None and not re.fullmatch(r"(?:https?://|/)\S+", url):
+            raise ConfigError(
+                f"{flag} {url[:80]!r} is not an address; write one such as https://slo.example.com/${{service}}"
+            )
+    links = Links(report_url or "", runbook_url or "")
     texts = {
-        f"{uid}.json": json.dumps(board, indent=1, ensure_ascii=False) + "\n" for uid, board in dashboards().items()
+        f"{uid}.json": json.dumps(board, indent=1, ensure_ascii=False) + "\n"
+        for uid, board in dashboards(links).items()
     }
     if format is Form.configmap:
         texts = {"slo-dashboards.yaml": _config_map(texts, namespace)}

@@ -29,6 +29,7 @@ from slo.promql.parse import parse
 from slo.promql.types import value_type
 from slo.reading import WINDOW_VARIABLE
 from slo.reading.selectors import is_counter_name
+from slo.spec.read import read_time_zone
 from slo.spec.yaml import Document, Path
 from slo.window import format_duration
 
@@ -117,6 +118,8 @@ def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line
         own = f"{own}-{suffix}"
         notes.same(("name",), "each objective is an SLO here")
     entry: dict[str, Any] = {"name": own, "objective": _target(objective), "window": _window(spec, notes)}
+    if time_zone := _time_zone(spec, entry["window"], notes):
+        entry["time_zone"] = time_zone
     if description := optional(spec, "description"):
         entry["description"] = description
     labels = own_labels(
@@ -171,6 +174,21 @@ def _window(spec: Mapping[str, Any], notes: ConversionNotes) -> str:
     return _CALENDAR[unit]
 
 
+def _time_zone(spec: Mapping[str, Any], window: str, notes: ConversionNotes) -> str:
+    """The time zone of a calendar window; empty for UTC, and for a window that rolls."""
+    if window not in _CALENDAR.values():
+        return ""
+    [given] = sequence(spec, "timeWindow" if "timeWindow" in spec else "timeWindows", "spec.")
+    zone = optional(mapping(given, "calendar", "spec.timeWindow[]."), "timeZone") or "UTC"
+    faults: list[str] = []
+    if zone in ("UTC", "Etc/UTC", "GMT"):
+        return ""
+    if read_time_zone(zone, ("time_zone",), lambda at, message, severity: faults.append(message)) is None:
+        notes.changed(("window",), f"the calendar's time zone is {zone} there, and UTC here: {faults[0]}")
+        return ""
+    return zone
+
+
 def _length(window: Mapping[str, Any]) -> tuple[int, str]:
     """How many of which unit. `m` is a minute, `M` a month."""
     if window.get("unit") is not None:
@@ -188,10 +206,7 @@ def _length(window: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _check_calendar(unit: str, calendar: Mapping[str, Any], notes: ConversionNotes) -> None:
-    zone = optional(calendar, "timeZone") or "UTC"
     start = optional(calendar, "startTime")
-    if zone not in ("UTC", "Etc/UTC", "GMT"):
-        notes.changed(("window",), f"the calendar's time zone is {zone} there, and UTC here")
     if start and not _begins(unit, start):
         begins = {
             "week": "Mondays",

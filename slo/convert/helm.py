@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from slo.convert.model import Refused, text_of
 from slo.spec.gotemplate.lex import Token, tokenize
 
@@ -51,9 +53,14 @@ def templates_in(text: str) -> dict[str, str]:
     return texts
 
 
-def render(text: str, values: Mapping[str, Any], templates: Mapping[str, str]) -> str:
-    """The document that Helm makes of a template with these values. Raises Refused with what it lacks."""
-    return _Renderer(text, values, templates).render()
+def render(
+    text: str, values: Mapping[str, Any], templates: Mapping[str, str], others: Mapping[str, Any] | None = None
+) -> str:
+    """The document that Helm makes of a template with these values. `others` are its further objects, such as `Release`.
+
+    Raises Refused with what it lacks.
+    """
+    return _Renderer(text, {**(others or {}), "Values": values}, templates).render()
 
 
 def _inside(tokens: Sequence[Token], opening: int) -> list[Token]:
@@ -109,7 +116,7 @@ class _Renderer:
     """One template. `tokens` are consumed from `at`."""
 
     text: str
-    values: Mapping[str, Any]
+    root: Mapping[str, Any]
     templates: Mapping[str, str]
     depth: int = 0
     made: _Made = field(default_factory=_Made)
@@ -235,7 +242,7 @@ class _Renderer:
                 case "identifier":
                     unquoteds.append(token)
                 case "dot":
-                    unquoteds.append({"Values": self.values})
+                    unquoteds.append(self.root)
                 case "field" | "variable":
                     path = token.text.removeprefix("$")
                     while index < len(tokens) and tokens[index].kind == "field":
@@ -259,7 +266,7 @@ class _Renderer:
             index += 1
 
     def looked_up(self, path: str) -> Any:
-        value: Any = {"Values": self.values}
+        value: Any = self.root
         for name in path.strip(".").split("."):
             if not isinstance(value, Mapping) or name not in value:
                 return _Missing(path)
@@ -271,7 +278,7 @@ class _Renderer:
             template = str(arguments[0]) if arguments else ""
             if template not in self.templates:
                 raise Refused(f"{REASON}; or name the file that defines the template {template!r} too (_helpers.tpl)")
-            return _Renderer(self.templates[template], self.values, self.templates, self.depth + 1, self.made).render()
+            return _Renderer(self.templates[template], self.root, self.templates, self.depth + 1, self.made).render()
         if name in ("default", "and", "or", "not") and not arguments:
             raise Refused(f"is a Helm template with a fault: `{name}` without a value")
         if name == "default":
@@ -280,12 +287,16 @@ class _Renderer:
             return next((value for value in arguments if self.truth(value) == (name == "or")), arguments[-1])
         if name == "not":
             return not self.truth(arguments[0])
+        if name == "toYaml" and arguments:
+            return self.made.checked(_to_yaml(None if isinstance(arguments[0], _Missing) else arguments[0]))
         if name not in _FUNCTIONS:
             raise Refused(f"{REASON} (the function `{name}` is not known here)")
         try:
             texts = [self.shown(argument) for argument in arguments]
             if name == "replace" and len(texts) == 3:
                 self.made.checked("", texts[2].count(texts[0]) * len(texts[1]))
+            elif name in ("indent", "nindent") and len(texts) == 2:
+                self.made.checked("", 100 * texts[1].count("\n"))
             elif name == "printf":
                 self.made.checked("", sum(map(len, texts)))
             value = _FUNCTIONS[name](*texts)
@@ -304,6 +315,18 @@ class _Renderer:
         return "" if value is None else text_of(value)
 
 
+def _to_yaml(value: Any) -> str:
+    return (
+        yaml.safe_dump(value, sort_keys=True, allow_unicode=True, width=10_000_000).removesuffix("\n...\n").rstrip("\n")
+    )
+
+
+def _indented(count: str, text: str) -> str:
+    if not (count.isascii() and count.isdecimal() and len(count) <= 2):
+        raise Refused(f"{REASON} (an indent of {count[:20]} is not known here)")
+    return "\n".join(" " * int(count) + line for line in text.split("\n"))
+
+
 def _printf(form: str, *arguments: str) -> str:
     parts = form.replace("%%", "\0").replace("%v", "%s").replace("%d", "%s").split("%s")
     if len(parts) != len(arguments) + 1 or any("%" in part for part in parts):
@@ -319,6 +342,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "lower": str.lower,
     "upper": str.upper,
     "trim": str.strip,
+    "indent": _indented,
+    "nindent": lambda count, text: "\n" + _indented(count, text),
     "trimSuffix": lambda suffix, text: text.removesuffix(suffix),
     "trimPrefix": lambda prefix, text: text.removeprefix(prefix),
     "toString": str,

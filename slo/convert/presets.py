@@ -32,8 +32,8 @@ def preset_of(plugin: str, options: Mapping[str, str], sli: Sli) -> dict[str, An
 
 @lru_cache(maxsize=1)
 def _by_plugin() -> dict[str, presets.Preset]:
-    found = (presets.load(name) for name in presets.names())
-    return {preset.model.sloth: preset for preset in found if preset.model.sloth}
+    every = map(presets.load, presets.names())
+    return {preset.model.sloth: preset for preset in every if preset.model.sloth}
 
 
 def _meaning(sli: Mapping[str, Any]) -> object:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from slo.dashboards.grafana import GREEN, RED, YELLOW, Panel, Query, dashboard, firing, lines, stat, variable
+from slo.dashboards.grafana import GREEN, RED, YELLOW, Panel, Query, dashboard, firing, lines, link, stat, variable
 from slo.rules import names as n
 from slo.window import CATALOGUE, DAY, HOUR, MINUTE, burn_threshold, format_duration
 
@@ -20,12 +21,21 @@ _BURN_STEPS = ((None, GREEN), (1.0, YELLOW), (6.0, RED))
 _RATIOS_MS = (5 * MINUTE, HOUR, 6 * HOUR, DAY, 3 * DAY)
 
 
-def dashboards() -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where the dashboards lead: the report, and the runbook of an SLO, with `${service}` and `${slo}` in it. Empty: nowhere."""
+
+    report: str = ""
+    runbook: str = ""
+
+
+def dashboards(links: Links | None = None) -> dict[str, dict[str, Any]]:
     """Both, by their uid."""
-    return {OVERVIEW: overview(), DETAIL: detail()}
+    links = links or Links()
+    return {OVERVIEW: overview(links), DETAIL: detail(links)}
 
 
-def overview() -> dict[str, Any]:
+def overview(links: Links) -> dict[str, Any]:
     """All SLOs, worst first."""
     remaining, burn, error, coverage = (
         _chosen(name) for name in (n.BUDGET_REMAINING, n.CURRENT_BURN_RATE, n.PERIOD_ERROR, n.PERIOD_COVERAGE)
@@ -45,7 +55,8 @@ def overview() -> dict[str, Any]:
                 Query(objective, table=True),
                 Query(coverage, table=True),
                 Query(f'{_INFO}{{service=~"$service",owner=~"$owner"}}', table=True),
-            ]
+            ],
+            links.runbook,
         ),
         lines(
             "Error budget remaining, the ten lowest", [Query(f"bottomk(10, {remaining})", "{{service}}/{{slo}}")], 12, steps=((None, RED), (0.0, GREEN)),
@@ -65,10 +76,10 @@ def overview() -> dict[str, Any]:
     marks = firing(
         'ALERTS{alertstate="firing",severity="page",slo!="",service=~"$service"}', "{{service}}/{{slo}}: {{alertname}}"
     )
-    return dashboard(OVERVIEW, "SLOs: overview", panels, chosen, [marks])
+    return dashboard(OVERVIEW, "SLOs: overview", panels, chosen, [marks], _report(links))
 
 
-def detail() -> dict[str, Any]:
+def detail(links: Links) -> dict[str, Any]:
     """One SLO: budget, error ratio, burn rates, alerts, events."""
     objective, remaining = n.OBJECTIVE + _ONE, n.BUDGET_REMAINING + _ONE
     budget = f"(1 - {objective})"
@@ -101,8 +112,15 @@ def detail() -> dict[str, Any]:
         variable("slo", f'label_values({n.OBJECTIVE}{{service="$service"}}, slo)', "SLO", False),
     ]
     marks = firing(f'ALERTS{{alertstate="firing",{_ONE[1:]}', "{{severity}}: {{alertname}}")
-    back = {"type": "link", "title": "All SLOs", "url": f"/d/{OVERVIEW}", "keepTime": True}
-    return dashboard(DETAIL, "SLOs: detail", panels, chosen, [marks], [back], since="now-30d")
+    back = link("All SLOs", f"/d/{OVERVIEW}", keep_time=True)
+    runbook = [link("Runbook", links.runbook)] if links.runbook else []
+    return dashboard(
+        DETAIL, "SLOs: detail", panels, chosen, [marks], [back, *runbook, *_report(links)], since="now-30d"
+    )
+
+
+def _report(links: Links) -> list[dict[str, Any]]:
+    return [link("Report", links.report)] if links.report else []
 
 
 def _chosen(name: str) -> str:
@@ -110,15 +128,17 @@ def _chosen(name: str) -> str:
     return f"{name}{_SEVERAL} * {_CHOSEN}"
 
 
-def _table(queries: list[Query]) -> Panel:
+def _table(queries: list[Query], runbook: str) -> Panel:
     columns = ("Error budget remaining", "Burn rate", "SLI", "Objective", "Window with data", "info")
     renamed = {f"Value #{chr(ord('A') + index)}": column for index, column in enumerate(columns)}
     shares = ("Error budget remaining", "SLI", "Window with data", "Objective")
     hidden = {"Time": True, "__name__": True, "info": True, "instance": True, "job": True, "Value #F": True}
-    link = {
-        "title": "Detail",
-        "url": f"/d/{DETAIL}?var-service=${{__data.fields.service}}&var-slo=${{__data.fields.slo}}",
-    }
+    row = [
+        {"title": "Detail", "url": f"/d/{DETAIL}?var-service=${{__data.fields.service}}&var-slo=${{__data.fields.slo}}"}
+    ]
+    if runbook:
+        url = runbook.replace("${service}", "${__data.fields.service}").replace("${slo}", "${__data.fields.slo}")
+        row.append({"title": "Runbook", "url": url})
     return Panel(
         "SLOs, worst first", "table", queries, 24, 12,
         transformations=[
@@ -135,6 +155,6 @@ def _table(queries: list[Query]) -> Panel:
                     {"id": "thresholds", "value": {"mode": "absolute", "steps": [{"color": c, "value": v} for v, c in _BUDGET_STEPS]}},
                 ],
             },
-            {"matcher": {"id": "byName", "options": "slo"}, "properties": [{"id": "links", "value": [link]}]},
+            {"matcher": {"id": "byName", "options": "slo"}, "properties": [{"id": "links", "value": row}]},
         ],
     )  # fmt: skip

@@ -141,6 +141,11 @@ def dashboard(
     }  # fmt: skip
 
 
+def link(title: str, url: str, keep_time: bool = False) -> dict[str, Any]:
+    """A link at the top of a dashboard. Its address may hold the dashboard's variables."""
+    return {"type": "link", "title": title, "url": url, "keepTime": keep_time, "targetBlank": not keep_time}
+
+
 def firing(expr: str, title: str) -> dict[str, Any]:
     """Alerts that fire, as marks on all panels."""
     return {

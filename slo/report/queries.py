@@ -46,7 +46,7 @@ def queries(budget: Budget) -> tuple[Query, ...]:
     raw = [Query("Bad events, from raw series", str(errors)), Query("All events, from raw series", str(total))]
     if all(len(query.text) <= LONGEST for query in raw):  # half an expression is none, and one of two says little
         result += raw
-    # Rules know calendar windows of UTC only: in another time zone their figures are of another stretch.
+    # The weekly job has calendar windows of its own time zone where a definition names none: rules are of another stretch.
     if not isinstance(slo.window, Calendar) or slo.window.zone == "UTC":
         ratio = OWN.series(slo, names.PERIOD_ERROR)
         result += [

@@ -7,6 +7,7 @@ from slo.rules import names as n
 from slo.rules.groups import Recording
 from slo.rules.names import Names
 from slo.rules.windows import Tiles, without_event
+from slo.rules.zone import local_time
 from slo.sli.base import Event
 from slo.spec.model import Slo
 from slo.window import DAY, MINUTE, WEEK, Calendar, CalendarUnit
@@ -25,7 +26,7 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
     if isinstance(slo.window, Calendar):
         # Each tile is recorded under the window that its middle lies in, so that a sum knows where to begin.
         middle = (tile_ms // 2 + slo.scrape_interval_ms + slo.delay_ms) / 1000
-        label = Aggregate("count_values", calendar_id(slo.window.unit, middle), String(n.PERIOD_LABEL))
+        label = Aggregate("count_values", calendar_id(slo.window, middle), String(n.PERIOD_LABEL))
         matching = VectorMatching("many-to-one", (), on=True, include=(n.PERIOD_LABEL,))
         recordings.append(
             Recording(n.period_tile_name(tile_ms), Binary("*", tiles.series(), label, matching=matching), own)
@@ -57,17 +58,14 @@ class _Calendar(Tiles):
     def summed(self, window_ms: int, event: Event | None = None) -> Node:
         assert isinstance(self.slo.window, Calendar)
         every = Call("sum_over_time", (MatrixSelector(self.series(event), window_ms),))
-        now = Aggregate("count_values", calendar_id(self.slo.window.unit, 0), String(n.PERIOD_LABEL))
+        now = Aggregate("count_values", calendar_id(self.slo.window, 0), String(n.PERIOD_LABEL))
         current = Binary("and", every, now, matching=VectorMatching("many-to-many", (n.PERIOD_LABEL,), on=True))
         return Aggregate("sum", current, grouping=(n.PERIOD_LABEL,), without=True)
 
 
-def calendar_id(unit: CalendarUnit, seconds_ago: float) -> Node:
-    """A number that is the same throughout a calendar window (UTC) and different in the next: 202611, 2026, or weeks since 1970."""
-    time: Node = Call("time")
-    if seconds_ago:
-        time = Binary("-", time, Number(seconds_ago))
-    moment = Call("vector", (time,))
+def calendar_id(window: Calendar, seconds_ago: float) -> Node:
+    """A number that is the same throughout a calendar window and different in the next: 202611, 2026, or weeks since 1970."""
+    unit, moment = window.unit, local_time(window.zone, seconds_ago)
     if unit == "week":
         since = Binary("-", moment, Number(float(_FIRST_MONDAY_SECONDS)))
         return Call("floor", (Binary("/", since, Number(WEEK / 1000)),))

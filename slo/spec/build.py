@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from slo.reading import Fault, Path, Report
 from slo.sli.base import Sli
@@ -13,9 +14,9 @@ from slo.spec.build_sli import build_objective_and_sli, names_another
 from slo.spec.document import ServiceModel
 from slo.spec.labels import check_labels
 from slo.spec.model import WORKBOOK_POLICY, PolicyStep, Service, Slo
-from slo.spec.read import read_delay, read_scrape_interval, read_window
+from slo.spec.read import read_delay, read_scrape_interval, read_time_zone, read_window
 from slo.spec.split import grouped, split
-from slo.window import DAY, Rolling, Window
+from slo.window import DAY, Calendar, Rolling, Window
 
 _DEFAULT_WINDOW: Window = Rolling(30 * DAY)
 
@@ -29,6 +30,9 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     report = _once(report)
     if defaults and defaults.window is not None:
         window = read_window(defaults.window, ("defaults", "window"), report) or window
+    zone = None
+    if defaults and defaults.time_zone is not None:
+        zone = read_time_zone(defaults.time_zone, ("defaults", "time_zone"), report)
     if defaults and defaults.scrape_interval is not None:
         scrape_ms = read_scrape_interval(defaults.scrape_interval, ("defaults", "scrape_interval"), report) or scrape_ms
     if defaults and defaults.delay is not None:
@@ -52,6 +56,11 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
     for index in order:
         entry, path = model.slos[index], ("slos", index)
         own_window = window if entry.window is None else read_window(entry.window, (*path, "window"), report)
+        own_zone = zone if entry.time_zone is None else read_time_zone(entry.time_zone, (*path, "time_zone"), report)
+        if isinstance(own_window, Calendar) and own_zone is not None:
+            own_window = replace(own_window, zone=own_zone)
+        elif own_window is not None and entry.time_zone is not None and own_zone is not None:
+            report((*path, "time_zone"), f"is of calendar windows, and the window is {own_window}", "warning")
         own_scrape, own_delay = scrape_ms, delay_ms
         if entry.scrape_interval is not None:
             own_scrape = read_scrape_interval(entry.scrape_interval, (*path, "scrape_interval"), report) or own_scrape

@@ -46,7 +46,7 @@ _Labels = Annotated[dict[_LabelName, _Text], Field(default_factory=dict)]
 _Window = Annotated[
     str,
     Field(
-        description="a rolling window from 1h to 90d, or a calendar `week`, `month`, `quarter` or `year` (UTC)",
+        description="a rolling window from 1h to 90d, or a calendar `week`, `month`, `quarter` or `year`",
         examples=["30d", "28d", "7d", "24h", "1h", "month"],
     ),
 ]
@@ -186,6 +186,10 @@ _Delay = Annotated[
     str | None,
     Field(description="how late samples arrive, `0s` if not given: rules read so much earlier", examples=["2m"]),
 ]
+_TimeZone = Annotated[
+    str | None,
+    Field(description="whose midnights a calendar window has, UTC if not given", examples=["Europe/Berlin"]),
+]
 _LabelsOn = Annotated[
     Literal["info", "series"] | None,
     Field(description="where an SLO's labels are recorded: on `slo_info`, or on every series of it too"),
@@ -213,6 +217,7 @@ class SloModel(Model):
         ),
     ]
     window: _Window | None = None
+    time_zone: _TimeZone = None
     description: _Text = ""
     owner: Annotated[_Text | None, Field(description="who answers for it, where it is not the service's owner")] = None
     labels: _Labels
@@ -231,6 +236,7 @@ class DefaultsModel(Model):
     """What every SLO of the file gets unless it says otherwise."""
 
     window: _Window | None = None
+    time_zone: _TimeZone = None
     labels: _Labels
     annotations: _Labels
     alerting: AlertingModel | _Off | None = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from zoneinfo import available_timezones
 
 from slo.errors import DurationError
 from slo.reading import Fault, Path, Report, read_duration
 from slo.spec.model import Objective
-from slo.window import HOUR, Window, format_duration, parse_duration, parse_window
+from slo.spec.zone import zone
+from slo.suggest import suggest
+from slo.window import HOUR, Window, format_duration, parse_duration, parse_window, zone_of
 
 # Samples that are later than that are not delays, but missing.
 MAX_DELAY_MS = HOUR
@@ -48,6 +51,30 @@ def read_window(text: str, at: Path, report: Report) -> Window | None:
     except DurationError as error:
         report(at, str(error), "error")
         return None
+
+
+def read_time_zone(text: str, at: Path, report: Report) -> str | None:
+    """The name of a time zone, or None once its fault is reported."""
+    try:
+        known = text == "UTC" or zone_of(text) is not None
+    except (OSError, ValueError, KeyError):  # a zone that is not found is a KeyError
+        known = False
+    if not known:
+        names = available_timezones()
+        report(
+            at,
+            f"{text[:80]!r} is not a time zone{suggest(text, names) or '; write one such as Europe/Berlin'}",
+            "error",
+        )
+        return None
+    if zone(text) is None:
+        report(
+            at,
+            f"the clocks of {text} have no rule that is the same each year, so that no server can tell its months",
+            "error",
+        )
+        return None
+    return text
 
 
 def read_scrape_interval(text: str, at: Path, report: Report) -> int | None:

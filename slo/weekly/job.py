@@ -117,10 +117,13 @@ def run(
 
 
 def in_zone(specs: Specs, zone: str) -> Specs:
-    """The definitions with the calendar windows of a time zone: a report on a month there is about that month."""
+    """The definitions with the calendar windows of a time zone, but for those that name their own: a report on a month there is
+    about that month."""
 
     def moved(slo: Slo) -> Slo:
-        return replace(slo, window=replace(slo.window, zone=zone)) if isinstance(slo.window, Calendar) else slo
+        if not isinstance(slo.window, Calendar) or slo.window.zone != "UTC":
+            return slo
+        return replace(slo, window=replace(slo.window, zone=zone))
 
     services = [replace(service, slos=tuple(map(moved, service.slos))) for service in specs.services]
     return Specs(services, specs.warnings)

@@ -122,6 +122,14 @@ def test_pyrra_there_and_back_is_the_same(slo: Slo) -> None:
     assert meaning(there_and_back(slo, to_pyrra)) == meaning(slo)
 
 
+@pytest.mark.parametrize("window", ["7d", "week", "month", "quarter", "year"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_windows_and_their_time_zones_come_back_from_openslo(window: str, zone: str) -> None:
+    more = f"    window: {window}\n" + (f"    time_zone: {zone}\n" if window != "7d" else "")
+    slo = slo_of("{ratio: {errors: 'x_total{code=\"5\"}', total: x_total}}", more)
+    assert there_and_back(slo, to_openslo).window == slo.window
+
+
 def slo_of(sli: str, more: str = "") -> Slo:
     problems: list[Any] = []
     [service] = loads(

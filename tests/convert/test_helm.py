@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from slo.cli import run
 from slo.convert.helm import render, templates_in
@@ -168,3 +169,20 @@ def test_values_that_are_none_are_bad_input(tmp_path: Path) -> None:
     (tmp_path / "values").write_text("[1]\n")
     assert run(["import", str(tmp_path / "shop.yaml"), "--values", str(tmp_path / "values")]) == 2
     assert run(["import", str(tmp_path / "shop.yaml"), "--values", str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize(
+    "action", ["nindent 999999999 .Values.a", "indent -1 .Values.a", "indent .Values.a .Values.a", "toYaml", "indent 2"]
+)
+def test_odd_indents_are_refused(action: str) -> None:
+    with pytest.raises(Refused):
+        render(f"a: {{{{ {action} }}}}", {"a": "b"}, {})
+
+
+def test_values_are_written_as_yaml() -> None:
+    text = render(
+        "a:\n  {{- toYaml .Values.a | nindent 2 }}\nb: {{ toYaml .Values.b }}",
+        {"a": {"x": ["1", "y"], "b": "z: w"}, "b": {}},
+        {},
+    )
+    assert yaml.safe_load(text) == {"a": {"x": ["1", "y"], "b": "z: w"}, "b": {}}

@@ -95,11 +95,19 @@ def test_a_capital_m_is_a_month_and_a_small_one_a_minute() -> None:
 
 @pytest.mark.parametrize(
     "calendar",
-    ["{startTime: 2022-01-01 12:00:00, timeZone: UTC}", "{startTime: 2022-01-03 00:00:00, timeZone: America/New_York}"],
+    ["{startTime: 2022-01-01 12:00:00, timeZone: UTC}", "{startTime: 2022-01-03 00:00:00, timeZone: Mars/Olympus}"],
 )
-def test_another_beginning_or_time_zone_is_a_change(calendar: str) -> None:
+def test_another_beginning_or_an_unknown_time_zone_is_a_change(calendar: str) -> None:
     draft = draft_of(openslo(window=f"{{duration: 1w, isRolling: false, calendar: {calendar}}}"))
     assert (draft.entry["window"], draft.grade) == ("week", "changed")
+    assert "time_zone" not in draft.entry
+
+
+def test_a_calendar_keeps_its_time_zone() -> None:
+    calendar = "{startTime: 2022-01-03 00:00:00, timeZone: America/New_York}"
+    text = openslo(window=f"{{duration: 1w, isRolling: false, calendar: {calendar}}}")
+    assert (draft_of(text).entry["time_zone"], draft_of(text).grade) == ("America/New_York", "exact")
+    assert slo_of(text).window == Calendar("week", "America/New_York")
 
 
 def test_a_threshold_in_slices() -> None:

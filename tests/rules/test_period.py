@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
+from slo.promql.engine import Engine
+from slo.promql.samples import Samples
 from slo.rules import compile_specs, to_yaml
 from slo.rules.period import calendar_id
 from slo.spec.model import Specs
-from slo.window import Calendar, CalendarUnit
+from slo.window import Calendar, CalendarUnit, midnight
 from tests.counting import errors_tile, total_tile
 from tests.rules import history, tables
 from tests.rules.history import HOUR
@@ -81,7 +84,7 @@ def test_a_calendar_week_begins_on_monday(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unit", ["week", "month", "quarter", "year"])
 def test_calendar_periods_on_a_server_are_ours(prometheus: Prometheus, unit: CalendarUnit) -> None:
     """A moment and the next have the same number exactly when they lie in one window."""
-    expr, window = str(calendar_id(unit, 0)), Calendar(unit)
+    expr, window = str(calendar_id(Calendar(unit), 0)), Calendar(unit)
     moments = [
         datetime(year, month, day, hour, tzinfo=UTC).timestamp()
         for year in (2024, 2026)
@@ -93,6 +96,44 @@ def test_calendar_periods_on_a_server_are_ours(prometheus: Prometheus, unit: Cal
     for one_id, one_period in reported:
         for other_id, other_period in reported:
             assert (one_id == other_id) == (one_period == other_period)
+
+
+ZONES = (
+    "Europe/Berlin", "America/New_York", "Australia/Sydney", "Europe/Dublin", "Asia/Kolkata", "Pacific/Auckland", "America/Santiago",
+    "Asia/Jerusalem", "America/St_Johns",
+)  # fmt: skip
+
+
+def around_midnights(zone: str) -> list[int]:
+    """Moments, in seconds UTC, a second before and at the midnights of the zone around which windows and clocks change."""
+    days = {
+        day + timedelta(days=around)
+        for month in (1, 3, 4, 9, 10, 11)
+        for day in (date(2027, month, 1), date(2027, month, 28))
+        for around in range(-1, 3)
+    }
+    return [midnight(day, zone) // 1000 + before for day in sorted(days) for before in (-3601, -1, 0, 3599)]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("unit", ["week", "month"])
+def test_a_calendar_has_the_midnights_of_its_time_zone(unit: CalendarUnit, zone: str) -> None:
+    """From one moment to the next the number changes exactly where the window does, over changes of clocks too."""
+    window, engine = Calendar(unit, zone), Engine(Samples.from_series([]))
+    node = calendar_id(window, 0)
+    numbers = [float(engine.query(node, at).series[0].values[-1]) for at in around_midnights(zone)]
+    periods = [window.period(at * 1000 + 1) for at in around_midnights(zone)]
+    changes = [(one != other) for one, other in itertools.pairwise(periods)]
+    assert [(one != other) for one, other in itertools.pairwise(numbers)] == changes
+    assert len(set(numbers)) == len(set(periods))
+
+
+@pytest.mark.parametrize("zone", ZONES[:3])
+def test_a_server_has_the_same_number(prometheus: Prometheus, prometheus2: Prometheus, zone: str) -> None:
+    node, engine = calendar_id(Calendar("month", zone), 90), Engine(Samples.from_series([]))
+    for at in around_midnights(zone)[::7]:
+        ours = float(engine.query(node, at).series[0].values[-1])
+        assert tables.value(prometheus, str(node), at) == tables.value(prometheus2, str(node), at) == ours
 
 
 def test_a_gap_in_evaluation_neither_restarts_nor_spoils_anything(tmp_path: Path) -> None:

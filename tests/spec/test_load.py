@@ -347,3 +347,30 @@ def test_the_schema_knows_every_key_and_only_those() -> None:
     slo = schema["$defs"]["SloModel"]
     assert slo["properties"]["objective"]["type"] == ["string", "number"]
     assert slo["anyOf"] == [{"required": ["name", "objective", "sli"]}, {"required": ["preset"]}]
+
+
+def test_a_calendar_window_has_a_time_zone() -> None:
+    [own], problems = read(one_slo(window="month", time_zone="Europe/Berlin"))
+    assert (own.window, problems) == (Calendar("month", "Europe/Berlin"), [])
+    text = "service: a\ndefaults: {time_zone: Asia/Kolkata, window: week}\nslos:\n  - {name: a, objective: 99, sli: {probe: up}}\n"
+    more = "  - {name: b, objective: 99, window: 7d, sli: {probe: up}}\n  - {name: c, objective: 99, time_zone: UTC, sli: {probe: up}}\n"
+    found, problems = read(text + more)
+    assert [slo.window for slo in found] == [
+        Calendar("week", "Asia/Kolkata"),
+        Rolling(7 * 86_400_000),
+        Calendar("week"),
+    ]
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"window": "month", "time_zone": "Europe/Berln"}, "'Europe/Berln' is not a time zone; did you mean `Europe/Berlin`?"),
+        ({"window": "month", "time_zone": "../etc/passwd"}, "is not a time zone; write one such as Europe/Berlin"),
+        ({"window": "7d", "time_zone": "Europe/Berlin"}, "is of calendar windows, and the window is 7d"),
+    ],
+)  # fmt: skip
+def test_a_time_zone_that_is_none_or_of_no_use_is_said(keys: dict[str, str], message: str) -> None:
+    _, problems = read(one_slo(**keys))
+    assert message in " ".join(problem.message for problem in problems)

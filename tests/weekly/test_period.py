@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slo.spec.load import load_text
+from slo.weekly.job import in_zone
 from slo.weekly.period import Unit, last_whole
-from slo.window import Calendar
+from slo.window import DAY, Calendar, Rolling
 
 BERLIN, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
 HOUR = 3_600_000
@@ -63,3 +65,10 @@ def test_periods_follow_each_other_without_a_gap(at: int, unit: Unit, zone: str,
     assert (f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}") == (own.first_day, own.last_day)
     if not back:
         assert at < own.end_ms + 93 * 24 * HOUR
+
+
+def test_a_definitions_own_time_zone_stays() -> None:
+    text = "service: a\nslos:\n  - {name: a, objective: 99, window: month, sli: {probe: up}}\n"
+    text += "  - {name: b, objective: 99, window: month, time_zone: Asia/Tokyo, sli: {probe: up}}\n  - {name: c, objective: 99, sli: {probe: up}}\n"
+    windows = [slo.window for slo in in_zone(load_text(text), "Europe/Berlin").values()]
+    assert windows == [Calendar("month", "Europe/Berlin"), Calendar("month", "Asia/Tokyo"), Rolling(30 * DAY)]

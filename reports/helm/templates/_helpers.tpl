@@ -1,0 +1,3 @@
+{{- define "slo.definitions" -}}
+{{ default (printf "%s-definitions" .Release.Name) .Values.existingDefinitions }}
+{{- end -}}
