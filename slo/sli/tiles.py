@@ -77,12 +77,14 @@ class _Counter:
 
     @property
     def rose(self) -> Node:
-        """What each series is above its least value in the tile, and fell from; not what one fell from that is new and has
-        the counters of a long life."""
+        """What each series is above its least value in the tile, and fell from; not what one fell from that is new on a target
+        whose new series have the counters of a long life."""
         difference = Binary("-", self.last, self.least)
-        new = Binary("unless", self.greatest, self.known)
-        long = Binary(">", new, believable(self.summed(self.traffic)), matching=self.each)
-        falls = Binary("unless", self._falls(self.tile.recent_ms), long)
+        every = self if self.whole == self.selector else _Counter(self.whole, self.tile)
+        reached = self.summed(Binary("unless", every.greatest, every.known))
+        long = Binary(">", reached, believable(self.summed(self.traffic)), matching=self.one)
+        lived = Binary("and", Binary("unless", self.greatest, self.known), long, matching=self.on)
+        falls = Binary("unless", self._falls(self.tile.recent_ms), lived)
         return Binary("or", Binary("+", difference, falls), difference)
 
     def _falls(self, range_ms: int) -> Node:

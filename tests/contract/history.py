@@ -284,7 +284,7 @@ def finish(made: Setting, name: str, hazards: Sequence[str] = (), step_ms: int =
         tuple(hazards),
         not fleet.broken and not any(rename.keys is not None for rename in fleet.renames),
         float(reading.happened[2][reading.happened[0] <= grid.start_ms].sum()),
-        _taken_back(fleet, reading, FOREVER if "no job and instance" in hazards else _SHORT_MS),
+        _taken_back(fleet, reading, FOREVER if {"no job and instance", "series away"} & set(hazards) else _SHORT_MS),
     )
 
 
