@@ -120,7 +120,8 @@ def measure_steps(
         gaps=gaps,
         doubt_events=sum_of(in_doubt(counter, tile) for counter in counters),
         doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in parts.items()),
-        continued=int(sum_of(continued(counter, tile) for counter in counters)),
+        # Of a target without a name of its own parts alone may seem to go on for others.
+        continued=int(max(sum_of(continued(item, tile) for item in group) for group in (counters, parts))),
         born=int(sum_of(born(counter, tile) for counter in counters)),
         longest_unseen_ms=max((pause for pause in pauses if pause > LOOKBACK_MS), default=0),
     )

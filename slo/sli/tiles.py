@@ -132,8 +132,9 @@ class _Counter:
     @property
     def went_on(self) -> Node:
         """By how much what appeared exceeds what vanished, by target; nothing where it does not, or nothing vanished."""
-        # Of what is back after a pause, what vanished has had what it had then: else it is the series' own.
-        had = Binary("and", Binary("or", self.known, Binary("*", self.least, ZERO)), self.appeared)
+        # Of what is back after a pause, at or above what it had, what vanished has had that too: else it is the series' own.
+        had = Binary("or", Binary("<=", self.known, self.least), Binary("*", self.least, ZERO))
+        had = Binary("and", had, self.appeared)
         vanished = Binary(">=", self.summed(self.vanished), self.summed(had), matching=self.one)
         return Binary(">=", Binary("-", self.summed(self.appeared), vanished), ZERO)
 
