@@ -62,10 +62,10 @@ slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_KILLS=$(KILLS) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist loadscope tests/crash
 
 # What the docs say of Prometheus 2.42 and 3.5 and of VictoriaMetrics, on these servers: a month of hostile history, pages of
-# forty fleets, and when alerts fire. A quarter of an hour.
+# forty fleets, when alerts fire, and servers that were down. Half an hour.
 long: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadscope tests/contract/test_second.py tests/rules/test_fleets_served.py \
-	  tests/rules/test_detection.py -k "the_rules or on_a_server"
+	  tests/rules/test_detection.py tests/rules/test_interrupted.py -k "the_rules or on_a_server"
 
 # Many SLOs live on vmalert and on Prometheus, every event of which must be counted: as many, and for as long, as is said.
 SLOS ?= 200

@@ -7,6 +7,7 @@ where the short window is known to burn slowly or to have had no traffic; that d
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
@@ -20,7 +21,6 @@ from slo.promql.ast import (
     Node,
     Number,
     VectorMatching,
-    VectorSelector,
 )
 from slo.promql.parse import parse
 from slo.rules import names as n
@@ -64,8 +64,6 @@ _HOLE_MS = LOOKBACK_MS
 # Data in here, and none now, is missing data. Of the fine tiles: an alert that read a later group's series would make the
 # engine go step by step. It is looked for every 5 m, which reads a fifth of them.
 _HAD_DATA_MS = DAY
-# The server has evaluated these rules for a while: what it did not evaluate is not missing data.
-_EVALUATED_MS, _EVALUATED_AGO_MS = 6 * MINUTE, MINUTE
 # What was scraped so long before it would be read has a tile, also where tiles are of 5 m; unless it came late.
 _CAME_AGO_MS = 10 * MINUTE
 # Slower than that missing data is not noticed, whatever the objective.
@@ -229,10 +227,19 @@ def _missing(slo: Slo, names: Names, fine: Tiles) -> Node:
     came: list[Node] = [Aggregate("group", shifted(one, slo.lag_ms + _CAME_AGO_MS)) for one in slo.sli.always_counted]
     if came:
         data = Binary("or", data, reduce(lambda left, right: Binary("and", left, right), came), matching=on)
-    constant = names.series(slo, n.OBJECTIVE)
-    earlier = VectorSelector(constant.name, constant.matchers, _EVALUATED_AGO_MS)
-    evaluated = Call("last_over_time", (MatrixSelector(earlier, _EVALUATED_MS),))
-    return Binary("and", Binary("unless", data, now, matching=on), evaluated, matching=on)
+    return Binary("and", Binary("unless", data, now, matching=on), _evaluated(slo, names, fine.tile_ms), matching=on)
+
+
+def _evaluated(slo: Slo, names: Names, tile_ms: int) -> Node:
+    """That no evaluation was missed in which a tile without data may be the server's own fault.
+
+    After a restart a scrape has come in its interval, and a tile ends up to half of one before what is read. A millisecond
+    less, as Prometheus 2 counts a range's start in.
+    """
+    needed = max(2, -(-(3 * slo.scrape_interval_ms // 2 + slo.lag_ms) // tile_ms))
+    earlier = replace(names.series(slo, n.OBJECTIVE), offset_ms=tile_ms)
+    evaluations = Call("count_over_time", (MatrixSelector(earlier, needed * tile_ms - 1),))
+    return Binary(">=", evaluations, Number(float(needed)))
 
 
 def absent_for_ms(slo: Slo, tile_ms: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from slo.errors import PromqlError
 from slo.promql.engine import Engine
 from slo.promql.rules import run_rules
 from slo.promql.samples import STALE, Samples, Series, is_stale
-from slo.rules import AlertRule, compile_specs
+from slo.rules import AlertRule, RuleGroup, compile_specs
 from slo.sli.kinds import KINDS
 from tests.rules.test_compile import ALL_KINDS, specs
 
@@ -70,6 +71,12 @@ def raw() -> Samples:
     return Samples.from_series(rows)
 
 
+@cache
+def groups_of(text: str) -> tuple[RuleGroup, ...]:
+    """The rules of a definition, those that are evaluated most often first."""
+    return tuple(sorted(compile_specs(specs(text))[0], key=lambda group: group.interval_ms))
+
+
 Key = tuple[tuple[str, str], ...]
 
 
@@ -92,7 +99,7 @@ class Server:
     def evaluate(self, text: str, at_ms: int) -> set[Key]:
         """The alerts that hold. A rule sees what those before it recorded."""
         holds: set[Key] = set()
-        for group in sorted(compile_specs(specs(text))[0], key=lambda group: group.interval_ms):
+        for group in groups_of(text):
             for rule in group.rules if at_ms % group.interval_ms == 0 else ():
                 given: dict[Key, float] = {}
                 try:

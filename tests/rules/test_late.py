@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from slo.promql.samples import Samples
-from tests.rules.test_edits import BASE, END, MINUTE, SLI, Server, raw
+from tests.rules import test_edits
+from tests.rules.replay import read_by
+from tests.rules.test_edits import BASE, END, MINUTE, SLI, Server, groups_of, raw
 
 START = END - 12 * MINUTE
 MISSING, TILES = "SLODataMissing", "slo:events:increase1m"
@@ -47,3 +50,24 @@ def test_an_slo_whose_samples_all_come_late_has_missing_data_and_with_a_delay_it
 
 def test_samples_that_come_in_time_are_never_missing() -> None:
     assert not any(MISSING in names for names in Late(0).alerts(BASE))
+
+
+@pytest.mark.parametrize("keys", ["", "\n    delay: 4m", "\n    scrape_interval: 1m"])
+def test_no_data_is_missing_after_a_server_was_down(keys: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither scraped nor evaluated for so many minutes; after six it still knew of both, and said that data is missing."""
+    text = BASE.replace("window: 1d", f"window: 1d{keys}")
+    read = read_by(groups_of(text), lambda name: name == MISSING)
+    only = [replace(group, rules=tuple(rule for rule in group.rules if rule.name in read)) for group in groups_of(text)]
+    monkeypatch.setattr(test_edits, "groups_of", lambda _: only)
+    for down in (2, 4, 6, 8, 12):
+        server, stop = Server(Samples([])), END - 22 * MINUTE
+        begin, start = stop - 8 * MINUTE, stop + down * MINUTE
+        scraped = raw().series
+        for at in [*range(begin, stop, MINUTE), *range(start, start + 9 * MINUTE, MINUTE)]:
+            for one in scraped:
+                # The first scrape comes a whole interval after the start.
+                seen = (one.times <= at) & ((one.times < stop) | (one.times > start + MINUTE))
+                key = tuple(sorted(one.labels.items()))
+                server.kept[key] = type(one)(one.labels, one.times[seen], one.values[seen])
+            named = {dict(alert)["alertname"] for alert in server.evaluate(text, at)}
+            assert MISSING not in named, (down, (at - start) / MINUTE)
