@@ -93,7 +93,7 @@ def named(slo: str) -> Iterator[None]:
         raise type(error)(f"{slo}: {error}") from error
     except PromqlError as error:
         # What an expression of a definition came to on these samples; a server would have answered so.
-        raise SourceError(f"{slo}: {error}") from error
+        raise SourceError(f"{slo}: {error}" if slo else str(error)) from error
     except ArithmeticError as error:
         # Sums of values such as 1e308 are infinite, which no number of events is.
         raise SourceError(f"{slo}: the values of its series are too large to be added up") from error

@@ -56,6 +56,25 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync_folder(place.parent)
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[bool]:
+    """Whether no other process is within this for the same folder, which is made where it is missing; it ends with the
+    process, however that ends. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        alone = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            alone = False
+        except OSError:  # a file system without locks
+            pass
+        yield alone
+    finally:
+        os.close(handle)
+
+
 def read_up_to(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
     """A file's content, cut where it is larger: a device such as /dev/zero has no end. Raises OSError."""
     with open(path, "rb") as file:  # noqa: PTH123 - of a path that may be a descriptor's

@@ -52,7 +52,8 @@ def anew() -> Iterator[None]:
 
 @contextmanager
 def asked_for(slo: str) -> Iterator[None]:
-    """Within it, a source is asked for one SLO: its failures name it, and what it takes is counted. Raises SourceError."""
+    """Within it, a source is asked for one SLO: its failures name it, and what it takes is counted. "" stands for one that is
+    yet to be, and is not named. Raises SourceError."""
     run = _run.get() or _Run(time.monotonic())
     begun = time.monotonic() - run.consumed_s.get(slo, 0.0)
     token = _begun.set(begun)

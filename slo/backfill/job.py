@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slo.backfill.compute import filled
-from slo.errors import ConfigError, named
-from slo.files import write_text
+from slo.errors import ConfigError
+from slo.files import alone_in, write_text
+from slo.limits import asked_for
 from slo.promql.samples import Samples
 from slo.rules.compile import checked, compile_slo
 from slo.rules.format import to_yaml
@@ -58,19 +59,22 @@ def backfill(
     place = Path(folder)
     if start_ms >= end_ms:
         raise ConfigError("the start is not before the end")
-    if any(place.glob("*.om")):
-        raise ConfigError(
-            f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
-        )
     check_length(start_ms, end_ms)
-    job = _Job(place / _UNDONE, _key(specs, source, start_ms, end_ms, names))
-    for slo in specs.values():
-        if slo.id not in job.written:
-            with named(slo.id):
-                made = filled(slo, source, start_ms, end_ms, names)
-            job.add(slo.id, made)
-        done()
-    return job.finish(place)
+    with alone_in(place) as alone:
+        if not alone:
+            raise ConfigError(f"{place}: another backfill is at work here; name another folder")
+        if any(place.glob("*.om")):
+            raise ConfigError(
+                f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
+            )
+        job = _Job(place / _UNDONE, _key(specs, source, start_ms, end_ms, names))
+        for slo in specs.values():
+            if slo.id not in job.written:
+                with asked_for(slo.id):
+                    made = filled(slo, source, start_ms, end_ms, names)
+                job.add(slo.id, made)
+            done()
+        return job.finish(place)
 
 
 def _key(specs: Specs, source: Source, start_ms: int, end_ms: int, names: Names) -> str:
@@ -106,9 +110,10 @@ class _Job:
                 return
             for line in lines[:-1]:
                 slo, series, samples, sizes = json.loads(line)
-                self.written[slo] = (series, samples)
-                self.sizes |= sizes
-        except (OSError, ValueError):
+                held = {str(name): int(size) for name, size in sizes.items()}
+                self.written[str(slo)] = (int(series), int(samples))
+                self.sizes |= held
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return
 
     def add(self, slo: str, made: Samples) -> None:

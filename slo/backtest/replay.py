@@ -18,7 +18,7 @@ from slo.backtest.scoring import Fired
 from slo.budget.evaluate import why_invalid
 from slo.budget.incidents import INCIDENT_BURN
 from slo.budget.measure import measure
-from slo.errors import named
+from slo.limits import asked_for
 from slo.promql.alerts import AlertInterval
 from slo.promql.ast import VectorSelector
 from slo.promql.dependencies import components, links, needed_by_alerts, raw_selectors, reach_ms
@@ -141,7 +141,7 @@ def _run(
                     first, future = waiting.popleft()
                     known[first] = future.result()
                 warm_ms = reach_ms(part, INSTANT_MS)
-                with named(f"{policy.name}: {part[0].name}"):
+                with asked_for(f"{policy.name}: {part[0].name}"):
                     samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
                 waiting.append((part, pool.submit(_run_part, part, samples, start_ms - warm_ms, start_ms, end_ms)))
             done()

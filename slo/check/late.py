@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slo.check.model import Finding
-from slo.errors import named
+from slo.limits import asked_for
 from slo.promql.ast import Aggregate, Call, Node, Subquery
 from slo.source import retention_ms
 from slo.window import HOUR, MINUTE, SECOND, format_duration
@@ -77,7 +77,7 @@ def _going_on(slo: Slo, source: Source, newest: Mapping[Target, int], now: int) 
     moments = {target: at for target, at in moments.items() if at <= min(now, newest[target] + _LOOK_BACK_MS)}
     ended: set[Target] = set()
     for moment in sorted(set(moments.values()), reverse=True)[:_MOMENTS]:
-        with named(slo.id):
+        with asked_for(slo.id):
             rows = source.query(Aggregate("group", slo.sli.selectors()[0], grouping=slo.target_labels), moment).series
         seen = {tuple(sorted(labels.items())) for labels, _ in rows}
         ended |= {target for target, at in moments.items() if at == moment and target not in seen}
@@ -108,7 +108,7 @@ def _wait(watched: list[_Watched], source: Source) -> int:
 
 def _newest(slo: Slo, source: Source) -> tuple[int, dict[Target, int]]:
     """(the server's present, the time of the newest sample by target), ms. Raises SourceError."""
-    with named(slo.id):
+    with asked_for(slo.id):
         now = source.latest_ms()
         seen: Node = Call("timestamp", (slo.sli.selectors()[0],))
         rows = source.query(Aggregate("max", seen, grouping=slo.target_labels), now).series

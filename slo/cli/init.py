@@ -71,8 +71,10 @@ def init(
         text = definition_of(kind or "ratio", service or "my-service")
     else:
         from slo.guide.propose import propose
+        from slo.limits import asked_for
 
-        text = propose(open_source(source, config, "slo init looks at one source"), kind=kind, service=service)
+        with asked_for(""):
+            text = propose(open_source(source, config, "slo init looks at one source"), kind=kind, service=service)
     if output is None:
         sys.stdout.write(text)
     else:

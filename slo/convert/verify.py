@@ -12,6 +12,7 @@ from slo.convert.model import Draft, Imported
 from slo.convert.write import document_text
 from slo.display import show_count, show_ratio_up
 from slo.errors import PromqlError
+from slo.limits import asked_for
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery, VectorSelector, walk
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
@@ -68,7 +69,9 @@ def verify(results: Iterable[Imported], source: Source) -> Iterator[Comparison]:
             for draft in service.slos:
                 [loaded] = loads(document_text(service.head, [draft]), result.file, [])
                 for slo in loaded.slos[:1]:
-                    yield _compare(slo, draft, source, end_ms, result.tool == SLOTH)
+                    with asked_for(slo.id):
+                        comparison = _compare(slo, draft, source, end_ms, result.tool == SLOTH)
+                    yield comparison
 
 
 def _compare(slo: Slo, draft: Draft, source: Source, end_ms: int, averages: bool) -> Comparison:

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from slo.backfill import backfill, compute, filled
+from slo.backfill.job import _Job
 from slo.cli.main import run as slo
 from slo.errors import ConfigError, SourceError
+from slo.files import alone_in
 from slo.promql.ast import VectorSelector
 from slo.promql.rules import run_rules
 from slo.promql.samples import Samples, Series, is_stale
@@ -214,6 +216,28 @@ def test_what_another_run_left_is_not_gone_on_with(specs: Specs, tmp_path: Path)
     backfill(specs, Memory(raw(), END), tmp_path / "out", START + HOUR, END)
     backfill(specs, Memory(raw(), END), tmp_path / "whole", START + HOUR, END)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["5", "null", "[]", '["s/b", 1, 2]', '["s/b", 1, 2, 3]', '["s/b", 1, 2, {"x.om": "y"}]', '["s/b", [], 2, {}]', "[" * 100_000],
+    ids=lambda line: line[:12],
+)  # fmt: skip
+def test_a_damaged_journal_counts_up_to_where_it_is_damaged(tmp_path: Path, line: str) -> None:
+    good = '["s/a", 1, 2, {"x.om": 3}]'
+    (tmp_path / "journal").write_text(f'"key"\n{good}\n{line}\n{good.replace("s/a", "s/c")}\n')
+    (tmp_path / "x.om").write_text("12345")
+    job = _Job(tmp_path, "key")
+    assert (job.written, job.sizes) == ({"s/a": (1, 2)}, {"x.om": 3})
+    assert (tmp_path / "x.om").read_text() == "123"
+
+
+def test_two_at_once_in_one_folder_do_not_mix(specs: Specs, tmp_path: Path) -> None:
+    with alone_in(tmp_path / "out") as alone, pytest.raises(ConfigError, match="another backfill is at work"):
+        assert alone
+        backfill(specs, Memory(raw(), END), tmp_path / "out", START, END)
+    with alone_in(tmp_path / "out") as alone:  # it ends with whoever had it
+        assert alone
 
 
 def test_files_of_an_earlier_run_are_not_mixed_with(specs: Specs, tmp_path: Path) -> None:
