@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,21 @@ from tests.servers import Prometheus, VictoriaMetrics
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+# Longest first, so that no worker begins one of these when the others have nothing left to do. The first wait for servers.
+_FIRST = (
+    "rules/test_live", "e2e/test_live", "check/test_check_source", "contract/test_contract", "cli/test_hostile_server",
+    "rules/test_servers", "backfill/test_backfill", "e2e/test_month", "crash/test_kills", "crash/test_disks", "test_notebooks",
+    "weekly/test_job", "spec/test_hostile", "rules/test_by", "promql/test_limits", "contract/test_second",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of the modules that take longest before the others; otherwise the order stays."""
+    folder = Path(__file__).parent
+    ranks = {folder / f"{name}.py": rank for rank, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(_FIRST)))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -48,13 +49,19 @@ def module_of(path: Path) -> str:
 SOURCES = {module_of(path): path.read_text(encoding="utf-8") for path in MODULES}
 
 
+@cache
+def nodes(text: str) -> tuple[ast.AST, ...]:
+    """All nodes of a file, which several tests look at."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def arrows(sources: Mapping[str, str], lazy: Mapping[str, set[str]]) -> dict[str, set[str]]:
     """The modules that each imports: at its top, in a function, for types only, or by name at run time."""
     return {module: set(_imported(module, text, sources, lazy)) - {module} for module, text in sources.items()}
 
 
 def _imported(module: str, text: str, known: Mapping[str, str], lazy: Mapping[str, set[str]]) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(text):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom):
@@ -76,7 +83,9 @@ def _imported(module: str, text: str, known: Mapping[str, str], lazy: Mapping[st
             yield from {str(name.value)} & known.keys()
 
 
-ARROWS = arrows(SOURCES, LAZY)
+@cache
+def own_arrows() -> dict[str, set[str]]:
+    return arrows(SOURCES, LAZY)
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:
@@ -102,7 +111,7 @@ def rank(name: str) -> int:
 @pytest.mark.parametrize("module", SOURCES)
 def test_a_package_imports_only_from_packages_before_it(module: str) -> None:
     own = package(module)
-    for name in ARROWS[module]:
+    for name in own_arrows()[module]:
         other = package(name)
         if name == "slo":
             assert own in ("cli", "__main__"), f"{module} imports the whole package"
@@ -112,7 +121,7 @@ def test_a_package_imports_only_from_packages_before_it(module: str) -> None:
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
     # The command line asks the whole package for its version only, and nothing of the package asks for the command line.
-    graph = {module: {name for name in names if name != "slo"} for module, names in ARROWS.items()}
+    graph = {module: {name for name in names if name != "slo"} for module, names in own_arrows().items()}
     assert circle(graph) == []
 
 
@@ -139,7 +148,7 @@ def test_the_test_sees_every_way_of_importing(hidden: str) -> None:
 def test_figures_know_nothing_of_tables_and_drawing(module: str) -> None:
     names = {
         name.partition(".")[0]
-        for node in ast.walk(ast.parse(SOURCES[module]))
+        for node in nodes(SOURCES[module])
         for name in (
             [alias.name for alias in node.names]
             if isinstance(node, ast.Import)
@@ -155,7 +164,7 @@ def test_figures_know_nothing_of_tables_and_drawing(module: str) -> None:
 def test_only_the_command_line_prints_or_exits(path: Path) -> None:
     if path.name == "script.py" or path.parent.name == "cli":
         return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(SOURCES[module_of(path)]):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in ("print", "sys.exit", "exit", "datetime.now"), f"{path}:{node.lineno}"
@@ -168,7 +177,7 @@ def test_datetimes_are_converted_in_one_place(module: str) -> None:
     allowed = {"slo.window": 3, "slo.source.http": 1, "slo.promql.parse": 1}
     calls = [
         node.func.attr
-        for node in ast.walk(ast.parse(SOURCES[module]))
+        for node in nodes(SOURCES[module])
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         if node.func.attr in ("timestamp", "fromtimestamp", "utcfromtimestamp")
     ]
@@ -181,7 +190,7 @@ def test_datetimes_are_converted_in_one_place(module: str) -> None:
 def test_counting_rules_and_sources_know_milliseconds_only(module: str) -> None:
     names = {
         alias.name
-        for node in ast.walk(ast.parse(SOURCES[module]))
+        for node in nodes(SOURCES[module])
         if isinstance(node, ast.ImportFrom | ast.Import)
         for alias in node.names
     }

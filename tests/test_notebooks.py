@@ -62,7 +62,8 @@ def check(notebook: Any) -> None:
     assert any("text/html" in output.get("data", {}) for output in outputs)
 
 
-@each
+# `make slow` runs all.
+@pytest.mark.parametrize("path", NOTEBOOKS if "SLO_SLOW" in os.environ else NOTEBOOKS[::2], ids=lambda path: path.stem)
 def test_a_notebook_runs_and_reads_well_as_markdown(path: Path, recorded: Path) -> None:
     notebook = executed(path, recorded)
     check(notebook)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -156,6 +157,7 @@ def test_a_name_in_quotes_is_nowhere_in_on_and_counts_alike(tmp_path: Path, monk
 
 
 @pytest.mark.server
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 def test_its_rules_prove_themselves(tmp_path: Path) -> None:
     found = specs(DEFINITION.replace("[route]", "[http.route]", 1))
     (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(found)[0]))

@@ -125,7 +125,11 @@ def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
         config = re.sub(r"http://(pager|tickets)\.example\.com/", rf"http://{receiver.address}/\1", example)
         config = config.replace("group_wait: 30s", "group_wait: 2s")
         with Alertmanager(tmp_path, config=config) as manager:
-            scrape = f"{{job_name: s, honor_labels: true, static_configs: [{{targets: ['{target.address}']}}]}}"
+            # What a rule records has no labels of a target.
+            scrape = (
+                f"{{job_name: s, static_configs: [{{targets: ['{target.address}']}}], "
+                "metric_relabel_configs: [{action: labeldrop, regex: instance|job}]}"
+            )
             prometheus = (
                 f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nscrape_configs: [{scrape}]\n"
                 f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{manager.address}']}}]}}]}}\n"

@@ -63,11 +63,12 @@ def promtool(
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd)
 
 
-def load_openmetrics(path: Path, data_dir: Path, *, block: str = "162h") -> Path:
+def load_openmetrics(path: Path, data_dir: Path, *, block: str = "1458h") -> Path:
     """Turns a file of OpenMetrics text (timestamps in seconds, ends with `# EOF`) into blocks in `data_dir`, which is
     returned and is a data folder for `Prometheus`. Both 3.5 and 2.42 read it.
 
-    `block` is the longest block: promtool reads the file once per block, so its own default of 2 h is slow.
+    `block` is the longest block, 2 h times a power of three: promtool reads the file once per block, so its own default
+    of 2 h is slow.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     done = promtool(
