@@ -53,8 +53,8 @@ KILLS ?= 30
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(BIN)/python -m pytest -n 2 --dist loadscope tests/cli tests/e2e/test_live.py \
 	  tests/systems tests/rules/test_live_vmalert.py tests/rules/test_detection.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
-	  tests/test_walkthrough.py \
-	  -k "own_tests or live or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk"
+	  tests/test_walkthrough.py tests/budget/test_recorded_live.py tests/test_jobs.py \
+	  -k "own_tests or live or jobs or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk"
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
 	  -k "drawn or prometheus or promtool or checked"
 	SLO_SLOW=1 $(BIN)/python -m pytest -n 2 tests/fuzz -k every_option
