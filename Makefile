@@ -68,8 +68,8 @@ KILLS ?= 30
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(PYTEST) $(SPREAD) tests/cli tests/e2e \
 	  tests/systems tests/rules/test_live_vmalert.py tests/rules/test_detection.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
-	  tests/test_walkthrough.py tests/rules/test_by.py tests/rules/test_servers.py tests/backfill/test_backfill.py tests/promql/test_limits.py \
-	  -k "own_tests or live or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk \
+	  tests/test_walkthrough.py tests/budget/test_recorded_live.py tests/test_jobs.py tests/rules/test_by.py tests/rules/test_servers.py tests/backfill/test_backfill.py tests/promql/test_limits.py \
+	  -k "own_tests or live or jobs or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk \
 	  or month or prove or made_for_them or left_out_of_the_tests or recorded_already or below_two_gigabytes \
 	  or as_markdown"
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=24 $(PYTEST) -n 3 tests/contract/test_contract.py tests/rules/test_checked.py \

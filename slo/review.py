@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import overload
 
 import numpy as np
 
-from slo.budget.evaluate import CountHistory, evaluate_all, quantiles_of
+from slo.budget.evaluate import CountHistory, evaluate_all, quantiles_of, summaries
 from slo.budget.events import with_events
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget, worst_first
@@ -19,6 +20,7 @@ from slo.budget.past import with_past
 from slo.budget.recorded import RECORDED, From, Recorded, checked_from, reading
 from slo.callable import callable_as
 from slo.errors import Problem, SourceError
+from slo.jobs import chunks, in_processes, number_of
 from slo.limits import asked_for
 from slo.sli.base import Note
 from slo.sli.counts import Grid
@@ -95,6 +97,8 @@ def review(
     keep: Callable[[Budget], bool] | None = None,
     known: CountHistory | None = None,
     progress: Progress = lambda what, steps: nullcontext(lambda: None),
+    jobs: int | None = 1,
+    opened: Callable[[], Source] | None = None,
 ) -> Review:
     """The budgets of SLOs at one moment, as `slo status`, `slo report`, `slo weekly` and notebooks show them.
 
@@ -116,6 +120,8 @@ def review(
         keep: Chooses budgets before anything more is asked for them.
         known: The counts of steps that the source no longer has.
         progress: Called with what is done and how often; within it, its result is called after each.
+        jobs: The number of processes in which many SLOs are evaluated, where `opened` is given; None for as many as there are cores.
+        opened: What opens the source anew in another process, such as `functools.partial(slo.open, url)`.
 
     Returns:
         The budgets.
@@ -133,23 +139,89 @@ def review(
     source = reading(source, checked_from(read))
     at_ms = source.latest_ms() if at is None else moment_ms(at)
     reported = read_events(events) if isinstance(events, str | os.PathLike) else events
+    ago_ms = parse_duration(since) if isinstance(since, str) else since
+    warnings = slos.warnings if isinstance(slos, Specs) else ()
+    processes = 1 if opened is None or known is not None else number_of(jobs, len(specs))
+    if processes > 1 and opened is not None:
+        shown = _Shown(at_ms, ago_ms, breakdown, percentiles)
+        summed = {} if steps else summaries(specs, source, at_ms)
+        rest = [slo for slo in specs if slo.id not in summed]
+        with progress("evaluating", len(specs)) as done:
+            evaluated = _in_processes(
+                specs, rest, summed, partial(_opened, opened, read, rest, at_ms), shown, processes, done
+            )
+        budgets = with_events([budget for budget in evaluated if keep is None or keep(budget)], reported)
+        return Review(tuple(budgets), moment(at_ms), source.name, tuple(warnings))
     with progress("evaluating", len(specs)) as done:
         budgets = evaluate_all(specs, source, at_ms, done, known, steps)
     budgets = with_events([budget for budget in budgets if keep is None or keep(budget)], reported)
     more = (since is not None) + breakdown
     if more:
         with progress("comparing", more * len(budgets)) as done:
-            if since is not None:
-                ago_ms = parse_duration(since) if isinstance(since, str) else since
-                budgets = with_past(budgets, source, ago_ms, known, done)
-            if percentiles:
-                budgets = [with_percentiles(budget, source) for budget in budgets]
-            if breakdown:
-                budgets = with_breakdown(budgets, source, done)
+            budgets = _with_more(budgets, source, _Shown(at_ms, ago_ms, breakdown, percentiles), known, done)
     elif percentiles:
         budgets = [with_percentiles(budget, source) for budget in budgets]
-    warnings = slos.warnings if isinstance(slos, Specs) else ()
     return Review(tuple(budgets), moment(at_ms), source.name, tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What of each budget is shown: as it stood so long ago, who had the bad events, percentiles."""
+
+    at_ms: int
+    ago_ms: int | None
+    breakdown: bool
+    percentiles: bool
+
+
+def _with_more(
+    budgets: list[Budget],
+    source: Source,
+    shown: _Shown,
+    known: CountHistory | None = None,
+    done: Callable[[], None] = lambda: None,
+) -> list[Budget]:
+    if shown.ago_ms is not None:
+        budgets = with_past(budgets, source, shown.ago_ms, known, done)
+    if shown.percentiles:
+        budgets = [with_percentiles(budget, source) for budget in budgets]
+    return with_breakdown(budgets, source, done) if shown.breakdown else budgets
+
+
+def _opened(opened: Callable[[], Source], read: From, slos: Sequence[Slo], at_ms: int) -> Source:
+    """In another process: a source of its own, with what was recorded lately of all that it may be asked for."""
+    source = reading(opened(), read)
+    if isinstance(source, Recorded):
+        source.prepare(slos, at_ms)
+    return source
+
+
+def _evaluated(shown: _Shown, source: Source, slos: Sequence[Slo]) -> list[list[Budget]]:
+    """In another process: the budgets of each of some SLOs."""
+    return [_with_more(evaluate_all([slo], source, shown.at_ms), source, shown) for slo in slos]
+
+
+def _in_processes(
+    slos: Sequence[Slo],
+    rest: Sequence[Slo],
+    summed: Mapping[str, Budget],
+    opened: Callable[[], Source],
+    shown: _Shown,
+    processes: int,
+    done: Callable[[], None],
+) -> list[Budget]:
+    """The budgets of all SLOs in their order, those of `rest` from other processes."""
+    made: dict[str, list[Budget]] = {key: [budget] for key, budget in summed.items()}
+    for _ in summed:
+        done()
+    parts = chunks(rest, processes)
+    for part, results in (
+        zip(parts, in_processes(opened, partial(_evaluated, shown), parts, processes), strict=True) if parts else ()
+    ):
+        for slo, budgets in zip(part, results, strict=True):
+            made[slo.id] = budgets
+            done()
+    return [budget for slo in slos for budget in made[slo.id]]
 
 
 def with_percentiles(budget: Budget, source: Source) -> Budget:

@@ -19,6 +19,7 @@ ORDER = [
     {"redact"},
     {"errors", "files", "display", "callable"},
     {"limits", "plugins", "spread"},
+    {"jobs"},
     {"window"},
     {"promql"},
     {"fields", "reading", "suggest"},

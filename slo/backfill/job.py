@@ -9,21 +9,23 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from slo.backfill.compute import filled
 from slo.errors import ConfigError
 from slo.files import alone_in, write_text
+from slo.jobs import in_processes, number_of
 from slo.limits import asked_for
-from slo.promql.samples import Samples
 from slo.rules.compile import checked, compile_slo
 from slo.rules.format import to_yaml
 from slo.rules.names import OWN, Names
 from slo.source import Source
+from slo.source.base import source_of
 from slo.source.openmetrics import lines_by_block
-from slo.spec.model import Specs
+from slo.spec.model import Slo, Specs
 from slo.window import HOUR, check_length, moment
 
 BLOCK_MS = 2 * HOUR
@@ -48,12 +50,14 @@ def backfill(
     end_ms: int,
     names: Names = OWN,
     done: Callable[[], None] = lambda: None,
+    jobs: int | None = 1,
+    opened: Callable[[], Source] | None = None,
 ) -> Backfilled:
     """Writes what the rules would have recorded in (start_ms, end_ms] and the source does not hold, as OpenMetrics files.
 
     Each SLO's samples are in memory by themselves. Until all are written the files lie in a folder of their own, from
-    where the same call goes on after a stop. `done` is called after each SLO. Raises SourceError, DefinitionError,
-    ConfigError and OSError.
+    where the same call goes on after a stop. `done` is called after each SLO. Where `opened` opens the source anew, many
+    SLOs are computed in `jobs` processes (None: as many as there are cores). Raises SourceError, DefinitionError, ConfigError and OSError.
     """
     checked(specs)
     place = Path(folder)
@@ -68,13 +72,41 @@ def backfill(
                 f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
             )
         job = _Job(place / _UNDONE, _key(specs, source, start_ms, end_ms, names))
-        for slo in specs.values():
-            if slo.id not in job.written:
-                with asked_for(slo.id):
-                    made = filled(slo, source, start_ms, end_ms, names)
-                job.add(slo.id, made)
+        left = [slo for slo in specs.values() if slo.id not in job.written]
+        for _ in range(len(specs) - len(left)):
+            done()
+        processes = 1 if opened is None else number_of(jobs, len(left))
+        work = partial(_computed, start_ms, end_ms, names)
+        made: Iterable[_Texts]
+        if processes > 1 and opened is not None:
+            made = in_processes(opened, work, left, processes)
+        else:
+            made = (work(source, slo) for slo in left)
+        for slo, texts in zip(left, made, strict=True):
+            job.add(slo.id, texts)
             done()
         return job.finish(place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What was made of an SLO: numbers of series and of samples, and the lines of each two hours."""
+
+    series: int
+    samples: int
+    blocks: Mapping[int, bytes]
+
+
+def _computed(start_ms: int, end_ms: int, names: Names, source: Source, slo: Slo) -> _Texts:
+    """The text of one SLO's history, maybe in another process. Raises SourceError."""
+    with asked_for(slo.id):
+        made = filled(slo, source_of(source, slo), start_ms, end_ms, names)
+    pieces: dict[int, list[memoryview]] = {}
+    for series in made.series:
+        for block, lines in lines_by_block(series, BLOCK_MS):
+            pieces.setdefault(block, []).append(lines)
+    blocks = {block: b"".join(lines) for block, lines in sorted(pieces.items())}
+    return _Texts(len(made.series), sum(len(item.times) for item in made.series), blocks)
 
 
 def _key(specs: Specs, source: Source, start_ms: int, end_ms: int, names: Names) -> str:
@@ -116,22 +148,18 @@ class _Job:
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return
 
-    def add(self, slo: str, made: Samples) -> None:
+    def add(self, slo: str, made: _Texts) -> None:
         """Appends the samples of an SLO to the files of their two hours."""
         sizes: dict[str, int] = {}
-        texts: dict[int, list[memoryview]] = {}
-        for series in made.series:
-            for block, lines in lines_by_block(series, BLOCK_MS):
-                texts.setdefault(block, []).append(lines)
-        for block, pieces in sorted(texts.items()):
+        for block, text in made.blocks.items():
             name = moment(block).strftime("%Y-%m-%dT%H.om")
             with (self.folder / name).open("ab") as file:
-                file.writelines(pieces)
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
                 sizes[name] = file.tell()
         self.sizes |= sizes
-        self.written[slo] = (len(made.series), sum(len(item.times) for item in made.series))
+        self.written[slo] = made.series, made.samples
         with self.journal.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps([slo, *self.written[slo], sizes]) + "\n")
             journal.flush()

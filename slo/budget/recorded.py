@@ -202,6 +202,10 @@ class Recorded:
                 labels = tuple(Matcher(label, "=", part.labels[label]) for label in slo.by)
                 self._parts[part.id] = slo, labels
 
+    def prepared(self, end_ms: int) -> bool:
+        """Whether `prepare` was called for a moment."""
+        return end_ms in self._recent or any(end_ms in own._recent for _, own in self._inner.values())
+
     def prepare(self, slos: Iterable[Slo], end_ms: int) -> None:
         """Asks for the last tiles of many SLOs at once. Raises SourceError."""
         by_source: dict[int, tuple[Recorded, list[Slo]]] = {}
@@ -571,7 +575,7 @@ class _Whole:
         pairs = {
             tuple(track.slo.sli.event_words.values())
             for track in self.tracks.values()
-            if track.slo.sli.kept_events[0] == "all" and track.slo.sli.measured_by != "checks"
+            if track.slo.sli.kept_events[0] == "all" and track.slo.sli.slice_ms is None
         }
         odd: set[tuple[str, str]] = set()
         alongside = VectorMatching("one-to-one", (EVENT_LABEL,), on=False)

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import by_source, keep_apart, load, open_sources, places, read_start, read_time, selection
+from slo.cli.inputs import by_source, keep_apart, load, open_sources, opener, places, read_start, read_time, selection
 from slo.cli.output import count, progress, say
 from slo.cli.program import (
     FINE,
     Config,
     End,
+    Jobs,
     OnlyLabel,
     OnlyOwner,
     OnlyService,
@@ -58,6 +59,7 @@ def backfill(
     slo: OnlySlo = None,
     owner: OnlyOwner = None,
     label: OnlyLabel = None,
+    jobs: Jobs = None,
 ) -> int:
     """History for new rules: what they would have recorded, from the raw samples of a source."""
     from slo.backfill import backfill as run
@@ -76,7 +78,7 @@ def backfill(
     folders = [output] if len(asked) == 1 else [output / name for name in _folders([own.name for own, _ in asked])]
     with progress("computing history", len(specs)) as advance:
         outcomes = [
-            run(some, own, folder, start_ms, end_ms, NAMES[names.value], advance)
+            run(some, own, folder, start_ms, end_ms, NAMES[names.value], advance, jobs, opener(source, config))
             for (own, some), folder in zip(asked, folders, strict=True)
         ]
     for outcome in outcomes:

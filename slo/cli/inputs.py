@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,12 +81,17 @@ def open_source(sources: Sequence[str], config: Path | None, why: str, flag: str
 
 def open_sources(sources: Sequence[str] | None, config: Path | None, from_environment: bool = True) -> Source:
     """The source of all names that were given, else of SLO_SOURCE (`from_environment`), else of the configuration file."""
+    return opener(sources, config, from_environment)()
+
+
+def opener(sources: Sequence[str] | None, config: Path | None, from_environment: bool = True) -> Callable[[], Source]:
+    """What opens the same, in another process too."""
     from slo.source import open_all
 
     given = list(sources or ())
     if not given and from_environment:
         given = [text for text in (os.environ.get("SLO_SOURCE"),) if text]
-    return open_all(given, config=None if config is None else str(config))
+    return partial(open_all, given, config=None if config is None else str(config))
 
 
 def has_sources(config: Path | None) -> bool:

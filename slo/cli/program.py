@@ -111,6 +111,15 @@ From = Annotated[
         "are whole and raw samples for the rest.",
     ),
 ]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="In how many processes 50 SLOs and more are worked on. [default: as many as there are cores]",
+    ),
+]
 Shard = Annotated[
     str | None,
     typer.Option(

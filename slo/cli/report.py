@@ -9,13 +9,25 @@ from typing import Annotated
 
 import typer
 
-from slo.cli.inputs import keep_apart, load, open_sources, places, read_states, read_time, review, selection, verdict
+from slo.cli.inputs import (
+    keep_apart,
+    load,
+    open_sources,
+    opener,
+    places,
+    read_states,
+    read_time,
+    review,
+    selection,
+    verdict,
+)
 from slo.cli.output import progress
 from slo.cli.program import (
     Config,
     End,
     From,
     Gate,
+    Jobs,
     OnlyLabel,
     OnlyOwner,
     OnlyService,
@@ -62,6 +74,7 @@ def report(
     state: OnlyState = None,
     shard: Shard = None,
     scheduler: Scheduler = None,
+    jobs: Jobs = None,
     gate: Gate = False,
 ) -> int:
     """Write the report: a self-contained HTML file, from 10 SLOs on a folder of them; or the same figures in other formats."""
@@ -80,7 +93,8 @@ def report(
     origin = open_sources(source, config)
     reported = () if events is None else events
     if scheduler is None:
-        budgets = review(specs, origin, end, only, states, events=reported, read=checked_from(read))
+        many = {"jobs": jobs, "opened": opener(source, config)}
+        budgets = review(specs, origin, end, only, states, events=reported, read=checked_from(read), **many)
     else:
         from slo.cli.spreading import review as spread_review
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slo.cli.inputs import open_sources, read_interval, read_specs, read_states, review, selection, verdict
+from slo.cli.inputs import open_sources, opener, read_interval, read_specs, read_states, review, selection, verdict
 from slo.cli.output import WIDE, complain, count, print_json, say, show, terminal_width
 from slo.cli.program import (
     AsJson,
@@ -15,6 +15,7 @@ from slo.cli.program import (
     End,
     From,
     Gate,
+    Jobs,
     OnlyLabel,
     OnlyOwner,
     OnlyService,
@@ -66,6 +67,7 @@ def status(
         ),
     ] = None,
     as_json: AsJson = False,
+    jobs: Jobs = None,
     gate: Gate = False,
 ) -> int:
     """A table of all SLOs: SLI, budget remaining, burn rates, state."""
@@ -83,9 +85,9 @@ def status(
 
     def asked() -> Review:
         # The table shows neither the past nor who had the bad events, so no server is asked for them.
-        return review(
-            specs, origin, end, only, states, since=None, breakdown=False, percentiles=as_json, read=checked_from(read)
-        )
+        shown = {"since": None, "breakdown": False, "percentiles": as_json, "steps": as_json}
+        many = {"jobs": jobs, "opened": opener(source, config)}
+        return review(specs, origin, end, only, states, read=checked_from(read), **shown, **many)
 
     if watch is not None:
         return verdict(_watched(asked, read_interval(watch, "--watch")), gate)

@@ -1,0 +1,120 @@
+"""Work on many things in several processes: in their order, a few at a time, with the first failure as in one process.
+
+Processes are started anew (`spawn`), so that nothing is shared with this one: what they need is made in each of them, by a function
+that can be sent there.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from slo.errors import ConfigError, SloError
+from slo.limits import one_run
+
+# Fewer than so many are done in this process: to start others takes a second or two.
+LEAST = 50
+# As many chunks wait for each process as keep it busy.
+_WAITING = 2
+
+State = TypeVar("State")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_state: Any = None
+
+
+def number_of(jobs: int | None, items: int) -> int:
+    """How many processes to use: all cores unless said otherwise, one where there is little to do. Raises ConfigError."""
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"{jobs} jobs cannot do anything; give 1 or more")
+    if items < LEAST:
+        return 1
+    return min(items, jobs or len(os.sched_getaffinity(0)))
+
+
+def chunks(items: Sequence[Item], jobs: int) -> list[Sequence[Item]]:
+    """Items in parts of up to 16, several for each process."""
+    size = max(1, min(16, len(items) // (4 * jobs)))
+    return [items[low : low + size] for low in range(0, len(items), size)]
+
+
+def in_processes(
+    make: Callable[[], State], work: Callable[[State, Item], Result], items: Sequence[Item], jobs: int
+) -> Iterator[Result]:
+    """What `work` makes of each item, in their order. `make` is called once in each process, for the first argument.
+
+    An SloError of any ends it, that of the first item first. Whatever ends it early ends the processes too.
+    """
+    pool = ProcessPoolExecutor(min(jobs, len(items)), get_context("spawn"), _begin, (make,))
+    waiting: deque[Future[tuple[Result | None, SloError | None]]] = deque()
+    left = iter(items)
+    whole = False
+    try:
+        for item in left:
+            waiting.append(pool.submit(_call, work, item))
+            if len(waiting) < _WAITING * jobs:
+                continue
+            yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+        whole = True
+    finally:
+        if not whole:  # Ctrl-C and failures do not wait for what nobody needs any more
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                with suppress(OSError):
+                    process.terminate()
+        pool.shutdown(wait=whole, cancel_futures=True)
+
+
+def _result(future: Future[tuple[Result | None, SloError | None]]) -> Result:
+    result, error = future.result()
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def _begin(make: Callable[[], Any]) -> None:
+    """In a new process: Ctrl-C is its parent's, and all that it asks servers is one run."""
+    global _state
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import warnings
+
+    warnings.simplefilter("ignore", RuntimeWarning)  # as in the program: notes say it in words
+    one_run().__enter__()
+    _state = make
+
+
+def _call(work: Callable[[Any, Any], Any], item: Any) -> tuple[Any, SloError | None]:
+    global _state
+    try:
+        if callable(_state):
+            _state = _Made(_state())
+        return work(_state.value, item), None
+    except SloError as error:
+        return None, _sendable(error)
+
+
+class _Made:
+    """What was made in a process."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _sendable(error: SloError) -> SloError:
+    """The error, or one of its nearest kind that can be sent to another process, with the same message."""
+    with suppress(Exception):
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - its own
+        return error
+    from slo.errors import SourceError
+
+    return SourceError(str(error)) if isinstance(error, SourceError) else SloError(str(error))
