@@ -39,7 +39,7 @@ def reviewed(task: Task) -> tuple[tuple[Budget, ...], str]:
     from slo.review import review as review_specs
 
     origin = open_sources(list(task.sources) or None, task.config)
-    found = review_specs(
+    part = review_specs(
         task.slos,
         origin,
         at=task.at_ms,
@@ -47,7 +47,7 @@ def reviewed(task: Task) -> tuple[tuple[Budget, ...], str]:
         events=task.events,
         read=task.read,
     )
-    return found.budgets, found.source
+    return part.budgets, part.source
 
 
 def review(
