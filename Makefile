@@ -58,6 +58,7 @@ slow: $(VENV)/.installed-test
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=60 $(BIN)/python -m pytest -n 2 tests/contract/test_contract.py tests/rules/test_checked.py \
 	  -k "drawn or prometheus or promtool or checked"
 	SLO_SLOW=1 $(BIN)/python -m pytest -n 2 tests/fuzz -k every_option
+	SLO_SLOW=1 $(BIN)/python -m pytest tests/ledger -k cluster
 	SLO_SLOW=1 $(BIN)/python -m pytest tests/presets/test_exporters.py tests/weekly/test_workflow.py
 	SLO_SLOW=1 SLO_KILLS=$(KILLS) SLO_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist loadscope tests/crash
 
