@@ -1,6 +1,7 @@
 """What alerts would have done on history: caught incidents, delays, pages, and budget consumed unseen."""
 
 from slo.backtest.incidents import planted, read_incidents
+from slo.backtest.merge import merged
 from slo.backtest.model import Backtest, Detection, Firing, Incident, Outcome, Played, Score
 from slo.backtest.policy import Policy, of_definitions, of_file, of_rules
 from slo.backtest.run import run
@@ -14,6 +15,7 @@ __all__ = [
     "Played",
     "Policy",
     "Score",
+    "merged",
     "of_definitions",
     "of_file",
     "of_rules",

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,11 @@ from slo.cli.program import (
     Sources,
     command,
 )
+
+if TYPE_CHECKING:
+    from slo.rules import Names
+    from slo.source import Source
+    from slo.spec.model import Specs
 
 
 @command("slo backfill definitions/ -s http://localhost:9090 -o backfill")
@@ -60,6 +65,14 @@ def backfill(
     owner: OnlyOwner = None,
     label: OnlyLabel = None,
     jobs: Jobs = None,
+    remote_write: Annotated[
+        str | None,
+        typer.Option(
+            "--remote-write",
+            metavar="URL",
+            help="Send the history to a server instead, such as http://host:9090/api/v1/write; the folder keeps how far it came.",
+        ),
+    ] = None,
 ) -> int:
     """History for new rules: what they would have recorded, from the raw samples of a source."""
     from slo.backfill import backfill as run
@@ -73,6 +86,9 @@ def backfill(
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
     longest = max((spec.window.nominal_ms for spec in specs.values()), default=0)
     start_ms = end_ms - longest if start is None else read_start(start, end_ms)
+    if remote_write is not None:
+        fixed = (None if start is None else start_ms, None if end is None else end_ms)
+        return _send(specs, origin, remote_write, config, output, (start_ms, end_ms), fixed, NAMES[names.value])
     asked = by_source(specs, origin)
     # Blocks are for the server that has the raw samples, and that these rules are loaded at.
     folders = [output] if len(asked) == 1 else [output / name for name in _folders([own.name for own, _ in asked])]
@@ -94,6 +110,37 @@ def backfill(
             f"load them where the data folder of {where} is, which it looks at once a minute:\n"
             f'  for file in {shlex.quote(str(folder))}/*.om; do promtool tsdb create-blocks-from openmetrics "$file" /var/lib/prometheus; done'
         )
+    return FINE
+
+
+def _send(
+    specs: Specs,
+    source: Source,
+    url: str,
+    config: Path | None,
+    folder: Path,
+    span: tuple[int, int],
+    fixed: tuple[int | None, int | None],
+    names: Names,
+) -> int:
+    """Sends history to a server; without a start and an end of its own a run that was stopped goes on with its former ones."""
+    from slo.backfill import remote
+
+    receiver = remote.Receiver.open(url, config)
+    former = remote.unfinished(folder, remote.key(specs, source, receiver, names))
+    if former is not None and all(given in (None, then) for given, then in zip(fixed, former, strict=True)):
+        span = former
+    with progress("sending history", len(specs)) as advance:
+        outcome = remote.send(specs, source, receiver, folder, *span, names, advance)
+    for name in outcome.empty:
+        say(f"{name}: nothing to fill: its history is there, or the source has no samples of it")
+    if outcome.before:
+        journal = folder / remote.JOURNAL
+        say(
+            f"{count(len(outcome.before), 'SLO')} had been sent already, as {journal} has it; remove it to send them again"
+        )
+    say(f"{count(outcome.samples, 'sample')} of {count(outcome.series, 'series', 'series')} sent to {receiver.name}")
+    receiver.close()
     return FINE
 
 

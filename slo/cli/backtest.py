@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,12 @@ from slo.cli.program import (
     OnlyOwner,
     OnlyService,
     OnlySlo,
+    Scheduler,
     Shard,
     Sources,
     command,
 )
+from slo.errors import ConfigError
 
 if TYPE_CHECKING:
     from slo.backtest import Backtest
@@ -83,6 +85,7 @@ def backtest(
     owner: OnlyOwner = None,
     label: OnlyLabel = None,
     shard: Shard = None,
+    scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> int:
     """What alerts would have done on history: incidents caught, how late, pages a week."""
@@ -95,18 +98,26 @@ def backtest(
     specs = load(paths, selection(service, slo, owner, label), shard) if paths else Specs([])
     origin = open_sources(source, config)
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
-    with progress("running the rules over history", 0):
-        result = run(
-            specs,
-            origin,
-            policies=policy or (),
-            rules=rules_file or (),
-            start=None if start is None else read_start(start, end_ms),
-            end=end_ms,
-            incidents=incidents,
-            burn_rate=burn_rate,
-            pages=[read_pair(text, "--pages") for text in pages or ()],
-        )
+    asked: dict[str, Any] = {
+        "policies": policy or (),
+        "rules": rules_file or (),
+        "start": None if start is None else read_start(start, end_ms),
+        "end": end_ms,
+        "incidents": incidents,
+        "burn_rate": burn_rate,
+        "pages": [read_pair(text, "--pages") for text in pages or ()],
+    }
+    if scheduler is not None:
+        from slo.cli.spreading import backtest as spread_backtest
+
+        if rules_file:
+            raise ConfigError(
+                "--scheduler gives each service to a worker, and rules files are of all; leave --rules or --scheduler out"
+            )
+        result = spread_backtest(specs, source, config, asked, scheduler)
+    else:
+        with progress("running the rules over history", 0):
+            result = run(specs, origin, **asked)
     if output is not None:
         page = render_backtest(result, title="Backtest of alerts", generated=datetime.now(UTC))
         write_text(output / "backtest.html", page)

@@ -86,8 +86,8 @@ def update(
     if start_ms is not None and start_ms >= end_ms:
         raise ConfigError(f"--start {start} is not before the end")
     services: dict[str, list[Slo]] = {}
-    for one in specs.values():
-        services.setdefault(one.service, []).append(one)
+    for spec in specs.values():
+        services.setdefault(spec.service, []).append(spec)
     if scheduler is None:
         from slo.ledger.job import update as run
 

@@ -1,4 +1,4 @@
-"""A ledger of version 1: one file per period in its folder. Its rows are taken over once, and the files put aside in `v1`."""
+"""A ledger of version 1: a file for each week, month or quarter in its folder. Its rows are taken over once, and the files put aside in `v1`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _read(path: Path) -> dict[str, Entry]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    fix = "move it away and run the job again: the period is counted anew while the server still has it"
+    fix = "move it away and run the job again: what it held is counted anew while the server still has it"
     try:
         if not parquet.whole(path):
             raise ValueError

@@ -96,8 +96,8 @@ class Objects:
 
         try:
             chosen = fs.FileSelector(f"{self._root}/{below}", recursive=True, allow_not_found=True)
-            found = self._fs.get_file_info(chosen)
+            infos = self._fs.get_file_info(chosen)
         except OSError as error:
             raise OSError(error.errno or errno.EIO, str(error), self._shown) from error
         start = len(self._root) + 1
-        return sorted(info.path[start:] for info in found if info.type == fs.FileType.File and info.base_name == name)
+        return sorted(info.path[start:] for info in infos if info.type == fs.FileType.File and info.base_name == name)

@@ -31,7 +31,7 @@ class Sum:
     Attributes:
         errors: Bad events.
         total: All events.
-        allowed: Bad events that the objectives at the time allow; None where the ledger does not know one.
+        allowed: Bad events that the objective of each day allows; None where the ledger does not know one.
         steps: Steps of 5 minutes with events.
     """
 
@@ -81,7 +81,9 @@ def sums(store: Store, edges: Sequence[int]) -> list[Row]:
     first, last = week_start(edges[0] + 1), week_start(edges[-1])
     known = [partition for partition in partitions(store, STEPS) if first <= partition.start_ms <= last]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="slo-ledger") as pool:
-        tables = [table for part in pool.map(lambda one: _grouped(store, one, edges), known) for table in part]
+        tables = [
+            table for part in pool.map(lambda partition: _grouped(store, partition, edges), known) for table in part
+        ]
     if not tables:
         return []
     rows = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slo.errors import DurationError, PromqlError
+from slo.promql.ast import squeezed
 from slo.promql.parse import parse
 from slo.rules.groups import AlertRule, Rule, RuleGroup
 from slo.window import format_duration, parse_duration
@@ -26,8 +27,8 @@ def rule_document(rule: Rule) -> Document:
     """A rule as a rules file has it."""
     labels = dict(sorted(rule.labels.items()))
     if not isinstance(rule, AlertRule):
-        return {"record": rule.name, "expr": str(rule.expr)} | ({"labels": labels} if labels else {})
-    document: Document = {"alert": rule.name, "expr": str(rule.expr)}
+        return {"record": rule.name, "expr": squeezed(rule.expr)} | ({"labels": labels} if labels else {})
+    document: Document = {"alert": rule.name, "expr": squeezed(rule.expr)}
     for key, length_ms in (("for", rule.for_ms), ("keep_firing_for", rule.keep_firing_ms)):
         if length_ms:
             document[key] = format_duration(length_ms)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from slo.errors import ConfigError
+from slo.promql.ast import squeezed
 from slo.rules.format import PAD_OF_RESOURCE, group_text, resource
 from slo.rules.groups import AlertRule, Rule, RuleGroup
 from slo.window import DAY, HOUR, MINUTE, format_duration
@@ -136,7 +137,7 @@ def _azure_group(group: RuleGroup) -> dict[str, Any]:
 
 def _azure_rule(rule: Rule) -> dict[str, Any]:
     labels = {name: _literal(text) for name, text in sorted(rule.labels.items())}
-    common = {"enabled": True, "expression": _literal(str(rule.expr)), "labels": labels}
+    common = {"enabled": True, "expression": _literal(squeezed(rule.expr)), "labels": labels}
     if not isinstance(rule, AlertRule):
         return {"record": rule.name, **common}
     return {

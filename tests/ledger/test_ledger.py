@@ -253,7 +253,7 @@ def test_a_ledger_of_version_1_is_taken_over_once(tmp_path: Path) -> None:
     assert ledger.entry("shop/errors", MONDAY, MONDAY + DAY, "a1").errors.tolist() == [3] * 20 + [5] * 10
     assert sorted(path.name for path in (tmp_path / "v1").iterdir()) == ["2026-03.parquet", "2026-W10.parquet"]
     assert Ledger(tmp_path).migrated == []
-    # Its objectives are not known: events are, a budget is not.
+    # No objective is known: events are, a budget is not.
     [row] = sums(ledger.store, [MONDAY, MONDAY + DAY])
     assert (row.whole.total, row.whole.remaining, row.objective) == (1500, None, None)
     table = pq.read_table(tmp_path / "v1" / "2026-03.parquet")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -128,12 +131,44 @@ def started(place: Path, *command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", *command], cwd=place, env=environment, stdout=log, stderr=log)
 
 
+def test_work_that_is_spread_has_the_figures_of_one_process(
+    fleet: Path,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ledger, report and backtest, each service by itself, as a worker gets it: what goes there and back is pickled."""
+    from slo import spread as module
+    from slo.cli.main import run as command
+
+    def spread(work: Any, items: Any, scheduler: str, advance: Any) -> list[Any]:
+        assert scheduler == "tcp://here:1" and len(items) >= 2
+        return [pickle.loads(pickle.dumps(work(pickle.loads(pickle.dumps(item))))) for item in items]  # noqa: S301
+
+    monkeypatch.setattr(module, "spread", spread)
+    common = [str(fleet / "definitions"), "-s", str(fleet / "r.parquet")]
+    few = [*(str(fleet / "definitions" / f"{name}.yaml") for name in ("mail", "docs")), *common[1:]]
+    more = ["--scheduler", "tcp://here:1"]
+    assert command(["ledger", "update", *common, "--start", "9d", "--ledger", str(tmp_path / "ledger"), *more]) == 0
+    assert tree(tmp_path / "ledger") == whole
+    for name, flags in (("alone", []), ("spread", more)):
+        assert command(["report", *few, "--format", "json", "-o", str(tmp_path / name), *flags]) == 0
+    alone, spread_out = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("alone", "spread"))
+    assert alone.pop("generated") and spread_out.pop("generated") and alone == spread_out
+    texts = []
+    for flags in ([], more):
+        capsys.readouterr()
+        assert command(["backtest", *few, "--start", "6h", "--json", *flags]) == 0
+        texts.append(json.loads(capsys.readouterr().out))
+    assert texts[0].pop("samples") <= texts[1].pop("samples") and texts[0] == texts[1]
+
+
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 @needs("distributed")
 def test_on_a_cluster_that_loses_a_worker_nothing_is_lost_and_nothing_twice(
     fleet: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    import json
-
     file = tmp_path / "scheduler.json"
     cluster = [started(tmp_path, "distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file))]  # fmt: skip
     try:
@@ -167,14 +202,6 @@ def test_on_a_cluster_that_loses_a_worker_nothing_is_lost_and_nothing_twice(
             to = tmp_path / "ledger"
             updated(fleet, to, "--scheduler", address)
             assert tree(to) == whole
-            # A report is that of one process, all figures of it.
-            for name, more in (("alone", ()), ("spread", ("--scheduler", address))):
-                flags = ("-s", fleet / "r.parquet", "--format", "json", "-o", tmp_path / name, *more)
-                assert slo("report", fleet / "definitions", *flags).returncode == 0
-            alone, spread_out = (
-                json.loads((tmp_path / name / "report.json").read_text()) for name in ("alone", "spread")
-            )
-            assert alone.pop("generated") and spread_out.pop("generated") and alone == spread_out
     finally:
         for process in cluster:
             process.kill()
