@@ -247,10 +247,10 @@ def _ratio(node: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
             return _success(good, at, notes)
         case Binary("/", left, right, matching=matching) if matching is None or not matching.include:
             return _events(left, right, at, notes, invert)
-        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)):
+        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)) if _over_time(node, "avg_over_time"):
             selector, by = _averaged(node, at, notes)
             return _threshold(selector, by, at, notes)
-    raise Refused(_no_counts(node, "error ratio"))
+    return _unweighted(node, node, at, notes)
 
 
 def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
@@ -264,10 +264,25 @@ def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
             sli := _compared(inner)
         ):
             return sli
-        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)):
+        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)) if _over_time(node, "avg_over_time"):
             selector, by = _averaged(node, at, notes)
             return probe(selector, by, at, notes)
-    raise Refused(_no_counts(node, "success ratio"))
+    return _unweighted(Binary("-", Number(1.0), node), node, at, notes)
+
+
+def _unweighted(ratio: Node, given: Node, at: Path, notes: ConversionNotes) -> Sli:
+    """An error ratio without numbers of events, where one number comes of it. Raises Refused."""
+    _refuse_quantiles(given)
+    grouping = sorted({label for part in walk(given) if isinstance(part, Aggregate) for label in part.grouping})
+    if grouping:
+        raise Refused(
+            f"gives ratios by ({', '.join(grouping)}) without numbers of events; `raw` holds one: {_short(as_window(given))}"
+        )
+    notes.changed(
+        at,
+        "gives a ratio only, without numbers of events: it is the mean of what it gives for each minute, not weighted by traffic",
+    )
+    return Sli("raw", {"ratio": as_window(ratio)})
 
 
 def _no_counts(node: Node, what: str) -> str:

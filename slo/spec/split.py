@@ -21,8 +21,8 @@ def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -
     """
     combinations = list(itertools.product(*by.values()))
     problem = None
-    if not slo.sli.takes_by:
-        problem = "works with ratio, latency and probe; write one SLO for each value instead"
+    if not slo.sli.narrows:
+        problem = "works with ratio, latency, probe and raw; write one SLO for each value instead"
     elif len(combinations) > MOST:
         problem = f"makes {len(combinations)} SLOs; up to {MOST} are accepted"
     else:
@@ -42,7 +42,9 @@ def grouped(slo: Slo, by: Sequence[str], at: Path, report: Report) -> Slo:
     """The SLO with a budget for each value that labels come to have. Raises Fault once reported."""
     problem = None
     if not slo.sli.takes_by:
-        problem = "works with ratio, latency and probe"
+        problem = "works with ratio, latency and probe" + (
+            f"; list the values, such as `{by[0]}: [a, b]`" if slo.sli.narrows else ""
+        )
     elif taken := [label for label in by if label in slo.sli.fixed_labels]:
         problem = f"a selector already fixes {taken[0]}"
     elif len(set(by)) < len(by):

@@ -217,7 +217,7 @@ def test_plain_alerts_stand_alongside_the_slos() -> None:
         ({"by": "{x: [a, a]}"}, "names a value of x twice"),
         ({"by": "{x: []}"}, "must hold at least one entry"),
         ({"by": "{slo: [a]}"}, "label `slo` is set by the rules themselves"),
-        ({"by": "{x: [a]}", "sli": "{threshold: {value: x, above: 1}}"}, "works with ratio, latency and probe"),
+        ({"by": "{x: [a]}", "sli": "{threshold: {value: x, above: 1}}"}, "works with ratio, latency, probe and raw"),
         ({"by": "{x: [1,2,3,4,5,6,7,8,9,10,11], y: [1,2,3,4,5,6,7,8,9,10]}"}, "makes 110 SLOs; up to 100"),
         ({"sli": "{threshold: {value: x}}"}, "exactly one of at_least, at_most, above, below; found none"),
         ({"sli": "{threshold: {value: x, above: 1, below: 2}}"}, "found above and below"),
