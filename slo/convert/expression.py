@@ -29,6 +29,7 @@ from slo.promql.ast import (
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
 from slo.sli.bounds import bound_in, bound_of, le_matcher
+from slo.sli.latency import unit_in_name
 from slo.spec.yaml import Path
 from slo.window import format_duration
 
@@ -401,7 +402,7 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Conve
         differ = ", ".join(sorted(map(str, own ^ others)))
         notes.same(at, f"good events and the total select different things ({differ}), as they did there")
         return None
-    seconds = unit_of(histogram)
+    seconds = unit_in_name(histogram)
     if seconds is None:
         notes.same(at, f"`{histogram}` does not say its unit, so the bucket is named as it stands")
         return None
@@ -411,13 +412,6 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Conve
         return None
     selector = replace(total, name=histogram, matchers=tuple(m for m in total.matchers if m.label != "le"))
     return {"histogram": str(selector), "threshold": format_duration(int(threshold_ms))}
-
-
-def unit_of(histogram: str) -> Decimal | None:
-    """Seconds in the unit that a histogram's name ends in; None where it names none that definitions know."""
-    if histogram.endswith(("_milliseconds", "_ms")):
-        return Decimal("0.001")
-    return Decimal(1) if histogram.endswith("_seconds") else None
 
 
 # Gauges.
