@@ -21,6 +21,7 @@ from slo.source.counted import CountSource
 from slo.spec.load import DICT, TEXT, load_text, to_yaml
 from slo.spec.load import load as _load
 from slo.spec.model import Objective, Slo, Specs
+from slo.spec.presets import folders_added
 from slo.spec.read import parse_objective
 from slo.window import Window, moment_ms, parse_window, start_of
 
@@ -34,11 +35,12 @@ When = datetime | int | str
 PathLike = str | os.PathLike[str]
 
 
-def load(definitions: PathLike | Iterable[PathLike] | Mapping[str, Any]) -> Specs:
+def load(definitions: PathLike | Iterable[PathLike] | Mapping[str, Any], *, presets: Iterable[PathLike] = ()) -> Specs:
     """The SLOs of definitions, by `service/name`.
 
     Args:
         definitions: Files and folders, YAML text (a text of several lines), or a dict as YAML would give it.
+        presets: Folders of presets of your own.
 
     Returns:
         The SLOs. What is only doubtful is in `warnings`.
@@ -51,11 +53,12 @@ def load(definitions: PathLike | Iterable[PathLike] | Mapping[str, Any]) -> Spec
         >>> slo.load({"service": "shop", "slos": [{"name": "up", "objective": 99.9, "sli": {"probe": "up"}}]})
         Specs(shop/up)
     """
-    if isinstance(definitions, Mapping):
-        return load_text(to_yaml(definitions), DICT)
-    if isinstance(definitions, str) and "\n" in definitions:
-        return load_text(definitions, TEXT)
-    return _load(definitions)
+    with folders_added(presets):
+        if isinstance(definitions, Mapping):
+            return load_text(to_yaml(definitions), DICT)
+        if isinstance(definitions, str) and "\n" in definitions:
+            return load_text(definitions, TEXT)
+        return _load(definitions)
 
 
 def open(source: PathLike | Iterable[PathLike] | Mapping[str, PathLike], *, config: PathLike | None = None) -> Source:

@@ -17,9 +17,6 @@ Selector = Annotated[
     str,
     Field(description="a metric with matchers, as in PromQL", examples=['http_requests_total{job="api",code=~"5.."}']),
 ]
-Expression = Annotated[
-    str, Field(description="PromQL over `$window`", examples=['sum(increase(requests_total{job="api"}[$window]))'])
-]
 Quantity = Annotated[
     str, Field(description="a number, with a unit if need be", examples=["100", "1GiB", "10GB", "70%", "5ms"])
 ]

@@ -29,6 +29,7 @@ from slo.promql.ast import (
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
 from slo.sli.bounds import bound_in, bound_of, le_matcher
+from slo.sli.latency import unit_in_name
 from slo.spec.yaml import Path
 from slo.window import format_duration
 
@@ -247,10 +248,10 @@ def _ratio(node: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
             return _success(good, at, notes)
         case Binary("/", left, right, matching=matching) if matching is None or not matching.include:
             return _events(left, right, at, notes, invert)
-        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)):
+        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)) if _over_time(node, "avg_over_time"):
             selector, by = _averaged(node, at, notes)
             return _threshold(selector, by, at, notes)
-    raise Refused(_no_counts(node, "error ratio"))
+    return _unweighted(node, node, at, notes)
 
 
 def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
@@ -264,10 +265,25 @@ def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
             sli := _compared(inner)
         ):
             return sli
-        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)):
+        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)) if _over_time(node, "avg_over_time"):
             selector, by = _averaged(node, at, notes)
             return probe(selector, by, at, notes)
-    raise Refused(_no_counts(node, "success ratio"))
+    return _unweighted(Binary("-", Number(1.0), node), node, at, notes)
+
+
+def _unweighted(ratio: Node, given: Node, at: Path, notes: ConversionNotes) -> Sli:
+    """An error ratio without numbers of events, where one number comes of it. Raises Refused."""
+    _refuse_quantiles(given)
+    grouping = sorted({label for part in walk(given) if isinstance(part, Aggregate) for label in part.grouping})
+    if grouping:
+        raise Refused(
+            f"gives ratios by ({', '.join(grouping)}) without numbers of events; `raw` holds one: {_short(as_window(given))}"
+        )
+    notes.changed(
+        at,
+        "gives a ratio only, without numbers of events: it is the mean of what it gives for each minute, not weighted by traffic",
+    )
+    return Sli("raw", {"ratio": as_window(ratio)})
 
 
 def _no_counts(node: Node, what: str) -> str:
@@ -386,7 +402,7 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Conve
         differ = ", ".join(sorted(map(str, own ^ others)))
         notes.same(at, f"good events and the total select different things ({differ}), as they did there")
         return None
-    seconds = unit_of(histogram)
+    seconds = unit_in_name(histogram)
     if seconds is None:
         notes.same(at, f"`{histogram}` does not say its unit, so the bucket is named as it stands")
         return None
@@ -396,13 +412,6 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Conve
         return None
     selector = replace(total, name=histogram, matchers=tuple(m for m in total.matchers if m.label != "le"))
     return {"histogram": str(selector), "threshold": format_duration(int(threshold_ms))}
-
-
-def unit_of(histogram: str) -> Decimal | None:
-    """Seconds in the unit that a histogram's name ends in; None where it names none that definitions know."""
-    if histogram.endswith(("_milliseconds", "_ms")):
-        return Decimal("0.001")
-    return Decimal(1) if histogram.endswith("_seconds") else None
 
 
 # Gauges.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from slo.errors import SourceError
 from slo.guide.kinds import head_of
 from slo.promql.parse import parse
+from slo.sli.latency import unit_in_name
 
 if TYPE_CHECKING:
     from slo.source import Source
@@ -95,7 +96,7 @@ def _latencies(source: Source, at_ms: int) -> Iterator[Proposal]:
         seen[job] = seen.get(job, 0) + 1
         if seen[job] > _MOST:
             continue
-        scale = 1 if histogram.endswith(("_milliseconds", "_ms")) else 1000
+        scale = float((unit_in_name(histogram) or 1) * 1000)
         shown = ", ".join(f"{bound:g}" for bound in sorted(bounds) if math.isfinite(bound))
         yield Proposal(
             job,

@@ -189,6 +189,11 @@ class Sli(ABC):
         return False
 
     @property
+    def narrows(self) -> bool:
+        """Whether it can be had of listed values of a label, each as an SLI of its own."""
+        return self.takes_by
+
+    @property
     def latency_limit_seconds(self) -> float | None:
         """The latency that is still good, where it is about latency and its histogram can be drawn."""
         return None

@@ -45,6 +45,22 @@ _ENDINGS = ("_bucket", "_count", "_sum")
 _SCRAPES = 5
 
 
+# Seconds in each unit, and how names of histograms end in it.
+_UNITS: Mapping[str, tuple[Decimal, tuple[str, ...]]] = {
+    "nanoseconds": (Decimal("1e-9"), ("_nanoseconds", "_ns")),
+    "microseconds": (Decimal("1e-6"), ("_microseconds", "_us")),
+    "milliseconds": (Decimal("0.001"), ("_milliseconds", "_ms")),
+    "seconds": (Decimal(1), ("_seconds",)),
+    "minutes": (Decimal(60), ("_minutes",)),
+    "hours": (Decimal(3600), ("_hours",)),
+}
+
+
+def unit_in_name(histogram: str) -> Decimal | None:
+    """Seconds in the unit that a histogram's name ends in; None where it says none."""
+    return next((seconds for seconds, endings in _UNITS.values() if histogram.endswith(endings)), None)
+
+
 class LatencyModel(Model):
     """Requests within a threshold, from a histogram."""
 
@@ -58,8 +74,8 @@ class LatencyModel(Model):
     threshold: Duration | None = None
     native: Annotated[bool, Field(description="a native histogram, which has no buckets of its own")] = False
     unit: Annotated[
-        Literal["seconds", "milliseconds"] | None,
-        Field(description="the histogram's unit; read from its name (`_milliseconds`, `_ms`) if not given"),
+        Literal["nanoseconds", "microseconds", "milliseconds", "seconds", "minutes", "hours"] | None,
+        Field(description="the histogram's unit; read from its name (`_milliseconds`, `_ms`, `_us`, …) if not given"),
     ] = None
 
 
@@ -110,9 +126,9 @@ class Latency(CountedSli):
             raise Fault
         where, text = ((*at, "threshold"), model.threshold) if model.threshold else (around.objective_path, percentile)
         threshold = Decimal(read_duration(text or "", where, report)) / 1000
-        unit = model.unit or ("milliseconds" if name.endswith(("_milliseconds", "_ms")) else "seconds")
+        unit = (_UNITS[model.unit][0] if model.unit else unit_in_name(name)) or Decimal(1)
         kind: type[Latency] | type[NativeLatency] = NativeLatency if model.native else cls
-        return kind(histogram, threshold, Decimal(1) if unit == "seconds" else Decimal("0.001"))
+        return kind(histogram, threshold, unit)
 
     @property
     def bound(self) -> Decimal:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from slo.fields import Expression, Model
+from pydantic import Field
+
+from slo.fields import Model
 from slo.promql.ast import (
     Aggregate,
     Binary,
     Call,
+    Matcher,
     MatrixSelector,
     Node,
     Number,
@@ -27,19 +30,35 @@ from slo.sli.counts import Grid, PartIs
 from slo.sli.stepwise import measure_steps
 from slo.sli.tile import ZERO, Tile
 from slo.sli.tiles import by_series, counted, counted_part
-from slo.window import SECOND
+from slo.window import SECOND, format_duration
 
 # Stands for `$window` while an expression is parsed; nobody writes it.
 _MARK_MS = 86_399_989
+_MARK_TEXT = format_duration(_MARK_MS)
 _ON_NOTHING = VectorMatching("many-to-many", (), on=True)
 _CALENDAR = {"minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year"}
 
 
-class RawModel(Model):
-    """Errors and total as PromQL, each giving one number for `$window`."""
+_Counts = Annotated[
+    str | None,
+    Field(
+        description="PromQL over `$window`, one number", examples=['sum(increase(requests_total{job="api"}[$window]))']
+    ),
+]
 
-    errors: Expression
-    total: Expression
+
+class RawModel(Model):
+    """Errors and total as PromQL, each giving one number for `$window`; or an error ratio where there are no numbers."""
+
+    errors: _Counts = None
+    total: _Counts = None
+    ratio: Annotated[
+        str | None,
+        Field(
+            description="instead of both, an error ratio from 0 to 1 over `$window`: not weighted by traffic",
+            examples=["1 - avg(avg_over_time(health_ratio[$window]))"],
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +80,12 @@ class Raw(Sli):
 
     @classmethod
     def read(cls, model: RawModel, at: Path, report: Report, around: Surroundings) -> Raw:
+        if model.ratio is not None and model.errors is None and model.total is None:
+            return cls._of_ratio(model.ratio, (*at, "ratio"), report)
+        if model.errors is None or model.total is None or model.ratio is not None:
+            given = [key for key in ("errors", "total", "ratio") if getattr(model, key) is not None]
+            report(at, f"has {' and '.join(given) or 'nothing'}; give `errors` and `total`, or only a `ratio`", "error")
+            raise Fault
         texts = {"errors": model.errors, "total": model.total}
         for key, text in texts.items():
             read_windowed(text, (*at, key), report)
@@ -74,6 +99,34 @@ class Raw(Sli):
             )
             raise Fault
         return cls(**texts)
+
+    @classmethod
+    def _of_ratio(cls, text: str, at: Path, report: Report) -> Raw:
+        """An error ratio, each tile of which counts as one event, whatever the traffic."""
+        read_windowed(text, at, report)
+        if unit_of(_parsed(text)) is not None:
+            report(at, "is a number of events, not a share of them; give `errors` and `total`", "error")
+            raise Fault
+        report(
+            at,
+            "is not weighted by traffic: a minute at night counts as one at noon; give `errors` and `total` where there are numbers",
+            "warning",
+        )
+        known = f"(({text}) >= -Inf)"  # 0 / 0 is no value
+        return cls(known, f"{known} * 0 + 1")
+
+    @property
+    def narrows(self) -> bool:
+        return True
+
+    def narrowed(self, matchers: tuple[Matcher, ...]) -> Raw:
+        def changed(node: Node) -> Node:
+            return replace(node, matchers=(*node.matchers, *matchers)) if isinstance(node, VectorSelector) else node
+
+        def of(text: str) -> str:
+            return str(transform(_parsed(text), changed)).replace(_MARK_TEXT, WINDOW_VARIABLE)
+
+        return replace(self, errors=of(self.errors), total=of(self.total))
 
     def selectors(self) -> tuple[VectorSelector, ...]:
         return tuple(dict.fromkeys(selectors_in(self.total) + selectors_in(self.errors)))

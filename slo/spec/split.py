@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slo.promql.ast import Matcher
+from slo.promql.ast import Matcher, is_plain_label
 from slo.reading import Fault, Path, Report
 from slo.spec.model import Slo
 
@@ -21,8 +21,8 @@ def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -
     """
     combinations = list(itertools.product(*by.values()))
     problem = None
-    if not slo.sli.takes_by:
-        problem = "works with ratio, latency and probe; write one SLO for each value instead"
+    if not slo.sli.narrows:
+        problem = "works with ratio, latency, probe and raw; write one SLO for each value instead"
     elif len(combinations) > MOST:
         problem = f"makes {len(combinations)} SLOs; up to {MOST} are accepted"
     else:
@@ -39,10 +39,16 @@ def split(slo: Slo, by: Mapping[str, Sequence[str]], at: Path, report: Report) -
 
 
 def grouped(slo: Slo, by: Sequence[str], at: Path, report: Report) -> Slo:
-    """The SLO with a budget for each value that labels come to have. Raises Fault once reported."""
+    """The SLO with a budget for each value that labels come to have. Raises Fault once reported.
+
+    A label that every selector fixes has one value: it leaves `by`, and is a label of the SLO.
+    """
+    slo, by = _without_fixed(slo, by, at, report)
     problem = None
     if not slo.sli.takes_by:
-        problem = "works with ratio, latency and probe"
+        problem = "works with ratio, latency and probe" + (
+            f"; list the values, such as `{by[0]}: [a, b]`" if slo.sli.narrows else ""
+        )
     elif taken := [label for label in by if label in slo.sli.fixed_labels]:
         problem = f"a selector already fixes {taken[0]}"
     elif len(set(by)) < len(by):
@@ -51,6 +57,26 @@ def grouped(slo: Slo, by: Sequence[str], at: Path, report: Report) -> Slo:
         report(at, f"`by` {problem}", "error")
         raise Fault
     return replace(slo, by=tuple(by))
+
+
+def _without_fixed(slo: Slo, by: Sequence[str], at: Path, report: Report) -> tuple[Slo, list[str]]:
+    kept, labels = [], dict(slo.labels)
+    for label in by:
+        values = [
+            {m.value for m in selector.matchers if m.label == label and m.op == "="} for selector in slo.sli.selectors()
+        ]
+        if not values or len(values[0]) != 1 or any(other != values[0] for other in values):
+            kept.append(label)
+            continue
+        [value] = values[0]
+        report(
+            at,
+            f"`{label}` has one value, as each selector says {label}={value!r}; it is a label of the SLO instead",
+            "warning",
+        )
+        if is_plain_label(label):
+            labels.setdefault(label, value)
+    return (replace(slo, labels=labels), kept) if len(kept) < len(by) else (slo, kept)
 
 
 def narrowed(slo: Slo, combinations: Sequence[Sequence[str]]) -> tuple[Slo, ...]:

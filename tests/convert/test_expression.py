@@ -162,8 +162,26 @@ def test_what_counts_no_events_over_the_window_is_refused(errors: str, total: st
     assert reason in reasons(sloth(errors, total))
 
 
-def test_an_average_without_counts_is_refused() -> None:
-    assert "without numbers of events" in reasons(sloth(ratio=f"1 - max(max_over_time(health{W}))"))
+@pytest.mark.parametrize(
+    ("ratio", "becomes"),
+    [
+        (f"1 - max(max_over_time(health{W}))", "1 - max(max_over_time(health[$window]))"),
+        ("avg_over_time(job:errors:ratio[{{.window}}]) * 2", None),
+        (f"max(avg_over_time(bad{W})) + 0", "max(avg_over_time(bad[$window])) + 0"),
+    ],
+)
+def test_a_ratio_without_counts_is_kept_and_flagged(ratio: str, becomes: str | None) -> None:
+    if becomes is None:
+        assert "can give several series" in reasons(sloth(ratio=ratio))
+        return
+    draft = draft_of(sloth(ratio=ratio))
+    assert draft.entry["sli"] == {"raw": {"ratio": becomes}}
+    assert draft.grade == "changed"
+    assert any("not weighted by traffic" in note.text for note in draft.notes)
+
+
+def test_ratios_by_label_without_counts_are_refused() -> None:
+    assert "without numbers of events" in reasons(sloth(ratio=f"max by (zone) (max_over_time(health{W}))"))
 
 
 def test_other_counts_are_kept_as_promql() -> None:

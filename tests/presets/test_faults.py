@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import slo as package
 from slo.errors import DefinitionError
 from slo.promql.ast import Matcher
 from slo.sli.ratio import Ratio
@@ -121,6 +122,7 @@ def test_a_team_has_presets_of_its_own(tmp_path: Path, monkeypatch: pytest.Monke
     with presets.folders_added([own]):
         assert read(entry).id == "shop/orders"
         assert "shop/orders" in presets.names()
+    assert list(package.load(f"service: shop\nslos:\n{entry}", presets=[own])) == ["shop/orders"]
     monkeypatch.setenv("SLO_PRESETS", str(own))
     assert read(entry).id == "shop/orders"
 

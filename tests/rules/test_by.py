@@ -14,6 +14,7 @@ import yaml
 from slo.backtest.run import run
 from slo.budget.evaluate import evaluate, evaluate_all
 from slo.budget.groups import expand
+from slo.errors import Problem
 from slo.promql.ast import Binary, walk
 from slo.promql.engine import Engine
 from slo.promql.samples import Samples
@@ -334,11 +335,27 @@ def test_through_a_server_it_is_the_same(tmp_path: Path) -> None:
     assert [(b.slo.id, b.errors, b.total) for b in there] == [(b.slo.id, b.errors, b.total) for b in here]
 
 
+def test_a_label_that_selectors_fix_is_one_of_the_slo() -> None:
+    problems: list[Problem] = []
+    sli = '{ratio: {errors: \'x_total{zone="a",code="5"}\', total: \'x_total{zone="a"}\'}}'
+    [service] = loads(
+        f"service: s\nslos:\n  - {{name: a, objective: 99, by: [zone, route], sli: {sli}}}\n", "x.yaml", problems
+    )
+    [slo] = service.slos
+    assert (slo.by, dict(slo.labels)) == (("route",), {"zone": "a"})
+    assert [problem.severity for problem in problems] == ["warning"]
+    assert "`zone` has one value, as each selector says zone='a'" in problems[0].message
+
+
 @pytest.mark.parametrize(
     ("by", "sli", "message"),
     [
         ("[route, route]", "{probe: {metric: up}}", "`by` names a label twice"),
-        ("[job]", "{probe: {metric: 'up{job=\"x\"}'}}", "a selector already fixes job"),
+        (
+            "[zone]",
+            '{ratio: {good: \'x_total{zone="a",code="1"}\', total: \'x_total{zone!="b"}\'}}',
+            "a selector already fixes zone",
+        ),
         ("[route]", "{threshold: {value: x, above: 1}}", "`by` works with ratio, latency and probe"),
         ("[slo]", "{probe: {metric: up}}", "label `slo` is set by the rules themselves"),
         ('["a\\nb"]', "{probe: {metric: up}}", "not a valid label name; any text without control characters"),

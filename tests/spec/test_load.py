@@ -217,7 +217,7 @@ def test_plain_alerts_stand_alongside_the_slos() -> None:
         ({"by": "{x: [a, a]}"}, "names a value of x twice"),
         ({"by": "{x: []}"}, "must hold at least one entry"),
         ({"by": "{slo: [a]}"}, "label `slo` is set by the rules themselves"),
-        ({"by": "{x: [a]}", "sli": "{threshold: {value: x, above: 1}}"}, "works with ratio, latency and probe"),
+        ({"by": "{x: [a]}", "sli": "{threshold: {value: x, above: 1}}"}, "works with ratio, latency, probe and raw"),
         ({"by": "{x: [1,2,3,4,5,6,7,8,9,10,11], y: [1,2,3,4,5,6,7,8,9,10]}"}, "makes 110 SLOs; up to 100"),
         ({"sli": "{threshold: {value: x}}"}, "exactly one of at_least, at_most, above, below; found none"),
         ({"sli": "{threshold: {value: x, above: 1, below: 2}}"}, "found above and below"),
@@ -374,3 +374,23 @@ def test_a_calendar_window_has_a_time_zone() -> None:
 def test_a_time_zone_that_is_none_or_of_no_use_is_said(keys: dict[str, str], message: str) -> None:
     _, problems = read(one_slo(**keys))
     assert message in " ".join(problem.message for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("histogram", "unit", "threshold", "bound"),
+    [
+        ("d_seconds", None, "500ms", "0.5"),
+        ("d_milliseconds", None, "500ms", "500"),
+        ("d_us", None, "500ms", "500000"),
+        ("d_nanoseconds", None, "5ms", "5000000"),
+        ("job_duration_minutes", None, "90s", "1.5"),
+        ("job_duration_hours", None, "2h", "2"),
+        ("d_seconds", "milliseconds", "500ms", "500"),
+        ("d", "microseconds", "1ms", "1000"),
+    ],
+)
+def test_a_histograms_unit_decides_on_its_bucket(histogram: str, unit: str | None, threshold: str, bound: str) -> None:
+    said = f", unit: {unit}" if unit else ""
+    [slo], problems = read(one_slo(sli=f"{{latency: {{histogram: {histogram}, threshold: {threshold}{said}}}}}"))
+    assert isinstance(slo.sli, Latency)
+    assert (slo.sli.bound, problems) == (Decimal(bound), [])
