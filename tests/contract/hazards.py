@@ -403,6 +403,7 @@ _NOT_TOGETHER = (
     {"no job and instance", "replicas"},
     {"two writers", "crash loop"},
     {"two writers", "scrape hole"},
+    {"two writers", "short visits"},
     {"more than all", "scrape hole"},
     {"more than all", "series away"},
     {"probe outside", "scrape hole"},

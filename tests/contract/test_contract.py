@@ -161,11 +161,11 @@ def undecided(history: History, came: Counted) -> bool:
     """Whether a path says that it left out, or took otherwise, what no reader of the scrapes could decide.
 
     Two scrapers of one target, a restart under other labels, a broken value: three in a thousand. First values after an
-    idle time: none of them.
+    idle time, and what processes that nobody saw begin had in a pause: none of them.
     """
     hazards = set(history.hazards)
     less = [float((right - own).sum()) for own, right in ((came.errors, history.errors), (came.total, history.total))]
-    if "idle" in hazards and "in-doubt" in came.codes and min(less) >= 0:
+    if hazards & {"idle", "short visits"} and "in-doubt" in came.codes and min(less) >= 0:
         return True
     close = bool(hazards & (_SHARED | {"version label", "crash loop", "broken values"}))
     # A broken value in the scrape in which labels change: two changes are read together.
