@@ -170,6 +170,8 @@ def undecided(history: History, came: Counted) -> bool:
     close = bool(hazards & (_SHARED | {"version label", "crash loop", "broken values"}))
     # A broken value in the scrape in which labels change: two changes are read together.
     share = 0.03 if hazards >= {"broken values", "relabelling"} else 0.003
+    # A scraper that joins while another's scrape times out looks like new labels of it.
+    share = 0.01 if hazards >= {"replicas", "time outs"} else share
     return close and bool(came.codes) and max(map(abs, less)) <= share * float(history.total.sum())
 
 
