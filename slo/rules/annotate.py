@@ -175,7 +175,7 @@ def _label(label: str) -> str:
 def _query(node: Node, divided_by: str = "") -> str:
     """A query of a template whose selectors `{x="x"}` are those of `$s`; what it is divided by is a number of the template."""
     own = squeezed(node).replace("%", "%%").replace('{x="x"}', "{%[1]s}")
-    return f"query (printf `{own}{'/%[2]f' if divided_by else ''}` $s{divided_by and f' {divided_by}'})"
+    return f"query (printf `{own}{'/%[2]v' if divided_by else ''}` $s{divided_by and f' {divided_by}'})"
 
 
 def _series(name: str) -> VectorSelector:

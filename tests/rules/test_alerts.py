@@ -308,8 +308,8 @@ def test_every_text_of_an_alert_is_a_template_whose_queries_are_promql(names: st
         for text in (*rule.annotations.values(), *rule.labels.values()):
             assert fault_in(text) is None, text
             for query in re.findall(r"query \(printf `(.*?)` \$s(?: \$value)?\)", text):
-                assert query.count("%") == query.count("%[1]s") + query.count("%[2]f")
-                parse(query.replace("%[1]s", 'a="b"').replace("%[2]f", "14.4"))
+                assert query.count("%") == query.count("%[1]s") + query.count("%[2]v")
+                parse(query.replace("%[1]s", 'a="b"').replace("%[2]v", "14.4"))
                 asked += 1
     assert asked > 50
 
