@@ -133,12 +133,13 @@ audit:
 	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	$(PYTHON) -m venv $(VENV)-audit-tools
 	$(VENV)-audit-tools/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7' 'cyclonedx-bom>=5'
-	@mkdir -p build
+	@mkdir -p build && rm -f build/audit.json
 	$(VENV)-audit-tools/bin/cyclonedx-py environment $(VENV)-audit/bin/python --pyproject pyproject.toml --mc-type application \
 	  --output-reproducible --of JSON -o build/sbom.json
 	$(VENV)-audit-tools/bin/python -m tests.sbom build/sbom.json
-	$(VENV)-audit-tools/bin/pip-audit --progress-spinner off --skip-editable \
+	-$(VENV)-audit-tools/bin/pip-audit --progress-spinner off --skip-editable --format json -o build/audit.json \
 	  --path $$($(VENV)-audit/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	$(VENV)-audit-tools/bin/python -m tests.audited build/audit.json
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import slo
+from tests.audited import faults
 from tests.lowest import lowest
 from tests.sbom import completed
 
@@ -110,6 +111,17 @@ def test_a_bill_of_materials_has_all_dependencies_and_the_version() -> None:
     document["components"].append({**first, "version": ""})
     with pytest.raises(ValueError, match="has no version of"):
         completed(document, "1.2.3")
+
+
+def test_an_audit_that_asked_about_nothing_is_not_a_good_one() -> None:
+    good = {"name": "numpy", "version": "2.0", "vulns": []}
+    ours = {"name": "slo", "skip_reason": "distribution marked as editable"}
+    bad = {"name": "x", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2"]}]}
+    skipped = {"name": "y", "skip_reason": "Dependency not found on PyPI and could not be audited: y (1)"}
+    assert faults({"dependencies": [good, ours]}) == []
+    assert faults({"dependencies": [good, bad]}) == ["x 1: PYSEC-1, fixed in 2"]
+    assert faults({"dependencies": [good, skipped, ours]}) == ["not audited: y"]
+    assert faults({"dependencies": [ours]}) == ["nothing was audited"]
 
 
 def test_the_workflow_audits_and_keeps_the_bill() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,10 @@ from slo.redact import hide_secrets
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+# All but the end of a line and the tab.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def show(*parts: RenderableType, width: int | None = None) -> None:
@@ -42,12 +47,13 @@ def terminal_width() -> int:
 
 
 def say(text: str) -> None:
-    """One message on standard error, without any secret. Text that its encoding cannot hold is escaped.
+    """One message on standard error, without any secret. Text that its encoding cannot hold is escaped, and so are control
+    characters: what a server says may be meant for the terminal.
 
     Where nothing can be said, as its disk is full or its reader gone, the exit code still tells.
     """
     with suppress(OSError):
-        print(hide_secrets(text, os.environ), file=sys.stderr)
+        print(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", hide_secrets(text, os.environ)), file=sys.stderr)
 
 
 def discard_output() -> None:

@@ -74,11 +74,13 @@ class Worker:
         self._tasks.put(task)
         try:
             good, result = task.outcome.get(timeout=max(0.0, until - time.monotonic()))
-        except queue.Empty:
+        except BaseException as error:  # also Ctrl-C, on which a query would go on while the program ends
             task.given_up = True
             with suppress(Exception):
                 stop()
-            raise self._late() from None
+            if isinstance(error, queue.Empty):
+                raise self._late() from None
+            raise
         if good:
             out: Out = result
             return out
@@ -157,7 +159,9 @@ class LimitedSource:
 
     def __getattr__(self, key: str) -> Any:
         """What sources may have beyond that, such as `retention_ms`."""
-        value = getattr(self.__dict__["_source"], key)
+        if "_source" not in self.__dict__:  # a copy that is being made
+            raise AttributeError(key)
+        value = getattr(self._source, key)
         if not callable(value):
             return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -10,14 +11,17 @@ import resource
 import shutil
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from slo.cli import run
+from slo.cli.output import say
 from slo.source import http
 from tests.cli.test_cli import GOOD
 from tests.crash import child
@@ -459,3 +463,31 @@ def test_what_is_asked_alongside_figures_may_have_any_shape(
             assert run(arguments) in (0, 1, 2), capsys.readouterr().err
             out = capsys.readouterr()
             assert "Traceback" not in out.err
+
+
+@pytest.mark.parametrize("way", ["warning", "error", "label"])
+def test_what_a_server_says_does_not_steer_the_terminal(
+    place: Path, way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its warnings, errors and label values may hold what sets a title, hides text or rings a bell."""
+    steering = "\x1b]0;title\x07\x1b[2J\x9b31m\r\x08\x00"
+    script = {
+        "warning": numbers("1", warnings=[steering]),
+        "error": [reply(422, {"status": "error", "errorType": "execution", "error": steering})],
+        "label": numbers("1", {"job": "j", "instance": steering, "code": steering}),
+    }[way]
+    with Hostile(script) as server:
+        for name in ("status", "check", "init"):
+            run(commands(server.url)[name])
+            said = capsys.readouterr()
+            assert not [
+                mark for mark in said.out + said.err if mark not in "\n\t" and unicodedata.category(mark) == "Cc"
+            ]
+
+
+@given(st.text(st.characters(categories=["Cc", "L", "N"])))
+def test_a_message_has_no_control_characters(text: str) -> None:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        say(text)
+    assert not [mark for mark in said.getvalue() if mark not in "\n\t" and unicodedata.category(mark) == "Cc"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -323,6 +324,23 @@ def test_a_table_in_pieces_is_the_same_as_whole(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "mixed.csv").write_text(mixed)
     with pytest.raises(SourceError, match="not a time"):
         open_source(tmp_path / "mixed.csv")
+
+
+def test_ctrl_c_stops_what_is_at_work() -> None:
+    worker, at_work, over = Worker("x", SourceConfig(), "less"), threading.Event(), threading.Event()
+
+    def work() -> None:
+        at_work.set()
+        over.wait()
+
+    def interrupt() -> None:
+        at_work.wait()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        worker.run(work, over.set)
+    assert over.is_set()
 
 
 def test_a_worker_gives_what_it_is_asked_for() -> None:
