@@ -102,9 +102,10 @@ def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> Non
     place = Path(folder)
     for name, text in texts.items():
         write_text(place / name, text)
-    for page in (place / "slos").glob("slo-*.html"):
-        if f"slos/{page.name}" not in texts:
-            page.unlink()
+    for pattern in ("slo-*.html", "service-*.html", "services.html"):
+        for page in (place / "slos").glob(pattern):
+            if f"slos/{page.name}" not in texts:
+                page.unlink()
     with suppress(OSError):
         (place / "slos").rmdir()  # where nothing is left in it
 

@@ -7,7 +7,9 @@ its parts. Figures are of the moment at which the last tile ends, so that the st
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -50,6 +52,7 @@ RECORDED, COPIES, CHANGED = "recorded", "copies", "recorded-otherwise"
 _RECENT_MS, _LAST_MS = 15 * MINUTE, DAY
 # Matchers of many services are left out: a server takes URLs and forms of some length only.
 _MOST_NAMES = 4_000
+_AT_ONCE = 4
 # A server's clock of a group is exact; a difference of two times in seconds is not.
 _SAME_MOMENT = 0.0005
 # Stretches without whole tiles that lie so close together are asked for at once; of more than so many all is.
@@ -137,6 +140,18 @@ def _info(slo: Slo, names: Names) -> VectorSelector:
 # Of a length of time in ms: (errors, total) of so long before the end of the last tile.
 Sums = dict[int, tuple[float, float]]
 _Valued = tuple[Mapping[str, str], float]
+_ByPlace = dict[tuple[str, str], list[_Valued]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A function over a range of the series of a name."""
+
+    func: str
+    name: str
+    range_ms: int
+    late_ms: int = 0
+    matchers: tuple[Matcher, ...] = ()
 
 
 class Recorded:
@@ -226,9 +241,12 @@ class Recorded:
         """The info series and tiles of some SLOs that were recorded up to a moment, by name and by SLO."""
         lengths = {tile_length(slo.scrape_interval_ms) for slo in slos} | {_COARSE_MS}
         found: dict[str, dict[tuple[str, str], list[Series]]] = {}
-        services = "|".join(sorted({literal(slo.service) for slo in slos}))
+        others = [made for slo in slos if (made := self._made_of(slo)) is not None]
+        named = [
+            slo.name for slo in (*slos, *others, *(self._parts[slo.id][0] for slo in slos if slo.id in self._parts))
+        ]
         for names in (OWN, SLOTH):
-            which = (Matcher(names.service, "=~", services),) if len(services) <= _MOST_NAMES else ()
+            which = _among(names.service, [slo.service for slo in slos]) + _among(names.slo, named)
 
             def ask(name: str, names: Names = names, which: tuple[Matcher, ...] = which) -> bool:
                 samples = self.source.samples([VectorSelector(name, which)], end_ms - length_ms + 1, end_ms)
@@ -487,30 +505,64 @@ class _Whole:
     source: Source
     tracks: Mapping[str, Track]
     end_ms: int
+    answers: dict[_Ask, _ByPlace] = field(default_factory=dict)
 
     @property
     def any(self) -> Track:
         """One of them: all are alike in what is asked."""
         return next(iter(self.tracks.values()))
 
-    def asked(self, func: str, name: str, range_ms: int, late_ms: int = 0) -> dict[tuple[str, str], list[_Valued]]:
-        """A function over a range of all series of a name, by service and SLO."""
+    def asked(self, ask: _Ask) -> _ByPlace:
+        """A function over a range of all series of a name, by service and SLO; asked once."""
+        if ask not in self.answers:
+            self.answers[ask] = self._answer(ask)
+        return self.answers[ask]
+
+    def together(self, asks: Iterable[_Ask]) -> None:
+        """Asks for many at once, as a server works on each of them with one of its cores."""
+        left = [ask for ask in dict.fromkeys(asks) if ask not in self.answers]
+        contexts = [copy_context() for _ in left]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="slo-recorded") as pool:
+            found = pool.map(lambda context, ask: context.run(self._answer, ask), contexts, left)
+            self.answers.update(zip(left, found, strict=True))
+
+    def _answer(self, ask: _Ask) -> _ByPlace:
         track = self.any
-        services = "|".join(sorted({literal(item.slo.service) for item in self.tracks.values()}))
-        which = (Matcher(track.names.service, "=~", services),) if len(services) <= _MOST_NAMES else ()
-        selector = VectorSelector(name, which, late_ms)
-        found: dict[tuple[str, str], list[_Valued]] = {}
-        for labels, values in self.source.query(Call(func, (MatrixSelector(selector, range_ms),)), self.end_ms).series:
+        selector = VectorSelector(ask.name, (*self._which, *ask.matchers), ask.late_ms)
+        found: _ByPlace = {}
+        expr = Call(ask.func, (MatrixSelector(selector, ask.range_ms),))
+        for labels, values in self.source.query(expr, self.end_ms).series:
             if not np.isnan(values[0]):
                 key = labels.get(track.names.service, ""), labels.get(track.names.slo, "")
                 found.setdefault(key, []).append((labels, float(values[0])))
         return found
 
+    @property
+    def _which(self) -> tuple[Matcher, ...]:
+        """The services, and of few SLOs their names, where that is short."""
+        names, slos = self.any.names, [track.slo for track in self.tracks.values()]
+        return _among(names.service, [slo.service for slo in slos]) + _among(names.slo, [slo.name for slo in slos])
+
+    def _asks(self, tiles: str, need_ms: int) -> tuple[_Ask, _Ask, _Ask]:
+        """How often there are tiles, their parts, and what says what these count."""
+        track = self.any
+        late, more = (track.part_ms, track.length_ms) if track.part_ms < track.length_ms else (0, 0)
+        func = "count_over_time"
+        # Of the parts one kind of event is there whenever anything is, but of probes, whose bad values leave the other out.
+        words = sorted({word for track in self.tracks.values() for word in _present(track.slo)})
+        some = (Matcher(EVENT_LABEL, "=~", "|".join(words)),)
+        # A tile and a part further than need be, as no clock of a group is that of the moment.
+        return (
+            _Ask(func, tiles, need_ms),
+            _Ask(func, n.events_tile_name(track.part_ms), need_ms + more, late, some),
+            _Ask(func, track.names.info, need_ms + more, late),
+        )
+
     def moments(self, name: str, end_ms: int, length_ms: int) -> dict[tuple[str, str], set[int]]:
         """The moments at which the series of a name have samples in (end − length, end], by service and SLO."""
         track = self.any
         found: dict[tuple[str, str], set[int]] = {}
-        for item in self.source.samples([VectorSelector(name)], end_ms - length_ms + 1, end_ms).series:
+        for item in self.source.samples([VectorSelector(name, self._which)], end_ms - length_ms + 1, end_ms).series:
             key = item.labels.get(track.names.service, ""), item.labels.get(track.names.slo, "")
             found.setdefault(key, set()).update(item.times.tolist())
         return found
@@ -521,13 +573,17 @@ class _Whole:
         tiles, part_ms, length_ms = n.events_tile_name(track.length_ms), track.part_ms, track.length_ms
         whole: set[str] = set()
         needs = {key: max(own) for key, own in lengths.items()}
+        sums = {length: _Ask("sum_over_time", tiles, length) for own in lengths.values() for length in own}
+        asks = [ask for need in set(needs.values()) for ask in self._asks(tiles, need)]
+        self.together([*sorted(asks, key=lambda ask: ask.name), *sums.values()])
         for need in sorted(set(needs.values())):
             of_need = {key: self.tracks[key] for key, own in needs.items() if own == need}
-            part = _Whole(self.source, of_need, self.end_ms)
-            whole |= part._whole(tiles, need, part_ms, length_ms) - part._impossible(tiles, need, length_ms)
+            part = replace(self, tracks=of_need)
+            counts = [self.asked(ask) for ask in self._asks(tiles, need)]
+            whole |= part._whole(tiles, need, part_ms, length_ms, *counts) - part._impossible(tiles, need, length_ms)
         result: dict[str, Sums] = {key: {} for key in whole}
         for length in sorted({length for key in whole for length in lengths[key]}):
-            answer = self.asked("sum_over_time", tiles, length)
+            answer = self.asked(sums[length])
             for key in whole:
                 if length in lengths[key]:
                     events = _single(self.tracks[key], answer)
@@ -537,13 +593,18 @@ class _Whole:
                     result[key][length] = float(errors[0]), float(total[0])
         return result
 
-    def _whole(self, tiles: str, need_ms: int, part_ms: int, length_ms: int) -> set[str]:
+    def _whole(
+        self,
+        tiles: str,
+        need_ms: int,
+        part_ms: int,
+        length_ms: int,
+        counted: _ByPlace,
+        parts: _ByPlace,
+        info: _ByPlace,
+    ) -> set[str]:
         """The SLOs that have each tile of the last `need_ms` once, with all of its parts, each of which counts what it should."""
         late, more = (part_ms, length_ms) if part_ms < length_ms else (0, 0)
-        counted = self.asked("count_over_time", tiles, need_ms)
-        # A tile and a part further than need be, as no clock of a group is that of the moment.
-        parts = self.asked("count_over_time", n.events_tile_name(part_ms), need_ms + more, late) if more else counted
-        info = self.asked("count_over_time", self.any.names.info, need_ms + more, late)
         first_ms = self.end_ms - need_ms
         first = self.moments(tiles, first_ms + length_ms, length_ms)
         first_info = self.moments(self.any.names.info, first_ms - late + part_ms, part_ms)
@@ -561,7 +622,7 @@ class _Whole:
             at, info_at = first.get(place, set()), first_info.get(place, set())
             if (
                 _all_are(_single(track, counted), expected)
-                and _all_are(_single(track, parts), expected_parts)
+                and _all_are(_single(track, parts, _present(slo)), expected_parts)
                 and named == expected_parts
                 and len(at) == len(info_at) == 1
                 and (track.last_ms - min(at)) % length_ms == 0
@@ -589,9 +650,25 @@ class _Whole:
         return {key for key, track in self.tracks.items() if (track.slo.service, track.slo.name) in odd}
 
 
-def _single(track: Track, answer: Mapping[tuple[str, str], Sequence[_Valued]]) -> dict[str, float] | None:
-    """The values of an SLO's two series of tiles, by kind of event; None where one is not there, or there several times."""
-    own, words = track.names.identity(track.slo), track.slo.sli.event_words
+def _present(slo: Slo) -> tuple[str, ...]:
+    """The words of the events that have a tile whenever there is data."""
+    words = slo.sli.event_words
+    if slo.sli.measured_by == "checks":
+        return tuple(words.values())
+    return (words["all" if "all" in words else "bad"],)
+
+
+def _among(label: str, values: Iterable[str]) -> tuple[Matcher, ...]:
+    """A matcher for some values; none where it were too long to send."""
+    text = "|".join(sorted({literal(value) for value in values}))
+    return (Matcher(label, "=~", text),) if len(text) <= _MOST_NAMES else ()
+
+
+def _single(track: Track, answer: _ByPlace, only: Collection[str] = ()) -> dict[str, float] | None:
+    """The values of an SLO's two series of tiles, by kind of event, or of those alone that have `only` these words; None where
+    one is not there, or there several times."""
+    own = track.names.identity(track.slo)
+    words = {kind: word for kind, word in track.slo.sli.event_words.items() if not only or word in only}
     mine = [
         (labels, value)
         for labels, value in answer.get((track.slo.service, track.slo.name), ())

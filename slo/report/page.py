@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,7 +20,7 @@ from slo.report.sentences import MISSING
 from slo.report.svg import HEIGHT, WIDTH
 from slo.report.text import clean
 from slo.report.values import NO_VALUES, Values
-from slo.report.view import ReportView, report_view
+from slo.report.view import MOST_ROWS, MOST_SERVICES, ReportView, by_service, report_view
 
 if TYPE_CHECKING:
     from slo.budget.model import Budget
@@ -61,7 +62,8 @@ def render_pages(
     missing: str = "",
     values: Mapping[str, Values] = NO_VALUES,
 ) -> dict[str, str]:
-    """The report's files by their names: `index.html`, and from 10 SLOs on a page for each in `slos/` before it.
+    """The report's files by their names: `index.html`, and from 10 SLOs on a page for each in `slos/` before it. Of more than 200
+    SLOs the index has the worst, and leads to a page of each service in `slos/` too.
 
     Each page stands alone as `render`'s does, but for the links between them.
     """
@@ -84,10 +86,35 @@ def render_pages(
                 **_page_assets(script, values),
             )
         )
-    return {**pages, "index.html": _whole(view, values, paged=True)}
+    if len(view.slos) <= MOST_ROWS:
+        return {**pages, "index.html": _whole(view, values, paged=True)}
+    index, services = by_service(view, FOLDER)
+    for page, own in zip(index.pages, services, strict=True):
+        pages[page.file] = _whole(own, values, paged=True, inside=True)
+    if len(index.pages) > MOST_SERVICES:
+        pages[f"{FOLDER}/services.html"] = page_of("services.html", title=view.title, services=index.pages)
+    return {**pages, "index.html": _whole(index, values, paged=True)}
 
 
-def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> str:
+def _names(view: ReportView) -> str:
+    """All SLOs as JSON, for the search: by service the names of its SLOs, before them the page where it is not named alike."""
+    names = {
+        page.name: [
+            "" if page.file == f"{FOLDER}/service-{_plain(page.name)}.html" else page.file,
+            *(slo.name for slo in page.slos),
+        ]
+        for page in view.pages
+    }
+    return json.dumps(names, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _plain(name: str) -> str:
+    """As the script makes it of a service's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
+
+
+def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool, inside: bool = False) -> str:
+    """A page with the table of its SLOs; `inside` is one in the folder of pages."""
     script = _asset("script.js") if paged else f"{_asset('script.js')}\n{_asset('charts.js')}"
     return _dense(
         _environment()
@@ -96,8 +123,13 @@ def _whole(view: ReportView, values: Mapping[str, Values], *, paged: bool) -> st
             report=view,
             sparkline=sparkline,
             paged=paged,
-            place=(lambda name: f"{FOLDER}/{name}.html") if paged else (lambda name: f"#{name}"),
+            place=(lambda name: f"{name}.html" if inside else f"{FOLDER}/{name}.html")
+            if paged
+            else (lambda name: f"#{name}"),
             up="#summary",
+            back="../index.html" if inside else "",
+            services=view.pages[:MOST_SERVICES],
+            names=Markup(_names(view)) if view.pages else "",  # noqa: S704 – JSON without tags
             near=list(zip((None, *view.slos[:-1]), (*view.slos[1:], None), strict=True)) if view.slos else [],
             script=Markup(script),  # noqa: S704 – the package's own file
             **_page_assets(script, values),

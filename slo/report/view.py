@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -198,6 +198,66 @@ class ReportView:
     data: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())
     totals: tuple[tuple[str, tuple[Total, ...]], ...] = ()
+    # Of very many SLOs the index shows the worst, and leads to a page of each service.
+    count: int = 0
+    pages: tuple[ServicePage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePage:
+    """The page of a service, of a report on very many SLOs: its worst state, and how many SLOs it has."""
+
+    name: str
+    file: str
+    state: State
+    counts: str
+    slos: tuple[SloView, ...]
+
+
+# So many rows a table on the index has; so many lines of warnings, and of teams, are read.
+MOST_ROWS = 200
+MOST_SERVICES = 1000
+_MOST_LINES = 100
+
+
+def by_service(view: ReportView, folder: str) -> tuple[ReportView, tuple[ReportView, ...]]:
+    """The index of a report on more than `MOST_ROWS` SLOs, and the view of each service's page, in the order of trouble.
+
+    The index has the worst SLOs; all others are on the pages of their services.
+    """
+    groups: dict[str, list[SloView]] = {}
+    for slo in view.slos:  # the worst first
+        groups.setdefault(slo.service, []).append(slo)
+    taken: set[str] = set()
+    pages = tuple(
+        ServicePage(
+            name,
+            f"{folder}/{anchor(name, taken).replace('slo-', 'service-', 1)}.html",
+            own[0].state,
+            _total(name, own).counts,
+            tuple(own),
+        )
+        for name, own in groups.items()
+    )
+    totals = tuple((title, rows[:_MOST_LINES]) for title, rows in view.totals if title != "Service")
+    index = replace(view, slos=view.slos[:MOST_ROWS], pages=pages, totals=totals, warnings=view.warnings[:_MOST_LINES])
+    return index, tuple(_of_service(view, page) for page in pages)
+
+
+def _of_service(view: ReportView, page: ServicePage) -> ReportView:
+    counted = {state: sum(slo.state is state for slo in page.slos) for state in State}
+    return replace(
+        view,
+        title=f"{page.name} – {view.title}",
+        slos=page.slos,
+        count=len(page.slos),
+        tally=tuple((state, sentences.STATE_WORDS[state], count) for state, count in counted.items() if count),
+        verdict=_verdict(counted, len(page.slos)),
+        services=1,
+        data=(),
+        warnings=(),
+        totals=(),
+    )
 
 
 def report_view(
@@ -221,6 +281,7 @@ def report_view(
         services=len({budget.slo.service for budget in budgets}),
         warnings=tuple(clean(str(problem)) for problem in warnings),
         totals=_totals(slos),
+        count=len(slos),
     )
 
 

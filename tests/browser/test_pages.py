@@ -28,7 +28,7 @@ from slo.report import render, render_pages
 from slo.report.backtests import render_backtest
 from slo.report.drawings import draw
 from slo.report.page import FOLDER_FROM, _whole
-from slo.report.view import report_view
+from slo.report.view import by_service, report_view
 from slo.report.whatif import what_if
 from slo.spec.events import Event
 from slo.weekly.archive import index_page
@@ -358,6 +358,34 @@ BROKEN = """() => {
   }
   return found;
 }"""
+
+
+def test_of_very_many_slos_the_search_finds_those_that_the_table_has_not(browser: Browser, tmp_path: Path) -> None:
+    """The others are links to the pages of their services, which show them alone."""
+    [one] = report_view([demo()[0]], title="Many", generated=GENERATED).slos
+    named = tuple(
+        replace(one, service=f"Team {number % 40}", name=f"n{number}", anchor=f"slo-n{number}") for number in range(400)
+    )
+    whole = report_view([demo()[0]], title="Many", generated=GENERATED)
+    index, services = by_service(replace(whole, slos=named, count=400), "slos")
+    (tmp_path / "slos").mkdir()
+    for made, view in zip(index.pages, services, strict=True):
+        (tmp_path / made.file).write_text(_whole(view, {}, paged=True, inside=True))
+    (tmp_path / "index.html").write_text(_whole(index, {}, paged=True))
+    page, errors, _ = opened(browser, tmp_path / "index.html")
+    assert len(shown(page)) == 200
+    page.get_by_role("searchbox").fill("team 7/n327")
+    links = page.locator("#others a")
+    assert links.all_inner_texts() == ["Team 7/n327"]
+    assert len(shown(page)) == 0
+    links.first.click()
+    page.wait_for_load_state()
+    assert page.title().startswith("Team 7")
+    assert len(shown(page)) == 1
+    page.get_by_role("link", name="Team 7 – Many").click()
+    page.wait_for_load_state()
+    assert page.url.endswith("/index.html")
+    assert errors == []
 
 
 def test_the_look_for_broken_words_finds_them(browser: Browser) -> None:

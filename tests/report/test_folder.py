@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ import pytest
 from slo.budget.model import Budget
 from slo.files import write_pages
 from slo.report import render, render_pages
-from slo.report.page import FOLDER_FROM
+from slo.report.page import FOLDER_FROM, _whole
+from slo.report.view import ReportView, by_service, report_view
 from tests.report.budgets import Case, budget, demo
 from tests.report.test_page import Page
 
@@ -80,6 +82,66 @@ def test_pages_of_slos_that_are_gone_go_too(many: list[Budget], tmp_path: Path) 
     assert len(names) == FOLDER_FROM
     write_pages(tmp_path, pages(many[:3]))
     assert [path.name for path in (tmp_path / "slos").iterdir()] == ["mine.txt"]
+
+
+def views(slos: int, services: int) -> tuple[ReportView, tuple[ReportView, ...]]:
+    """The index of so many SLOs, and the pages of their services, of one SLO under many names."""
+    whole = report_view([budget(Case("plain"))], title="Review", generated=NOW)
+    [one] = whole.slos
+    named = tuple(
+        replace(
+            one,
+            service=f"service-{number % services:05d}",
+            name=f"availability-{number:05d}",
+            anchor=f"slo-service-{number % services:05d}-availability-{number:05d}",
+        )
+        for number in range(slos)
+    )
+    return by_service(replace(whole, slos=named, count=slos, services=services), "slos")
+
+
+@pytest.mark.parametrize(("slos", "services"), [(1_000, 1), (10_000, 1_000), (10_000, 10_000)])
+def test_the_index_of_very_many_slos_stays_below_a_megabyte(slos: int, services: int) -> None:
+    index, _ = views(slos, services)
+    html = _whole(index, {}, paged=True)
+    assert len(html.encode()) < 1_000_000
+    page = Page(html)
+    assert f"The 200 worst of {slos:,} SLOs" in html
+    assert len({link for link in page.values("href") if link.startswith("slos/slo-")}) == 200
+    of_services = [link for link in page.values("href") if link.startswith("slos/service-")]
+    assert len(of_services) == min(services, 1000)
+    [names] = re.findall(r'<script type="application/json" id="names">(.*?)</script>', html)
+    found = json.loads(names)
+    assert sum(len(own) - 1 for own in found.values()) == slos
+    assert all(not file for file, *_ in found.values())
+    assert ('href="slos/services.html"' in html) is (services > 1000)
+
+
+def test_what_is_not_on_the_index_is_on_the_page_of_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slo.report.page.MOST_ROWS", 10)
+    monkeypatch.setattr("slo.report.view.MOST_ROWS", 10)
+    plain = budget(Case("plain"))
+    named = [
+        replace(plain, slo=replace(plain.slo, service=f"Shop <{number % 3}>", name=f"n{number}"))
+        for number in range(12)
+    ]
+    found = pages(named)
+    index = Page(found["index.html"])
+    services = [link for link in index.values("href") if link.startswith("slos/service-")]
+    assert len(services) == 3
+    of_pages = {link for name in services for link in Page(found[name]).values("href") if link.startswith("slo-")}
+    assert {f"slos/{link}" for link in of_pages} == {name for name in found if name.startswith("slos/slo-")}
+    assert len(of_pages) == 12
+    for name in services:
+        assert "../index.html" in Page(found[name]).values("href")
+        assert "<1>" not in found[name]
+    assert "<1>" not in found["index.html"]
+    # The page that the script makes of a service's name is there, or named.
+    [names] = re.findall(r'id="names">(.*?)</script>', found["index.html"])
+    for service, (file, *own) in json.loads(names).items():
+        made = f"slos/service-{re.sub(r'[^a-z0-9]+', '-', service.lower())}.html"
+        assert (file or made) in found
+        assert len(own) == 4
 
 
 def test_twenty_slos_are_below_a_megabyte() -> None:

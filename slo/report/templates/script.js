@@ -66,6 +66,26 @@
   const clear = make("button", { type: "button", textContent: "Clear", hidden: true });
   const nothing = document.getElementById("nothing");
 
+  // Of very many SLOs the table has the worst: the others are found by name, on the pages of their services.
+  const names = document.getElementById("names");
+  const others = document.getElementById("others");
+  const everywhere = names && Object.entries(JSON.parse(names.textContent)).flatMap(([service, [file, ...own]]) => {
+    const page = file || `slos/service-${service.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.html`;
+    return own.map((name) => [`${service}/${name}`.toLowerCase(), page, `${service}/${name}`]);
+  });
+  const inTable = new Set(known.map((one) => one.row.querySelector("a").textContent.toLowerCase()));
+  const find = (words) => {
+    const found = words.length ? everywhere.filter(([text]) => !inTable.has(text) && words.every((word) => text.includes(word))) : [];
+    others.replaceChildren(...found.slice(0, 50).map(([, page, text]) => {
+      const link = make("a", { href: `${page}?q=${encodeURIComponent(text)}`, textContent: text });
+      const item = make("li", {});
+      item.append(link);
+      return item;
+    }), ...(found.length > 50 ? [make("li", { textContent: `and ${found.length - 50} more` })] : []));
+    others.hidden = !found.length;
+    return found.length;
+  };
+
   const apply = () => {
     const words = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
@@ -79,7 +99,8 @@
     const all = shown === rows.length;
     said.textContent = all ? "" : `${shown} of ${rows.length}`;
     clear.hidden = !Object.values(fields).some((field) => field.value);
-    nothing.hidden = shown > 0;
+    const more = everywhere ? find(words) : 0;
+    nothing.hidden = shown + more > 0;
     const asked = Object.values(fields).map((field) => field.value.trim()).filter(Boolean).join(", ");
     nothing.textContent = shown ? "" : `No SLO fits ${asked}. There are ${rows.length}.`;
     for (const chip of document.querySelectorAll(".tally button")) chip.setAttribute("aria-pressed", String(chip.value === states.value));
