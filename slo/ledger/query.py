@@ -25,7 +25,10 @@ def query(place: str | os.PathLike[str], sql: str) -> pa.Table:
         connection.execute("SET TimeZone = 'UTC'")
         for table in (STEPS, DAYS):
             connection.register(table, _dataset(place, table))
-        answer: pa.Table = connection.execute(sql).to_arrow_table()
+        rows = connection.sql(sql)
+        if rows is None:
+            raise ConfigError("this is not a query: it gives no rows; write SELECT … FROM steps or days")
+        answer: pa.Table = rows.to_arrow_table()
         return answer
     except duckdb.Error as error:
         raise ConfigError(f"DuckDB cannot run the query: {hide_userinfo(str(error))[:500]}") from None
@@ -36,7 +39,6 @@ def query(place: str | os.PathLike[str], sql: str) -> pa.Table:
 def _dataset(place: str | os.PathLike[str], table: str) -> Any:
     """The files of a table, of which a query reads the columns and partitions that it needs."""
     import pyarrow as pa
-    from pyarrow import dataset, fs
 
     from slo.ledger.store import store
 
@@ -45,6 +47,16 @@ def _dataset(place: str | os.PathLike[str], table: str) -> Any:
         raise ConfigError(
             f"{hide_userinfo(text)}: there is no ledger here; `slo ledger update` or `slo weekly` writes one"
         )
+    try:
+        return _opened(text, table)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ConfigError(f"{hide_userinfo(text)}: cannot be read as a ledger: {type(error).__name__}") from None
+
+
+def _opened(text: str, table: str) -> Any:
+    import pyarrow as pa
+    from pyarrow import dataset, fs
+
     filesystem, root = (
         fs.FileSystem.from_uri(text) if "://" in text else (fs.LocalFileSystem(), str(Path(text).resolve()))
     )

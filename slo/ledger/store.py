@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -79,7 +81,7 @@ class Objects:
         return f"{self._shown}/{path}"
 
     def read(self, path: str) -> bytes:
-        with self._fs.open_input_stream(f"{self._root}/{path}") as stream:
+        with _named(self.name(path)), self._fs.open_input_stream(f"{self._root}/{path}") as stream:
             content: bytes = stream.read()
         return content
 
@@ -88,16 +90,26 @@ class Objects:
         if self._fs.type_name == "local":
             Folder(Path(self._root)).write(path, content)
             return
-        with self._fs.open_output_stream(full) as stream:
+        with _named(self.name(path)), self._fs.open_output_stream(full) as stream:
             stream.write(content)
 
     def paths(self, below: str, name: str) -> list[str]:
         from pyarrow import fs
 
-        try:
+        with _named(self._shown):
             chosen = fs.FileSelector(f"{self._root}/{below}", recursive=True, allow_not_found=True)
             infos = self._fs.get_file_info(chosen)
-        except OSError as error:
-            raise OSError(error.errno or errno.EIO, str(error), self._shown) from error
         start = len(self._root) + 1
         return sorted(info.path[start:] for info in infos if info.type == fs.FileType.File and info.base_name == name)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Within it, a failure names the object, and has a number, which those of object stores have not. Raises OSError."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        text = " ".join(hide_userinfo(str(error)).split())[:300]
+        raise OSError(error.errno or errno.EIO, text or os.strerror(errno.EIO), name) from error

@@ -28,6 +28,8 @@ _GROUP_LIMIT = re.compile(r"rule groups? limit|maximum number of rule groups", r
 _RULE_LIMIT = re.compile(r"rules per rule group|maximum number of rules", re.IGNORECASE)
 _TENANT = re.compile(r"[A-Za-z0-9!\-_.*'()]{1,150}")
 
+MOST_NAMESPACE = 200
+
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -64,7 +66,11 @@ class Ruler:
         return cls(url, settings, retry_policy)
 
     def groups(self, namespace: str) -> list[Document]:
-        """The groups of a namespace, in the ruler's order; none where there is no such namespace. Raises SourceError."""
+        """The groups of a namespace, in the ruler's order; none where there is no such namespace. Raises SourceError, ConfigError."""
+        if not namespace.isprintable() or namespace in ("", ".", "..") or len(namespace) > MOST_NAMESPACE:
+            raise ConfigError(
+                f"--namespace {namespace[:80]!r} is not a namespace of a ruler: up to {MOST_NAMESPACE} characters of a line of text"
+            )
         for number, base in enumerate(list(self._bases)):
             reply = self._session.exchange("GET", f"{base}/{quote(namespace, safe='')}", headers=_HEADERS)
             if reply.status in (404, 405) and not _NO_GROUPS.search(reply.body) and number + 1 < len(self._bases):

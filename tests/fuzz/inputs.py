@@ -257,5 +257,8 @@ COMMANDS = [
     ["status", "shop.yaml", "-s", "r.parquet"], ["report", "shop.yaml", "-s", "r.parquet", "-o", "out"], ["record", "shop.yaml", "-s", "r.parquet", "-o", "again.parquet"],
     ["simulate", "shop.yaml", "--days", "0.05", "-o", "s.parquet"], ["backtest", "shop.yaml", "-s", "r.parquet", "-o", "out"], ["weekly", "weekly.yaml", "--now", "2026-09-21T06:00:00Z"], ["schema"],
     ["rules", "shop.yaml", "--format", "operator"], ["export", "sloth", "shop.yaml", "-o", "exported"], ["import", "rules.yml", "-o", "imported"],
+    ["ledger", "update", "shop.yaml", "-s", "r.parquet", "--ledger", "kept", "--start", "1h"], ["ledger", "report", "--ledger", "kept", "--year", "2026"],
+    ["ledger", "check", "--ledger", "kept"], ["ledger", "sql", "--ledger", "kept", "SELECT 1"], ["rules", "shop.yaml", "--push", "http://127.0.0.1:9", "--dry-run"],
+    ["rules", "shop.yaml", "--format", "azure"], ["rules", "shop.yaml", "--format", "gmp", "--shard", "0/2"],
     ["dashboard", "-o", "boards", "--format", "configmap"], ["backfill", "shop.yaml", "-s", "r.parquet", "-o", "filled"],
 ]  # fmt: skip

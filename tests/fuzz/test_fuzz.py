@@ -175,9 +175,15 @@ def shop(place: Path) -> Path:
 def options() -> dict[str, list[str]]:
     """The options of each command that take a value, and those that take none."""
     main: Any = get_command(app)
+    # Those of a group, as `slo ledger`, are those of all its commands.
+    each = {name: getattr(command, "commands", {"": command}).values() for name, command in main.commands.items()}
     return {
-        name: [param.opts[0] for param in command.params if param.param_type_name == "option"]
-        for name, command in main.commands.items()
+        name: list(
+            dict.fromkeys(
+                param.opts[0] for command in own for param in command.params if param.param_type_name == "option"
+            )
+        )
+        for name, own in each.items()
     }
 
 

@@ -119,6 +119,9 @@ def test_tenants_are_apart_and_a_missing_one_is_said(tmp_path: Path) -> None:
         assert done.returncode == 2 and "name yours with --tenant" in done.stderr
         assert slo("rules", file, "--push", ruler.url, "--tenant", "team-a", "--namespace", "x").returncode == 0
         assert set(ruler.tenants) == {"team-a"} and set(ruler.tenants["team-a"]) == {"x"}
+        for name in ("..", "a\nb", "x" * 201):
+            done = slo("rules", file, "--push", ruler.url, "--namespace", name)
+            assert done.returncode == 2 and "is not a namespace of a ruler" in done.stderr
         done = slo("rules", file, "--push", ruler.url, "--tenant", "a|b")
         assert done.returncode == 2 and "is not a valid tenant" in done.stderr
 
