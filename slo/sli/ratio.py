@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from slo.fields import Model, Selector
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector, quote
@@ -23,17 +24,45 @@ from slo.sli.counts import Counts, Cursor, Grid, PartIs, parts_of
 from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present, worst_targets
 
+_PAIRS = (("total", "errors"), ("total", "good"), ("errors", "good"))
+
 
 class RatioModel(Model):
     """Bad or good events out of all, from counters."""
 
-    total: Selector
+    total: Annotated[
+        str | None,
+        Field(
+            description="a metric with matchers, as in PromQL; without it all events are the `errors` and the `good` ones",
+            examples=['http_requests_total{job="api"}'],
+        ),
+    ] = None
     errors: Selector | None = None
     good: Selector | None = None
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["errors"]}, {"required": ["good"]}]},
+        json_schema_extra={
+            "oneOf": [{"required": [*two], "minProperties": 2, "maxProperties": 2} for two in _PAIRS],
+        },
     )
+
+
+def _of_both(errors: VectorSelector, good: VectorSelector, at: Path, report: Report) -> VectorSelector:
+    """What selects both, where one label of one metric tells them apart. Raises Fault once reported."""
+    common = set(errors.matchers) & set(good.matchers)
+    own = [[matcher for matcher in selector.matchers if matcher not in common] for selector in (errors, good)]
+    if errors.name == good.name and all(len(rest) == 1 and rest[0].op in ("=", "=~") for rest in own):
+        (bad,), (fine,) = own
+        if bad.label == fine.label:
+            values = "|".join(m.value if m.op == "=~" else re.escape(m.value) for m in (bad, fine))
+            kept = tuple(matcher for matcher in errors.matchers if matcher in common)
+            return replace(errors, matchers=(*kept, Matcher(bad.label, "=~", values)))
+    report(
+        at,
+        "`errors` and `good` must be of one metric, told apart by one label with = or =~; give `total` too, and leave one of them out",
+        "error",
+    )
+    raise Fault
 
 
 @dataclass(frozen=True)
@@ -52,11 +81,22 @@ class Ratio(CountedSli):
     @classmethod
     def read(cls, model: RatioModel, at: Path, report: Report, around: Surroundings) -> Ratio:
         """Checks that the part lies within the total."""
-        if (model.errors is None) == (model.good is None):
-            report(at, "a ratio has `total` and exactly one of `errors` and `good`", "error")
+        if model.total is None and (model.errors is None or model.good is None):
+            report(at, "`total` is missing", "error")
+            raise Fault
+        if model.total is not None and (model.errors is None) == (model.good is None):
+            report(
+                at,
+                "a ratio has `total` and exactly one of `errors` and `good`, or both of these and no `total`",
+                "error",
+            )
             raise Fault
         part_is: PartIs = "errors" if model.errors is not None else "good"
-        total = read_selector(model.total, (*at, "total"), report)
+        if model.total is None:
+            errors = read_selector(model.errors or "", (*at, "errors"), report)
+            total = _of_both(errors, read_selector(model.good or "", (*at, "good"), report), at, report)
+        else:
+            total = read_selector(model.total, (*at, "total"), report)
         part = read_selector(model.errors or model.good or "", (*at, part_is), report)
         check_counter(total, (*at, "total"), report)
         check_counter(part, (*at, part_is), report)

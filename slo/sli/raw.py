@@ -112,7 +112,7 @@ class Raw(Sli):
             "is not weighted by traffic: a minute at night counts as one at noon; give `errors` and `total` where there are numbers",
             "warning",
         )
-        known = f"(({text}) >= -Inf)"  # 0 / 0 is no value
+        known = f"(({text}) >= -Inf)"  # 0 / 0 is not a value
         return cls(known, f"{known} * 0 + 1")
 
     @property

@@ -112,6 +112,14 @@ PIECES += [
     "{{/*",
 ]
 DEFINITIONS = [DEFINITION, *(path.read_text() for path in sorted((ROOT / "definitions").glob("*.yaml")))]
+WITH_PRESETS = """\
+service: shop
+slos:
+  - {preset: istio/latency, objective: 99.5, by: [version], with: {service: shop, namespace: web, threshold: 250ms, filter: 'a="b",c=~"d.*"'}}
+  - {preset: kubernetes-apiserver/read, window: month, time_zone: Europe/Berlin}
+  - {preset: batch/freshness, name: b, with: {metric: backup_seconds, max_age: 2h}}
+"""
+PRESET = (ROOT / "slo" / "presets" / "traefik" / "latency.yaml").read_text()
 EVENTS = "events:\n  - {start: 2026-11-01T10:00:00Z, end: 2026-11-01T11:00:00Z, name: racks, slo: shop/*, kind: maintenance}\n  - {start: 1790000000, kind: deployment}\n"
 EVENTS_CSV = "start,end,name,slo,kind\n2026-11-01T10:00:00Z,2026-11-01T11:00:00Z,racks,shop/*,incident\n1790000000,,x,,deployment\n"
 WEEKLY = (ROOT / "reports" / "weekly.yaml").read_text().replace("  # ", "  ")

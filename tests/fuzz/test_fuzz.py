@@ -33,8 +33,9 @@ from slo.source.config import load as load_config
 from slo.source.counted import CountSource
 from slo.source.recording import Header, Recording, write
 from slo.source.simulation.scenario import read_scenario
+from slo.spec import presets
 from slo.spec.events import read_events
-from slo.spec.load import load, loads
+from slo.spec.load import load, load_text, loads
 from slo.weekly import read_config
 from slo.weekly.state import State
 from tests.fuzz import inputs
@@ -115,8 +116,20 @@ def policy(path: Path) -> None:
     of_file(path, load([path.parent / "definition.yaml"]))
 
 
+def preset(path: Path) -> None:
+    own = path.parent / "own" / "shop"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "orders.yaml").write_bytes(path.read_bytes())
+    presets._read.cache_clear()
+    with presets.folders_added([own.parent]):
+        found = load_text("service: shop\nslos:\n  - {preset: shop/orders, with: {service: x}}\n")
+    to_yaml(compile_specs(found)[0])
+
+
 KINDS: dict[str, tuple[list[str], str, Callable[[Path], object]]] = {
     "definitions": (inputs.DEFINITIONS[:1], "f.yaml", specs),
+    "definitions with presets": ([inputs.WITH_PRESETS], "f.yaml", specs),
+    "presets": ([inputs.PRESET], "p.yaml", preset),
     "real definitions": (inputs.DEFINITIONS[1:3], "f.yaml", specs),
     "events": ([inputs.EVENTS], "f.yaml", read_events),
     "events as CSV": ([inputs.EVENTS_CSV], "f.csv", read_events),

@@ -36,7 +36,7 @@ def samples(*rows: tuple[str, object, dict[str, str]]) -> Samples:
 
 
 HEALTH = samples(("health_ratio", np.where(AGO <= 3, 0.5, 1.0), {}))
-# No traffic for three hours, then one in ten fails: 0 / 0 is no value, and takes no part.
+# No traffic for three hours, then one in ten fails: 0 / 0 is not a value, and takes no part.
 SILENT = samples(
     ("x_total", np.maximum(3 - AGO, 0) * 9000, {"code": "200"}),
     ("x_total", np.maximum(3 - AGO, 0) * 1000, {"code": "500"}),

@@ -394,3 +394,49 @@ def test_a_histograms_unit_decides_on_its_bucket(histogram: str, unit: str | Non
     [slo], problems = read(one_slo(sli=f"{{latency: {{histogram: {histogram}, threshold: {threshold}{said}}}}}"))
     assert isinstance(slo.sli, Latency)
     assert (slo.sli.bound, problems) == (Decimal(bound), [])
+
+
+@pytest.mark.parametrize(
+    ("errors", "good", "total"),
+    [
+        (
+            'x_total{job="a",result="failure"}',
+            'x_total{job="a",result="success"}',
+            'x_total{job="a",result=~"failure|success"}',
+        ),
+        ('x_total{code=~"5.."}', 'x_total{code="2.0"}', 'x_total{code=~"5..|2\\\\.0"}'),
+    ],
+)
+def test_good_and_bad_events_together_are_all(errors: str, good: str, total: str) -> None:
+    [slo], problems = read(one_slo(sli=f"{{ratio: {{errors: '{errors}', good: '{good}'}}}}"))
+    assert isinstance(slo.sli, Ratio)
+    assert (str(slo.sli.total), str(slo.sli.part), slo.sli.part_is, problems) == (total, errors, "errors", [])
+
+
+@pytest.mark.parametrize(
+    ("sli", "message"),
+    [
+        ("{errors: a_total, good: b_total}", "must be of one metric, told apart by one label"),
+        ("{errors: 'a_total{x!=\"1\"}', good: 'a_total{x=\"1\"}'}", "told apart by one label with = or =~"),
+        ("{errors: a_total}", "`total` is missing"),
+        ("{total: a_total}", "exactly one of `errors` and `good`, or both"),
+        (
+            "{total: a_total, errors: 'a_total{x=\"1\"}', good: 'a_total{x=\"2\"}'}",
+            "exactly one of `errors` and `good`, or both",
+        ),
+    ],
+)
+def test_a_ratio_has_two_parts(sli: str, message: str) -> None:
+    assert any(message in fault for fault in faults(one_slo(sli=f"{{ratio: {sli}}}")))
+
+
+def test_the_schema_takes_any_two_parts_of_a_ratio() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    check = jsonschema.Draft202012Validator(json_schema())
+
+    def valid(*keys: str) -> bool:
+        entry = {"name": "a", "objective": "99", "sli": {"ratio": dict.fromkeys(keys, "x_total")}}
+        return bool(check.is_valid({"service": "a", "slos": [entry]}))
+
+    assert all(valid(*two) for two in (("total", "errors"), ("total", "good"), ("errors", "good")))
+    assert not any(valid(*keys) for keys in ((), ("total",), ("total", "errors", "good")))
