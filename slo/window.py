@@ -22,7 +22,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
-# How old a sample an instant vector may show, of a server that is not told otherwise.
+# How old a sample an instant vector may show, of a server with its defaults.
 INSTANT_MS = 5 * MINUTE
 
 # Prometheus's units, largest first: a duration names each at most once, in this order. A year is 365 d there.

@@ -131,7 +131,7 @@ class _Group:
         members = _members(classes, selected, len(sets))
         for sli, planned, places in zip(classes, spans, members, strict=False):
             if sli.part.name == sli.total.name:
-                context.labelled |= {span for span in planned if any(span.hits(sets[place]) for place in places)}
+                context.labelled |= {span for span in planned if any(span.is_of(sets[place]) for place in places)}
         weights = _weights(members[-1] or list(range(len(sets))), classes, selected)
         return _Group(sets, selected, here, classes, [alike[0] for alike in users.values()], spans, weights, members)
 
@@ -274,7 +274,7 @@ def _bad_shares(
     for span in spans:
         inside = (clock.times > span.start_ms) & (clock.times <= span.end_ms)
         for value, place in zip(values, members, strict=True):
-            if not span.hits(group.sets[place]):
+            if not span.is_of(group.sets[place]):
                 value[inside] = 0.0
     return values
 

@@ -35,7 +35,7 @@ class Span:
     instance: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
 
-    def hits(self, labels: Mapping[str, str]) -> bool:
+    def is_of(self, labels: Mapping[str, str]) -> bool:
         """Whether series with these labels have it, wherever they are."""
         return all(labels.get(name) == value for name, value in self.labels)
 
