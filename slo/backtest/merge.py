@@ -9,7 +9,14 @@ from slo.backtest.model import Backtest, Played
 
 
 def merged(parts: Sequence[Backtest]) -> Backtest:
-    """The backtest of all SLOs, of one of some SLOs each: the same policies, over the same time. At least one part."""
+    """The backtest of all SLOs, from backtests of some of them each.
+
+    Args:
+        parts: one or more backtests of the same policies over the same time, no SLO in two of them.
+
+    Returns:
+        One backtest with the SLOs, alerts and notes of all parts.
+    """
     first = parts[0]
     span = (first.start_ms, first.end_ms)
     policies = tuple(_played([part.policies[number] for part in parts], span) for number in range(len(first.policies)))
