@@ -101,6 +101,8 @@ def fault_on_a_server(history: History, came: Counted) -> str | None:
     elif hazards & {"relabelling", "series away"}:
         # A series that is back, and falls or is renamed again in the same step: some of it is counted twice, unsaid.
         share = 0.01
+    elif hazards >= {"rare series", "crash loop"}:
+        share = 0.003  # it appeared in a step, was gone for some scrapes, and came back lower: what it fell from
     else:
         return found
     # A pause may hide how much a series has that began in it; what is not believed is in doubt.
