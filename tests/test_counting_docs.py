@@ -247,6 +247,7 @@ HELD_BY = {
     "A server that counts stepwise": f"{HERE}:test_a_server_does_not_look_back_further_than_two_hours",
     "The generated [rules]": f"{HERE}:test_rules_count_a_target_with_old_counters_from_its_next_scrape_on",
     "a relabelling that is taken back within 15 minutes": f"{HERE}:test_rules_count_twice_what_was_between_a_relabelling_and_its_end",
+    "code that nobody had seen before": f"{HERE}:test_rules_count_a_code_that_first_came_in_a_long_pause_from_its_next_scrape_on",
     "begins under new labels during a pause of all scrapes": f"{HERE}:test_rules_count_what_began_in_a_long_pause_from_its_next_scrape_on",
     "a scraper that joins a pair counts again": f"{HERE}:test_a_scraper_that_joins_counts_young_processes_again_in_the_rules",
     "a histogram's bucket that is away": f"{HERE}:test_rules_leave_a_target_out_while_its_bucket_is_away",
@@ -283,6 +284,20 @@ def test_rules_count_what_began_in_a_long_pause_from_its_next_scrape_on() -> Non
     history = finish(made, "replaced in a pause")
     came = count_by_rules(history)
     assert 19 * 600 < float(history.total.sum() - came.total.sum()) < 21 * 600
+
+
+def test_rules_count_a_code_that_first_came_in_a_long_pause_from_its_next_scrape_on() -> None:
+    """A pod with ten events a second, whose first errors ever come while nothing is scraped for 20 minutes, and go on."""
+    made = setting("ratio", 2)
+    pod = made.add("a", 10.0, 0.01, 1e6, holes=[(made.at(60), made.at(80))])
+    pod.rare = made.bad_keys
+    for key in made.bad_keys:
+        pod.old.pop(key, None)
+        pod.counters[key] = np.where(made.fleet.ticks < made.at(60), 0, pod.counters[key])
+    history = finish(made, "errors first in a pause")
+    lost = float(history.errors.sum() - count_by_rules(history).errors.sum())
+    # One in a hundred of 12,000, and of the scrapes at its ends.
+    assert 90 < lost < 150 < float(history.errors.sum()) / 2
 
 
 def test_a_scraper_that_joins_counts_young_processes_again_in_the_rules() -> None:

@@ -52,18 +52,11 @@ def not_meant(rule: Rule, counted: frozenset[str]) -> tuple[str, ...]:
         for matcher in node.matchers
     ):
         texts.append("promql/regexp")
-    if isinstance(rule, AlertRule) and not _compares(rule.expr):
+    if isinstance(rule, AlertRule) and not any(
+        isinstance(node, Binary) and node.op in COMPARISONS for node in walk(rule.expr)
+    ):
         texts.append("alerts/comparison")
     return tuple(texts)
-
-
-def _compares(node: Node) -> bool:
-    """Whether a value that is compared decides, and not only that something else is there or missing."""
-    if isinstance(node, Binary) and node.op in COMPARISONS:
-        return True
-    if isinstance(node, Binary) and node.op in ("and", "unless"):
-        return _compares(node.left)
-    return any(map(_compares, children(node)))
 
 
 def _read_as_they_are(node: Node) -> Iterator[VectorSelector]:
