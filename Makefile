@@ -66,14 +66,16 @@ KILLS ?= 30
 # real browser, the notebooks on a server, the rules' own tests of all definitions, runs that are
 # killed, answers of gigabytes for each command, and odd values behind each option.
 slow: $(VENV)/.installed-test
-	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(PYTEST) $(SPREAD) tests/cli tests/e2e \
+	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(PYTEST) $(SPREAD) -n 3 tests/cli tests/e2e \
 	  tests/systems tests/rules/test_live_vmalert.py tests/rules/test_detection.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
-	  tests/test_walkthrough.py tests/budget/test_recorded_live.py tests/test_jobs.py tests/rules/test_by.py tests/rules/test_servers.py tests/backfill/test_backfill.py tests/promql/test_limits.py \
+	  tests/test_walkthrough.py tests/budget/test_recorded_live.py tests/test_jobs.py tests/rules/test_by.py tests/rules/test_servers.py \
+	  tests/backfill/test_backfill.py tests/promql/test_limits.py tests/spec/test_hostile.py \
 	  -k "own_tests or live or jobs or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk \
 	  or month or prove or made_for_them or left_out_of_the_tests or recorded_already or below_two_gigabytes \
-	  or as_markdown"
-	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=24 $(PYTEST) -n 3 tests/contract/test_contract.py tests/rules/test_checked.py \
-	  -k "drawn or prometheus or promtool or checked or victoria"
+	  or as_markdown or damaged_recordings"
+	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=24 SLO_DIFFERENTIAL=6000 $(PYTEST) -n 3 tests/contract/test_contract.py \
+	  tests/rules/test_checked.py tests/promql/test_differential.py \
+	  -k "drawn or prometheus or promtool or checked or victoria or random_expressions"
 	SLO_SLOW=1 $(PYTEST) -n 3 tests/fuzz -k every_option
 	SLO_SLOW=1 $(PYTEST) tests/presets/test_exporters.py tests/weekly/test_workflow.py tests/ledger -k 'cluster or exporter or workflow'
 	SLO_SLOW=1 SLO_KILLS=$(KILLS) SLO_SEED=$(SEED) $(PYTEST) -n 3 --dist loadscope tests/crash tests/weekly/test_job.py \

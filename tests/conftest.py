@@ -18,9 +18,10 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
-# Longest first, so that no worker begins one of these when the others have nothing left to do. The first wait for servers.
+# Longest first, so that no worker begins one of these when the others have nothing left to do. The first wait for servers,
+# those two in `make slow` only.
 _FIRST = (
-    "rules/test_live", "e2e/test_live", "check/test_check_source", "contract/test_contract", "cli/test_hostile_server",
+    "systems/test_systems", "rules/test_live_vmalert", "rules/test_live", "e2e/test_live", "check/test_check_source", "contract/test_contract", "cli/test_hostile_server",
     "rules/test_servers", "backfill/test_backfill", "e2e/test_month", "crash/test_kills", "crash/test_disks", "test_notebooks",
     "weekly/test_job", "spec/test_hostile", "rules/test_by", "promql/test_limits", "contract/test_second",
 )  # fmt: skip

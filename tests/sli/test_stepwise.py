@@ -11,7 +11,7 @@ from slo.promql.ast import Matcher, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.sli import stepwise
 from slo.sli.base import Measured, Scraping
-from slo.sli.counts import Gap, Grid
+from slo.sli.counts import LOOKBACK_MS, Gap, Grid
 from slo.sli.ratio import Ratio
 from slo.sli.raw import Raw
 from slo.sli.stepwise import _paced, _spans, _writers, measure_steps, part_tile, tile_of, too_many
@@ -154,18 +154,19 @@ def taking_turns(since: int, until: int, name: str = "t_total", **labels: str) -
 
 @pytest.mark.parametrize("hour", [1, 5, 24])
 def test_writers_of_each_hour_of_a_day_are_found(hour: int) -> None:
-    server = Asked(taking_turns(60 * hour - 10, 60 * hour - 50))
+    """Two processes that write by turns for hours around one of them; what falls for less may be a crash loop."""
+    server = Asked(taking_turns(60 * hour + 120, max(0, 60 * hour - 180)))
     assert _writers((TOTAL, TOTAL), server, Grid(END, 5 * MINUTE, 288)) == ('t_total{instance="a", job="j"}',)
 
 
 def test_a_few_writers_are_read_each_once_and_no_others() -> None:
     """Seven series that fall often; the others do not."""
-    rows = [taking_turns(50, 0, code=str(code)) for code in range(7)]
+    rows = [taking_turns(120, 0, code=str(code)) for code in range(7)]
     server = Asked(*rows, row(600, code="200"))
     found = _writers((TOTAL, TOTAL), server, Grid(END, 5 * MINUTE, 24))
     assert len(found) == len(set(found)) == 5
     assert all("200" not in name for name in found)
-    assert server.read == [(END - HOUR, END)] * 5
+    assert server.read == [(END - LOOKBACK_MS, END)] * 5
 
 
 def test_a_crash_loop_is_not_a_second_writer() -> None:
