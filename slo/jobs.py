@@ -36,7 +36,13 @@ def number_of(jobs: int | None, items: int) -> int:
         raise ConfigError(f"{jobs} jobs cannot do anything; give 1 or more")
     if items < LEAST:
         return 1
-    return min(items, jobs or len(os.sched_getaffinity(0)))
+    return min(items, jobs or _cores())
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system says so; else all."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
 def chunks(items: Sequence[Item], jobs: int) -> list[Sequence[Item]]:
