@@ -21,7 +21,7 @@ from slo.window import DAY, MINUTE, SECOND
 from tests.contract.fleet import FOREVER, Rename
 from tests.contract.history import finish, setting
 from tests.contract.named import NAMED as HISTORIES
-from tests.contract.paths import count_by_rules
+from tests.contract.paths import count_by_engine, count_by_rules, count_by_samples
 from tests.memory import Memory
 from tests.shell import run as slo
 
@@ -130,7 +130,14 @@ def test_every_note_has_its_row_and_every_row_is_a_note() -> None:
     """By the code: whatever makes a note gives it a code that the page explains."""
     source = "\n".join(path.read_text(encoding="utf-8") for path in (PAGE.parent.parent / "slo").rglob("*.py"))
     made = set(re.findall(r'\bNote\(\s*"([a-z-]+)"', source))
-    made |= {value for name, value in (("FRESH", "fresh"), ("RETENTION", "retention")) if f"Note({name}" in source}
+    named = {
+        "FRESH": "fresh",
+        "RETENTION": "retention",
+        "RECORDED": "recorded",
+        "COPIES": "copies",
+        "CHANGED": "recorded-otherwise",
+    }
+    made |= {value for name, value in named.items() if re.search(rf"Note\(\s*{name}\b", source)}
     table = TEXT.split("## Notes")[1].split("## Limits")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)} == made
@@ -184,6 +191,45 @@ def test_nan_at_the_end_of_a_step_loses_its_events_on_a_server() -> None:
 def test_the_first_errors_ever_of_two_metrics_are_a_baseline() -> None:
     lines = ["bad_total 5+1x50", "requests_total 1000+10x50"]
     assert counted(lines, "two") == counted(lines, "two", local=False) == (500, 50)
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_a_code_that_comes_and_goes_within_a_step_loses_what_it_fell_from_on_a_server() -> None:
+    """In one step of a quarter of an hour nine errors, a restart, and four minutes later two more."""
+    made = setting("ratio of two", 2)
+    every, bad = made.fleet.flat(50.0), made.fleet.flat(0.0)
+    bad[made.fleet.during(made.at(121), made.at(122))] = 0.75
+    bad[made.fleet.during(made.at(127), made.at(128))] = 2 / 12
+    restart = made.at(123)
+    made.add("a", counters={"bad": bad, "all": every}, size=0, lives=[(-FOREVER, restart), (restart, FOREVER)])
+    made.fleet.targets[0].rare = frozenset({"bad"})
+    history = finish(made, "comes and goes", step_ms=15 * MINUTE)
+    assert count_by_samples(history).errors.sum() == pytest.approx(history.errors.sum()) == pytest.approx(9 + 2)
+    assert 1 < count_by_engine(history).errors.sum() < 9
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_two_layouts_of_one_target_are_slow_in_the_rules_and_invalid_on_a_server() -> None:
+    history = HISTORIES["one of two histograms of a target lacks the bound"]()
+    assert count_by_rules(history).errors.sum() > 0.4 * 2 * history.total.sum()
+    came = count_by_engine(history)
+    assert (came.state, "bound-missing" in came.codes) == ("invalid", True)
+    assert count_by_samples(history).errors.sum() == history.errors.sum()
+
+
+def test_what_had_begun_unseen_between_short_visits_is_in_doubt() -> None:
+    """Two minutes in 24, and another process each time; one of 24 minutes had more than twice what two minutes allow for."""
+    made = setting("ratio", 3)
+    target = made.add("a", 1.0, 0.01, 1e6)
+    ends = [made.at(minute) for minute in range(10, 180, 24)]
+    target.holes += [(end, end + 22 * 60_000) for end in ends]
+    target.lives = list(
+        zip([-FOREVER, *(end + 7_000 for end in ends)], [*(end + 7_000 for end in ends), FOREVER], strict=True)
+    )
+    history = finish(made, "two minutes in 24")
+    came = count_by_samples(history)
+    assert "in-doubt" in came.codes
+    assert 0 < came.total.sum() < history.total.sum()
 
 
 def test_a_raw_expression_without_a_sum_counts_a_relabelled_series_from_its_next_scrape_on() -> None:
@@ -253,6 +299,9 @@ HELD_BY = {
     "a histogram's bucket that is away": f"{HERE}:test_rules_leave_a_target_out_while_its_bucket_is_away",
     "The rules need the histogram's `_count`": f"{HERE}:test_rules_record_nothing_without_a_count",
     "taken back within a step": f"{HERE}:test_a_relabelling_that_is_taken_back_within_a_step_counts_twice_on_a_server",
+    "Where some of one target's histograms": f"{HERE}:test_two_layouts_of_one_target_are_slow_in_the_rules_and_invalid_on_a_server",
+    "scraped for minutes now and then": f"{HERE}:test_what_had_begun_unseen_between_short_visits_is_in_doubt",
+    "a series that appears in a step": f"{HERE}:test_a_code_that_comes_and_goes_within_a_step_loses_what_it_fell_from_on_a_server",
     "a NaN that is the last sample": f"{HERE}:test_nan_at_the_end_of_a_step_loses_its_events_on_a_server",
     "A `raw` expression": f"{HERE}:test_a_raw_expression_without_a_sum_counts_a_relabelled_series_from_its_next_scrape_on",
     "A relabelled gauge": f"{HERE}:test_a_relabelled_gauge_is_judged_twice_for_five_minutes",
