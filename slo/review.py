@@ -225,13 +225,13 @@ def _in_processes(
 
 
 def with_percentiles(budget: Budget, source: Source) -> Budget:
-    """The budget of a latency with its percentiles, and with its events by series, where tiles told its events: they hold no
+    """The budget of a latency with its percentiles, and with its events by series, where tiles gave its events: they hold no
     buckets, so these are read from raw samples.
 
     A server that fails leaves them out, and a note says so.
     """
-    told = any(note.code == RECORDED for note in budget.notes)
-    if not told or budget.slo.sli.buckets is None or budget.bounds.size or budget.remaining is None:
+    recorded = any(note.code == RECORDED for note in budget.notes)
+    if not recorded or budget.slo.sli.buckets is None or budget.bounds.size or budget.remaining is None:
         return budget
     own = source_of(source, budget.slo)
     if isinstance(own, Recorded) and own.how == "recorded":

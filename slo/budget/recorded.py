@@ -240,7 +240,7 @@ class Recorded:
     ) -> dict[str, dict[tuple[str, str], list[Series]]]:
         """The info series and tiles of some SLOs that were recorded up to a moment, by name and by SLO."""
         lengths = {tile_length(slo.scrape_interval_ms) for slo in slos} | {_COARSE_MS}
-        found: dict[str, dict[tuple[str, str], list[Series]]] = {}
+        by_name: dict[str, dict[tuple[str, str], list[Series]]] = {}
         others = [made for slo in slos if (made := self._made_of(slo)) is not None]
         named = [
             slo.name for slo in (*slos, *others, *(self._parts[slo.id][0] for slo in slos if slo.id in self._parts))
@@ -250,7 +250,7 @@ class Recorded:
 
             def ask(name: str, names: Names = names, which: tuple[Matcher, ...] = which) -> bool:
                 samples = self.source.samples([VectorSelector(name, which)], end_ms - length_ms + 1, end_ms)
-                by_slo = found.setdefault(name, {})
+                by_slo = by_name.setdefault(name, {})
                 for series in samples.series:
                     key = series.labels.get(names.service, ""), series.labels.get(names.slo, "")
                     by_slo.setdefault(key, []).append(series)
@@ -259,7 +259,7 @@ class Recorded:
             if ask(names.info):
                 for length in lengths:
                     ask(n.events_tile_name(length))
-        return found
+        return by_name
 
     def aligned(self, slo: Slo, end_ms: int, step_ms: int) -> tuple[int, int] | None:
         """(end, step) of an evaluation that is made of tiles: the end is that of the last one. None where there are none that
@@ -523,19 +523,19 @@ class _Whole:
         left = [ask for ask in dict.fromkeys(asks) if ask not in self.answers]
         contexts = [copy_context() for _ in left]
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="slo-recorded") as pool:
-            found = pool.map(lambda context, ask: context.run(self._answer, ask), contexts, left)
-            self.answers.update(zip(left, found, strict=True))
+            answers = pool.map(lambda context, ask: context.run(self._answer, ask), contexts, left)
+            self.answers.update(zip(left, answers, strict=True))
 
     def _answer(self, ask: _Ask) -> _ByPlace:
         track = self.any
         selector = VectorSelector(ask.name, (*self._which, *ask.matchers), ask.late_ms)
-        found: _ByPlace = {}
+        by_place: _ByPlace = {}
         expr = Call(ask.func, (MatrixSelector(selector, ask.range_ms),))
         for labels, values in self.source.query(expr, self.end_ms).series:
             if not np.isnan(values[0]):
                 key = labels.get(track.names.service, ""), labels.get(track.names.slo, "")
-                found.setdefault(key, []).append((labels, float(values[0])))
-        return found
+                by_place.setdefault(key, []).append((labels, float(values[0])))
+        return by_place
 
     @property
     def _which(self) -> tuple[Matcher, ...]:
@@ -561,11 +561,11 @@ class _Whole:
     def moments(self, name: str, end_ms: int, length_ms: int) -> dict[tuple[str, str], set[int]]:
         """The moments at which the series of a name have samples in (end − length, end], by service and SLO."""
         track = self.any
-        found: dict[tuple[str, str], set[int]] = {}
+        by_place: dict[tuple[str, str], set[int]] = {}
         for item in self.source.samples([VectorSelector(name, self._which)], end_ms - length_ms + 1, end_ms).series:
             key = item.labels.get(track.names.service, ""), item.labels.get(track.names.slo, "")
-            found.setdefault(key, set()).update(item.times.tolist())
-        return found
+            by_place.setdefault(key, set()).update(item.times.tolist())
+        return by_place
 
     def by_length(self, lengths: Mapping[str, Collection[int]]) -> dict[str, Sums]:
         """The sums of the SLOs whose tiles are whole."""
@@ -696,7 +696,7 @@ def _errors_and_total(events: Mapping[str, Floats]) -> tuple[Floats, Floats]:
         return events["bad"], events["good"] + events["bad"]
     if "bad" in events:
         return events["bad"], events["all"]
-    # As the rules do: what adding up floats leaves is no error.
+    # As the rules do: what adding up floats leaves is not a bad event.
     return np.maximum(events["all"] - events["good"], 0.0), events["all"]
 
 

@@ -224,7 +224,9 @@ def _missing(slo: Slo, names: Names, fine: Tiles) -> Node:
         data = Aggregate("sum", data, grouping=names.labels)
     # All of it is of one SLO.
     on = VectorMatching("many-to-many", (), on=True)
-    came: list[Node] = [Aggregate("group", shifted(one, slo.lag_ms + _CAME_AGO_MS)) for one in slo.sli.always_counted]
+    came: list[Node] = [
+        Aggregate("group", shifted(selector, slo.lag_ms + _CAME_AGO_MS)) for selector in slo.sli.always_counted
+    ]
     if came:
         data = Binary("or", data, reduce(lambda left, right: Binary("and", left, right), came), matching=on)
     return Binary("and", Binary("unless", data, now, matching=on), _evaluated(slo, names, fine.tile_ms), matching=on)

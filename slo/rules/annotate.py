@@ -79,7 +79,9 @@ def absent_annotations(slo: Slo, absent: AbsentAlert) -> dict[str, str]:
     """Which series have no samples, and what is unknown so long."""
     selectors = slo.sli.selectors()
     # What is a part of another one is not missing by itself.
-    missing = ", ".join(str(one) for one in selectors if not any(_within(one, other) for other in selectors))
+    missing = ", ".join(
+        str(selector) for selector in selectors if not any(_within(selector, other) for other in selectors)
+    )
     own = {
         "summary": f"{_head(slo, absent.alert, absent.severity, each=False)}: no data, so the SLO is not measured",
         "description": plain(

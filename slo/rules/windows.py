@@ -107,7 +107,7 @@ class Tiles:
                 good, whole = self.summed(window_ms, "good"), self.summed(window_ms, "all")
                 share = Binary("/", good, Binary(">", whole, ZERO), matching=_ALONGSIDE)
                 return Call("clamp_min", (Binary("-", Number(1.0), share), ZERO))
-        # Each is read once; nothing over nothing is no number, which is not at least 0.
+        # Each is read once; nothing over nothing is NaN, which is not at least 0.
         times = Binary("/", self.summed(window_ms, "good"), self.summed(window_ms, "bad"), matching=_ALONGSIDE)
         return Binary(">=", Binary("/", _ONE, Binary("+", _ONE, times)), ZERO)
 

@@ -1,4 +1,4 @@
-"""Samples that come later than rules read them: an alert says so, and `delay` mends it."""
+"""Samples that come later than rules read them: an alert says so, and `delay` is the fix."""
 
 from __future__ import annotations
 
