@@ -87,7 +87,7 @@ def raising(error: BaseException) -> Callable[[], Any]:
 @pytest.mark.parametrize("call", CALLS)
 def test_a_package_that_never_answers_is_given_up(call: str) -> None:
     over = threading.Event()
-    source = limited(over.wait, timeout_objective_s=0.05)
+    source = limited(over.wait, timeout_objective_s=0.3)
     begun = time.monotonic()
     with (
         pytest.raises(OutOfTimeError, match=r"shop/orders: .*raise SLO_TIMEOUT_OBJECTIVE"),
@@ -96,13 +96,13 @@ def test_a_package_that_never_answers_is_given_up(call: str) -> None:
         CALLS[call](source)
     with pytest.raises(OutOfTimeError):  # it is still at work on that
         CALLS[call](source)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     over.set()
 
 
 def test_the_time_of_a_run_holds_for_packages_too() -> None:
     over = threading.Event()
-    source = limited(over.wait, timeout_run_s=0.05)
+    source = limited(over.wait, timeout_run_s=0.3)
     with limits.one_run(), pytest.raises(OutOfTimeError, match=r"in this run .*raise SLO_TIMEOUT_RUN"):
         source.latest_ms()
     over.set()
@@ -111,7 +111,7 @@ def test_the_time_of_a_run_holds_for_packages_too() -> None:
 def test_a_package_that_hangs_while_it_is_opened_is_given_up() -> None:
     over = threading.Event()
     with pytest.raises(OutOfTimeError):
-        LimitedSource(lambda: over.wait() and None, "x://", SourceConfig(timeout_objective_s=0.05))  # type: ignore[arg-type, return-value]
+        LimitedSource(lambda: over.wait() and None, "x://", SourceConfig(timeout_objective_s=0.3))  # type: ignore[arg-type, return-value]
     over.set()
 
 
@@ -372,7 +372,7 @@ def test_the_job_takes_what_commands_take_as_a_source(text: str, source: str, tm
 def test_one_slow_answer_leaves_the_others_theirs() -> None:
     """What was given up is not done later either."""
     done: list[str] = []
-    first, source = threading.Event(), limited(lambda: done.append("asked"), timeout_objective_s=0.2)
+    first, source = threading.Event(), limited(lambda: done.append("asked"), timeout_objective_s=0.4)
     worker = source._worker
     with pytest.raises(OutOfTimeError):
         worker.run(first.wait)
