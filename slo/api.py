@@ -125,7 +125,7 @@ def evaluate(
         >>> slo.evaluate(specs["shop/availability"], source, objective=99.5, window="7d").remaining  # doctest: +SKIP
     """
     end_ms = source.latest_ms() if at is None else moment_ms(at)
-    chosen = reading(source, checked_from(read))
+    chosen = reading(source, checked_from(read), at is not None)
     return with_percentiles(_evaluate(what_if(slo, objective, window), chosen, end_ms), chosen)
 
 

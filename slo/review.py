@@ -136,7 +136,7 @@ def review(
         >>> slo.review(specs, source, since="7d")["shop/availability"].change  # doctest: +SKIP
     """
     specs = list(slos.values() if isinstance(slos, Specs) else slos)
-    source = reading(source, checked_from(read))
+    source = reading(source, checked_from(read), at is not None)
     at_ms = source.latest_ms() if at is None else moment_ms(at)
     reported = read_events(events) if isinstance(events, str | os.PathLike) else events
     ago_ms = parse_duration(since) if isinstance(since, str) else since
@@ -148,7 +148,7 @@ def review(
         rest = [slo for slo in specs if slo.id not in summed]
         with progress("evaluating", len(specs)) as done:
             evaluated = _in_processes(
-                specs, rest, summed, partial(_opened, opened, read, rest, at_ms), shown, processes, done
+                specs, rest, summed, partial(_opened, opened, read, at is not None, rest, at_ms), shown, processes, done
             )
         budgets = with_events([budget for budget in evaluated if keep is None or keep(budget)], reported)
         return Review(tuple(budgets), moment(at_ms), source.name, tuple(warnings))
@@ -188,9 +188,9 @@ def _with_more(
     return with_breakdown(budgets, source, done) if shown.breakdown else budgets
 
 
-def _opened(opened: Callable[[], Source], read: From, slos: Sequence[Slo], at_ms: int) -> Source:
+def _opened(opened: Callable[[], Source], read: From, exact: bool, slos: Sequence[Slo], at_ms: int) -> Source:
     """In another process: a source of its own, with what was recorded lately of all that it may be asked for."""
-    source = reading(opened(), read)
+    source = reading(opened(), read, exact)
     if isinstance(source, Recorded):
         source.prepare(slos, at_ms)
     return source

@@ -1,7 +1,8 @@
 """Events from the tiles that rules have recorded on a server, where these are whole; the rest from its raw samples.
 
 A tile is believed where all of it is there and `slo_info` had the fingerprint of the definition's SLI at the moment of each of
-its parts. Figures are of the moment at which the last tile ends, so that the steps are tiles, and no event is split.
+its parts. Figures are of the moment at which the last tile ends, so that the steps are tiles, and no event is split; where
+somebody named another moment, raw samples tell.
 """
 
 from __future__ import annotations
@@ -71,15 +72,18 @@ def checked_from(text: str) -> From:
     raise ConfigError(f"{text!r} is not where figures can come from{suggest(text, FROM)}")
 
 
-def reading(source: Source, how: From) -> Source:
-    """The source, as one whose recorded series are read where that is asked for and it can have some."""
+def reading(source: Source, how: From, exact: bool = False) -> Source:
+    """The source, as one whose recorded series are read where that is asked for and it can have some.
+
+    `exact` figures are of the moment of evaluation, as somebody named it; else of the end of the last tile before it.
+    """
     if how == "raw" or (not hasattr(source, "of") and not _may_have_tiles(source)):
         if how == "recorded":
             raise ConfigError(
                 f"{source.name}: has no recorded series; they are read from a server, not from a recording"
             )
         return source
-    return Recorded(source, how)
+    return Recorded(source, how, exact)
 
 
 def _may_have_tiles(source: Source) -> bool:
@@ -157,8 +161,8 @@ class _Ask:
 class Recorded:
     """A server whose recorded series are read; what is asked for beyond them it answers as it does anyway. Not thread-safe."""
 
-    def __init__(self, source: Source, how: From) -> None:
-        self.source, self.how = source, how
+    def __init__(self, source: Source, how: From, exact: bool = False) -> None:
+        self.source, self.how, self.exact = source, how, exact
         self._inner: dict[int, tuple[Source, Recorded]] = {}
         self._parts: dict[str, tuple[Slo, tuple[Matcher, ...]]] = {}
         # What was recorded lately, of many SLOs: by the moment, the name of the series, and service and name of the SLO.
@@ -208,7 +212,7 @@ class Recorded:
             return self
         if not _may_have_tiles(inner):
             return inner
-        return self._inner.setdefault(id(inner), (inner, Recorded(inner, self.how)))[1]
+        return self._inner.setdefault(id(inner), (inner, Recorded(inner, self.how, self.exact)))[1]
 
     def split(self, slo: Slo, parts: Sequence[Slo]) -> None:
         """Says that an SLO with `by` is evaluated as these, one for each value."""
@@ -274,8 +278,19 @@ class Recorded:
             if track is not None:
                 self._why_not[slo.id] = track
             return None
+        if self._another_moment(track, end_ms):
+            self._why_not[slo.id] = Note(
+                RECORDED,
+                f"counted from raw samples, as the last tile ends at {moment(track.edge_ms):%H:%M:%S} UTC and not at the moment that "
+                "was asked for",
+            )
+            return None
         self._tracks[of.id] = track
         return track.edge_ms, max(step_ms, track.length_ms)
+
+    def _another_moment(self, track: Track, end_ms: int) -> bool:
+        """Whether the tiles do not tell what was up to the moment, and raw samples can."""
+        return self.exact and self.how == "auto" and track.edge_ms != end_ms
 
     def _made_of(self, slo: Slo) -> Slo | None:
         """The SLO whose tiles tell its events: itself, or the one that it is made of. None where these are too long."""
@@ -359,7 +374,11 @@ class Recorded:
             if slo.by or slo.id in self._parts or slo.sli.another is not None or rare:
                 continue
             track = self._found(slo, recent, end_ms, length_ms)
-            if isinstance(track, Track) and 0 <= end_ms - track.last_ms < length_ms:
+            if (
+                isinstance(track, Track)
+                and 0 <= end_ms - track.last_ms < length_ms
+                and not self._another_moment(track, end_ms)
+            ):
                 groups.setdefault((track.names.info, length_ms, part_ms), {})[key] = track
         result: dict[str, tuple[Track, Sums]] = {}
         for tracks in groups.values():
