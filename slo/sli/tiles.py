@@ -271,11 +271,13 @@ def present(selector: VectorSelector, tile: Tile) -> Node:
 
 def broken(selectors: Sequence[VectorSelector], tile: Tile) -> Node:
     """The number of series of a tile that have values which are not numbers, at least as many samples; nothing where none
-    has: what is NaN or infinite does not differ from itself by 0."""
+    has: what is NaN or infinite does not differ from itself by 0. VictoriaMetrics leaves out what is NaN."""
     nodes: list[Node] = []
     for selector in selectors:
-        added_up = Call("sum_over_time", (matrix(selector, tile.length_ms, tile.lag_ms),))
-        nodes.append(Aggregate("count", Binary("!=", Binary("-", added_up, added_up), ZERO)))
+        samples = (matrix(selector, tile.length_ms, tile.lag_ms),)
+        added_up = Call("sum_over_time", samples)
+        finite = Binary("==", Binary("-", added_up, added_up), ZERO)
+        nodes.append(Aggregate("count", Binary("unless", Call("last_over_time", samples), finite)))
     whole = nodes[0]
     for number, other in enumerate(nodes[1:]):
         whole = Binary("or", whole, labelled(other, _OF, str(number)))

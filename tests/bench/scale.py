@@ -118,9 +118,9 @@ def table(place: Path, slos: int, days: float, raw: int, report: bool) -> None:
     with Prometheus(place, data=data) as server:
         # Before the planted pause in scraping: an SLO whose tiles are not whole is counted step by step.
         asked: Sequence[str | Path] = (file, "-s", server.url, "--end", str(end - 11 * int(HOUR)))
-        run("status", *asked, "--slo", "errors-0")  # what a server reads first it reads from disk
+        run("status", *asked, "--slo", "errors-0", "--from", "recorded")  # what a server reads first it reads from disk
         before = consumed(server)
-        took, memory, out = run("status", *asked)
+        took, memory, out = run("status", *asked, "--from", "recorded")
         used = consumed(server) - before
         rows = len(out.splitlines()) - 1
         head = f"| `slo status` of {rows:,} SLOs from recorded series"
