@@ -16,7 +16,7 @@ from slo.sli.counts import LOOKBACK_MS, CountingStats, Counts, Floats, Gap, Grid
 from slo.sli.notes import several_writers as written_by_several
 from slo.sli.slices import stretches
 from slo.sli.tile import Tile
-from slo.sli.tiles import appearing, born, broken, continued, in_doubt
+from slo.sli.tiles import appearing, born, broken, continued, in_doubt, refused_falls
 from slo.window import DAY, HOUR, MINUTE, format_duration
 
 # Above this many raw samples a server adds up the steps itself: a month of 40 series at 30 s is 3.5 million.
@@ -118,8 +118,10 @@ def measure_steps(
         dropped=int(added_up(steps.ask(broken(sli.selectors(), tile)))),
         several_writers=_writers(both, reader, grid),
         gaps=gaps,
-        doubt_events=sum_of(in_doubt(counter, tile) for counter in counters),
-        doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in parts.items()),
+        doubt_events=sum_of(in_doubt(counter, tile) for counter in counters)
+        + sum(added_up(steps.ask(refused_falls(counter, tile))) for counter in counters),
+        doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in parts.items())
+        + sum(added_up(steps.ask(refused_falls(part, tile, whole))) for part, whole in parts.items()),
         # Of a target without a name of its own parts alone may seem to go on for others.
         continued=int(max(sum_of(continued(item, tile) for item in group) for group in (counters, parts))),
         born=int(sum_of(born(counter, tile) for counter in counters)),

@@ -220,6 +220,12 @@ def in_doubt(counter: VectorSelector, tile: Tile, whole: VectorSelector | None =
     return Aggregate("sum", Binary("and", refused, _Counter(whole, tile).known, matching=item.on))
 
 
+def refused_falls(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
+    """What series stood at after falls that were not believed, all together; nothing where there are none."""
+    item = _Counter(counter, tile, whole)
+    return Aggregate("sum", Binary("and", item.least, item.unbelievable))
+
+
 def continued(counter: VectorSelector, tile: Tile) -> Node:
     """The number of targets whose series went on under other labels; nothing where there are none."""
     return Aggregate("count", _Counter(counter, tile).went_on)
