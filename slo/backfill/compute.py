@@ -7,12 +7,15 @@ after them is made, at the moments at which its server evaluates.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slo.limits import asked_for
 from slo.promql.ast import VectorSelector, walk
 from slo.promql.dependencies import links, raw_selectors, reach_ms
 from slo.promql.groups import Group, Rule
@@ -20,14 +23,31 @@ from slo.promql.rules import run_rules
 from slo.promql.samples import Samples, Series, is_stale
 from slo.promql.values import NAME
 from slo.rules.compile import compile_slo
+from slo.rules.format import to_yaml
 from slo.rules.groups import engine_group
 from slo.rules.names import OWN, Names
 from slo.source import Source
-from slo.spec.model import Slo
+from slo.source.base import source_of
+from slo.spec.model import Slo, Specs
 from slo.window import DAY, INSTANT_MS
 
 _STRETCH_MS = DAY
 Ints = NDArray[np.int64]
+
+
+def history_of(slo: Slo, source: Source, start_ms: int, end_ms: int, names: Names) -> Samples:
+    """`filled` of the source that has the SLO, within the time that one may take. Raises SourceError, which names it."""
+    with asked_for(slo.id):
+        return filled(slo, source_of(source, slo), start_ms, end_ms, names)
+
+
+def run_key(specs: Specs, names: Names, *about: str | int) -> str:
+    """What a run is about, as a hash: the same rules, and what else is given."""
+    text = hashlib.sha256()
+    for slo in specs.values():
+        text.update(to_yaml(compile_slo(slo, names)).encode())
+    text.update(json.dumps(about).encode())
+    return text.hexdigest()
 
 
 def filled(slo: Slo, source: Source, start_ms: int, end_ms: int, names: Names = OWN) -> Samples:

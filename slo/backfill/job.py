@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,16 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from slo.backfill.compute import filled
+from slo.backfill.compute import history_of, run_key
 from slo.errors import ConfigError
 from slo.files import alone_in, write_text
 from slo.jobs import in_processes, number_of
-from slo.limits import asked_for
-from slo.rules.compile import checked, compile_slo
-from slo.rules.format import to_yaml
+from slo.rules.compile import checked
 from slo.rules.names import OWN, Names
 from slo.source import Source
-from slo.source.base import source_of
 from slo.source.openmetrics import lines_by_block
 from slo.spec.model import Slo, Specs
 from slo.window import HOUR, check_length, moment
@@ -71,7 +67,7 @@ def backfill(
             raise ConfigError(
                 f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
             )
-        job = _Job(place / _UNDONE, _key(specs, source, start_ms, end_ms, names))
+        job = _Job(place / _UNDONE, run_key(specs, names, source.name, start_ms, end_ms))
         left = [slo for slo in specs.values() if slo.id not in job.written]
         for _ in range(len(specs) - len(left)):
             done()
@@ -99,23 +95,13 @@ class _Texts:
 
 def _computed(start_ms: int, end_ms: int, names: Names, source: Source, slo: Slo) -> _Texts:
     """The text of one SLO's history, maybe in another process. Raises SourceError."""
-    with asked_for(slo.id):
-        made = filled(slo, source_of(source, slo), start_ms, end_ms, names)
+    made = history_of(slo, source, start_ms, end_ms, names)
     pieces: dict[int, list[memoryview]] = {}
     for series in made.series:
         for block, lines in lines_by_block(series, BLOCK_MS):
             pieces.setdefault(block, []).append(lines)
     blocks = {block: b"".join(lines) for block, lines in sorted(pieces.items())}
     return _Texts(len(made.series), sum(len(item.times) for item in made.series), blocks)
-
-
-def _key(specs: Specs, source: Source, start_ms: int, end_ms: int, names: Names) -> str:
-    """What a run is about: the same rules, source and span."""
-    text = hashlib.sha256()
-    for slo in specs.values():
-        text.update(to_yaml(compile_slo(slo, names)).encode())
-    text.update(json.dumps([source.name, start_ms, end_ms]).encode())
-    return text.hexdigest()
 
 
 class _Job:

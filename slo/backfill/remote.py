@@ -6,7 +6,6 @@ journal: a run that was stopped goes on after it, and the same run again sends n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +15,11 @@ from urllib.parse import urlunsplit
 
 import numpy as np
 
-from slo.backfill.compute import filled
+from slo.backfill.compute import history_of, run_key
 from slo.errors import ConfigError, SourceError, named
 from slo.files import write_text
 from slo.promql.samples import Samples, Series
-from slo.rules.compile import checked, compile_slo
-from slo.rules.format import to_yaml
+from slo.rules.compile import checked
 from slo.rules.names import OWN, Names
 from slo.source import Source
 from slo.source.config import SourceConfig, load
@@ -145,8 +143,7 @@ def send(
             before.append(slo.id)
             done()
             continue
-        with named(slo.id):
-            made = _after(filled(slo, source, start_ms, end_ms, names), journal.sent_ms(slo.id))
+        made = _after(history_of(slo, source, start_ms, end_ms, names), journal.sent_ms(slo.id))
         if not made.series:
             empty.append(slo.id)
         for until_ms, part in slices(made.series):
@@ -168,11 +165,7 @@ def unfinished(folder: str | os.PathLike[str], about: str) -> tuple[int, int] | 
 
 def key(specs: Specs, source: Source, receiver: Receiver, names: Names) -> str:
     """What a run is about: the same rules, source and server."""
-    text = hashlib.sha256()
-    for slo in specs.values():
-        text.update(to_yaml(compile_slo(slo, names)).encode())
-    text.update(json.dumps([source.name, receiver.name]).encode())
-    return text.hexdigest()
+    return run_key(specs, names, source.name, receiver.name)
 
 
 class Journal:
@@ -182,9 +175,8 @@ class Journal:
         self._place = place
         self._sent: dict[str, int | None] = {}
         if _head(place) == (about, start_ms, end_ms):
-            for line in place.read_text(encoding="utf-8").split("\n")[
-                1:-1
-            ]:  # what a line's end is missing of was not finished
+            _, *lines, _ = place.read_text(encoding="utf-8").split("\n")  # the last one was cut off, or is empty
+            for line in lines:
                 name, until_ms = json.loads(line)
                 self._sent[name] = until_ms
         else:

@@ -130,8 +130,7 @@ def evaluate_all(
     end_ms = moment_ms(end)
     if isinstance(source, Recorded):
         slos = list(slos)
-        if not source.prepared(end_ms):
-            source.prepare(slos, end_ms)
+        source.prepare(slos, end_ms)
     summed = {} if steps or known is not None else summaries(slos, source, end_ms)
     for slo in slos:
         if slo.id in summed:
@@ -157,7 +156,7 @@ def evaluate_all(
 def summaries(slos: Iterable[Slo], source: Source, end_ms: int) -> dict[str, Budget]:
     """By id, the budgets of those SLOs whose recorded series are whole: of sums that their servers made. Raises SourceError."""
     slos = list(slos)
-    if isinstance(source, Recorded) and not source.prepared(end_ms):
+    if isinstance(source, Recorded):
         source.prepare(slos, end_ms)
     by_source: dict[int, tuple[Recorded, dict[str, tuple[Slo, int, dict[int, int]]]]] = {}
     for slo in slos:

@@ -38,7 +38,7 @@ from slo.rules.names import OWN, SLOTH, Names
 from slo.rules.windows import Tiles
 from slo.sli.base import Measured, Note
 from slo.sli.counts import LOOKBACK_MS, CountingStats, Counts, Floats, Gap, Grid, Ints
-from slo.sli.slices import stretches
+from slo.sli.slices import joined, stretches
 from slo.sli.tile import EVENT_LABEL, Tile
 from slo.source.base import Matrix, Source, retention_ms, source_of
 from slo.source.counted import CountSource
@@ -221,18 +221,16 @@ class Recorded:
                 labels = tuple(Matcher(label, "=", part.labels[label]) for label in slo.by)
                 self._parts[part.id] = slo, labels
 
-    def prepared(self, end_ms: int) -> bool:
-        """Whether `prepare` was called for a moment."""
-        return end_ms in self._recent or any(end_ms in own._recent for _, own in self._inner.values())
-
     def prepare(self, slos: Iterable[Slo], end_ms: int) -> None:
-        """Asks for the last tiles of many SLOs at once. Raises SourceError."""
+        """Asks for the last tiles of many SLOs at once, of a moment once. Raises SourceError."""
         by_source: dict[int, tuple[Recorded, list[Slo]]] = {}
         for slo in slos:
             own = self.of(slo)
             if isinstance(own, Recorded):
                 by_source.setdefault(id(own), (own, []))[1].append(slo)
         for own, asked in by_source.values():
+            if end_ms in own._recent:
+                continue
             with asked_for(asked[0].id):  # whom a failure names
                 recent = own._lately(asked, end_ms, _RECENT_MS)
                 if not any(recent[names.info] for names in (OWN, SLOTH)):
@@ -765,12 +763,7 @@ def _otherwise(given: str | None) -> str:
 
 def _holes(lacking: Flags) -> list[tuple[int, int]]:
     """The runs of steps to ask for: those that lie close together are one, and of very many all are."""
-    runs: list[tuple[int, int]] = []
-    for low, high in stretches(lacking):
-        if runs and low - runs[-1][1] <= _CLOSE_STEPS:
-            runs[-1] = runs[-1][0], high
-        else:
-            runs.append((low, high))
+    runs = joined(lacking, _CLOSE_STEPS)
     return runs if len(runs) <= _MOST_HOLES else [(runs[0][0], runs[-1][1])]
 
 

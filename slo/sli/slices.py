@@ -13,11 +13,10 @@ from slo.sli.base import Measured, Note, Reader
 from slo.sli.counts import CountingStats, Counts, Gap, Grid, Part
 from slo.sli.notes import source_notes
 from slo.sli.tile import ZERO, Tile
-from slo.window import MINUTE
+from slo.window import INSTANT_MS
 
 Comparison = Literal[">=", "<=", ">", "<"]
 _HUGE = Number(1e308)
-_STALE_MS = 5 * MINUTE
 _GOES_ON = "a series that goes on under other labels is still shown under its old ones for 5m"
 
 
@@ -69,7 +68,7 @@ def measure_slices(bad: Node, slice_ms: int, reader: Reader, grid: Grid, first: 
 def _twice(known: Sequence[NDArray[np.bool_]], slice_ms: int) -> int:
     """In how many slices a series that ends is still there alongside one that has just begun."""
     runs = [(place, low, high - 1) for place, spell in enumerate(known) for low, high in stretches(spell)]
-    reach = round(_STALE_MS / slice_ms)
+    reach = round(INSTANT_MS / slice_ms)
     number = 0
     for place, low, high in runs:
         if high == len(known[place]) - 1:
@@ -103,6 +102,17 @@ def continued(down: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.b
     """`down` with each unknown slice like the last known one before it; up before the first."""
     last = np.maximum.accumulate(np.where(known, np.arange(len(down)), -1))
     return np.asarray((last >= 0) & down[last])
+
+
+def joined(flags: NDArray[np.bool_], apart: int) -> list[tuple[int, int]]:
+    """The runs of True, those that at most `apart` others lie between as one."""
+    runs: list[tuple[int, int]] = []
+    for low, high in stretches(flags):
+        if runs and low - runs[-1][1] <= apart:
+            runs[-1] = runs[-1][0], high
+        else:
+            runs.append((low, high))
+    return runs
 
 
 def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

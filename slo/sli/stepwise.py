@@ -14,7 +14,7 @@ from slo.sli.base import Answer, Measured, Note, Reader, Scraping, Sli
 from slo.sli.counters import FALLING_SHARE, name_of, several_writers
 from slo.sli.counts import LOOKBACK_MS, CountingStats, Counts, Floats, Gap, Grid
 from slo.sli.notes import several_writers as written_by_several
-from slo.sli.slices import stretches
+from slo.sli.slices import joined, stretches
 from slo.sli.tile import Tile
 from slo.sli.tiles import appearing, born, broken, continued, in_doubt, refused_falls
 from slo.window import DAY, HOUR, MINUTE, format_duration
@@ -109,8 +109,8 @@ def measure_steps(
         for low, high in stretches(~seen_steps)
     )
 
-    def sum_of(nodes: Iterable[Node]) -> float:
-        return sum(added_up(steps.ask(node, changed)) for node in nodes)
+    def sum_of(nodes: Iterable[Node], where: NDArray[np.bool_] | None = changed) -> float:
+        return sum(added_up(steps.ask(node, where)) for node in nodes)
 
     pauses = [gap.end_ms - gap.start_ms for gap in gaps if gap.start_ms > grid.start_ms and gap.end_ms < grid.end_ms]
     seen = CountingStats(
@@ -119,9 +119,9 @@ def measure_steps(
         several_writers=_writers(both, reader, grid),
         gaps=gaps,
         doubt_events=sum_of(in_doubt(counter, tile) for counter in counters)
-        + sum(added_up(steps.ask(refused_falls(counter, tile))) for counter in counters),
+        + sum_of((refused_falls(counter, tile) for counter in counters), None),
         doubt_errors=sum_of(in_doubt(part, tile, whole) for part, whole in parts.items())
-        + sum(added_up(steps.ask(refused_falls(part, tile, whole))) for part, whole in parts.items()),
+        + sum_of((refused_falls(part, tile, whole) for part, whole in parts.items()), None),
         # Of a target without a name of its own parts alone may seem to go on for others.
         continued=int(max(sum_of(continued(item, tile) for item in group) for group in (counters, parts))),
         born=int(sum_of(born(counter, tile) for counter in counters)),
@@ -187,14 +187,7 @@ class _Steps:
 
 def _spans(where: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """The runs of steps to ask for, few of them: those that lie close together are one."""
-    spans: list[tuple[int, int]] = []
-    apart = max(3, len(where) // _MOST_SPANS)
-    for low, high in stretches(where):
-        if spans and low - spans[-1][1] <= apart:
-            spans[-1] = spans[-1][0], high
-        else:
-            spans.append((low, high))
-    return spans
+    return joined(where, max(3, len(where) // _MOST_SPANS))
 
 
 def _writers(counters: Sequence[VectorSelector], reader: Reader, grid: Grid) -> tuple[str, ...]:
