@@ -199,3 +199,16 @@ def test_an_incident_of_a_route_that_no_event_has_is_refused(tmp_path: Path, spe
         SloError, match=f"an incident of shop/{slo} is of route='/export', which none of its bad events"
     ):
         simulate(specs, days=1, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        ("{shp: {route: [a]}}", "'route' to the job 'shp': no such job is simulated.*did you mean `shop`"),
+        ("{shop: {code: [a]}}", "'code' to the job 'shop': its counters of events have that label"),
+    ],
+)
+def test_a_label_that_nothing_takes_is_refused(tmp_path: Path, specs: Specs, labels: str, why: str) -> None:
+    (tmp_path / "s.yaml").write_text(f"labels: {labels}")
+    with pytest.raises(SloError, match=why):
+        simulate(specs, days=1, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))

@@ -98,6 +98,7 @@ def simulate(
     keep(check.by_name(_rows(slos, context), slos))
     check.instances(written.slos, {instance for _, instance in context.fleet.slots})
     check.labels(written.slos, context.labelled)
+    check.given(simulation.labels, context.given, {job for job, _ in context.fleet.slots})
     keep(_alongside(specs, context, {row[0]["__name__"] for row in rows.values()}, written))
     if context.fleet.events:
         context.fleet.check()

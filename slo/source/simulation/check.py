@@ -83,3 +83,18 @@ def labels(written: Mapping[str, Sequence[Span]], known: Collection[Span]) -> No
                     f"an incident of {slo} is of {named}, which none of its bad events has; use labels that the scenario's `labels` "
                     "or the selectors give to a ratio of one metric"
                 )
+
+
+def given(
+    asked: Mapping[str, Mapping[str, Sequence[str]]], taken: Collection[tuple[str, str]], jobs: Collection[str]
+) -> None:
+    """Raises SloError where a scenario gives a label that no counter of events takes."""
+    for job, labels in asked.items():
+        for name in labels:
+            if (job, name) not in taken:
+                why = (
+                    "its counters of events have that label by their selectors, or it has none"
+                    if job in jobs
+                    else f"no such job is simulated{suggest(job, sorted(jobs))}"
+                )
+                raise SloError(f"the scenario gives the label {name!r} to the job {job!r}: {why}")

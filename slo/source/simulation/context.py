@@ -35,7 +35,7 @@ class SimulationContext:
     `histograms` are known by their base name before anything flows; `requests` holds the counters of a histogram's
     `_count` where an SLO reads that too, with the job and instance that each belongs to; `asked` names every metric
     that a selector names, `bounds` the matchers on `le` by histogram; `drops` are traffic's own incidents, by metric;
-    `labelled` holds the incidents whose labels some series have.
+    `labelled` holds the incidents whose labels some series have, `given` the (job, label) that a scenario gave to some.
     """
 
     simulation: Simulation
@@ -50,6 +50,7 @@ class SimulationContext:
     samples: int = 0
     fleet: Fleet = field(default_factory=Fleet)
     labelled: set[Span] = field(default_factory=set)
+    given: set[tuple[str, str]] = field(default_factory=set)
 
     def instances(self, selectors: Iterable[VectorSelector], job: str) -> list[str]:
         """The instances of a job, known to the fleet from then on."""

@@ -36,7 +36,14 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: Simula
         own += [replace(selector, name=metric) for selector in timed.selectors]
         interval = min(interval, timed.interval_ms)
     pairs = [(sli.total, sli.part) for _, sli in slos if sli.part.name == metric and not isinstance(sli, Apart)]
-    sets = with_labels(label_sets(own, job, pairs), context.simulation.labels)
+    plain = label_sets(own, job, pairs)
+    sets = with_labels(plain, context.simulation.labels)
+    context.given |= {
+        (labels.get("job", ""), name)
+        for labels in plain
+        for name in context.simulation.labels.get(labels.get("job", ""), {})
+        if name not in labels
+    }
     selected = Selected(sets)
     for slo, sli in slos:
         if sli.part.name == metric and not _bad_sets(sli, selected):
