@@ -61,6 +61,8 @@ _SCRAPE = 0.75
 _LATE = 1.25
 # So much faster than ever before a target may be in the scrape at which it is relabelled.
 _FASTER = 3.0
+# From so few samples, one of which timed out perhaps, nobody knows how far apart they are.
+_FEW = 3
 # What is usual nearby is known from so many intervals before and after.
 _NEARBY = 9
 # From this many falls on, at this share of its samples, a series is looked at for several writers.
@@ -177,6 +179,29 @@ class _Scraped:
     def scrapes(self) -> Ints:
         """The times of all scrapes, ascending."""
         return union([line.times for line in self.lines])
+
+    @cached_property
+    def shared(self) -> bool:
+        """Whether not all of its scrapes are of one process: its longest series lacks some of its time."""
+        longest = max(self.lines, key=lambda line: len(line.times))
+        low, high = np.searchsorted(self.scrapes, longest.times[[0, -1]])
+        return bool(high - low >= len(longest.times))
+
+    @cached_property
+    def _pairs(self) -> tuple[Ints, Ints]:
+        """Of all samples but the first of each series their times, ascending, and those of the ones before them."""
+        # Series of one process mostly share their times.
+        times = list({line.times.tobytes(): line.times for line in self.lines}.values())
+        at, ago = (np.concatenate([item[part] for item in times]) for part in (slice(1, None), slice(-1)))
+        order = np.lexsort((ago, at))
+        return at[order], ago[order]
+
+    def scraped_before(self, at_ms: int) -> int | None:
+        """When the series that have a sample at a moment had theirs before it: one scrape gives all of a process the same
+        time. None where there are none."""
+        at, ago = self._pairs
+        place = int(np.searchsorted(at, at_ms, side="right")) - 1
+        return int(ago[place]) if place >= 0 and at[place] == at_ms else None
 
     @cached_property
     def _sums(self) -> Floats:
@@ -304,8 +329,8 @@ class Counters:
         # Of each target the times of falls that are restarts, and of falls that cannot be.
         self.restarts: dict[Target, Ints] = {}
         self.refused: dict[Target, Ints] = {}
-        # How what a target showed anew at a moment was read; known once it is tallied.
-        self.readings: dict[tuple[Target, int], Meaning] = {}
+        # How what a target showed anew at a moment was read, what is back apart from what is new; known once it is tallied.
+        self.readings: dict[tuple[Target, int, bool], Meaning] = {}
         lines: dict[Target, list[_Line]] = {}
         for item in series:
             times, values, dropped = finite(item)
@@ -554,13 +579,15 @@ class Counters:
         last_value = np.array([lines[run.line].values[run.high - 1] for run in runs])
         of_line = np.array([run.line for run in runs])
         usual = np.array([lines[run.line].interval_ms if len(lines[run.line].times) > 1 else 0.0 for run in runs])
+        brief = np.array([len(lines[run.line].times) <= _FEW for run in runs])
         continued = np.zeros(len(runs), dtype=bool)
         by_start, by_end = np.argsort(starts, kind="stable"), np.argsort(last_seen, kind="stable")
         ends, slowest = last_seen[by_end], float(usual.max())
         together, scrapers = _Together(of_line, starts, last_seen), Scrapers(lines, known.lines)
         births: list[tuple[int, _Line, float]] = []
         doubtful_start = False
-        for group in np.split(by_start, np.flatnonzero(np.diff(starts[by_start])) + 1):
+        returning = np.array([run.low > 0 for run in runs])
+        for group in _groups(by_start, starts, returning, split=known.shared):
             (at_ms,) = {*starts[group].tolist()}
             interval = max(lines[number].interval_ms for number in of_line[group].tolist())
             usually = max(interval, known.interval_ms)
@@ -589,13 +616,15 @@ class Counters:
             if not cold or at_ms > start:
                 # Late by its own interval, and there at the target's last scrape or within a scrape of it.
                 slow = _LATE * max(slowest, interval)
-                low, high = np.searchsorted(ends, [before - slow, at_ms])
+                # Of several processes behind one address some are scraped while others time out.
+                alongside = known.scraped_before(at_ms) if known.shared else None
+                low, high = np.searchsorted(ends, [min(before - slow, alongside or before), at_ms])
                 near = np.sort(by_end[low:high])
                 near = near[~continued[near]]
                 own = np.where(usual[near] > 0, usual[near], interval)
-                gone = (last_seen[near] >= before - _LATE * np.maximum(own, interval)) & (
-                    last_seen[near] <= at_ms - _SCRAPE * own
-                )
+                late = last_seen[near] >= before - _LATE * np.maximum(own, interval)
+                own = np.where(brief[near], np.minimum(own, interval), own)
+                gone = (late | (last_seen[near] == alongside)) & (last_seen[near] <= at_ms - _SCRAPE * own)
                 appeared = set(of_line[group].tolist())
                 # What was there together with a series that comes back is not a stand-in for it, but another scraper's.
                 vanished = np.array(
@@ -609,7 +638,8 @@ class Counters:
                 )
             reading = _read(lines, runs, group.tolist(), [])
             # A process restarts with all its series: what all its events say holds for a part of them.
-            meaning = whole.readings.get((target, at_ms)) if whole is not None else None
+            what = (target, at_ms, bool(returning[group].all()))
+            meaning = whole.readings.get(what) if whole is not None else None
             for candidates in (
                 ()
                 if meaning in ("anew", "seen")
@@ -622,7 +652,7 @@ class Counters:
                 shown = [lines[runs[number].line] for number in group.tolist() if runs[number].low == 0]
                 if shown and scrapers.seen_already(shown, at_ms, at_ms - round(2 * usually)):
                     meaning = "seen"
-            self.readings[target, at_ms] = "went on" if reading.went_on else meaning or "anew"
+            self.readings[what] = "went on" if reading.went_on else meaning or "anew"
             if meaning == "seen":
                 group = np.array([number for number in group.tolist() if runs[number].low], dtype=np.int64)
                 reading = _read(lines, runs, group.tolist(), [])
@@ -665,6 +695,19 @@ def _longer(at_ms: int, since_ms: int) -> float:
 def _possible(target: _Scraped, at_ms: int, since_ms: int) -> float:
     """The most events that are believed of a target since a moment."""
     return TRAFFIC_FACTOR * (target.lately(since_ms) * _longer(at_ms, since_ms) + target.between(since_ms, at_ms))
+
+
+def _groups(by_start: Ints, starts: Ints, returning: NDArray[np.bool_], split: bool) -> list[Ints]:
+    """Runs that begin at one moment, in the order of time.
+
+    `split`: those of series that are back apart from those of new ones. Where several processes are behind one address, all
+    series of one are back after each of its time-outs, and only what is new may go on for what vanished meanwhile.
+    """
+    groups = np.split(by_start, np.flatnonzero(np.diff(starts[by_start])) + 1)
+    if not split:
+        return groups
+    halves = [(group[returning[group]], group[~returning[group]]) for group in groups]
+    return [half for both in halves for half in both if len(half)]
 
 
 class _Together:

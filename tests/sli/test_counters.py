@@ -309,6 +309,30 @@ def test_a_slow_series_is_not_gone_before_its_next_scrape() -> None:
     assert (found.continued, found.born) == (0, 1)
 
 
+def test_behind_one_address_a_scrape_that_timed_out_hides_no_new_label() -> None:
+    """What times share says which series are of one process: its own scrape before is minutes ago, the address's is not."""
+    quick = series(range(1000, 1200, 10), host="h0", code="200")
+    end_ms, every_ms = END - 20_000, 2 * MINUTE
+    values = [*range(5000, 5120, 20), NONE, NONE, *range(5160, 5220, 20)]
+    steady = series(values, end_ms, every_ms, host="h1", code="200")
+    before = series([200] * 6 + [NONE] * 5, end_ms, every_ms, host="h1", code="503")
+    after = series([NONE] * 8 + [203, 203, 204], end_ms, every_ms, host="h1", code="503", cluster="c1")
+    found = tally(quick, steady, before, after, minutes=30)
+    assert (found.sums.sum(), found.continued, found.born) == (190 + 200 + 4, 1, 0)
+    errors = tally(before, after, minutes=30, whole=[quick, steady, before, after])
+    assert (errors.sums.sum(), errors.born) == (4, 0)
+
+
+def test_a_label_of_two_scrapes_one_of_which_timed_out_is_over_when_the_old_one_is_back() -> None:
+    """Two samples two minutes apart do not say that the next is two minutes later."""
+    other = series(range(1000, 1200, 10), host="h0")
+    values = [*range(5000, 5100, 10), NONE, NONE, NONE, *range(5130, 5200, 10)]
+    usual = series(values, END - 30_000, host="h1")
+    meanwhile = series([NONE] * 10 + [5100, NONE, 5120] + [NONE] * 7, END - 30_000, host="h1", cluster="c1")
+    found = tally(other, usual, meanwhile, minutes=30)
+    assert (found.sums.sum(), found.continued) == (190 + 190, 2)
+
+
 @pytest.mark.parametrize(
     ("before_s", "after_s", "goes_on"),
     [
