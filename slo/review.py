@@ -17,7 +17,8 @@ from slo.budget.events import with_events
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget, worst_first
 from slo.budget.past import with_past
-from slo.budget.recorded import RECORDED, From, Recorded, checked_from, reading
+from slo.budget.recorded import From, Recorded, checked_from, reading
+from slo.budget.track import RECORDED
 from slo.callable import callable_as
 from slo.errors import Problem, SourceError
 from slo.jobs import chunks, in_processes, number_of
