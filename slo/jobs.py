@@ -30,11 +30,11 @@ Result = TypeVar("Result")
 _state: Any = None
 
 
-def number_of(jobs: int | None, items: int) -> int:
-    """How many processes to use: all cores unless said otherwise, one where there is little to do. Raises ConfigError."""
+def number_of(jobs: int | None, items: int, least: int = LEAST) -> int:
+    """How many processes to use: all cores unless said otherwise, one for less than `least` items. Raises ConfigError."""
     if jobs is not None and jobs < 1:
         raise ConfigError(f"{jobs} jobs cannot do anything; give 1 or more")
-    if items < LEAST:
+    if items < least:
         return 1
     return min(items, jobs or _cores())
 

@@ -1,6 +1,8 @@
-"""Many SLOs, one after the other, into files of two hours each; a run that was stopped goes on where it was.
+"""Many SLOs, one after the other, into files of a block each; a run that was stopped goes on where it was.
 
-`promtool tsdb create-blocks-from openmetrics` reads a file once for each two hours that it spans: so each has two.
+`promtool tsdb create-blocks-from openmetrics` reads a file once for each block that it spans: so each has one. A start of
+promtool and a block cost as much as tens of thousands of samples: so blocks are of 18 h, the longest that a Prometheus
+with its default retention makes itself.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +27,9 @@ from slo.source.openmetrics import lines_by_block
 from slo.spec.model import Slo, Specs
 from slo.window import HOUR, check_length, moment
 
-BLOCK_MS = 2 * HOUR
+BLOCK_MS = 18 * HOUR  # two hours times a power of three, from the epoch on, as a server's own
+_LEAST = 4  # SLOs for which processes are started: an SLO's history takes as long as to start one
+_NOTED_S = 2.0  # so often what is written is made to last, and noted as done
 _UNDONE = ".unfinished"
 
 
@@ -71,22 +76,25 @@ def backfill(
         left = [slo for slo in specs.values() if slo.id not in job.written]
         for _ in range(len(specs) - len(left)):
             done()
-        processes = 1 if opened is None else number_of(jobs, len(left))
+        processes = 1 if opened is None else number_of(jobs, len(left), _LEAST)
         work = partial(_computed, start_ms, end_ms, names)
         made: Iterable[_Texts]
         if processes > 1 and opened is not None:
             made = in_processes(opened, work, left, processes)
         else:
             made = (work(source, slo) for slo in left)
-        for slo, texts in zip(left, made, strict=True):
-            job.add(slo.id, texts)
-            done()
+        try:
+            for slo, texts in zip(left, made, strict=True):
+                job.add(slo.id, texts)
+                done()
+        finally:
+            job.note()
         return job.finish(place)
 
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """What was made of an SLO: numbers of series and of samples, and the lines of each two hours."""
+    """What was made of an SLO: numbers of series and of samples, and the lines of each block."""
 
     series: int
     samples: int
@@ -111,6 +119,9 @@ class _Job:
         self.folder, self.journal = folder, folder / "journal"
         self.written: dict[str, tuple[int, int]] = {}  # how many series and samples each SLO has
         self.sizes: dict[str, int] = {}
+        self._lines: list[str] = []  # of the journal, which are not there yet
+        self._grown: set[str] = set()  # files that the disk need not hold yet
+        self._next = 0.0  # when to note again, seconds
         self._go_on(key)
         if not self.written:
             shutil.rmtree(folder, ignore_errors=True)
@@ -135,21 +146,30 @@ class _Job:
             return
 
     def add(self, slo: str, made: _Texts) -> None:
-        """Appends the samples of an SLO to the files of their two hours."""
+        """Appends the samples of an SLO to the files of their blocks."""
         sizes: dict[str, int] = {}
         for block, text in made.blocks.items():
             name = moment(block).strftime("%Y-%m-%dT%H.om")
             with (self.folder / name).open("ab") as file:
                 file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
                 sizes[name] = file.tell()
         self.sizes |= sizes
         self.written[slo] = made.series, made.samples
+        self._lines.append(json.dumps([slo, *self.written[slo], sizes]) + "\n")
+        self._grown |= sizes.keys()
+        if time.monotonic() >= self._next:
+            self.note()
+
+    def note(self) -> None:
+        """Has the disk hold what is written, and then the journal say so: the disk is waited for once for several SLOs."""
+        for name in sorted(self._grown):
+            with (self.folder / name).open("rb+") as file:
+                os.fsync(file.fileno())
         with self.journal.open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps([slo, *self.written[slo], sizes]) + "\n")
+            journal.writelines(self._lines)
             journal.flush()
             os.fsync(journal.fileno())
+        self._lines, self._grown, self._next = [], set(), time.monotonic() + _NOTED_S
 
     def finish(self, place: Path) -> Backfilled:
         """Ends the files, and moves them to where they were asked for."""

@@ -42,7 +42,7 @@ def backfill(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="The folder for OpenMetrics files of two hours each; of several sources it has a folder for each.",
+            help="The folder for OpenMetrics files, of a block of 18 hours each; of several sources it has a folder for each.",
         ),
     ],
     source: Sources = None,
@@ -108,7 +108,7 @@ def backfill(
         where = "the server" if len(asked) == 1 else own.name
         say(
             f"load them where the data folder of {where} is, which it looks at once a minute:\n"
-            f'  for file in {shlex.quote(str(folder))}/*.om; do promtool tsdb create-blocks-from openmetrics "$file" /var/lib/prometheus; done'
+            f'  for file in {shlex.quote(str(folder))}/*.om; do promtool tsdb create-blocks-from openmetrics --max-block-duration=18h "$file" /var/lib/prometheus; done'
         )
     return FINE
 

@@ -22,6 +22,7 @@ class Settings:
     instant: bool
     most: int  # samples that one node may hold, of all series and steps together
     most_inside: int  # the same of a subquery's
+    single: bool = False  # each step is a query of its own: a subquery is evaluated where a window of it is
 
 
 class Context(Protocol):

@@ -121,6 +121,7 @@ class Engine:
             instant,
             UNLIMITED if single else most,
             most // _OF_SUBQUERY,
+            single,
         )
         return Evaluator(self.samples, times, settings, Notes())
 

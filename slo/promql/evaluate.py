@@ -25,7 +25,9 @@ from slo.promql.ast import (
 )
 from slo.promql.context import Settings
 from slo.promql.samples import Samples
+from slo.promql.shared import Shared
 from slo.promql.values import (
+    Bools,
     Flat,
     Floats,
     Ints,
@@ -50,10 +52,20 @@ class Evaluator:
     settings: Settings
     notes: Notes
     flats: dict[Any, Any] = field(default_factory=dict)
+    shared: Shared | None = None
 
     # what a node gives: Floats (scalar, one per step), str, Vector
 
     def eval(self, node: Node) -> Floats | str | Vector:
+        if self.shared is None:
+            self.shared = Shared(node)
+        value = self.shared.take(node)
+        if value is None:
+            value = self._eval(node)
+            self.shared.put(node, value)
+        return value
+
+    def _eval(self, node: Node) -> Floats | str | Vector:
         steps = len(self.times)
         match node:
             case Number(value=value):
@@ -79,7 +91,7 @@ class Evaluator:
 
     def of(self, samples: Samples, flats: dict[Any, Any]) -> Evaluator:
         """The same evaluation of other samples."""
-        return replace(self, samples=samples, flats=flats)
+        return replace(self, samples=samples, flats=flats, shared=None)
 
     def refuse_more(self, series: int) -> None:
         """Raises PromqlError where so many series have more samples at all steps than may be held."""
@@ -157,8 +169,13 @@ class Evaluator:
         times = np.arange(start, last + 1, step, dtype=np.int64)
         if len(times) == 0:
             return Vector.empty(0), times
+        if self.settings.single:
+            times = times[_within(times, ends, node.range_ms)]
         inner = replace(
-            self, times=times, settings=replace(self.settings, instant=False, most=self.settings.most_inside)
+            self,
+            times=times,
+            settings=replace(self.settings, instant=False, most=self.settings.most_inside),
+            shared=None,
         )
         value = inner.eval(node.expr)
         if isinstance(value, Vector):
@@ -202,6 +219,12 @@ class Evaluator:
     def constant(self, values: Floats) -> Vector:
         steps = len(self.times)
         return Vector([()], np.array(values, dtype=np.float64).reshape(1, steps), np.ones((1, steps), bool), [False])
+
+
+def _within(times: Ints, ends: Ints, range_ms: int) -> Bools:
+    """Which times lie in a window (end - range, end]: where windows are shorter than what is between them, not all do."""
+    after = ends[np.minimum(np.searchsorted(ends, times), len(ends) - 1)]
+    return np.asarray((times <= after) & (times > after - range_ms))
 
 
 def is_fixed(node: Node) -> bool:

@@ -26,9 +26,19 @@ def kahan(inc: Floats, total: Floats, rest: Floats) -> tuple[Floats, Floats]:
 def total(stream: Stream, shape: tuple[int, ...]) -> Floats:
     """The sum of each cell."""
     held, rest = np.zeros(shape), np.zeros(shape)
+    after, part, error = np.empty(shape), np.empty(shape), np.empty(shape)
     for values, mask in stream:
-        t, c = kahan(values, held, rest)
-        held, rest = np.where(mask, t, held), np.where(mask, c, rest)
+        inc = np.where(mask, values, 0.0)
+        # What an addition rounds away, to the bit, in sums and differences alone: they need no memory of their own.
+        np.add(held, inc, out=after)
+        np.subtract(after, held, out=part)
+        np.subtract(after, part, out=error)
+        np.subtract(held, error, out=error)
+        np.subtract(inc, part, out=part)
+        error += part
+        rest += error
+        held, after = after, held
+    # An infinite sum stays infinite; what was kept alongside it is NaN.
     return np.where(np.isinf(held), held, held + rest)
 
 

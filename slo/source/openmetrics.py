@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _BLOCK = 250_000
 # Beyond this, whole numbers are written as floats are.
 _MOST_WHOLE = 2**53
+# What is no number, or beyond all, as the format spells it.
+_ODD = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 _METRIC_NAME = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
 # Milliseconds of 13 digits, 2001 to 2286: the point's place is fixed there.
@@ -104,18 +106,16 @@ def _escape(value: str) -> str:
 def _numbers(values: NDArray[np.float64]) -> pa.Array:
     """Values as the shortest text that reads back as the same float64."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if bool((np.abs(values) < _MOST_WHOLE).all() and (values == np.floor(values)).all()):
         return pa.array(values.astype(np.int64)).cast(pa.string())
-    return pa.array([_number(value) for value in values.tolist()], type=pa.string())
-
-
-def _number(value: float) -> str:
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "+Inf" if value > 0 else "-Inf"
-    return repr(value)
+    text = pa.array(values, from_pandas=False).cast(pa.string())
+    odd = ~np.isfinite(values)
+    if not odd.any():
+        return text
+    named = pa.array([_ODD[str(value)] for value in values[odd].tolist()], type=pa.string())
+    return pc.replace_with_mask(text, pa.array(odd), named)
 
 
 def _stamps(times: NDArray[np.int64]) -> pa.Array:

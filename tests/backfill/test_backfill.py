@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -49,6 +50,7 @@ slos:
 """
 END = 1_795_219_200_000 + 7 * HOUR + 11 * MINUTE
 START = END - 8 * HOUR
+BLOCK = 18 * HOUR  # what a Prometheus that keeps 15 days makes at most
 Points = dict[tuple[tuple[str, str], ...], dict[int, float]]
 
 
@@ -98,9 +100,8 @@ def written(folder: Path) -> Points:
             assert match is not None, line
             labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[2])) | {"__name__": match[1]}
             at = round(float(match[4]) * 1000)
-            assert at // (2 * HOUR) * 2 * HOUR == START // (2 * HOUR) * 2 * HOUR + 2 * HOUR * sorted(
-                folder.glob("*.om")
-            ).index(file), "in the file of its two hours"
+            began = datetime.fromtimestamp(at // BLOCK * BLOCK / 1000, UTC)
+            assert file.name == f"{began:%Y-%m-%dT%H}.om", "in the file of its block"
             assert found.setdefault(tuple(sorted(labels.items())), {}).setdefault(at, float(match[3])) == float(
                 match[3]
             )
@@ -260,7 +261,10 @@ def test_the_command(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert slo([*arguments, "--start", "6h", "--slo", "probe"]) == 0
     said = capsys.readouterr()
     assert said.out == ""
-    assert re.search(r"^[\d,]+ samples of 24 series in 4 files: ", said.err, re.M)
-    assert f'for file in {files}/out/*.om; do promtool tsdb create-blocks-from openmetrics "$file" ' in said.err
+    assert re.search(r"^[\d,]+ samples of 24 series in 1 file: ", said.err, re.M)
+    assert (
+        f'for file in {files}/out/*.om; do promtool tsdb create-blocks-from openmetrics --max-block-duration=18h "$file" '
+        in said.err
+    )
     assert slo([*arguments, "--slo", "probe"]) == 2
     assert "holds .om files of an earlier backfill" in capsys.readouterr().err

@@ -44,7 +44,7 @@ def test_a_server_is_filled_on_its_clock_with_what_promtool_makes_of_the_rules(
     with Prometheus(tmp_path, data=data) as server:
         assert slo([*arguments, "-s", server.url, "-o", str(tmp_path / "out")]) == 0
     for file in (tmp_path / "out").glob("*.om"):
-        done = promtool("tsdb", "create-blocks-from", "openmetrics", file, data)
+        done = promtool("tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=18h", file, data)
         assert done.returncode == 0, done.stdout + done.stderr
     with Prometheus(tmp_path, data=data) as server:
         found = series(server, START, reported.end)
