@@ -7,7 +7,7 @@ passed on as templates, as is the custom; every other text of a definition is pl
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from math import floor, log10
@@ -50,8 +50,9 @@ def burn_annotations(slo: Slo, burns: Sequence[BurnWindow], alert: Alert, names:
         + "{{end}}" * len(burns)
     )
     own = {
-        "summary": f"{set_up}{_head(slo, alert, burns[0].severity)}: {now}",
+        "summary": f"{set_up}{_head(slo, names, alert, burns[0].severity)}: {now}",
         "description": f"{set_up}Error budget: {_budget_text(slo.window.nominal_ms, _window_text(slo))}. {_promise(slo, noun)}",
+        **_meaning(slo),
     }
     if names.severity is not None:
         own["title"] = own["summary"]  # as Sloth's alerts have it
@@ -83,12 +84,14 @@ def absent_annotations(slo: Slo, absent: AbsentAlert) -> dict[str, str]:
         str(selector) for selector in selectors if not any(_within(selector, other) for other in selectors)
     )
     own = {
-        "summary": f"{_head(slo, absent.alert, absent.severity, each=False)}: no data, so the SLO is not measured",
-        "description": plain(
-            f"No recent samples of {missing}. Whether the service works is unknown, and its burn-rate alerts cannot fire. "
-            "Check that the targets run and are scraped, that the metrics still have these names and labels, and that samples "
-            f"arrive within {format_duration(slo.lag_ms)} (`delay` makes it longer). "
-            f"SLO: {_promise_text(slo)}."
+        # What is missing has no labels to ask for names.
+        "summary": f"{_head_by_name(slo, absent.alert, absent.severity)}: no data, so the SLO is not measured",
+        "missing": plain(missing),
+        "description": (
+            "What `missing` names has no recent samples. Whether the service works is unknown, and its burn-rate alerts cannot "
+            "fire. Check that the targets run and are scraped, that the metrics still have these names and labels, and that "
+            f"samples arrive within {format_duration(slo.lag_ms)} (`delay` makes it longer). "
+            f"SLO: {plain(_promise_text(slo))}."
         ),
     }
     return {**own, **slo.annotations, **absent.alert.annotations}
@@ -105,13 +108,14 @@ def budget_annotations(slo: Slo, budget: BudgetAlerts, mark: Decimal, names: Nam
     current = _query(_series(n.CURRENT_BURN_RATE))
     own = {
         "summary": (
-            f"{_head(slo, budget.alert, budget.severity)}: {{{{$value|printf `%.1f`}}}}% of the error budget of "
+            f"{_head(slo, names, budget.alert, budget.severity)}: {{{{$value|printf `%.1f`}}}}% of the error budget of "
             f"{_window_text(slo)} consumed (alert at {show_mark(mark)})"
         ),
         "description": (
             f"{_selected(slo, names)}Burn rate now: {{{{with {current}}}}}{{{{.|first|value|printf `%.2f`}}}}x"
             f"{{{{else}}}}unknown{{{{end}}}} (at 1x the budget lasts for the window). {_promise(slo, noun)}"
         ),
+        **_meaning(slo),
     }
     return {**own, **slo.annotations, **budget.alert.annotations}
 
@@ -120,7 +124,7 @@ def values_annotations(slo: Slo, alert: Alert) -> dict[str, str]:
     """How many values `by` has, and that not all of them have an error budget."""
     labels = plain(" and ".join(slo.by))
     own = {
-        "summary": f"{_head(slo, alert, 'ticket', each=False)}: {{{{$value}}}} values of {labels}, more than have an error budget each",
+        "summary": f"{_head_by_name(slo, alert, 'ticket')}: {{{{$value}}}} values of {labels}, more than have an error budget each",
         "description": (
             f"{MOST} values of {labels} have an error budget each: those that had one already, then those with the most traffic. "
             "The others are not measured, and nobody is alerted about them. List the values that matter under `by`, or choose a "
@@ -135,17 +139,32 @@ def show_mark(mark: Decimal) -> str:
     return f"{(mark * 100).normalize():f}%"
 
 
-def _head(slo: Slo, alert: Alert, severity: Severity, each: bool = True) -> str:
-    """`[page] shop/availability (route /search)`, by the label `severity` where that says so itself."""
+def _head(slo: Slo, names: Names, alert: Alert, severity: Severity) -> str:
+    """`[page] shop/availability (route /search)`, of the labels of the series that the alert is about."""
+    which = "".join(f" ({plain(label)} {{{{{_label(label)}}}}})" for label in slo.by)
+    return f"{_mark(alert, severity)}{{{{$labels.{names.service}}}}}/{{{{$labels.{names.slo}}}}}{which}"
+
+
+def _head_by_name(slo: Slo, alert: Alert, severity: Severity) -> str:
+    """`[page] shop/availability`, of an alert whose series may have no labels."""
+    return f"{_mark(alert, severity)}{slo.id}"
+
+
+def _mark(alert: Alert, severity: Severity) -> str:
+    """`[page] `, by the label `severity` where that says so itself."""
     shown = alert.labels.get("severity", severity)
-    which = "".join(f" ({plain(label)} {{{{{_label(label)}}}}})" for label in slo.by) if each else ""
-    return f"[{severity if '{{' in shown else shown}] {slo.id}{which}"
+    return f"[{severity if '{{' in shown else shown}] "
 
 
 def _promise(slo: Slo, noun: str) -> str:
     """What was promised, as one sentence of a template."""
+    return f"SLO: {slo.objective} of {noun} good over {_window_text(slo)}."
+
+
+def _meaning(slo: Slo) -> dict[str, str]:
+    """What the SLO is about: its own words for it, apart from the texts that it shares with other SLOs."""
     meant = plain(" ".join(slo.description.split())) or plain(slo.sli.describe().partition(", ")[2])
-    return f"SLO: {slo.objective} of {noun} good over {_window_text(slo)}{f' ({meant})' if meant else ''}."
+    return {"slo_description": meant} if meant else {}
 
 
 def _promise_text(slo: Slo) -> str:
@@ -154,14 +173,20 @@ def _promise_text(slo: Slo) -> str:
 
 
 def _selected(slo: Slo, names: Names) -> str:
-    """The start of a template that asks for recorded series: `$s` is what selects those that the alert is about."""
-    matchers = ",".join(map(str, names.series(slo, n.BUDGET_REMAINING).matchers))
-    if not slo.by:
-        return f"{{{{$s := {_literal(matchers)}}}}}"
+    """The start of a template that asks for recorded series: `$s` is what selects those that the alert is about.
+
+    By the labels that the alert's series have, so that the text is the same for all SLOs of one form.
+    """
+    labels = (*names.labels, *slo.by)
+    static = [f"{matcher},".replace("%", "%%") for matcher in _others(slo, names)]
     # `%q` quotes a label's value as PromQL does.
-    own = "".join(f",{Matcher(label, '=', '')}".removesuffix('""').replace("%", "%%") + "%q" for label in slo.by)
-    values = " ".join(_label(label) for label in slo.by)
-    return f"{{{{$s := printf {_literal(matchers.replace('%', '%%') + own)} {values}}}}}"
+    own = ",".join(f"{Matcher(label, '=', '')}".removesuffix('""').replace("%", "%%") + "%q" for label in labels)
+    return f"{{{{$s := printf {_literal(''.join(static) + own)} {' '.join(map(_label, labels))}}}}}"
+
+
+def _others(slo: Slo, names: Names) -> Iterator[Matcher]:
+    """What selects an SLO's series alongside its names: `recorded_labels`, which an alert's series may lack."""
+    return (matcher for matcher in names.series(slo, "").matchers if matcher.label not in names.labels)
 
 
 def _literal(text: str) -> str:

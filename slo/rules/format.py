@@ -26,6 +26,11 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_:]*(?:[/.-][A-Za-z0-9_:]+)*(?<!:)")
 _KEYWORDS = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|nan|inf|infinity")
 # What YAML does not let stand in a text, or takes for a line's end; JSON lets some of it stand.
 _UNPRINTABLE = re.compile("[^\x0a\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# Around a scalar that others may share, until its file is written: no text has one.
+_SHARED = "\0"
+# A text that is shorter is not shared, nor is one that names an SLO's own series.
+_SHORT = 80
+_OWN = frozenset({"breakdown", "missing", "slo_description"})
 _LINE = re.compile("[\r\n\x85\u2028\u2029]+")
 
 
@@ -91,10 +96,26 @@ def resource(
 
 
 def _list_of(key: str, texts: Iterable[str], pad: str) -> Iterator[str]:
-    rest = iter(texts)
+    rest = _shared(texts)
     first = next(rest, None)
     yield f"{pad}{key}: []\n" if first is None else f"{pad}{key}:\n{first}"
     yield from rest
+
+
+def _shared(texts: Iterable[str]) -> Iterator[str]:
+    """The texts of groups with each shared scalar written out once, with an anchor, and named by that further on."""
+    anchors: dict[str, str] = {}
+    for text in texts:
+        parts = text.split(_SHARED)
+        for place in range(1, len(parts), 2):
+            own = parts[place]
+            known = anchors.get(own)
+            if known is None:
+                known = anchors[own] = f"t{len(anchors) + 1}"
+                parts[place] = f"&{known} {own}"
+            else:
+                parts[place] = f"*{known}"
+        yield "".join(parts)
 
 
 def header(inputs: Iterable[str]) -> str:
@@ -153,7 +174,7 @@ def _rule(rule: Rule, pad: str, flat: bool) -> tuple[str, ...]:
             wait += f"{inner}keep_firing_for: {format_duration(rule.keep_firing_ms)}\n" if rule.keep_firing_ms else ""
             labels = _flow(tuple(rule.labels.items()), inner)
             annotations = (
-                f"{inner}annotations:\n{_annotations(rule.annotations, inner + '  ')}" if rule.annotations else ""
+                f"{inner}annotations:\n{_annotations(rule.annotations, inner + '  ', flat)}" if rule.annotations else ""
             )
             return head, _expression(rule, inner, flat), "\n", wait + labels + annotations
 
@@ -172,18 +193,34 @@ def _scalar_of(text: str, indent: str) -> str:
 
 
 def _needs_quotes(text: str) -> bool:
-    """Whether YAML takes a text of a block for something else. A number alone has no space, and would be one."""
-    begins = text[0].isalpha() or text[0] == "(" or (text[0].isdigit() and " " in text)
+    """Whether YAML takes a text of a block for something else: it would a number alone."""
+    begins = text[0].isalpha() or text[0] == "(" or (text[0].isdigit() and any(mark in text for mark in " ({"))
     return not begins or ": " in text or " #" in text or text.endswith((":", " ")) or bool(_KEYWORDS.fullmatch(text))
 
 
-def _annotation(text: str) -> str:
-    """A query is plain; what begins as a template, or has a colon, is not."""
-    return scalar(text) if not text or "\n" in text or text[0].isdigit() else _scalar_of(text, "")
+def annotation_text(text: str) -> str:
+    """An annotation as a YAML scalar. A query is plain; what begins as a template, or has a colon, is not."""
+    if (
+        text
+        and "\n" not in text
+        and not text[0].isdigit()
+        and not _UNPRINTABLE.search(text)
+        and not _needs_quotes(text)
+    ):
+        return text
+    # Texts have queries in them, and these double quotes.
+    return scalar(text) if not text or "'" in text or "\n" in text or _UNPRINTABLE.search(text) else f"'{text}'"
 
 
-def _annotations(values: Mapping[str, str], pad: str) -> str:
-    return "".join(f"{pad}{_key(key)}: {_annotation(value)}\n" for key, value in sorted(values.items()))
+def _annotations(values: Mapping[str, str], pad: str, flat: bool) -> str:
+    """Where nobody reads it, texts that are templates and long are marked as shared: others have the same."""
+    lines = []
+    for key, value in sorted(values.items()):
+        text = annotation_text(value)
+        if flat and len(text) > _SHORT and key not in _OWN:
+            text = f"{_SHARED}{text}{_SHARED}"
+        lines.append(f"{pad}{_key(key)}: {text}\n")
+    return "".join(lines)
 
 
 def _mapping(values: Mapping[str, str], pad: str) -> str:

@@ -16,7 +16,7 @@ from slo.promql.ast import Matcher, VectorSelector
 from slo.rules.alerts import plain_alerts
 from slo.rules.compile import alerts_by_service, checked, compile_slo
 from slo.rules.fingerprint import fingerprint
-from slo.rules.format import PAD, group_text, is_plain
+from slo.rules.format import PAD, annotation_text, group_text, is_plain
 from slo.rules.groups import RuleGroup
 from slo.rules.names import OWN, Names
 from slo.rules.pack import within_limit
@@ -26,8 +26,8 @@ _SERVICE, _NAME, _DESCRIPTION = "stand-in-service", "stand-in-name", "stand-in-d
 _STANDS_IN = re.compile("stand[-_]in[-_]")
 # Text that is the same in a comment, a template and a YAML text in double quotes.
 _SIMPLE = re.compile(r"[A-Za-z0-9 ,.;:()'/%+=-]+")
-# What JSON, YAML and a template leave alone, but for the quotes.
-_MARKS = ("{{", "`", ": ", " #")
+# What YAML, in double quotes and in single ones, and a template leave alone, but for the double quotes.
+_MARKS = ("{{", "`", ": ", " #", "'")
 _HARMLESS = re.compile(r"[\x20-\x5b\x5d-\x7e]+")
 
 
@@ -118,7 +118,7 @@ def _stand_in(slo: Slo) -> tuple[Slo, dict[str, str]] | None:
         return None
     own = {_SERVICE: slo.service, _NAME: slo.name}
     description = slo.description
-    if _SIMPLE.fullmatch(description) and description == " ".join(description.split()):
+    if _SIMPLE.fullmatch(description) and annotation_text(description) == " ".join(description.split()):
         own[_DESCRIPTION], description = description, _DESCRIPTION
     sli = slo.sli.with_parameters(_stand_in_selectors(len(selectors)))
     for like, text in zip(sli.printed, map(str, slo.sli.printed), strict=True):

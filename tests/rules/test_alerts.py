@@ -294,7 +294,7 @@ def test_names_times_and_severities_are_a_teams_to_set() -> None:
     assert {rule.labels["team"] for rule in (page, missing, ticket, half)} == {"web"}
     assert [rule.for_ms for rule in (page, missing, ticket, half)] == [2 * MINUTE, 0, 2 * MINUTE, 0]
     assert [rule.keep_firing_ms for rule in (page, missing, ticket, half)] == [10 * MINUTE, 0, 10 * MINUTE, 3 * HOUR]
-    assert page.annotations["summary"].split("}}")[1].startswith("[P1] shop/a: ")
+    assert page.annotations["summary"].split("}}")[1].endswith("[P1] {{$labels.service")
 
 
 @pytest.mark.parametrize("names", ["slo", "sloth"])
@@ -319,11 +319,11 @@ def test_the_text_of_missing_data_names_what_is_missing() -> None:
     for slo in specs(ALL_KINDS).values():
         [missing] = [rule for rule in alerts(slo) if rule.name == "SLODataMissing"]
         whole, *others = slo.sli.selectors()
-        assert str(whole) in missing.annotations["description"]
+        assert str(whole) in missing.annotations["missing"]
         for selector in others:
             # A part of what is named is not missing by itself.
             part = selector.name == whole.name and set(selector.matchers) > set(whole.matchers)
-            assert part or str(selector) in missing.annotations["description"]
+            assert part or str(selector) in missing.annotations["missing"]
             parts += part
     assert parts
 

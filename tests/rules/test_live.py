@@ -148,8 +148,9 @@ def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
         "summary": "[page] shop/a: 5.0% of checks bad over 1h (burn rate 50.0x, threshold 14.4x)",
         "description": (
             "Error budget: 50.0% remaining of 30d, exhausted in about 7h 12m 0s at this rate. "
-            "SLO: 99.9% of checks good over 30d (Checks that pass)."
+            "SLO: 99.9% of checks good over 30d."
         ),
+        "slo_description": "Checks that pass",
         "breakdown": "topk(5, 1 - avg_over_time(up[1h]) > 0)",
         "runbook": "https://runbooks.example.com/a",
         "runbook_url": "https://runbooks.example.com/a",
@@ -163,12 +164,12 @@ def test_alerts_reach_the_pager_and_the_tickets(tmp_path: Path) -> None:
         "[ticket] shop/b: 0.20% of checks bad over 3d (burn rate 2.0x, threshold 1x)"
     )
     assert tickets["ErrorBudgetBurn"]["annotations"]["description"] == (
-        "Error budget: already exhausted (-45.0% remaining of 30d). SLO: 99.9% of checks good over 30d (Checks that pass)."
+        "Error budget: already exhausted (-45.0% remaining of 30d). SLO: 99.9% of checks good over 30d."
     )
     assert tickets["BudgetConsumed"]["labels"]["consumed"] == "100%"
     assert tickets["BudgetConsumed"]["annotations"]["summary"] == (
         "[ticket] shop/b: 145.0% of the error budget of 30d consumed (alert at 100%)"
     )
     assert tickets["BudgetConsumed"]["annotations"]["description"] == (
-        "Burn rate now: 0.08x (at 1x the budget lasts for the window). SLO: 99.9% of checks good over 30d (Checks that pass)."
+        "Burn rate now: 0.08x (at 1x the budget lasts for the window). SLO: 99.9% of checks good over 30d."
     )
