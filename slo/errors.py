@@ -43,6 +43,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", hide_userinfo(self.message))
+        object.__setattr__(self, "file", hide_userinfo(self.file))
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

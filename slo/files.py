@@ -14,7 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from slo.redact import is_word, looks_secret
+
 _SUFFIX = ".slo-new"
+_SUFFIXES = (".parquet", ".csv", ".sql", ".yaml", ".yml", ".json")  # of what is read
 MOST_BYTES = (64 << 20) + 1  # a byte more than any file of ours may have, so that it is refused
 _MOST_LINKS = 40  # as many as Linux follows
 
@@ -201,3 +204,17 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def reads_as_path(text: str, folder: str | os.PathLike[str] = ".") -> bool:
+    """Whether a text that should be a path, as seen from a folder, is one by what is there or by its look, so that a message
+    may name it. Of others nothing is shown: where a path belongs, a password is written now and then."""
+    place = Path(folder) / text
+    if os.path.lexists(place):
+        return True
+    if looks_secret(text):
+        return False
+    named = place.suffix.lower() in _SUFFIXES or all(
+        is_word(part) or part in ("", ".", "..") for part in text.split("/")
+    )
+    return named or ("/" in text and place.parent.is_dir())

@@ -25,6 +25,8 @@ _LOOKS = re.compile(
     r"""|(\b(?:Bearer|Basic)\s+)((?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/-]{8,}=*)"""
     r"""|()(\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|\bxox[a-z]-[A-Za-z0-9-]{8,}|\bgh[a-z]_[A-Za-z0-9]{20,}|\bglpat-[\w-]{16,}|\bA[SK]IA[A-Z0-9]{16}\b)""",
 )
+# A user with a password, or either of them before a host with its port, wherever it stands in a text that names a source.
+_USER = re.compile(r":[^\s]*@|[^/\s]@[\w.-]+:[0-9]+(?:/|\s*$)")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
 # What stands before a literal of SQL that is a secret.
 _BEFORE_SECRET = re.compile(
@@ -102,7 +104,38 @@ def without_userinfo(address: str) -> str:
 
 def holds_userinfo(text: str) -> bool:
     """Whether a text that names a source holds a user or password, with a scheme or without one."""
-    return hide_userinfo(text) != text or re.match(r"[^/\s:]*:[^\s]*@", text) is not None
+    return hide_userinfo(text) != text or _USER.search(text) is not None
+
+
+# A key or a word as people write them. Nearly all passwords and tokens have a digit or another character.
+_WORD = re.compile(r"(?=.{1,40}$)[A-Za-z]+(?:[_.-][A-Za-z]+)*")
+# What a token is made of, between the slashes and dots of a path; and a piece of it that no name has: 8 characters and
+# more, of letters and digits in turn or of capitals among small letters.
+_TOKEN = re.compile(r"[A-Za-z0-9+=_~-]{16,}")
+_TURNS = re.compile(r"[0-9][A-Za-z]|[A-Za-z][0-9]|[a-z][A-Z]")
+
+
+def is_word(text: str) -> bool:
+    """Whether a text is a key or a name by its look, and no password: letters, with `_`, `-` and `.` between them.
+
+    >>> is_word("bearer_tokn"), is_word("X-Scope-OrgID"), is_word("hunter2"), is_word("basic_password:pw")
+    (True, True, False, False)
+    """
+    return _WORD.fullmatch(text) is not None
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text that should name a file or a server is a secret by its look: a token, or a user with a password.
+
+    >>> looks_secret("s8Kq2mZx91LpQw7d"), looks_secret("user:pw"), looks_secret("recording-2026-11-20.parquet")
+    (True, True, False)
+    """
+    if holds_userinfo(text) or (re.fullmatch(r"[^/\s:]+:[^\s]*[^\d\s][^\s]*", text.strip()) and "://" not in text):
+        return True
+    return any(
+        any(len(piece) >= 8 and len(_TURNS.findall(piece)) >= 3 for piece in re.split(r"[-_+=~]", token))
+        for token in _TOKEN.findall(text)
+    )
 
 
 def hide_secrets(text: str, environment: Mapping[str, str]) -> str:

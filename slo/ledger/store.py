@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from slo.errors import ConfigError
 from slo.files import replaced
-from slo.redact import hide_userinfo
+from slo.redact import hide_userinfo, looks_secret
 
 # Schemes of pyarrow's own file systems.
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
@@ -38,6 +38,11 @@ def store(place: str | os.PathLike[str]) -> Store:
     text = os.fspath(place)
     scheme, sign, _ = text.partition("://")
     if not sign:
+        if looks_secret(text) and not os.path.lexists(text):
+            raise ConfigError(
+                "the ledger is a folder, or an address such as s3://bucket/ledger; what is given looks like a password or a token, and "
+                "is not shown"
+            )
         return Folder(Path(text))
     if scheme.lower() not in SCHEMES:
         raise ConfigError(f"{hide_userinfo(text)}: a ledger is a folder, or an address of {', '.join(SCHEMES)}")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from slo import plugins
 from slo.errors import ConfigError
+from slo.files import reads_as_path
 from slo.redact import holds_userinfo, without_userinfo
 from slo.source.base import Matrix, MatrixSeries, Source, retention_ms
-from slo.source.config import SourceConfig, load
+from slo.source.config import HOST_AND_PORT, SourceConfig, load
 from slo.source.limited import LimitedSource, Worker
 
 __all__ = ["Matrix", "MatrixSeries", "Source", "open", "open_all", "retention_ms"]
@@ -37,8 +38,14 @@ def _open(text: str | os.PathLike[str], config: str | os.PathLike[str] | SourceC
 
         return PrometheusSource.open(text, config=config)
     place = os.fspath(text)
-    if _ADDRESS.match(place) and not Path(place).exists():
-        return _of_package(place, config)
+    if not os.path.lexists(place):
+        if _ADDRESS.match(place) or holds_userinfo(place):
+            return _of_package(place, config)
+        if not reads_as_path(place):
+            raise ConfigError(
+                "the source is neither an address, such as http://host:9090, nor a file that is there; it is not shown, as it may be a "
+                "password or a token, which go into the environment (SLO_BEARER_TOKEN, SLO_BASIC_PASSWORD)"
+            )
     limits = config if isinstance(config, SourceConfig) else load(config)
     path = Path(text)
     if path.suffix.lower() == ".sql":
@@ -51,7 +58,7 @@ def _open(text: str | os.PathLike[str], config: str | os.PathLike[str] | SourceC
 
 def with_scheme(text: str, folder: Path = Path()) -> str:
     """`host:9090` as an address, unless the folder has such a file; any other text as it is."""
-    is_host = _HOST_AND_PORT.fullmatch(text.strip()) and not (folder / text).exists()
+    is_host = HOST_AND_PORT.fullmatch(text.strip()) and not (folder / text).exists()
     return f"http://{text.strip()}" if is_host else text
 
 
@@ -108,11 +115,10 @@ def _named(text: str) -> tuple[str, str]:
 
 def _is_server(text: str) -> bool:
     return text.strip().lower().startswith(("http://", "https://")) or bool(
-        _HOST_AND_PORT.fullmatch(text.strip()) and not Path(text).exists()
+        HOST_AND_PORT.fullmatch(text.strip()) and not Path(text).exists()
     )
 
 
-_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/[^?#]*)?")
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 # A scheme, whether right or not, or a user with a password.
 _ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*(:/|//)|:?//|[^/\s:]*:[^\s]*@)")

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,8 +18,9 @@ from urllib.parse import parse_qsl
 import yaml
 
 from slo.errors import ConfigError, DurationError
-from slo.files import read_text, read_up_to
-from slo.suggest import suggest
+from slo.files import read_text, read_up_to, reads_as_path
+from slo.redact import HIDDEN, is_word
+from slo.suggest import unknown_key
 from slo.window import parse_duration
 
 GIB = 1 << 30
@@ -42,7 +44,12 @@ SECTIONS = ("source", "sources")
 TENANT = "X-Scope-OrgID"  # of Mimir, Cortex and Loki
 OWN_PARAMS = ("query", "time", "start", "end", "step", "timeout")
 
+HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/[^?#]*)?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What was meant as a time: a small number, with a unit.
+_LIKE_A_TIME = re.compile(
+    r"-?[0-9]{1,6}(?:[.,][0-9]{1,3})?(?:\s*(?:ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?))?"
+)
 _SIZE = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB|)")
 _BYTES = {"B": 1, "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": GIB}
 
@@ -141,7 +148,8 @@ class SourceConfig:
     def _check_auth(self) -> None:
         """Raises ConfigError where settings of one way to log in are set without it, or it lacks some."""
         if self.auth and self.auth not in AUTHS:
-            raise ConfigError(f"auth: {self.auth[:60]!r} is not one of {', '.join(AUTHS)}{suggest(self.auth, AUTHS)}")
+            close = [f"; did you mean `{word}`?" for word in get_close_matches(self.auth, AUTHS, n=1)]
+            raise ConfigError(f"auth: its value is not one of {', '.join(AUTHS)}{''.join(close)}")
         for key in (*OAUTH2, "oauth2_client_secret_file", *CLOUDS):
             kind = key.partition("_")[0]
             if getattr(self, key) and self.auth != kind:
@@ -216,17 +224,31 @@ def sources(
             f"{place}: sources: a mapping of services to addresses is expected, such as `shop: http://host:9090`"
         )
     named_sources = []
-    for of, entry in section.items():
-        where = f"{place}: sources.{of}"
+    for number, (of, entry) in enumerate(section.items(), 1):
+        where = f"{place}: sources.{of}" if is_word(str(of)) else f"{place}: sources, entry {number}"
         own = {"url": entry} if isinstance(entry, str) else entry
         _expect_mapping(own, where, ("url", *SETTINGS))
         url = own.get("url")
         if not isinstance(url, str) or not url.strip():
             raise ConfigError(f"{where}: `url` is missing: the address of a server, or the path of a recording")
+        if not names_a_source(url, place.parent):
+            raise ConfigError(
+                f"{where}: is neither the address of a server, such as http://host:9090, nor a file that is there, and not shown, "
+                "as it may be a secret"
+            )
         settings = _settings({key: value for key, value in own.items() if key != "url"}, where, place.parent)
         sibling = place.parent / Path(url).expanduser()
         named_sources.append(NamedSource(str(of), str(sibling) if sibling.exists() else url, SourceConfig(**settings)))
     return tuple(named_sources)
+
+
+def names_a_source(text: str, folder: Path) -> bool:
+    """Whether a text of a configuration is an address, a file that is there, or what reads as a file's name.
+
+    What is none of them may be a credential that stands in the wrong place: no message names it.
+    """
+    is_address = re.match(r"\s*[A-Za-z][A-Za-z0-9+.-]*://", text) or HOST_AND_PORT.fullmatch(text.strip())
+    return bool(is_address) or reads_as_path(str(Path(text).expanduser()), folder)
 
 
 def _override(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -292,7 +314,7 @@ def _expect_mapping(content: object, where: str, known: tuple[str, ...]) -> None
         raise ConfigError(f"{where}: a mapping is expected, with keys of {', '.join(known)}")
     for key in content:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key {str(key)[:60]!r}{suggest(str(key), known)}")
+            raise ConfigError(f"{where}: {unknown_key(str(key), known, secret=True)}")
 
 
 def _setting(key: str, value: object, where: str, folder: Path) -> Any:
@@ -317,11 +339,13 @@ def _setting(key: str, value: object, where: str, folder: Path) -> Any:
 
 
 def _timeout_s(text: str, where: str) -> float:
-    """Seconds, of a duration or a bare number of seconds."""
+    """Seconds, of a duration or a bare number of seconds. What is neither may be a password in the wrong place."""
     try:
         return parse_duration(f"{text}s" if text.isascii() and text.isdigit() else text) / 1000
     except DurationError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        if _LIKE_A_TIME.fullmatch(text):
+            raise ConfigError(f"{where}: {error}") from None
+    raise ConfigError(f"{where}: its value is not a valid duration; write a number and a unit, such as 30s or 10m")
 
 
 def _bytes(text: str, where: str) -> int:
@@ -345,9 +369,10 @@ def _headers(value: object, where: str) -> tuple[tuple[str, str], ...]:
     for name, text in pairs:
         name = str(name).strip()
         if not _HEADER_NAME.fullmatch(name) or not isinstance(text, str):
-            raise ConfigError(f"{where}: header {name[:60]!r} has no valid name or value; write `Name: value`")
+            shown = f"header {name!r}" if is_word(name) else "a header"
+            raise ConfigError(f"{where}: {shown} has no valid name or value; write `Name: value`")
         if name.lower() in (known.lower() for known, _ in headers):
-            raise ConfigError(f"{where}: header {name} is there twice; keep one")
+            raise ConfigError(f"{where}: header {name if is_word(name) else HIDDEN} is there twice; keep one")
         headers.append((name, _header_value(text.strip(), where)))
     return tuple(headers)
 
@@ -365,11 +390,12 @@ def _params(value: object, where: str) -> tuple[tuple[str, str], ...]:
     params: dict[str, str] = {}
     for name, text in pairs:
         if not name or not isinstance(text, str):
-            raise ConfigError(f"{where}: {str(name)[:60]!r} has no value that is a text; write `dedup: true`")
+            shown = repr(name) if is_word(str(name)) else "a parameter"
+            raise ConfigError(f"{where}: {shown} has no value that is a text; write `dedup: true`")
         if name in OWN_PARAMS:
             raise ConfigError(f"{where}: {name} is set by each query; leave it out (`timeout` is a setting of its own)")
         if name in params:
-            raise ConfigError(f"{where}: {name} is there twice; keep one")
+            raise ConfigError(f"{where}: {name if is_word(name) else HIDDEN} is there twice; keep one")
         params[name] = _no_control(text, where)
     return tuple(params.items())
 
@@ -390,6 +416,12 @@ def _check_file(key: str, file: Path, where: str) -> None:
     try:
         head = read_up_to(file)
     except OSError as error:
+        # Where there is none of its name, that may be the secret itself.
+        if not os.path.lexists(file):
+            raise ConfigError(
+                f"{where}: no such file (not named here, as it may be the secret itself); write the path of one, as seen from the "
+                "configuration file's folder"
+            ) from None
         raise ConfigError(f"{where}: {file} cannot be read: {_reason(error)}") from None
     # The TLS library would ask for the passphrase on the terminal.
     if key in ("client_key", "client_cert") and b"ENCRYPTED" in head:

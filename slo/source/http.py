@@ -25,12 +25,12 @@ from requests.auth import AuthBase
 
 from slo.errors import ConfigError, SloError
 from slo.limits import deadlines
-from slo.redact import without_userinfo
+from slo.redact import is_word, looks_secret, without_userinfo
 from slo.source import failure
 from slo.source.answer import Answer, parse
 from slo.source.auth import AuthError, expiring
 from slo.source.bounded import BoundedAdapter, Call, LateError, TooLargeError, reading
-from slo.source.config import SourceConfig, read_secret
+from slo.source.config import HOST_AND_PORT, SourceConfig, read_secret
 from slo.source.limited import Worker
 
 LONGEST_URL = 2000  # bytes of query string; longer queries go as a form in the body of a POST
@@ -472,8 +472,13 @@ def split_url(url: str) -> tuple[SplitResult, str, str]:
 
 
 def _shown(url: str) -> str:
-    """An address as a message shows it: no user, no password, and nothing after `?` and `#`, which may hold a token."""
-    return without_userinfo(url).partition("?")[0].partition("#")[0]
+    """An address as a message shows it: no user, no password, and nothing after `?` and `#`, which may hold a token; of what
+    is no address by its look nothing, as it may be one."""
+    shown = without_userinfo(url).partition("?")[0].partition("#")[0]
+    is_address = (
+        "//" in shown or HOST_AND_PORT.fullmatch(shown) or ("." in shown and not looks_secret(shown)) or is_word(shown)
+    )
+    return shown if is_address else "the address (not shown, as it may be a secret)"
 
 
 def _port(address: SplitResult) -> int:

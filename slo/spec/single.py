@@ -27,13 +27,20 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def parse_single(
-    text: str, file: str, shape: type[Shape], what: str, accepted: Callable[[strict_yaml.Path], list[str]]
+    text: str,
+    file: str,
+    shape: type[Shape],
+    what: str,
+    accepted: Callable[[strict_yaml.Path], list[str]],
+    *,
+    secret: bool = False,
 ) -> tuple[Shape, Report, list[Problem]]:
     """The mapping; a function that reports further faults by their path; and the list that it adds them to.
 
-    `what` says what such a file is; `accepted` names the keys at a path. Raises DefinitionError with every fault of shape.
+    `what` says what such a file is; `accepted` names the keys at a path. What stands in it may be `secret`: then only what
+    cannot be one is quoted. Raises DefinitionError with every fault of shape.
     """
-    parsed = strict_yaml.parse(text, file)
+    parsed = strict_yaml.parse(text, file, secret)
     problems = list(parsed.problems)
     if not problems and (len(parsed.documents) != 1 or not isinstance(parsed.documents[0].data, dict)):
         problems.append(Problem(file, 0, 0, "", what))
@@ -43,11 +50,11 @@ def parse_single(
 
     def report(at: strict_yaml.Path, message: str, severity: str) -> None:
         line, column = document.place(at)
-        problems.append(Problem(file, line, column, strict_yaml.show_path(at), message, severity))
+        problems.append(Problem(file, line, column, strict_yaml.show_path(at, secret), message, severity))
 
     try:
         return shape.model_validate(document.data), report, problems
     except ValidationError as error:
-        for at, message in validation_messages(error, document.data, accepted):
+        for at, message in validation_messages(error, document.data, accepted, secret):
             report(at, message, "error")
         raise DefinitionError(problems) from None

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from slo.errors import Problem
+from slo.redact import HIDDEN, is_word
 
 # An alias may be repeated, but not so often that a small file unfolds into a huge one.
 MOST_NODES = 2_000_000
@@ -68,8 +69,10 @@ class Parsed:
     problems: list[Problem] = field(default_factory=list)
 
 
-def show_path(path: Path) -> str:
-    """`("slos", 0, "sli")` as `slos[0].sli`."""
+def show_path(path: Path, secret: bool = False) -> str:
+    """`("slos", 0, "sli")` as `slos[0].sli`; of a file that may hold what is `secret`, without keys that may be it."""
+    if secret:
+        path = tuple(step if isinstance(step, int) or is_word(step) else HIDDEN for step in path)
     text = ""
     if len(path) > _SHOWN_STEPS:
         path = (*path[: _SHOWN_STEPS // 2], "…", *path[-_SHOWN_STEPS // 2 :])
@@ -78,8 +81,8 @@ def show_path(path: Path) -> str:
     return text
 
 
-def parse(text: str, file: str) -> Parsed:
-    """Reads all documents of `text`; faults are collected, never raised."""
+def parse(text: str, file: str, secret: bool = False) -> Parsed:
+    """Reads all documents of `text`; faults are collected, never raised. Where it may hold what is `secret`, they quote nothing."""
     parsed = Parsed()
     if len(text) > MOST_BYTES:
         parsed.problems.append(Problem(file, 0, 0, "", f"larger than {MOST_BYTES // 2**20} MiB; split it by service"))
@@ -94,13 +97,13 @@ def parse(text: str, file: str) -> Parsed:
                 return parsed
             while loader.check_node():
                 node = loader.get_node()
-                reader = _Reader(file)
+                reader = _Reader(file, secret)
                 data = reader.read(node, (), 0)
                 parsed.problems += reader.problems
                 if not reader.problems:
                     parsed.documents.append(Document(data, node))
         except yaml.YAMLError as error:
-            parsed.problems.append(_syntax_problem(error, file))
+            parsed.problems.append(_syntax_problem(error, file, secret))
         except RecursionError:
             parsed.problems.append(Problem(file, 0, 0, "", f"nested deeper than {MOST_DEPTH} levels"))
         finally:
@@ -120,8 +123,8 @@ def _is_too_large(text: str) -> bool:
 
 
 class _Reader:
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, secret: bool) -> None:
+        self.file, self.secret = file, secret
         self.problems: list[Problem] = []
         self.nodes = 0
 
@@ -132,7 +135,8 @@ class _Reader:
                 self.fault(node, path, f"unfolds to more than {MOST_NODES} values or {MOST_DEPTH} levels")
             return None
         if node.tag not in _TAGS:
-            self.fault(node, path, f"tag {node.tag} is not accepted; write a plain value")
+            tag = "a tag (`!…`)" if self.secret else f"tag {node.tag}"
+            self.fault(node, path, f"{tag} is not accepted; write a plain value{', in quotes' if self.secret else ''}")
             return None
         match node:
             case yaml.ScalarNode():
@@ -164,9 +168,8 @@ class _Reader:
                     else:
                         self.fault(merged, path, "`<<` merges mappings only")
             elif key.value in own:
-                self.fault(
-                    key, (*path, key.value), f"duplicate key `{key.value}`, first given in line {own[key.value]}"
-                )
+                shown = key.value if not self.secret or is_word(key.value) else HIDDEN
+                self.fault(key, (*path, key.value), f"duplicate key `{shown}`, first given in line {own[key.value]}")
             else:
                 own[key.value] = key.start_mark.line + 1
                 data[key.value] = self.read(value, (*path, key.value), depth + 1)
@@ -176,7 +179,7 @@ class _Reader:
 
     def fault(self, node: yaml.Node, path: Path, message: str) -> None:
         mark = node.start_mark
-        self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, show_path(path), message))
+        self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, show_path(path, self.secret), message))
 
 
 def pairs(node: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
@@ -192,11 +195,13 @@ def pairs(node: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
         yield from pairs(other)
 
 
-def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
+def _syntax_problem(error: yaml.YAMLError, file: str, secret: bool) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     context = getattr(error, "context", None)
     message = f"not valid YAML: {what}" + (f" ({context})" if context else "")
+    if secret:  # what the parser says may name an alias or a character of it
+        message = "not valid YAML; put values with special characters in quotes"
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     return Problem(file, line, column, "", message)
 

@@ -7,18 +7,21 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field
 
 from slo.errors import ConfigError, DefinitionError
 from slo.fields import Model
+from slo.files import reads_as_path
 from slo.reading import Report
-from slo.redact import holds_userinfo
+from slo.redact import holds_userinfo, is_word, looks_secret
 from slo.source import with_scheme
+from slo.source.config import names_a_source
 from slo.spec.single import parse_single, read_text
 from slo.spec.yaml import Path as YamlPath
 from slo.weekly.period import Unit
@@ -107,7 +110,7 @@ class WeeklyConfig:
 def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
     """Reads and checks a configuration. Raises DefinitionError with every fault, its line and a fix."""
     what = "a job is one mapping with definitions, source and deliver"
-    model, report, problems = parse_single(read_text(path), str(path), WeeklyModel, what, _accepted)
+    model, report, problems = parse_single(read_text(path), str(path), WeeklyModel, what, _accepted, secret=True)
     base = Path(path).resolve().parent
     try:
         zone = ZoneInfo(model.time_zone)
@@ -130,7 +133,7 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
     if link is not None and (not is_address(link) or holds_userinfo(link)):
         report(
             ("deliver", "webhook", "link"),
-            f"{link!r} is not a http(s) address that can be shown; write one such as https://slo.example.com/",
+            "is not a http(s) address that can be shown; write one such as https://slo.example.com/",
             "error",
         )
     if model.source is None and model.source_config is None:
@@ -139,8 +142,6 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
             "`source` is null; write a server's address, a recording's path, or `source_config` with `sources`",
             "error",
         )
-    if holds_userinfo(model.source or ""):
-        report(("source",), "holds a credential; put it into the environment or into source_config", "error")
     _check_places(model, Path(path), base, report)
     if problems:
         raise DefinitionError(problems)
@@ -176,8 +177,8 @@ def _check_places(model: WeeklyModel, config: Path, base: Path, report: Report) 
         ("deliver", "folder"): model.deliver.folder,
     }
     for at, text in named.items():
-        if text is not None and not text.strip():
-            report(at, "is empty; write a path, or leave it out", "error")
+        if text is not None:
+            _check_place(at, text, base, report)
     if not model.metrics:
         return
     metrics = Path(os.path.realpath(base / model.metrics))
@@ -189,7 +190,29 @@ def _check_places(model: WeeklyModel, config: Path, base: Path, report: Report) 
     among = metrics.suffix in (".yaml", ".yml") and any(place in metrics.parents for place in folders)
     if metrics in read or metrics in own or among:
         what = "is read by the job" if metrics not in own else "is another file of the job's own"
-        report(("metrics",), f"{model.metrics} {what}, and would be lost; name another file", "error")
+        report(("metrics",), f"{what}, and would be lost; name another file", "error")
+
+
+_OUTPUTS: tuple[YamlPath, ...] = (("ledger",), ("metrics",), ("deliver", "folder"))
+
+
+def _check_place(at: YamlPath, text: str, base: Path, report: Report) -> None:
+    """Says of a path or address why it cannot be one. What is not there is not named: it may be a secret in the wrong place."""
+    if not text.strip():
+        report(at, "is empty; write a path, or leave it out", "error")
+    elif os.path.lexists(base / text):
+        return
+    elif holds_userinfo(text):
+        report(at, "holds a credential; put it into the environment or into source_config", "error")
+    elif looks_secret(text):
+        report(at, "looks like a password or a token, and there is no such file; write a path", "error")
+    elif at == ("source",):
+        if not names_a_source(text, base):
+            message = "is neither an address, such as http://prometheus:9090, nor a file that is there"
+            report(at, f"{message}; paths start at {base}", "error")
+    elif at not in _OUTPUTS and not reads_as_path(text, base):
+        # Of one that can be named, the reader of such files says that it is not there.
+        report(at, f"no such file{' or folder' if at[0] == 'definitions' else ''}; paths start at {base}", "error")
 
 
 def _source(text: str, base: Path) -> str:
@@ -203,10 +226,16 @@ def _is_url(text: str) -> bool:
 
 
 def secret(name: str, environment: Mapping[str, str]) -> str:
-    """The value of an environment variable. Raises ConfigError, which names the variable and never a value."""
+    """The value of an environment variable. Raises ConfigError, which names the variable, unless that may be the value itself."""
     value = environment.get(name, "")
     if not value:
-        raise ConfigError(f"the environment variable {name} is not set")
+        usual = name in environment or re.fullmatch(r"[A-Z]+(?:_[A-Z0-9]+)*", name)
+        shown = (
+            name
+            if usual and not looks_secret(name)
+            else "that the configuration names (not shown, as it may be a secret)"
+        )
+        raise ConfigError(f"the environment variable {shown} is not set")
     return value
 
 
@@ -224,6 +253,11 @@ def is_host(text: str) -> bool:
         last = text.rstrip(".").rpartition(".")[2]
         return len(text) <= 253 and _HOST.fullmatch(text) is not None and not last.isdecimal()
     return True
+
+
+def shown_host(host: str) -> str:
+    """A mail server's name as messages show it; without a dot or a colon it may be a password, unless it is a plain word."""
+    return host if {".", ":"} & set(host) or is_word(host) else "the mail server"
 
 
 def is_address(text: str) -> bool:
@@ -265,27 +299,33 @@ def _check_email(email: EmailModel, report: Report) -> None:
         name, colon, port = email.host.rpartition(":")
         fix = (
             f"write `host: {name}` and `port: {port}`"
-            if colon and is_host(name)
+            if colon and is_host(name) and shown_host(name) == name and re.fullmatch("[0-9]{1,5}", port)
             else "write one such as smtp.example.com"
         )
-        report((*at, "host"), f"{email.host!r} is not a valid host name; {fix}", "error")
+        report((*at, "host"), f"is not a valid host name; {fix}", "error")
     for path, text in ((("from",), email.from_), *((("to", index), text) for index, text in enumerate(email.to))):
         if mailbox(text) is None:
             fix = "write one such as team@example.com or Team <team@example.com>, several as a list"
-            report((*at, *path), f"{text!r} is not a valid e-mail address; {fix}", "error")
+            report((*at, *path), f"is not a valid e-mail address; {fix}", "error")
     if (email.user_env is None) != (email.password_env is None):
         report(at, "user_env and password_env belong together; give both, or none", "error")
 
 
 def _no_zone(name: str, report: Report) -> ZoneInfo:
-    report(("time_zone",), f"{name!r} is not a valid time zone; write one such as Europe/Berlin or UTC", "error")
+    zones = {place.rpartition("/")[2]: place for place in sorted(available_timezones(), reverse=True)}
+    close = get_close_matches(name.rpartition("/")[2], zones, n=1, cutoff=0.7)
+    fix = (
+        f"{name!r} is not a valid time zone; did you mean `{zones[close[0]]}`?" if close else "is not a valid time zone"
+    )
+    report(("time_zone",), fix if close else f"{fix}; write one such as Europe/Berlin or UTC", "error")
     return ZoneInfo("UTC")
 
 
 def _number(text: str, at: YamlPath, least: int, most: int, report: Report) -> int:
     if len(text) < 16 and text.isascii() and text.isdecimal() and least <= int(text) <= most:
         return int(text)
-    report(at, f"{text!r} is not a valid number from {least} to {most}", "error")
+    shown = f"{text} is" if re.fullmatch(r"-?[0-9]{1,5}", text) else "is"
+    report(at, f"{shown} not a number from {least} to {most}", "error")
     return least
 
 

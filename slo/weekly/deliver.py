@@ -15,7 +15,7 @@ from typing import Any
 
 from slo.errors import ConfigError, SloError
 from slo.source.bounded import BoundedAdapter, BoundedStream, Call, LateError, TooLargeError, reading
-from slo.weekly.config import EmailModel, WebhookModel, is_address, mailbox, secret
+from slo.weekly.config import EmailModel, WebhookModel, is_address, mailbox, secret, shown_host
 from slo.weekly.message import subject_text
 
 # Seconds without any answer, and of a delivery in all, however its server trickles. What is written goes in pieces, so
@@ -87,7 +87,7 @@ def send_email(
     """
     user = None if email.user_env is None else secret(email.user_env, environment)
     password = None if email.password_env is None else secret(email.password_env, environment)
-    place = f"{email.host}:{port}"
+    place = f"{shown_host(email.host)}:{port}"
     call = Call(time.monotonic() + TOTAL_S, 0)
     try:
         message = _message(email, subject, text, attached)

@@ -31,7 +31,7 @@ from slo.source.failure import OutOfTimeError
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.weekly.archive import index_page, is_readable
-from slo.weekly.config import Format, WeeklyConfig
+from slo.weekly.config import Format, WeeklyConfig, shown_host
 from slo.weekly.deliver import DeliveryError, addressees, post_webhook, send_email
 from slo.weekly.message import chat_text, mail_text
 from slo.weekly.null import NullSource
@@ -216,7 +216,7 @@ def _period(
                     already += [mark_of(address) for address in left if address not in refused]
                     save()
                     raise DeliveryError(
-                        f"{config.email.host}:{config.port} did not take {', '.join(refused)}; the others have it, and the next run "
+                        f"{shown_host(config.email.host)}:{config.port} did not take {', '.join(refused)}; the others have it, and the next run "
                         "tries these again"
                     )
             else:

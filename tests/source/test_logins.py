@@ -255,7 +255,7 @@ def test_azures_default_credential_is_sent_and_renewed(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"auth": "gcp"}, "'gcp' is not one of oauth2, aws, google, azure"),
+        ({"auth": "gcp"}, "its value is not one of oauth2, aws, google, azure"),
         ({"auth": "oauth2"}, "auth: oauth2 needs oauth2_token_url; set SLO_OAUTH2_TOKEN_URL too"),
         ({"oauth2_client_id": "a"}, "oauth2_client_id is set without `auth: oauth2`"),
         ({"auth": "google", "aws_region": "a"}, "aws_region is set without `auth: aws`"),

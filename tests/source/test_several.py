@@ -225,8 +225,8 @@ def test_each_server_of_the_file_has_its_own_settings(tmp_path: Path, monkeypatc
     [
         ("sources: [http://a]", "sources: a mapping of services to addresses is expected"),
         ("sources: {shop: {timeout: 5s}}", "sources.shop: `url` is missing"),
-        ("sources: {shop: {url: 'http://a', tokn: x}}", "sources.shop: unknown key 'tokn'"),
-        ("sourcess: {}", "unknown key 'sourcess'; did you mean `sources`"),
+        ("sources: {shop: {url: 'http://a', tokn: x}}", "sources.shop: unknown key `tokn`"),
+        ("sourcess: {}", "unknown key `sourcess`; did you mean `sources`"),
     ],
 )
 def test_faults_of_the_files_sources_are_named(text: str, said: str, tmp_path: Path) -> None:

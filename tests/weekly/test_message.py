@@ -112,13 +112,13 @@ def test_no_addresses(text: str) -> None:
 @pytest.mark.parametrize(
     ("deliver", "said"),
     [
-        ("email: {host: 'mail:25', from: a@b, to: [a@b]}", r"deliver.email.host: 'mail:25' is not a valid host name; write `host: mail` and `port: 25`"),
+        ("email: {host: 'mail:25', from: a@b, to: [a@b]}", r"deliver.email.host: is not a valid host name; write `host: mail` and `port: 25`"),
         ("email: {host: 'bücher.example', from: a@b, to: [a@b]}", "is not a valid host name"),
-        ("email: {host: mail, from: nobody, to: [a@b]}", r"deliver.email.from: 'nobody' is not a valid e-mail address; write one"),
-        ("email: {host: mail, from: a@b, to: [a@b, 'a@b, c@d']}", r"deliver.email.to\[1\]: 'a@b, c@d' is not a valid e-mail address.*several as a list"),
+        ("email: {host: mail, from: nobody, to: [a@b]}", r"deliver.email.from: is not a valid e-mail address; write one"),
+        ("email: {host: mail, from: a@b, to: [a@b, 'a@b, c@d']}", r"deliver.email.to\[1\]: is not a valid e-mail address.*several as a list"),
         ("email: {host: mail, from: a@b, to: [a@b], user_env: U}", "belong together"),
-        ("webhook: {url_env: HOOK, link: 'http://['}", "deliver.webhook.link: .* is not a http"),
-        ("webhook: {url_env: HOOK, link: 'https://u:hunter2@h/'}", "deliver.webhook.link: .* is not a http"),
+        ("webhook: {url_env: HOOK, link: 'http://['}", "deliver.webhook.link: is not a http"),
+        ("webhook: {url_env: HOOK, link: 'https://u:hunter2@h/'}", "deliver.webhook.link: is not a http"),
     ],
 )  # fmt: skip
 def test_addresses_and_hosts_are_checked_when_the_configuration_is_read(
