@@ -12,7 +12,7 @@ from typing import overload
 
 import numpy as np
 
-from slo.budget.evaluate import CountHistory, evaluate_all, quantiles_of, summaries
+from slo.budget.evaluate import CountHistory, evaluate_all, evaluate_each, quantiles_of, summaries
 from slo.budget.events import with_events
 from slo.budget.measure import parts_between
 from slo.budget.model import Budget, worst_first
@@ -199,7 +199,7 @@ def _opened(opened: Callable[[], Source], read: From, exact: bool, slos: Sequenc
 
 def _evaluated(shown: _Shown, source: Source, slos: Sequence[Slo]) -> list[list[Budget]]:
     """In another process: the budgets of each of some SLOs."""
-    return [_with_more(evaluate_all([slo], source, shown.at_ms), source, shown) for slo in slos]
+    return [_with_more(budgets, source, shown) for budgets in evaluate_each(slos, source, shown.at_ms)]
 
 
 def _in_processes(

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 # Shown for every SLO, whatever its alerts watch.
 SHOWN_BURN_WINDOWS_MS = (60 * MINUTE, 6 * 60 * MINUTE, 3 * DAY)
 
+# Of so many SLOs at once a server is asked whether their tiles are whole.
+_TOGETHER = 16
 # A scrape that comes before that of its total makes a step or two impossible; of more than this share the sums are wrong too.
 _MANY_STEPS = 0.1
 
@@ -126,17 +128,33 @@ def evaluate_all(
 
     One after the other: threads that import and decode at the same time have locked each other out. Raises SourceError.
     """
-    budgets = []
+    return [budget for own in evaluate_each(slos, source, end, done, known, steps) for budget in own]
+
+
+def evaluate_each(
+    slos: Iterable[Slo],
+    source: Source,
+    end: datetime | int,
+    done: Callable[[], None] = lambda: None,
+    known: CountHistory | None = None,
+    steps: bool = True,
+) -> list[list[Budget]]:
+    """What `evaluate_all` gives, by SLO. Raises SourceError."""
+    budgets: list[list[Budget]] = []
     end_ms = moment_ms(end)
+    slos = list(slos)
     if isinstance(source, Recorded):
-        slos = list(slos)
         source.prepare(slos, end_ms)
     summed = {} if steps or known is not None else summaries(slos, source, end_ms)
+    rest = [slo for slo in slos if slo.id not in summed]
     for slo in slos:
         if slo.id in summed:
-            budgets.append(summed[slo.id])
+            budgets.append([summed[slo.id]])
             done()
             continue
+        if rest and slo is rest[0] and isinstance(source, Recorded):
+            source.together(rest[:_TOGETHER], end_ms)
+            del rest[:_TOGETHER]
         parts, values = expand(slo, source, end_ms)
         chosen = source_of(source, slo)
         if isinstance(chosen, Recorded):
@@ -148,7 +166,7 @@ def evaluate_all(
                 "those that were there first, then those with the most traffic; the others are not measured"
             )
             own[0] = replace(own[0], notes=(*own[0].notes, Note("many-values", text)))
-        budgets += own
+        budgets.append(own)
         done()
     return budgets
 

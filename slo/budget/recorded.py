@@ -13,7 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from slo.budget.holes import filled, nothing
+from slo.budget.days import Days, can_be_told
+from slo.budget.holes import Flags, filled, nothing
 from slo.budget.track import RECORDED, Recent, Track, among, copied, errors_and_total, found
 from slo.budget.whole import Sums, Whole
 from slo.errors import ConfigError
@@ -23,7 +24,7 @@ from slo.promql.samples import Samples, Series
 from slo.rules import names as n
 from slo.rules.names import OWN, SLOTH, Names
 from slo.sli.base import Measured, Note
-from slo.sli.counts import LOOKBACK_MS, Grid
+from slo.sli.counts import LOOKBACK_MS, Grid, Ints
 from slo.sli.slices import stretches
 from slo.sli.tile import EVENT_LABEL
 from slo.source.base import Matrix, Source, retention_ms, source_of
@@ -75,6 +76,7 @@ class Recorded:
         # What was recorded lately, of many SLOs: by the moment, the name of the series, and service and name of the SLO.
         self._recent: dict[int, dict[str, dict[tuple[str, str], list[Series]]]] = {}
         self._tracks: dict[str, Track] = {}
+        self._days: dict[str, Days] = {}
         self._why_not: dict[str, Note] = {}
 
     @property
@@ -191,6 +193,8 @@ class Recorded:
             )
             return None
         self._tracks[of.id] = track
+        if of.id not in self._days or self._days[of.id].tracks[of.id] != track:
+            self._days[of.id] = Days(self.source, {of.id: track}, end_ms)
         return track.edge_ms, max(step_ms, track.length_ms)
 
     def _another_moment(self, track: Track, end_ms: int) -> bool:
@@ -219,6 +223,32 @@ class Recorded:
             track = self._found(slo, self._lately([slo], end_ms, _LAST_MS), end_ms, length_ms)
         return track
 
+    def together(self, slos: Iterable[Slo], end_ms: int) -> None:
+        """Says that these are evaluated one after the other at a moment, so that what can be asked for all at once is; `prepare`
+        was called for them. Raises SourceError."""
+        groups: dict[tuple[int, str, int, int], tuple[Recorded, dict[str, Track]]] = {}
+        for slo in slos:
+            own = self.of(slo)
+            if not isinstance(own, Recorded) or end_ms not in own._recent:
+                continue
+            part_ms = tile_length(slo.scrape_interval_ms)
+            track = own._found(slo, own._recent[end_ms], end_ms, max(_COARSE_MS, part_ms))
+            if isinstance(track, Track) and can_be_told(track):
+                group = groups.setdefault((id(own), track.names.info, track.length_ms, part_ms), (own, {}))
+                group[1][slo.id] = track
+        for own, tracks in groups.values():
+            own._days |= dict.fromkeys(tracks, Days(own.source, tracks, end_ms))
+
+    def _in_doubt(self, slo: Slo, whole: Flags, moments: Ints) -> Flags:
+        """Which of the tiles that are there are not known to be whole by their days."""
+        days = self._days[slo.id]
+        if not whole.any() or not can_be_told(days.tracks[slo.id]):
+            return whole
+        low, high = _within(whole)
+        doubted = whole.copy()
+        doubted[low:high] &= ~days.whole(slo.id, moments[low:high])
+        return doubted
+
     def _found(self, slo: Slo, recent: Recent, end_ms: int, length_ms: int) -> Track | Note | None:
         return found(slo, *self._parts.get(slo.id, (slo, ())), recent, end_ms, length_ms)
 
@@ -235,12 +265,10 @@ class Recorded:
         recent = self._recent.get(end_ms, {})
         for key, (slo, length_ms, _) in wanted.items():
             part_ms = tile_length(slo.scrape_interval_ms)
-            rare = not slo.sli.counts_lean and (slo.sli.slice_ms or 0) > part_ms
-            if slo.by or slo.id in self._parts or slo.sli.another is not None or rare:
-                continue
             track = self._found(slo, recent, end_ms, length_ms)
             if (
                 isinstance(track, Track)
+                and can_be_told(track)
                 and 0 <= end_ms - track.last_ms < length_ms
                 and not self._another_moment(track, end_ms)
             ):
@@ -293,10 +321,13 @@ class Recorded:
             fits = (rest == 0) & (places >= 0) & np.isfinite(series.values)
             events[kinds[series.labels[EVENT_LABEL]]][places[fits]] = series.values[fits]
         whole = np.all([np.isfinite(values) for values in events.values()], axis=0)
-        if whole.any():
-            answer = self.source.query_range(track.incomplete(), first_ms, last_ms, length)
+        low, high = _within(self._in_doubt(slo, whole, first_ms + length * np.arange(tiles)))
+        if low < high:
+            answer = self.source.query_range(
+                track.incomplete(), first_ms + low * length, first_ms + (high - 1) * length, length
+            )
             for _, values in answer.series:
-                whole &= np.isnan(values)
+                whole[low:high] &= np.isnan(values)
         for low, high in stretches(~whole):
             # After so long a gap samples know more than rules, which look back two hours.
             if (high - low + 2) * length >= LOOKBACK_MS and high < tiles:
@@ -307,3 +338,9 @@ class Recorded:
         counts = [np.where(step_whole, values.reshape(by_step).sum(axis=1), 0.0) for values in (errors, total)]
         raw = None if self.how == "recorded" else self.source
         return filled(slo, raw, grid, step_whole, counts[0], counts[1], track)
+
+
+def _within(flags: Flags) -> tuple[int, int]:
+    """From the first to behind the last that is set; an empty range without one."""
+    places = np.flatnonzero(flags)
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)

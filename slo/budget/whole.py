@@ -86,7 +86,7 @@ class Whole:
         late, more = (track.part_ms, track.length_ms) if track.part_ms < track.length_ms else (0, 0)
         func = "count_over_time"
         # Of the parts one kind of event is there whenever anything is, but of probes, whose bad values leave the other out.
-        words = sorted({word for track in self.tracks.values() for word in _present(track.slo)})
+        words = sorted({word for track in self.tracks.values() for word in present(track.slo)})
         some = (Matcher(EVENT_LABEL, "=~", "|".join(words)),)
         # A tile and a part further than need be, as no clock of a group is that of the moment.
         return (
@@ -159,7 +159,7 @@ class Whole:
             at, info_at = first.get(place, set()), first_info.get(place, set())
             if (
                 _all_are(_single(track, counted), expected)
-                and _all_are(_single(track, parts, _present(slo)), expected_parts)
+                and _all_are(_single(track, parts, present(slo)), expected_parts)
                 and named == expected_parts
                 and len(at) == len(info_at) == 1
                 and (track.last_ms - min(at)) % length_ms == 0
@@ -187,7 +187,7 @@ class Whole:
         return {key for key, track in self.tracks.items() if (track.slo.service, track.slo.name) in odd}
 
 
-def _present(slo: Slo) -> tuple[str, ...]:
+def present(slo: Slo) -> tuple[str, ...]:
     """The words of the events that have a tile whenever there is data."""
     words = slo.sli.event_words
     if slo.sli.measured_by == "checks":

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 
 from slo.backfill import filled
+from slo.budget.days import Days
 from slo.budget.evaluate import evaluate, evaluate_all
 from slo.budget.model import Budget, State
-from slo.budget.recorded import FROM, reading
+from slo.budget.recorded import FROM, Recorded, reading
 from slo.errors import ConfigError, SourceError
-from slo.promql.ast import VectorSelector
+from slo.promql.ast import Binary, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.review import review
 from slo.rules.fingerprint import fingerprint
 from slo.rules.names import FINGERPRINT_LABEL
 from slo.sli.counts import Grid
+from slo.source.base import Matrix
 from slo.spec.load import load_text
 from slo.spec.model import Slo, Specs
 from slo.window import DAY, HOUR, MINUTE
@@ -497,3 +499,55 @@ def test_an_objective_that_was_changed_is_no_reason_to_doubt() -> None:
     [found], [expected] = summed(["ratio"], series)
     assert found.sums is not None
     alike(found, expected)
+
+
+class Watched(Asked):
+    """Remembers for how many moments each tile was looked at."""
+
+    looked = 0
+
+    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
+        if isinstance(expr, Binary) and expr.op == "unless":
+            self.looked += (end_ms - start_ms) // step_ms + 1
+        return super().query_range(expr, start_ms, end_ms, step_ms)
+
+
+def steps(names: Sequence[str], series: Sequence[Series], together: bool) -> tuple[list[Budget], Watched]:
+    """The budgets of raw samples where tiles are not whole, which here are none."""
+    source = Watched(series, known=False)
+    slos, own = [SPECS[f"shop/{name}"] for name in names], reading(source, "auto")
+    assert isinstance(own, Recorded)
+    if together:
+        return evaluate_all(slos, own, END), source
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Days, "whole", lambda self, key, moments: np.zeros(len(moments), dtype=bool))
+        return evaluate_all(slos, own, END), source
+
+
+@pytest.mark.parametrize("ago", [0, 30 * HOUR, 47 * HOUR])
+@pytest.mark.parametrize("change", UNSURE)
+def test_days_that_are_told_to_be_whole_are(change: str, ago: int) -> None:
+    """As each tile is looked at by itself, whatever is wrong and wherever; of which the days that are right are not looked at."""
+
+    def long_ago(one: Series) -> Sequence[Series]:
+        moved = UNSURE[change](Series(one.labels, one.times + ago, one.values))
+        return [Series(item.labels, item.times - ago, item.values) for item in moved]
+
+    series = [series for one in made("two") for series in long_ago(one)] + [*made("ratio")]
+    found, _ = steps(("two", "ratio"), series, together=True)
+    expected, _ = steps(("two", "ratio"), series, together=False)
+    for budget, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(budget.counts.errors, other.counts.errors)
+        np.testing.assert_array_equal(budget.counts.total, other.counts.total)
+        assert budget.notes == other.notes
+        assert budget.coverage == other.coverage
+
+
+def test_tiles_of_whole_days_are_not_looked_at_one_by_one() -> None:
+    """But for the day on which they begin."""
+    names = ("ratio", "two", "good", "latency", "threshold", "late")
+    found, source = steps(names, [one for name in names for one in made(name)], together=True)
+    assert {budget.total > 0 for budget in found} == {True}
+    assert source.looked < len(names) * DAY // (5 * MINUTE)
+    _, alone = steps(names, [one for name in names for one in made(name)], together=False)
+    assert alone.looked > 3 * source.looked
