@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ from slo.sli.base import Sli
 from slo.sli.freshness import Freshness
 from slo.sli.latency import Latency
 from slo.sli.ratio import Ratio
+from slo.sli.sums import Sums
 from slo.sli.threshold import Threshold
 from slo.spec.model import WORKBOOK_POLICY, Slo
 from slo.window import Calendar, Rolling, format_duration
@@ -88,25 +90,47 @@ def by_service(slos: Iterable[Slo]) -> Iterator[tuple[str, list[Slo]]]:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Bad (or with `part_is` "good" good) events and all of them, as counters."""
+    """Bad (or with `part_is` "good" good) events and all of them, as counters that are added up."""
 
-    part: VectorSelector
-    total: VectorSelector
+    parts: tuple[VectorSelector, ...]
+    totals: tuple[VectorSelector, ...]
     part_is: str
+
+    def errors(self, each: Callable[[VectorSelector], Node]) -> Node:
+        """The bad events as PromQL, of what is made of each counter; of good ones all but them."""
+        total, part = (added(list(map(each, counters))) for counters in (self.totals, self.parts))
+        if self.part_is == "errors":
+            return part
+        return Binary("-", total, part)
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What is not the same for a tool that adds up vectors."""
+        if len(self.parts) > 1 or len(self.totals) > 1:
+            yield "a sum of several counters has no value while one of them has no series; here the others count"
 
 
 def events_of(sli: Sli) -> Events | None:
-    """The counters of an SLI that is a ratio of two; None for any other."""
+    """The counters of an SLI that is a ratio of counters; None for any other."""
     match sli:
         case Ratio(total=total, part=part, part_is=part_is):
-            return Events(part, total, part_is)
+            return Events((part,), (total,), part_is)
+        case Sums(totals=totals, sums=sums, part_is=part_is):
+            return Events(sums, totals, part_is)
         case Latency(histogram=histogram, bound=bound):
             name, own = histogram.name or "", histogram.matchers
             text = f"{bound.normalize():f}"
             # A whole bound is `5` to Prometheus 2 and `5.0` to 3.
             le = Matcher("le", "=", text) if "." in text else Matcher("le", "=~", f"{text}|{text}[.]0")
-            return Events(VectorSelector(f"{name}_bucket", (*own, le)), VectorSelector(f"{name}_count", own), "good")
+            return Events(
+                (VectorSelector(f"{name}_bucket", (*own, le)),), (VectorSelector(f"{name}_count", own),), "good"
+            )
     return None
+
+
+def added(nodes: Sequence[Node]) -> Node:
+    """`a + b + c`."""
+    return reduce(lambda left, right: Binary("+", left, right), nodes)
 
 
 def rated(selector: VectorSelector, by: Sequence[str]) -> Node:

@@ -5,21 +5,22 @@ Expressions hold `$window` where their tool has a placeholder for the range. The
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any, Literal
 
 from slo.convert.model import ConversionNotes, Refused
+from slo.convert.terms import MARK_MS, PartIs, Sides, Term, bound, histogram_of, is_fast, linear, sides
 from slo.errors import PromqlError
 from slo.promql.ast import (
     Aggregate,
     Binary,
     Call,
-    Matcher,
     MatrixSelector,
     Node,
     Number,
+    String,
     Subquery,
     Unary,
     VectorSelector,
@@ -28,15 +29,11 @@ from slo.promql.ast import (
 )
 from slo.promql.parse import parse
 from slo.reading import WINDOW_VARIABLE
-from slo.sli.bounds import bound_in, bound_of, le_matcher
 from slo.sli.latency import unit_in_name
 from slo.spec.yaml import Path
 from slo.window import format_duration
 
-# Stands for the range while an expression is parsed; nobody writes it.
-MARK_MS = 86_399_989
 _MARK = f"{MARK_MS}ms"
-_RATED = ("rate", "increase")
 _LAST_TWO = ("irate", "idelta", "delta", "deriv")
 Role = Literal["errors", "total", "good", "ratio", "success"]
 
@@ -52,15 +49,6 @@ class Sli:
     @property
     def data(self) -> dict[str, Any]:
         return {self.kind: self.body}
-
-
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """`sum by (by) (func(selector[window]))`."""
-
-    selector: VectorSelector
-    by: frozenset[str]
-    func: str
 
 
 def read(text: str, role: Role) -> Node:
@@ -99,14 +87,12 @@ def of_ratio(
     return _success(node, at, notes) if role == "success" else _ratio(node, at, notes, invert)
 
 
-def of_selectors(
-    part: str, total: str, part_is: Literal["errors", "good"], by: Sequence[str], at: Path, notes: ConversionNotes
-) -> Sli:
+def of_selectors(part: str, total: str, part_is: PartIs, by: Sequence[str], at: Path, notes: ConversionNotes) -> Sli:
     """The SLI of two counters given by their selectors. Raises Refused."""
-    terms = [
-        _Term(selector_of(text, what), frozenset(by), "rate") for text, what in ((part, part_is), (total, "total"))
-    ]
-    return _of_terms(terms[0], terms[1], part_is, at, notes, tuple(by))
+    some, every = (
+        Term(selector_of(text, what), tuple(by), "rate") for text, what in ((part, part_is), (total, "total"))
+    )
+    return _of_sides(Sides((some,), (every,), part_is), at, notes)
 
 
 def selector_of(text: str, what: str) -> VectorSelector:
@@ -143,9 +129,14 @@ def _bare(node: Node, role: Role, at: Path, notes: ConversionNotes) -> Node:
             ):
                 node = left
                 notes.same(at, "left out `or 0 * …`: where nothing counts as an error, 0 is counted here too")
-            case Binary(">" | ">=", left, Number(0.0), False):
+            case Binary(">" | ">=" as op, left, Number(0.0), False):
                 node = left
-                notes.same(at, "left out `> 0`: without traffic there is no data here too")
+                if op == ">=" or role in ("total", "success", "good"):
+                    notes.same(at, f"left out `{op} 0`: without traffic there is no data here too")
+                else:
+                    notes.changed(
+                        at, "left out `> 0`: without errors there is no value there, and there are 0 errors here"
+                    )
             case Call("clamp_min", (inner, Number(0.0))):
                 node = inner
                 notes.same(at, "left out `clamp_min(…, 0)`: counts below 0 are never published here")
@@ -157,8 +148,73 @@ def _bare(node: Node, role: Role, at: Path, notes: ConversionNotes) -> Node:
             ) <= set(within):
                 node = Aggregate("sum", inner, grouping=outer)
                 notes.same(at, "left out a `sum` of a `sum`")
+            case Aggregate("sum", Call("clamp_min", (Call() as inner, Number(0.0))), None, grouping, False):
+                node = Aggregate("sum", inner, grouping=grouping)
+                notes.same(at, "left out `clamp_min(…, 0)`: counts below 0 are never published here")
+            case Aggregate(
+                "sum", Binary("+" | "-" as op, Call() as left, Call() as right) as joined, None, by, False
+            ) if joined.matching is None or not joined.matching.include:
+                node = Binary(op, Aggregate("sum", left, grouping=by), Aggregate("sum", right, grouping=by))
+                _note_joined(left, right, at, notes)
+            case Aggregate("sum", Call("label_replace", (inner, *_)) as call, None, by, False) if (
+                regrouped := _regrouped(call, by, at, notes)
+            ) is not None:
+                node = Aggregate("sum", inner, grouping=regrouped)
+            case Call("label_replace", (Aggregate("sum", _, None, by, False) as inner, *_)) if _adds_only(
+                node, by, at, notes
+            ):
+                node = inner
             case _:
                 return node
+
+
+def _note_joined(left: Call, right: Call, at: Path, notes: ConversionNotes) -> None:
+    """Series by series, or each for itself: the same where both have the same series."""
+    counts = [call.args[0].selector for call in (left, right) if isinstance(call.args[0], MatrixSelector)]
+    bases = {(selector.name or "").removesuffix("_count").removesuffix("_bucket") for selector in counts}
+    if len(counts) == 2 and len(bases) == 1:
+        notes.same(at, "a sum of differences of series is the difference of their sums here")
+    else:
+        notes.changed(at, "series by series there, so that one that only one metric has is left out; here it counts")
+
+
+_EVERYTHING = ("(.*)", "(.+)", "^(.*)$", "^(.+)$")
+_COPY = ("$1", "${1}")
+
+
+def _replacement(call: Call) -> tuple[str, str, str, str]:
+    """The label that a `label_replace` sets, what to, the label that it looks at, and the pattern; empty where it is no text."""
+    texts = [arg.value if isinstance(arg, String) else "" for arg in call.args[1:]]
+    target, replacement, source, pattern = (*texts, "", "", "", "")[:4]
+    return target, replacement, source, pattern
+
+
+def _regrouped(call: Call, by: tuple[str, ...], at: Path, notes: ConversionNotes) -> tuple[str, ...] | None:
+    """The labels to add up by without a `label_replace` below; None where it makes groups of its own."""
+    target, replacement, source, pattern = _replacement(call)
+    if target not in by:
+        notes.same(at, f"left out a `label_replace` that sets `{target}`: nothing is grouped by it")
+        return by
+    if replacement in _COPY and pattern in _EVERYTHING and source:
+        notes.changed(at, f"the label `{target}` is `{source}` under another name there; here it is `{source}`")
+        return tuple(dict.fromkeys(source if label == target else label for label in by))
+    return None
+
+
+def _adds_only(call: Call, by: tuple[str, ...], at: Path, notes: ConversionNotes) -> bool:
+    """Whether a `label_replace` only adds a label that says nothing more than the others do."""
+    target, replacement, source, pattern = _replacement(call)
+    if target in by:
+        return False
+    if replacement in _COPY and pattern in _EVERYTHING and source in by:
+        notes.changed(at, f"series have the label `{source}` under the name `{target}` too there, which is left out")
+        return True
+    if "$" not in replacement and (pattern in ("", ".*", *_EVERYTHING)):
+        notes.changed(
+            at, f"series have the label {target}={replacement!r} there, which is left out; add it under `labels`"
+        )
+        return True
+    return False
 
 
 def _constant(node: Node) -> float | None:
@@ -187,44 +243,19 @@ def _note_default(value: float, role: Role, at: Path, notes: ConversionNotes) ->
         )
 
 
-def _term(node: Node) -> _Term | None:
-    match node:
-        case Aggregate("sum", Call(func, (MatrixSelector(selector, range_ms),)), None, grouping, False) if (
-            func in _RATED and range_ms == MARK_MS and not selector.offset_ms and selector.at is None
-        ):
-            return _Term(selector, frozenset(grouping), func)
-    return None
-
-
 # The order in which an expression becomes an SLI.
 
 
 def _events(errors: Node, total: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
     errors, total = _bare(errors, "errors", at, notes), _bare(total, "total", at, notes)
     _refuse_quantiles(errors, total)
-    bad, every = _term(errors), _term(total)
-    if bad and every:
-        if _is_fast(bad.selector, every.selector):
-            if not invert:
-                raise Refused(
-                    f"counts as errors what was fast: {bad.selector} holds the requests within its bound. The SLO is inverted; "
-                    "with --invert the slow ones are the errors"
-                )
-            notes.changed(at, "was inverted: what was fast counted as an error there")
-            return _of_terms(bad, every, "good", at, notes, _order(errors))
-        return _of_terms(bad, every, "errors", at, notes, _order(errors))
+    if (sli := _counters(errors, total, "errors", at, notes, invert)) is not None:
+        return sli
     match errors:
-        case Binary("-", left, right):
-            whole, good = _term(_bare(left, "total", at, notes)), _term(_bare(right, "good", at, notes))
-            if whole and good and every and _same(whole, every):
-                sli = _of_terms(good, every, "good", at, notes, _order(total))
-                if sli.kind == "ratio" and good.selector.name != every.selector.name:
-                    notes.same(at, "errors are what the total counts and the subtracted metric does not")
-                return sli
-            if gauge := _counted_minus_summed(left, right, total):
-                return probe(gauge[0], gauge[1], at, notes)
+        case Binary("-", left, right) if gauge := _counted_minus_summed(left, right, total):
+            return _probe(gauge, at, notes)
     if gauge := _samples_of(errors, total):
-        return probe(gauge[0], gauge[1], at, notes)
+        return _probe(gauge, at, notes)
     if level := _summed_over_counted(errors, total):
         return _threshold(level[0], level[1], at, notes)
     return _raw(errors, total, at, notes)
@@ -233,40 +264,72 @@ def _events(errors: Node, total: Node, at: Path, notes: ConversionNotes, invert:
 def _good(good: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
     good, total = _bare(good, "good", at, notes), _bare(total, "total", at, notes)
     _refuse_quantiles(good, total)
-    fine, every = _term(good), _term(total)
-    if fine and every:
-        return _of_terms(fine, every, "good", at, notes, _order(good))
-    if level := _summed_over_counted(good, total):
-        return probe(level[0], level[1], at, notes)
+    if (sli := _counters(good, total, "good", at, notes)) is not None:
+        return sli
+    if gauge := _summed_over_counted(good, total):
+        return _probe(gauge, at, notes)
     return _raw(Binary("-", total, good), total, at, notes)
+
+
+def _counters(
+    part: Node, total: Node, part_is: PartIs, at: Path, notes: ConversionNotes, invert: bool = False
+) -> Sli | None:
+    """The SLI of sums and differences of counters; None where the expressions are more than that."""
+    own = ConversionNotes()
+    found = sides(part, total, part_is, lambda node: _bare(node, "errors", at, own))
+    if found is None:
+        return None
+    for note in own.entries:
+        (notes.changed if note.changed else notes.same)(note.path, note.text)
+    if found.part_is == "errors":
+        for some, every in itertools.product(found.parts, found.totals):
+            if not is_fast(some.selector, every.selector):
+                continue
+            if not invert:
+                raise Refused(
+                    f"counts as errors what was fast: {some.selector} holds the requests within its bound. The SLO is inverted; "
+                    "with --invert the slow ones are the errors"
+                )
+            notes.changed(at, "was inverted: what was fast counted as an error there")
+            return _of_sides(replace(found, part_is="good"), at, notes)
+    sli = _of_sides(found, at, notes)
+    if found.part_is != part_is and sli.kind == "ratio":
+        names = [{term.selector.name for term in terms} for terms in (found.parts, found.totals)]
+        if part_is == "errors" and names[0] != names[1]:
+            notes.same(at, "errors are what the total counts and the subtracted metric does not")
+    return sli
 
 
 def _ratio(node: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
     node = _bare(node, "ratio", at, notes)
-    match node:
-        case Binary("-", Number(1.0), good):
+    match linear(node):
+        case (1, -1, good):
             return _success(good, at, notes)
-        case Binary("/", left, right, matching=matching) if matching is None or not matching.include:
+        case (0, 1, Binary("/", left, right, matching=matching)) if matching is None or not matching.include:
             return _events(left, right, at, notes, invert)
-        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)) if _over_time(node, "avg_over_time"):
-            selector, by = _averaged(node, at, notes)
+        case (plus, times, Binary("/")) if abs(times) == 100 and plus in (0, 100):
+            raise Refused(f"gives a percentage; an error ratio is from 0 to 1: {_short(as_window(node))}")
+        case (0, 1, inner) if (checked := _checked(inner, "bad", at, notes)) is not None:
+            return checked
+        case (0, 1, inner) if _over_time(inner, "avg_over_time"):
+            selector, by = _averaged(inner, at, notes)
             return _threshold(selector, by, at, notes)
     return _unweighted(node, node, at, notes)
 
 
 def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
     node = _bare(node, "success", at, notes)
-    match node:
-        case Binary("/", left, right, matching=matching) if matching is None or not matching.include:
-            return _good(left, right, at, notes)
-        case Binary("-", Number(1.0), errors):
+    match linear(node):
+        case (1, -1, errors):
             return _ratio(errors, at, notes, False)
-        case Call("avg_over_time", (inner,)) | Aggregate("avg", Call("avg_over_time", (inner,)), None, (), False) if (
-            sli := _compared(inner)
-        ):
-            return sli
-        case Call("avg_over_time", _) | Aggregate("avg", Call("avg_over_time", _)) if _over_time(node, "avg_over_time"):
-            selector, by = _averaged(node, at, notes)
+        case (0, 1, Binary("/", left, right, matching=matching)) if matching is None or not matching.include:
+            return _good(left, right, at, notes)
+        case (plus, times, Binary("/")) if abs(times) == 100 and plus in (0, 100):
+            raise Refused(f"gives a percentage; a share of good events is from 0 to 1: {_short(as_window(node))}")
+        case (0, 1, inner) if (checked := _checked(inner, "good", at, notes)) is not None:
+            return checked
+        case (0, 1, inner) if _over_time(inner, "avg_over_time"):
+            selector, by = _averaged(inner, at, notes)
             return probe(selector, by, at, notes)
     return _unweighted(Binary("-", Number(1.0), node), node, at, notes)
 
@@ -293,37 +356,55 @@ def _no_counts(node: Node, what: str) -> str:
     )
 
 
-def _of_terms(
-    part: _Term,
-    total: _Term,
-    part_is: Literal["errors", "good"],
-    at: Path,
-    notes: ConversionNotes,
-    order: tuple[str, ...],
-) -> Sli:
-    if part.by != total.by:
-        raise Refused(
-            f"{part_is} are by ({', '.join(sorted(part.by))}) and the total by ({', '.join(sorted(total.by))}), which do not find each other"
-        )
-    if part.func != total.func:
+def _of_sides(found: Sides, at: Path, notes: ConversionNotes) -> Sli:
+    parts, totals = ([term.selector for term in terms] for terms in (found.parts, found.totals))
+    part_is, order = found.part_is, found.parts[0].by
+    for term in found.terms:
+        if set(term.by) != set(order):
+            raise Refused(
+                f"{part_is} are by ({', '.join(sorted(order))}) and the total by ({', '.join(sorted(term.by))}), which do not find each other"
+            )
+    if len({term.func for term in found.terms}) > 1:
         notes.changed(
-            at, f"`{part.func}` on one side and `{total.func}` on the other is wrong by the window's seconds; here both count events"
+            at, "`rate` on one side and `increase` on the other is wrong by the window's seconds; here both count events"
         )  # fmt: skip
-    for label in sorted(part.by):
-        if _fixed(part.selector, label) and not _fixed(total.selector, label):
+    for label in sorted(order):
+        if any(_fixed(part, label) for part in parts) and not all(_fixed(total, label) for total in totals):
             raise Refused(f"`by ({label})` splits the total by a label of which {part_is} hold one value only")
-    by = _varying(order, [part.selector, total.selector], at, notes)
-    if part_is == "good" and (latency := _latency(part.selector, total.selector, at, notes)):
+    by = _varying(order, [*parts, *totals], at, notes)
+    if len(parts) > 1 or len(totals) > 1:
+        return Sli("ratio", _sums(parts, totals, part_is, at, notes), by)
+    [part], [total] = parts, totals
+    if part_is == "good" and (latency := _latency(part, total, at, notes)):
         return Sli("latency", latency, by)
-    body = {part_is: str(part.selector), "total": str(total.selector)}
-    if part.selector.name == total.selector.name and (missing := _missing(part.selector, total.selector)):
+    body = {part_is: str(part), "total": str(total)}
+    if part.name == total.name and (missing := _missing(part, total)):
         notes.same(at, f"{part_is} select more widely than the total, which has {missing}: they may count other events")
     return Sli("ratio", body, by)
 
 
-def _order(node: Node) -> tuple[str, ...]:
-    """Labels in the order in which they are written."""
-    return node.grouping if isinstance(node, Aggregate) else ()
+def _sums(
+    parts: Sequence[VectorSelector],
+    totals: Sequence[VectorSelector],
+    part_is: PartIs,
+    at: Path,
+    notes: ConversionNotes,
+) -> dict[str, Any]:
+    """Several counters added up: bad and good events where these are all of them."""
+    notes.same(
+        at,
+        "a sum of several counters has no value there while one of them has no series; here the others count meanwhile",
+    )
+    rest = [total for total in totals if total not in parts]
+    names = [{selector.name for selector in selectors} for selectors in (parts, rest)]
+    if rest and not names[0] & names[1] and len(rest) + len(parts) == len(totals):
+        return {part_is: _listed(parts), "good" if part_is == "errors" else "errors": _listed(rest)}
+    return {part_is: _listed(parts), "total": _listed(totals)}
+
+
+def _listed(selectors: Sequence[VectorSelector]) -> str | list[str]:
+    texts = [str(selector) for selector in selectors]
+    return texts[0] if len(texts) == 1 else texts
 
 
 def _varying(
@@ -340,16 +421,6 @@ def _fixed(selector: VectorSelector, label: str) -> bool:
     return any(matcher.label == label and matcher.op == "=" for matcher in selector.matchers)
 
 
-def _same(term: _Term, other: _Term) -> bool:
-    return (term.by, term.selector.name) == (other.by, other.selector.name) and _set(term.selector) == _set(
-        other.selector
-    )
-
-
-def _set(selector: VectorSelector) -> frozenset[Matcher]:
-    return frozenset(selector.matchers)
-
-
 def _missing(part: VectorSelector, total: VectorSelector) -> str:
     own = {matcher.label for matcher in part.matchers}
     return ", ".join(str(matcher) for matcher in total.matchers if matcher.label not in own)
@@ -358,44 +429,12 @@ def _missing(part: VectorSelector, total: VectorSelector) -> str:
 # Histograms.
 
 
-def _bound(selector: VectorSelector) -> Decimal | None:
-    """The one upper bound that a bucket's selector names, in one spelling or in several."""
-    for matcher in selector.matchers:
-        if matcher.label == "le" and matcher.op in ("=", "=~"):
-            bound = bound_in(matcher)
-            if bound is not None and (matcher == le_matcher(bound) or _spellings(matcher) == {bound}):
-                return bound
-    return None
-
-
-def _spellings(matcher: Matcher) -> set[Decimal | None]:
-    """The numbers that the alternatives of a matcher on `le` are."""
-    texts = [matcher.value] if matcher.op == "=" else matcher.value.replace("[.]", ".").replace("\\.", ".").split("|")
-    return {bound_of(text) for text in texts}
-
-
-def _histogram_of(selector: VectorSelector) -> str | None:
-    """The histogram of which a selector counts all observations."""
-    name = selector.name or ""
-    if name.endswith("_count"):
-        return name.removesuffix("_count")
-    if name.endswith("_bucket") and _bound(selector) == Decimal("Infinity"):
-        return name.removesuffix("_bucket")
-    return None
-
-
-def _is_fast(part: VectorSelector, total: VectorSelector) -> bool:
-    """Whether a part is a bucket of the histogram whose observations the total counts."""
-    bound, histogram = _bound(part), _histogram_of(total)
-    return bound is not None and bound.is_finite() and histogram is not None and part.name == f"{histogram}_bucket"
-
-
 def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: ConversionNotes) -> dict[str, Any] | None:
     """A latency's keys; None for what is none, or cannot be said as one."""
-    if not _is_fast(good, total):
+    if not is_fast(good, total):
         return None
-    bound, histogram = _bound(good), _histogram_of(total)
-    assert bound is not None and histogram is not None
+    upper, histogram = bound(good), histogram_of(total)
+    assert upper is not None and histogram is not None
     own = frozenset(m for m in good.matchers if m.label != "le")
     others = frozenset(m for m in total.matchers if m.label != "le")
     if own != others:
@@ -406,9 +445,9 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Conve
     if seconds is None:
         notes.same(at, f"`{histogram}` does not say its unit, so the bucket is named as it stands")
         return None
-    threshold_ms = bound * seconds * 1000
+    threshold_ms = upper * seconds * 1000
     if threshold_ms <= 0 or threshold_ms != threshold_ms.to_integral_value():
-        notes.same(at, f"a bound of {bound} is not a whole number of milliseconds, so the bucket is named as it stands")
+        notes.same(at, f"a bound of {upper} is not a whole number of milliseconds, so the bucket is named as it stands")
         return None
     selector = replace(total, name=histogram, matchers=tuple(m for m in total.matchers if m.label != "le"))
     return {"histogram": str(selector), "threshold": format_duration(int(threshold_ms))}
@@ -440,49 +479,83 @@ def _averaged(node: Node, at: Path, notes: ConversionNotes) -> tuple[VectorSelec
         raise Refused(_no_counts(node, "average"))
     selector, by, aggregated = time
     if not aggregated:
-        notes.changed(
-            at, "gives a ratio for each series there; here all series have one budget together, unless `by` is added"
-        )
+        _note_each(at, notes)
     else:
-        notes.changed(
-            at,
-            "a mean of the series' means there; here each sample counts, which is alike where all series last as long",
-        )
+        _note_mean(at, notes)
     return selector, by
 
 
+def _probe(gauge: tuple[VectorSelector, tuple[str, ...], bool], at: Path, notes: ConversionNotes) -> Sli:
+    selector, by, aggregated = gauge
+    if not aggregated:
+        _note_each(at, notes)
+    return probe(selector, by, at, notes)
+
+
+def _note_each(at: Path, notes: ConversionNotes) -> None:
+    notes.changed(
+        at, "gives a ratio for each series there; here all series have one budget together, unless `by` is added"
+    )
+
+
+def _note_mean(at: Path, notes: ConversionNotes) -> None:
+    notes.same(
+        at, "a mean of the series' means there; here each sample counts, which is alike where all series last as long"
+    )
+
+
 _BOUNDS = {">=": "at_least", "<=": "at_most", ">": "above", "<": "below"}
+_OPPOSITE = {">=": "<", "<": ">=", "<=": ">", ">": "<="}
+# A gauge of 0 and 1 is good where this holds.
+_WELL = {("==", 1.0), ("!=", 0.0), (">", 0.0)}
+_BAD = {("==", 0.0), ("!=", 1.0), ("<", 1.0)}
 
 
-def _compared(node: Node) -> Sli | None:
-    """`(value >= bool bound)[window:slice]`: checks of a value, good where it keeps to its bound."""
+def _checked(node: Node, holds: Literal["good", "bad"], at: Path, notes: ConversionNotes) -> Sli | None:
+    """`avg_over_time((value >= bool bound)[window:slice])`, also with `avg` around it: checks of a value, each good (or bad) where it
+    holds; `1 - up` holds where `up` does not."""
+    averaged = isinstance(node, Aggregate)
+    if isinstance(node, Aggregate) and node.op == "avg" and not node.grouping and not node.without:
+        node = node.expr
     match node:
-        case Subquery(Binary(op, value, Number(bound), True), range_ms, step_ms, 0, None) if (
-            op in _BOUNDS and range_ms == MARK_MS and step_ms is not None
-        ):
-            return Sli(
-                "threshold", {"value": str(value), _BOUNDS[op]: str(Number(bound)), "slice": format_duration(step_ms)}
-            )
-    return None
+        case Call("avg_over_time", (Subquery(inner, range_ms, step_ms, 0, None),)) if range_ms == MARK_MS:
+            pass
+        case _:
+            return None
+    sli: Sli | None = None
+    match inner:
+        case Binary("-", Number(1.0), VectorSelector() as gauge):
+            sli = Sli("probe", {"metric": str(gauge)}) if holds == "bad" else None
+        case Binary(op, VectorSelector() as gauge, Number(value), True) if (op, value) in (
+            _WELL if holds == "good" else _BAD
+        ) and not (op in _BOUNDS and step_ms is not None):
+            sli = Sli("probe", {"metric": str(gauge)})
+        case Binary(op, value, Number(limit), True) if op in _BOUNDS and step_ms is not None:
+            kept = op if holds == "good" else _OPPOSITE[op]
+            body = {"value": str(value), _BOUNDS[kept]: str(Number(limit)), "slice": format_duration(step_ms)}
+            sli = Sli("threshold", body)
+    if sli is not None:
+        (_note_mean if averaged else _note_each)(at, notes)
+    return sli
 
 
-def _counted_minus_summed(left: Node, right: Node, total: Node) -> tuple[VectorSelector, tuple[str, ...]] | None:
+def _counted_minus_summed(left: Node, right: Node, total: Node) -> tuple[VectorSelector, tuple[str, ...], bool] | None:
     """`count_over_time(g) − sum_over_time(g)` out of `count_over_time(g)`."""
     every, whole, good = (
         _over_time(total, "count_over_time"),
         _over_time(left, "count_over_time"),
         _over_time(right, "sum_over_time"),
     )
-    return (every[0], every[1]) if every and every == whole == good else None
+    return every if every and every == whole == good else None
 
 
-def _summed_over_counted(part: Node, total: Node) -> tuple[VectorSelector, tuple[str, ...]] | None:
+def _summed_over_counted(part: Node, total: Node) -> tuple[VectorSelector, tuple[str, ...], bool] | None:
     """`sum_over_time(g) / count_over_time(g)`."""
     every, summed = _over_time(total, "count_over_time"), _over_time(part, "sum_over_time")
-    return (every[0], every[1]) if every and every == summed else None
+    return every if every and every == summed else None
 
 
-def _samples_of(errors: Node, total: Node) -> tuple[VectorSelector, tuple[str, ...]] | None:
+def _samples_of(errors: Node, total: Node) -> tuple[VectorSelector, tuple[str, ...], bool] | None:
     """`count_over_time((g == 0)[w:]) / count_over_time(g[w:])`."""
     every = _over_time(total, "count_over_time")
     inner = errors
@@ -493,10 +566,10 @@ def _samples_of(errors: Node, total: Node) -> tuple[VectorSelector, tuple[str, .
     match inner:
         case Call(
             "count_over_time",
-            (Subquery(Binary("==", VectorSelector() as selector, Number(0.0), False), range_ms, offset_ms=0),),
+            (Subquery(Binary(op, VectorSelector() as selector, Number(value), False), range_ms, offset_ms=0),),
         ):
-            if every and range_ms == MARK_MS and (selector, by) == every[:2]:
-                return selector, by
+            if every and range_ms == MARK_MS and (op, value) in _BAD and (selector, by) == every[:2]:
+                return every
     return None
 
 

@@ -8,10 +8,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from slo.convert.common import check_draft, own_labels, own_name, percent_of, take_owner
-from slo.convert.expression import Sli, of_events, of_good, of_ratio, of_selectors
+from slo.convert.expression import Sli, of_events, of_good, of_ratio
 from slo.convert.model import (
     ConversionNotes,
     Draft,
+    Options,
     Refusal,
     Refused,
     ServiceDraft,
@@ -24,7 +25,7 @@ from slo.convert.model import (
 )
 from slo.convert.template import windowed
 from slo.errors import PromqlError
-from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.parse import parse
 from slo.promql.types import value_type
 from slo.reading import WINDOW_VARIABLE
@@ -64,7 +65,7 @@ def index(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mappi
     return by_name
 
 
-def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft | Refusal]:
+def read(document: Document, file: str, known: Index, options: Options) -> Iterator[ServiceDraft | Refusal]:
     """The SLOs of a document, one for each objective, and what was refused."""
     data: dict[str, Any] = document.data
     line = document.place(())[0]
@@ -90,7 +91,7 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
         try:
             if not isinstance(objective, dict):
                 raise Refused(f"`spec.objectives[{place}]` must be a mapping")
-            draft = _slo(data, objective, place, line, known)
+            draft = _slo(data, objective, place, line, known, options)
             if any(other.entry["name"] == draft.entry["name"] for other in drafts):
                 draft.entry["name"] += f"-{place + 1}"
             check_draft(head, draft, file)
@@ -102,7 +103,9 @@ def read(document: Document, file: str, known: Index) -> Iterator[ServiceDraft |
         yield ServiceDraft(head, drafts, notes.entries)
 
 
-def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line: int, known: Index) -> Draft:
+def _slo(
+    data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line: int, known: Index, options: Options
+) -> Draft:
     notes = ConversionNotes()
     metadata, spec = mapping(data, "metadata", ""), mapping(data, "spec", "")
     name = required(metadata, "name", "metadata.")
@@ -129,7 +132,8 @@ def _slo(data: Mapping[str, Any], objective: Mapping[str, Any], place: int, line
         entry["owner"] = owner
     if labels:
         entry["labels"] = labels
-    sli, original = _sli(_indicator(spec, objective, known), objective, optional(spec, "budgetingMethod"), known, notes)
+    method = optional(spec, "budgetingMethod")
+    sli, original = _sli(_indicator(spec, objective, known), objective, method, known, notes, options.invert)
     entry["sli"] = sli.data
     by = [label for label in sli.by if label not in labels]
     if by:
@@ -263,7 +267,12 @@ def _indicator(spec: Mapping[str, Any], objective: Mapping[str, Any], known: Ind
 
 
 def _sli(
-    indicator: Mapping[str, Any], objective: Mapping[str, Any], method: str, known: Index, notes: ConversionNotes
+    indicator: Mapping[str, Any],
+    objective: Mapping[str, Any],
+    method: str,
+    known: Index,
+    notes: ConversionNotes,
+    invert: bool,
 ) -> tuple[Sli, dict[str, str]]:
     at: Path = ("sli",)
     slices = method in ("Timeslices", "RatioTimeslices")
@@ -276,23 +285,18 @@ def _sli(
     if ratio.get("raw") is not None:
         text = windowed(_query(mapping(ratio, "raw", "ratioMetric."), known))
         role = "success" if optional(ratio, "rawType") == "success" else "ratio"
-        return of_ratio(text, at, notes, role=role), {role: text}  # type: ignore[arg-type]
+        return of_ratio(text, at, notes, role=role, invert=invert), {role: text}  # type: ignore[arg-type]
     part = "good" if ratio.get("good") is not None else "bad"
     own, total = (_query(mapping(ratio, key, "ratioMetric."), known) for key in (part, "total"))
     part_is = "good" if part == "good" else "errors"
     if "{{" in own or "{{" in total:
         own, total = windowed(own), windowed(total)
-        sli = of_good(own, total, at, notes) if part == "good" else of_events(own, total, at, notes)
+        sli = of_good(own, total, at, notes) if part == "good" else of_events(own, total, at, notes, invert)
         original = {part_is: own, "total": total}
     else:
-        (selector, by), (whole, whole_by) = (_counter(text, counter, notes) for text in (own, total))
-        if set(by) != set(whole_by):
-            raise Refused(f"{part} is by ({', '.join(by)}) and the total by ({', '.join(whole_by)})")
-        sli = of_selectors(str(selector), str(whole), part_is, by, at, notes)  # type: ignore[arg-type]
-        original = {
-            part_is: f"sum(increase({selector}[{WINDOW_VARIABLE}]))",
-            "total": f"sum(increase({whole}[{WINDOW_VARIABLE}]))",
-        }
+        own, total = (_increases(text, counter, notes) for text in (own, total))
+        sli = of_good(own, total, at, notes) if part == "good" else of_events(own, total, at, notes, invert)
+        original = {part_is: own, "total": total}
     return (_sliced(sli, original, part_is, objective, notes) if slices else sli), original
 
 
@@ -316,12 +320,29 @@ def _query(metric: Mapping[str, Any], known: Index) -> str:
     raise Refused("its metric has no query")
 
 
-def _counter(text: str, counter: bool, notes: ConversionNotes) -> tuple[VectorSelector, tuple[str, ...]]:
-    """The counter behind a query that gives a number at each moment. Raises Refused."""
+def _increases(text: str, counter: bool, notes: ConversionNotes) -> str:
+    """What the counters of a query gain over `$window`, each by itself where it adds up several. Raises Refused."""
     try:
-        node: Node = parse(text)
+        nodes = _summands(parse(text))
     except PromqlError as error:
         raise Refused(f"its query is not PromQL as Prometheus reads it ({error}): {text}") from None
+    texts = []
+    for node in nodes:
+        selector, by = _counter(node, text, counter, notes)
+        grouping = f" by ({', '.join(by)}) " if by else ""
+        texts.append(f"sum{grouping}(increase({selector}[{WINDOW_VARIABLE}]))")
+    return " + ".join(texts)
+
+
+def _summands(node: Node) -> list[Node]:
+    match node:
+        case Binary("+", left, right):
+            return [*_summands(left), *_summands(right)]
+    return [node]
+
+
+def _counter(node: Node, text: str, counter: bool, notes: ConversionNotes) -> tuple[VectorSelector, tuple[str, ...]]:
+    """The counter behind a query that gives a number at each moment. Raises Refused."""
     by: tuple[str, ...] = ()
     if isinstance(node, Aggregate) and node.op == "sum" and node.param is None and not node.without:
         by = node.grouping

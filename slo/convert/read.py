@@ -116,7 +116,7 @@ def _document(
     elif tool == PYRRA:
         yield from from_pyrra.read(document, file)
     elif tool == OPENSLO:
-        yield from from_openslo.read(document, file, known)
+        yield from from_openslo.read(document, file, known, options)
     elif tool == SLO_GENERATOR:
         yield from from_slo_generator.read(document, file, options)
     elif tool == NOBL9 and document.data.get("kind") == "SLO":

@@ -71,7 +71,10 @@ def _indicator(slo: Slo, entry: Exported) -> tuple[dict[str, Any], dict[str, Any
     """The indicator, what it needs in the objective, and the budgeting method."""
     events = events_of(slo.sli)
     if events is not None:
-        part, total = (_summed(selector, slo.by) for selector in (events.part, events.total))
+        entry.warnings += [Warned(slo.id, text) for text in events.warnings]
+        part, total = (
+            " + ".join(_summed(counter, slo.by) for counter in counters) for counters in (events.parts, events.totals)
+        )
         key = "good" if events.part_is == "good" else "bad"
         return {"ratioMetric": {"counter": True, key: _metric(part), "total": _metric(total)}}, {}, "Occurrences"
     match slo.sli:

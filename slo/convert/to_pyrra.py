@@ -15,6 +15,7 @@ from slo.sli.latency import Latency
 from slo.sli.native_latency import NativeLatency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
+from slo.sli.sums import Sums
 from slo.spec.model import Slo
 from slo.window import Calendar, format_duration
 
@@ -83,8 +84,8 @@ def _indicator(slo: Slo, entry: Exported) -> dict[str, Any]:
         case Latency() as latency:
             events = events_of(latency)
             assert events is not None
-            le = next(matcher for matcher in events.part.matchers if matcher.label == "le")
-            part = events.part
+            [part], [total] = events.parts, events.totals
+            le = next(matcher for matcher in part.matchers if matcher.label == "le")
             if le.op == "=~":
                 text = le.value.partition("|")[0]
                 part = replace(part, matchers=tuple(Matcher("le", "=", text) if m == le else m for m in part.matchers))
@@ -94,7 +95,7 @@ def _indicator(slo: Slo, entry: Exported) -> dict[str, Any]:
                         f'Pyrra names one spelling of a bucket: le="{text}", which is le="{text}.0" on Prometheus 3',
                     )
                 )
-            return {"latency": {"success": {"metric": str(part)}, "total": {"metric": str(events.total)}, **grouping}}
+            return {"latency": {"success": {"metric": str(part)}, "total": {"metric": str(total)}, **grouping}}
         case Ratio(total=total, part=errors, part_is="errors"):
             return {"ratio": {"errors": {"metric": str(errors)}, "total": {"metric": str(total)}, **grouping}}
         case Ratio(total=total, part=good):
@@ -112,4 +113,6 @@ def _indicator(slo: Slo, entry: Exported) -> dict[str, Any]:
             raise Refused(
                 "Pyrra counts errors, and these are the total minus other counters; leave it out, or count errors"
             )
+        case Sums():
+            raise Refused("Pyrra adds up no counters of several metrics")
     raise Refused(f"Pyrra has nothing for the kind `{slo.sli.key}`")

@@ -9,6 +9,7 @@ from slo.convert.export import (
     PLACEHOLDER,
     Exported,
     Warned,
+    added,
     by_service,
     checks_of,
     events_of,
@@ -39,6 +40,8 @@ def export(slos: Iterable[Slo]) -> Iterator[Exported]:
                 entry.warnings.append(Warned(slo.id, str(error), left_out=True))
                 continue
             entry.warnings += [Warned(slo.id, f"Sloth does not hold {what}") for what in not_held(slo)]
+            events = events_of(slo.sli)
+            entry.warnings += [Warned(slo.id, text) for text in events.warnings] if events else []
             window = window_text(slo)
             if isinstance(slo.window, Calendar):
                 entry.warnings.append(
@@ -67,9 +70,8 @@ def _slo(slo: Slo) -> dict[str, Any]:
 def _sli(slo: Slo) -> dict[str, Any]:
     events = events_of(slo.sli)
     if events is not None:
-        total = rated(events.total, slo.by)
-        part = rated(events.part, slo.by)
-        errors = part if events.part_is == "errors" else Binary("-", total, part)
+        total = added([rated(counter, slo.by) for counter in events.totals])
+        errors = events.errors(lambda counter: rated(counter, slo.by))
         return {"events": {"error_query": with_placeholder(errors), "total_query": with_placeholder(total)}}
     match slo.sli:
         case Probe(metric=metric):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery, VectorMatching, VectorSelector
 from slo.sli.counts import TRAFFIC_MS
-from slo.sli.tile import INFINITE, ZERO, Tile, alive, believable, labelled, matrix
+from slo.sli.tile import INFINITE, ZERO, Tile, alive, alongside, believable, labelled, matrix
 
 # Series that were seen within it go on.
 RECENT_MS = TRAFFIC_MS
@@ -26,10 +26,15 @@ _ALONGSIDE = "alongside"
 
 
 class _Lean:
-    """The expressions of one counter at the end of a tile; each value of a `label` has births and deaths of its own."""
+    """The expressions of one counter at the end of a tile; each value of a `label` has births and deaths of its own.
 
-    def __init__(self, selector: VectorSelector, tile: Tile, label: str = "") -> None:
-        self.selector, self.tile = selector, tile
+    What is born is held against the traffic of the counters `others` too.
+    """
+
+    def __init__(
+        self, selector: VectorSelector, tile: Tile, label: str = "", others: tuple[VectorSelector, ...] = ()
+    ) -> None:
+        self.selector, self.tile, self.others = selector, tile, others
         self.groups = (*tile.targets, label) if label and label not in tile.targets else tile.targets
         self.on = VectorMatching("many-to-many", tile.targets, on=True)
         self.last = self._last(tile.length_ms, 0)
@@ -89,7 +94,10 @@ class _Lean:
     def bound(self) -> Node:
         """The most events that births may have, by job: twice what its busiest target had; nothing of a job that is new."""
         tile = self.tile
-        traffic = Call("increase", (matrix(self.selector, TRAFFIC_MS, tile.length_ms + tile.lag_ms),))
+        ago_ms = tile.length_ms + tile.lag_ms
+        traffic = alongside(
+            [Call("increase", (matrix(each, TRAFFIC_MS, ago_ms),)) for each in (self.selector, *self.others)]
+        )
         busiest = Aggregate("max", Aggregate("sum", traffic, grouping=tile.targets), grouping=tile.jobs)
         return believable(busiest)
 
@@ -109,7 +117,7 @@ class _Lean:
     @property
     def believed(self) -> Node:
         """The targets on which no more appeared than the bound of their job."""
-        every = _Lean(self.selector, self.tile)
+        every = _Lean(self.selector, self.tile, others=self.others)
         return every.within("<=", every.appeared)
 
     def seen_by_target(self) -> Node:
@@ -117,13 +125,19 @@ class _Lean:
         return Aggregate("group", self._last(self.tile.recent_ms, self.tile.length_ms), grouping=self.tile.targets)
 
 
-def counted(counter: VectorSelector, tile: Tile, label: str = "", grouping: tuple[str, ...] | None = None) -> Node:
+def counted(
+    counter: VectorSelector,
+    tile: Tile,
+    label: str = "",
+    grouping: tuple[str, ...] | None = None,
+    others: tuple[VectorSelector, ...] = (),
+) -> Node:
     """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing.
 
     With `label` by that label too; births of a target count for all its values or none. `grouping` are other labels to add
-    up by.
+    up by, `others` counters whose traffic births are held against as well.
     """
-    tiles = _Lean(counter, tile, label)
+    tiles = _Lean(counter, tile, label, others)
     total = tiles.total(tiles.believed, tiles.within("<=", tiles.went_on))
     return total if grouping is None else Aggregate("sum", total, grouping=grouping)
 

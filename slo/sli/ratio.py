@@ -16,29 +16,35 @@ from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
 from slo.reading.inside import outside
 from slo.sli import lean
-from slo.sli.base import Event, Measured, Simulated, Surroundings
+from slo.sli.base import Event, Measured, Simulated, Sli, Surroundings
 from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Grid, PartIs, parts_of
+from slo.sli.sums import Sums, check_apart
 from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present, worst_targets
 
 _PAIRS = (("total", "errors"), ("total", "good"), ("errors", "good"))
 
 
+_Counters = (
+    Selector | Annotated[list[Selector], Field(description="several of them, whose events are added up", min_length=1)]
+)
+
+
 class RatioModel(Model):
-    """Bad or good events out of all, from counters."""
+    """Bad or good events out of all, from counters; a list of counters is their sum."""
 
     total: Annotated[
-        str | None,
+        _Counters | None,
         Field(
             description="a metric with matchers, as in PromQL; without it all events are the `errors` and the `good` ones",
             examples=['http_requests_total{job="api"}'],
         ),
     ] = None
-    errors: Selector | None = None
-    good: Selector | None = None
+    errors: _Counters | None = None
+    good: _Counters | None = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -59,10 +65,21 @@ def _of_both(errors: VectorSelector, good: VectorSelector, at: Path, report: Rep
             return replace(errors, matchers=(*kept, Matcher(bad.label, "=~", values)))
     report(
         at,
-        "`errors` and `good` must be of one metric, told apart by one label with = or =~; give `total` too, and leave one of them out",
+        "`errors` and `good` of one metric must be told apart by one label with = or =~; give `total` too, and leave one of them out",
         "error",
     )
     raise Fault
+
+
+def _read_counters(given: str | list[str], at: Path, report: Report) -> tuple[VectorSelector, ...]:
+    """The counters of a key, one or several. Raises Fault once reported."""
+    texts = [given] if isinstance(given, str) else given
+    places: list[Path] = [at] if isinstance(given, str) else [(*at, index) for index in range(len(texts))]
+    selectors = tuple(read_selector(text, place, report) for text, place in zip(texts, places, strict=True))
+    for selector, place in zip(selectors, places, strict=True):
+        check_counter(selector, place, report)
+    check_apart(selectors, at, report)
+    return selectors
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,7 @@ class Ratio(CountedSli):
     part_is: PartIs
 
     @classmethod
-    def read(cls, model: RatioModel, at: Path, report: Report, around: Surroundings) -> Ratio:
+    def read(cls, model: RatioModel, at: Path, report: Report, around: Surroundings) -> Sli:
         """Checks that the part lies within the total."""
         if model.total is None and (model.errors is None or model.good is None):
             report(at, "`total` is missing", "error")
@@ -92,14 +109,19 @@ class Ratio(CountedSli):
             )
             raise Fault
         part_is: PartIs = "errors" if model.errors is not None else "good"
-        if model.total is None:
-            errors = read_selector(model.errors or "", (*at, "errors"), report)
-            total = _of_both(errors, read_selector(model.good or "", (*at, "good"), report), at, report)
+        parts = _read_counters(model.errors or model.good or "", (*at, part_is), report)
+        if model.total is not None:
+            totals = _read_counters(model.total, (*at, "total"), report)
         else:
-            total = read_selector(model.total, (*at, "total"), report)
-        part = read_selector(model.errors or model.good or "", (*at, part_is), report)
-        check_counter(total, (*at, "total"), report)
-        check_counter(part, (*at, part_is), report)
+            fine = _read_counters(model.good or "", (*at, "good"), report)
+            if len(parts) == len(fine) == 1 and parts[0].name == fine[0].name:
+                totals = (_of_both(parts[0], fine[0], at, report),)
+            else:
+                totals = (*parts, *fine)
+                check_apart(totals, at, report)
+        if len(parts) > 1 or len(totals) > 1:
+            return _sums(totals, parts, part_is, (*at, part_is), report)
+        [total], [part] = totals, parts
         if part.name == total.name and part_is == "errors" and set(part.matchers) == set(total.matchers):
             report((*at, part_is), "errors and total select the same series, so everything counts as an error", "error")
             raise Fault
@@ -230,6 +252,21 @@ class Ratio(CountedSli):
         if self.part_is == "errors":
             return "requests, bad where they fail"
         return "events, bad where they are not counted as good"
+
+
+def _sums(
+    totals: tuple[VectorSelector, ...], parts: tuple[VectorSelector, ...], part_is: PartIs, at: Path, report: Report
+) -> Sums:
+    """Several counters, of which each part lies within the total of its name."""
+    if part_is == "errors" and set(parts) == set(totals):
+        report(at, "errors and total select the same series, so everything counts as an error", "error")
+        raise Fault
+    sums = Sums(tuple(map(any_spelling, totals)), tuple(map(any_spelling, parts)), part_is)
+    for part in parts:
+        same = [total for total in totals if total.name == part.name]
+        if len(same) == 1 and same != [part]:
+            _check_inside(part, same[0], at, part_is, report)
+    return sums
 
 
 # In the label `event`, as in `Sli.event_words`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from slo.errors import PromqlError
@@ -129,6 +129,17 @@ def marked_as(word: str, node: Node) -> Node:
 def labelled(node: Node, label: str, value: str = "1") -> Node:
     """With a label of its own, so that it can stand alongside others of the same labels."""
     return Call("label_replace", (node, String(label), String(value), String(""), String("")))
+
+
+def alongside(nodes: Sequence[Node]) -> Node:
+    """Several vectors as one; a label tells those apart that would have the same labels."""
+    if len(nodes) == 1:
+        return nodes[0]
+    marked = [labelled(node, "summand", str(number)) for number, node in enumerate(nodes, 1)]
+    node = marked[0]
+    for other in marked[1:]:
+        node = Binary("or", node, other)
+    return node
 
 
 def settled(make: Callable[[Tile], Node], tile: Tile) -> Node:

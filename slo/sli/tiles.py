@@ -30,16 +30,22 @@ from slo.promql.ast import (
 )
 from slo.sli import lean
 from slo.sli.counts import TRAFFIC_MS
-from slo.sli.tile import INFINITE, ZERO, Tile, alive, believable, labelled, matrix
+from slo.sli.tile import INFINITE, ZERO, Tile, alive, alongside, believable, labelled, matrix
 
 _BIRTH, _BRIDGE, _OF = "birth", "bridge", "of"
 
 
 class _Counter:
-    """The expressions of one counter in a tile."""
+    """The expressions of one counter in a tile. What is born is held against the traffic of the counters `others` too."""
 
-    def __init__(self, selector: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> None:
-        self.selector, self.tile, self.whole = selector, tile, whole or selector
+    def __init__(
+        self,
+        selector: VectorSelector,
+        tile: Tile,
+        whole: VectorSelector | None = None,
+        others: tuple[VectorSelector, ...] = (),
+    ) -> None:
+        self.selector, self.tile, self.whole, self.others = selector, tile, whole or selector, others
         self.start_ms = tile.lag_ms + tile.length_ms  # how long ago the tile began
         self.on = VectorMatching("many-to-many", tile.targets, on=True)
         self.one = VectorMatching("one-to-one", tile.targets, on=True)
@@ -73,7 +79,14 @@ class _Counter:
     @property
     def traffic(self) -> Node:
         """All events of the tile and the 15 minutes before it, by series."""
-        return Call("increase", (matrix(self.whole, TRAFFIC_MS + self.tile.length_ms, self.tile.lag_ms),))
+        return self._increase(TRAFFIC_MS + self.tile.length_ms, self.tile.lag_ms)
+
+    def _of_all(self, what: str) -> Node:
+        """Of this counter and the others."""
+        return alongside([getattr(each, what) for each in (self, *(_Counter(c, self.tile) for c in self.others))])
+
+    def _increase(self, range_ms: int, lag_ms: int) -> Node:
+        return alongside([Call("increase", (matrix(each, range_ms, lag_ms),)) for each in (self.whole, *self.others)])
 
     @property
     def rose(self) -> Node:
@@ -100,7 +113,7 @@ class _Counter:
     @property
     def unbelievable(self) -> Node:
         """Series that fell to more than their target can have had since: no restart, but a sum that lost a part."""
-        before = Call("increase", (matrix(self.whole, TRAFFIC_MS, self.start_ms),))
+        before = self._increase(TRAFFIC_MS, self.start_ms)
         fell = Binary("<", self.least, self.recent)
         many = Binary(">", fell, believable(self.summed(before)), matching=self.each)
         # In the tile itself, up to where it fell.
@@ -142,10 +155,11 @@ class _Counter:
     def bound(self) -> Node:
         """The most events that births may have, by target; nothing where neither target nor job were seen before."""
         tile = self.tile
-        own = Binary("and", believable(self.summed(self.traffic)), self.recent, matching=self.on)
+        recent, known = self._of_all("recent"), self._of_all("known")
+        own = Binary("and", believable(self.summed(self.traffic)), recent, matching=self.on)
         over_pause = Binary(">", Binary("-", Binary("unless", self.last, self.recent), self.known), ZERO)
         most = believable(self.summed(Binary("or", self.traffic, labelled(over_pause, _BRIDGE))))
-        of_job = Aggregate("max", Binary("and", most, self.known, matching=self.on), grouping=tile.jobs)
+        of_job = Aggregate("max", Binary("and", most, known, matching=self.on), grouping=tile.jobs)
         new = Binary("*", self.summed(self.last), ZERO)
         cold = Binary("+", new, of_job, matching=VectorMatching("many-to-one", tile.jobs, on=True))
         return Binary("or", own, cold)
@@ -174,11 +188,12 @@ class _Counter:
         return self.summed(Binary("or", gained, labelled(births, _BIRTH)))
 
 
-def counted(counter: VectorSelector, tile: Tile) -> Node:
-    """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing."""
+def counted(counter: VectorSelector, tile: Tile, others: tuple[VectorSelector, ...] = ()) -> Node:
+    """The events of a counter in a tile, by target: 0 where it was scraped and counted nothing. `others` are counters
+    whose traffic births are held against as well."""
     if tile.lean:
-        return lean.counted(counter, tile)
-    item = _Counter(counter, tile)
+        return lean.counted(counter, tile, others=others)
+    item = _Counter(counter, tile, others=others)
     return item.total(item.believed)
 
 

@@ -21,6 +21,7 @@ from slo.convert.read import convert
 from slo.convert.write import document_text, file_text
 from slo.promql.ast import Matcher, VectorSelector
 from slo.promql.parse import parse
+from slo.sli.sums import Sums
 from slo.sli.threshold import Threshold
 from slo.spec.load import loads
 from slo.spec.model import Slo
@@ -45,6 +46,19 @@ def ratios(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "sli": {"ratio": {"errors": str(part), "total": str(total)}},
         "by": draw(st.lists(st.sampled_from(["b_route", "b_zone"]), unique=True)),
+    }
+
+
+@st.composite
+def sums(draw: st.DrawFn) -> dict[str, Any]:
+    names = draw(st.lists(st.from_regex(r"[a-z]{1,8}_total", fullmatch=True), min_size=3, max_size=5, unique=True))
+    texts = [str(VectorSelector(name, draw(MATCHERS))) for name in names]
+    cut = draw(st.integers(1, len(texts) - 2))
+    some, rest = texts[:cut], texts[cut:]
+    part = draw(st.sampled_from(["errors", "good"]))
+    return {
+        "sli": {"ratio": {part: some, draw(st.sampled_from(["total", "errors" if part == "good" else "good"])): rest}},
+        "by": draw(st.lists(st.just("b_route"), max_size=1)),
     }
 
 
@@ -88,7 +102,9 @@ def slos(draw: st.DrawFn, kinds: st.SearchStrategy[dict[str, Any]]) -> Slo:
 
 def meaning(slo: Slo) -> tuple[Any, ...]:
     """What an SLO measures and whose it is; how it alerts is another matter."""
-    sli = slo.sli
+    sli: Any = slo.sli
+    if isinstance(sli, Sums):  # errors and good ones are all events, in whatever order
+        sli = (set(sli.totals), set(sli.sums), sli.part_is)
     if isinstance(sli, Threshold):
         sli = replace(sli, expr=str(parse(sli.expr)))  # however it is written
     return slo.id, slo.objective.percent, slo.window, sli, slo.by, slo.description, slo.owner, dict(slo.labels)
@@ -105,13 +121,13 @@ def there_and_back(slo: Slo, writer: ModuleType) -> Slo:
 
 
 @settings(max_examples=25)
-@given(slos(st.one_of(ratios(), latencies(), thresholds())))
+@given(slos(st.one_of(ratios(), sums(), latencies(), thresholds())))
 def test_openslo_there_and_back_is_the_same(slo: Slo) -> None:
     assert meaning(there_and_back(slo, to_openslo)) == meaning(slo)
 
 
 @settings(max_examples=25)
-@given(slos(st.one_of(ratios(), latencies(), thresholds())))
+@given(slos(st.one_of(ratios(), sums(), latencies(), thresholds())))
 def test_sloth_there_and_back_is_the_same(slo: Slo) -> None:
     assert meaning(there_and_back(slo, to_sloth)) == meaning(slo)
 
@@ -164,6 +180,22 @@ def test_numbers_never_pass_through_a_float() -> None:
     assert "target: 0.9995\n" in exported.text
     [exported] = to_pyrra.export([slo_of(RATIO)])
     assert "target: '99.95'\n" in exported.text
+
+
+LISTS = "{ratio: {errors: [a_total, 'b_total{x=\"1\"}'], total: c_total}}"
+
+
+def test_sums_of_counters_are_written_out_and_what_they_miss_is_said() -> None:
+    [sloth] = to_sloth.export([slo_of(LISTS, "    by: [route]\n")])
+    events = sloth.documents[0]["slos"][0]["sli"]["events"]
+    assert events["error_query"] == (
+        'sum by (route) (rate(a_total[{{.window}}])) + sum by (route) (rate(b_total{x="1"}[{{.window}}]))'
+    )
+    assert any("while one of them has no series" in warning.text for warning in sloth.warnings)
+    [openslo] = to_openslo.export([slo_of(LISTS)])
+    assert 'sum(a_total) + sum(b_total{x="1"})' in openslo.text
+    [pyrra] = to_pyrra.export([slo_of(LISTS)])
+    assert not pyrra.documents and "adds up no counters" in pyrra.warnings[0].text
 
 
 def test_good_events_become_errors_where_one_matcher_tells_them_apart() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.convert import draft_of, reasons, sloth
@@ -61,8 +63,9 @@ def test_an_error_ratio_becomes_an_exact_sli(ratio: str, sli: object) -> None:
 @pytest.mark.parametrize(
     ("ratio", "sli"),
     [
-        (f"1 - avg(avg_over_time(up{W}))", PROBE),
         (f"1 - avg_over_time(up{W})", PROBE),
+        ("avg_over_time((1 - up)[{{.window}}:1m])", PROBE),
+        ("avg_over_time((up == bool 0)[{{.window}}:])", PROBE),
         (f"avg(avg_over_time(down{W}))", {"threshold": {"value": "down", "at_most": "0"}}),
         (
             f"sum(sum_over_time(down{W})) / sum(count_over_time(down{W}))",
@@ -185,8 +188,115 @@ def test_ratios_by_label_without_counts_are_refused() -> None:
 
 
 def test_other_counts_are_kept_as_promql() -> None:
-    errors = f"sum(rate(a_total{W})) + sum(rate(b_total{W}))"
+    errors = f"sum(rate(a_total{W})) and sum(rate(b_total{W}))"
     draft = draft_of(sloth(errors, ALL))
     assert draft.entry["sli"] == {
         "raw": {"errors": errors.replace("{{.window}}", "$window"), "total": "sum(rate(x_total[$window]))"}
     }
+
+
+def counted(metric: str) -> str:
+    return f"sum(rate({metric}{W}))"
+
+
+A, B, C = counted("a_total"), counted("b_total"), counted("c_total")
+MANY, BAD_C, FINE = (counted(f"c_total{{code{matcher}}}") for matcher in ('="429"', '=~"5.."', '="200"'))
+
+
+@pytest.mark.parametrize(
+    ("errors", "total", "ratio"),
+    [
+        (f"{A} + {B}", C, {"errors": ["a_total", "b_total"], "total": "c_total"}),
+        (f"({A} or vector(0)) + ({B} or vector(0))", C, {"errors": ["a_total", "b_total"], "total": "c_total"}),
+        (A, f"{A} + {B}", {"errors": "a_total", "good": "b_total"}),
+        (f"{A} + {B}", f"{A} + ({B} + {C})", {"errors": ["a_total", "b_total"], "good": "c_total"}),
+        (f"{C} - {A} - {B}", C, {"good": ["a_total", "b_total"], "total": "c_total"}),
+        (f"{C} - ({A} + {B})", C, {"good": ["a_total", "b_total"], "total": "c_total"}),
+        (f"({A} + {B}) - {C}", f"{B} + {A}", {"good": "c_total", "total": ["b_total", "a_total"]}),
+        (f"{A} * 60", f"60 * {C}", {"errors": "a_total", "total": "c_total"}),
+        (counted('{__name__=~"a_total|b_total"}'), C, {"errors": ["a_total", "b_total"], "total": "c_total"}),
+        (
+            f"{MANY} + {BAD_C}", C,
+            {"errors": ['c_total{code="429"}', 'c_total{code=~"5.."}'], "total": "c_total"},
+        ),
+        (
+            MANY, f"{MANY} + {FINE}",
+            {"errors": 'c_total{code="429"}', "total": ['c_total{code="429"}', 'c_total{code="200"}']},
+        ),
+        (f'sum(rate(c_total{W}) - rate(c_total{{code="200"}}{W}))', C, {"good": 'c_total{code="200"}', "total": "c_total"}),
+    ],
+)  # fmt: skip
+def test_sums_of_several_counters_become_lists(errors: str, total: str, ratio: object) -> None:
+    draft = draft_of(sloth(errors, total))
+    assert (draft.entry["sli"], draft.grade) == ({"ratio": ratio}, "exact")
+    by_x = draft_of(sloth(*(text.replace("sum(", "sum by (x) (") for text in (errors, total))))
+    assert (by_x.entry["sli"], by_x.entry["by"], by_x.grade) == ({"ratio": ratio}, ["x"], "exact")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "sli"),
+    [
+        (f"100 * {A} / {C} / 100", {"ratio": {"errors": "a_total", "total": "c_total"}}),
+        (f"(100 - 100 * ({A} / {C})) / 100", {"ratio": {"good": "a_total", "total": "c_total"}}),
+        (f"1 - {A} / ({A} + {B})", {"ratio": {"good": "a_total", "errors": "b_total"}}),
+        (f"-({A} / {C}) + 1", {"ratio": {"good": "a_total", "total": "c_total"}}),
+        (f"1 - avg(avg_over_time(up{W}))", PROBE),
+        ("1 - avg(avg_over_time((up == bool 1)[{{.window}}:]))", PROBE),
+        (
+            "avg(avg_over_time((load > bool 5)[{{.window}}:1m]))",
+            {"threshold": {"value": "load", "at_most": "5", "slice": "1m"}},
+        ),
+    ],
+)
+def test_ratios_written_otherwise(ratio: str, sli: object) -> None:
+    draft = draft_of(sloth(ratio=ratio))
+    assert (draft.entry["sli"], draft.grade) == (sli, "exact")
+
+
+@pytest.mark.parametrize("ratio", [f"100 * {A} / {C}", f"100 - 100 * {A} / {C}", f"({A} / {C}) * 100"])
+def test_a_percentage_in_the_place_of_a_ratio_is_refused(ratio: str) -> None:
+    """Read as a ratio, 0.1% errors would be 10%."""
+    assert "gives a percentage" in reasons(sloth(ratio=ratio))
+
+
+@pytest.mark.parametrize(
+    ("around", "by", "note"),
+    [
+        (lambda q: f'sum by (pod) (label_replace({q}, "to", "$1", "pod", "(.*)"))', ["pod"], ""),
+        (lambda q: f'sum(label_replace({q}, "to", "x$1", "pod", "a(.*)"))', None, ""),
+        (lambda q: f'sum by (to) (label_replace({q}, "to", "$1", "pod", "(.*)"))', ["pod"], "under another name"),
+        (lambda q: f'label_replace(sum by (pod) ({q}), "to", "${{1}}", "pod", "(.+)")', ["pod"], "is left out"),
+        (lambda q: f'label_replace(sum({q}), "to", "x", "", "")', None, "add it under `labels`"),
+    ],
+)
+def test_a_label_replace_that_makes_no_groups_is_taken_off(around: Any, by: object, note: str) -> None:
+    draft = draft_of(sloth(around(f"rate(a_total{W})"), around(f"rate(c_total{W})")))
+    assert draft.entry["sli"] == {"ratio": {"errors": "a_total", "total": "c_total"}}
+    assert draft.entry.get("by") == by
+    changed = [entry.text for entry in draft.notes if entry.changed]
+    assert (draft.grade == "changed") is bool(note) and all(note in text for text in changed)
+
+
+def test_errors_that_vanish_where_there_are_none_are_said() -> None:
+    """A mean of ratios over the window leaves these moments out, so that it is larger."""
+    assert draft_of(sloth(f"{A} > 0", C)).grade == "changed"
+    assert draft_of(sloth(f"{A} >= 0", f"{C} > 0")).grade == "exact"
+
+
+def test_series_that_are_added_one_by_one_are_said() -> None:
+    assert draft_of(sloth(f"sum(rate(a_total{W}) + rate(b_total{W}))", C)).grade == "changed"
+
+
+@pytest.mark.parametrize(
+    ("errors", "total"),
+    [
+        ("count_over_time((up == 0)[{{.window}}:])", "count_over_time(up[{{.window}}:])"),
+        (f"count_over_time(up{W}) - sum_over_time(up{W})", f"count_over_time(up{W})"),
+    ],
+)
+def test_checks_of_each_series_for_itself_have_one_budget_which_is_said(errors: str, total: str) -> None:
+    draft = draft_of(sloth(errors, total))
+    assert (draft.entry["sli"], draft.grade) == (PROBE, "changed")
+    assert any("a ratio for each series there" in note.text for note in draft.notes)
+    together = draft_of(sloth(f"sum({errors})", f"sum({total})"))
+    assert (together.entry["sli"], together.grade) == (PROBE, "exact")

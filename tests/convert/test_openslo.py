@@ -242,3 +242,23 @@ def test_v2alpha() -> None:
         {"ratio": {"errors": 'x_total{code="500"}', "total": "x_total"}},
         "exact",
     )
+
+
+def metric(query: str) -> str:
+    return f"{{metricSource: {{type: Prometheus, spec: {{query: '{query}'}}}}}}"
+
+
+def test_sums_of_counters_become_lists() -> None:
+    ratio = (
+        f"ratioMetric: {{counter: true, bad: {metric('sum(a_total) + sum(b_total)')}, total: {metric('sum(c_total)')}}}"
+    )
+    draft = draft_of(openslo(ratio))
+    assert draft.entry["sli"] == {"ratio": {"errors": ["a_total", "b_total"], "total": "c_total"}}
+    assert draft.grade == "exact"
+
+
+def test_what_was_fast_as_bad_events_is_refused_unless_it_shall_be_turned_round() -> None:
+    fast = metric('sum(d_seconds_bucket{le="0.3"})')
+    text = openslo(f"ratioMetric: {{counter: true, bad: {fast}, total: {metric('sum(d_seconds_count)')}}}")
+    assert "inverted" in reasons(text)
+    assert draft_of(text, invert=True).entry["sli"] == {"latency": {"histogram": "d_seconds", "threshold": "300ms"}}

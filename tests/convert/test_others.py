@@ -55,12 +55,7 @@ def test_each_method_of_slo_generator_is_exact(method: str, indicator: str, sli:
 
 def test_good_and_bad_events_are_all_events() -> None:
     draft = draft_of(generator("filter_good: good_total, filter_bad: bad_total"))
-    assert draft.entry["sli"] == {
-        "raw": {
-            "errors": "sum(increase(bad_total[$window]))",
-            "total": "sum(increase(good_total[$window])) + sum(increase(bad_total[$window]))",
-        }
-    }
+    assert draft.entry["sli"] == {"ratio": {"errors": "bad_total", "good": "good_total"}}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from slo.sli.outage import Outage
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.raw import Raw, counters_in, selectors_in, unit_of
+from slo.sli.sums import Sums
 from slo.sli.threshold import Threshold
 from slo.sli.tile import Tile
 from slo.window import MINUTE
@@ -42,6 +43,15 @@ EXPECTED: dict[str, tuple[Sli, list[float], list[float]]] = {
     # 9 good events a scrape and 1 bad one; of the second target 4 and 1.
     "ratio": (RATIO, [20] * 8, [150] * 8),
     "ratio of good": (Ratio(TOTAL, GOOD, "good"), [20] * 8, [150] * 8),
+    # What counts the good events and the bad ones apart, so that all events are both; the third counter has no series.
+    "sums": (Sums((GOOD, ERRORS, VectorSelector("never_total")), (ERRORS,), "errors"), [20] * 8, [150] * 8),
+    "sums of good": (Sums((GOOD, ERRORS), (GOOD,), "good"), [20] * 8, [150] * 8),
+    # Of two totals, the errors of one; the other errors have no series.
+    "sums of errors": (
+        Sums((VectorSelector("h_count"), TOTAL), (ERRORS, VectorSelector("never_total")), "errors"),
+        [20] * 8,
+        [250] * 8,
+    ),
     # 8 of 10 requests of a scrape within half a second.
     "latency": (Latency(VectorSelector("h"), Decimal("0.5")), [20] * 8, [100] * 8),
     # Instance a is down for minutes 10 to 18 (of 40), b never: of 20 checks a step half are a's.
@@ -111,7 +121,7 @@ def test_its_tiles_count_the_same(source: Memory, name: str, lag: int) -> None:
         assert values.tolist() == pytest.approx(expected), node
 
 
-@pytest.mark.parametrize("name", ["ratio", "ratio of good", "latency", "probe"])
+@pytest.mark.parametrize("name", ["ratio", "ratio of good", "sums", "sums of good", "latency", "probe"])
 def test_narrowed_to_one_target(source: Memory, name: str) -> None:
     sli, _, total = EXPECTED[name]
     whole = 0.0
@@ -170,7 +180,7 @@ def test_its_parts_add_up(source: Memory, name: str) -> None:
     assert sli.has_breakdown and not sli.by_expression
 
 
-@pytest.mark.parametrize("name", ["ratio", "ratio of good", "latency", "probe"])
+@pytest.mark.parametrize("name", ["ratio", "ratio of good", "sums", "sums of good", "latency", "probe"])
 def test_by_series_all_steps_count_unless_some_are_asked_for(source: Memory, name: str) -> None:
     sli, errors, _ = EXPECTED[name]
     assert isinstance(sli, CountedSli)
@@ -203,7 +213,8 @@ def test_what_sets_a_kind_apart() -> None:
     def those(attribute: str) -> set[str]:
         return {name for name, sli in kinds.items() if getattr(sli, attribute)}
 
-    assert those("has_breakdown") == {"ratio", "ratio of good", "latency", "probe", "threshold", "freshness"}
+    sums = {"sums", "sums of good", "sums of errors"}
+    assert those("has_breakdown") == {"ratio", "ratio of good", *sums, "latency", "probe", "threshold", "freshness"}
     assert those("by_expression") == {"raw", "raw rate"}
     assert those("takes_percentile") == {"latency"}
     assert those("of_another") == {"outage"}

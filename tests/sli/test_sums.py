@@ -1,0 +1,130 @@
+"""Sums of counters: they count what one counter of the same events does, on every path and on hostile histories."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from slo.promql.ast import VectorSelector
+from slo.promql.parse import parse_selector
+from slo.promql.samples import Samples
+from slo.sli import stepwise
+from slo.sli.base import Scraping
+from slo.sli.counts import Grid
+from slo.sli.sums import Sums
+from slo.sli.tile import Tile, settled
+from slo.window import HOUR, MINUTE
+from tests.contract.histories import History, draw
+from tests.contract.paths import count_by_engine, count_by_rules, count_by_samples
+from tests.contract.verdicts import fault, fault_by_rules, fault_on_a_server, undecided
+from tests.memory import Memory
+
+_ONE = "{ratio: {errors: 'http_requests_total{code=~\"5..\"}', total: http_requests_total}}"
+_SEVERAL = {
+    "several errors": "{ratio: {errors: ['http_requests_total{code=\"500\"}', 'http_requests_total{code=\"503\"}'],"
+    " total: http_requests_total}}",
+    "errors and good": "{ratio: {errors: ['http_requests_total{code=\"500\"}', 'http_requests_total{code=\"503\"}'],"
+    " good: ['http_requests_total{code=\"200\"}', 'http_requests_total{code=\"404\"}']}}",
+    "several of both": "{ratio: {good: ['http_requests_total{code=\"200\"}', 'http_requests_total{code=\"404\"}'],"
+    " total: ['http_requests_total{code=~\"[24]..\"}', 'http_requests_total{code=~\"5..\"}']}}",
+}
+
+
+def _history(seed: int, name: str) -> History:
+    history = draw(seed, ["ratio"])
+    assert _ONE in history.definition
+    return replace(history, definition=history.definition.replace(_ONE, _SEVERAL[name]))
+
+
+@pytest.mark.parametrize("name", _SEVERAL)
+def test_several_counters_count_as_one_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oracle of the contract knows what every process counted, whatever happened to its series."""
+    for seed in range(40 if os.environ.get("SLO_SLOW") else 3):
+        history = _history(seed, name)
+        came = count_by_samples(history)
+        assert fault(history, came) is None or undecided(history, came), (seed, name)
+        assert fault_by_rules(history, count_by_rules(history)) is None, (seed, name)
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", -1)
+    for seed in (7,):
+        history = _history(seed, name)
+        assert fault_on_a_server(history, count_by_engine(history)) is None, (seed, name)
+
+
+END = 1_798_761_600_000
+
+
+def _rows(values: dict[str, Sequence[float]]) -> Memory:
+    """Counters of one target, by name, at scrapes 30 s apart that end at END − 5 s; NaN is no sample."""
+    rows = []
+    for name, given in values.items():
+        line = np.array(given, dtype=np.float64)
+        times = END - 5_000 - 30_000 * np.arange(len(line) - 1, -1, -1, dtype=np.int64)
+        there = ~np.isnan(line)
+        rows.append(({"__name__": name, "job": "j", "instance": "a"}, times[there], line[there]))
+    return Memory(Samples.from_series(rows), END)
+
+
+def _sums(errors: str, *totals: str) -> Sums:
+    return Sums(tuple(map(parse_selector, totals)), (parse_selector(errors),), "errors")
+
+
+def test_first_errors_are_held_against_what_went_well_before() -> None:
+    """The first failure of a client is a new series of a counter that had no traffic of its own: its 500 events are among the
+    1,000 a minute that the target counts, not the counter of a long life."""
+    scrapes = 2 * 60
+    good = [10_000 + 500.0 * number for number in range(scrapes)]
+    failed = [np.nan] * (scrapes - 4) + [500, 500, 500, 500]
+    source = _rows({"ok_total": good, "failed_total": failed})
+    sli = _sums("failed_total", "failed_total", "ok_total")
+    for each in (sli, replace(sli, sums=(VectorSelector("ok_total"),), part_is="good")):
+        counts = each.measure(source, Grid(END, 5 * MINUTE, 6), Scraping()).counts
+        assert counts.errors.tolist() == [0, 0, 0, 0, 0, 500]
+        assert counts.total.tolist() == [5_000] * 5 + [5_500]
+        for make in (each.errors_tile, each.total_tile):
+            lean = settled(make, Tile(5 * MINUTE))
+            for node in (make(Tile(5 * MINUTE)), lean):
+                [(_, values)] = source.query_range(node, END, END, 5 * MINUTE).series
+                assert values.tolist() == [500 if make == each.errors_tile else 5_500]
+
+
+def test_what_appears_with_a_long_life_is_a_baseline() -> None:
+    scrapes = 2 * 60
+    good = [10_000 + 5.0 * number for number in range(scrapes)]
+    failed = [np.nan] * (scrapes - 4) + [90_000, 90_001, 90_002, 90_003]
+    source = _rows({"ok_total": good, "failed_total": failed})
+    sli = _sums("failed_total", "failed_total", "ok_total")
+    assert sli.measure(source, Grid(END, HOUR, 1), Scraping()).counts.errors.tolist() == [3]
+    [(_, values)] = source.query_range(settled(sli.errors_tile, Tile(5 * MINUTE)), END, END, 5 * MINUTE).series
+    assert values[0] <= 3
+
+
+def test_a_counter_without_series_counts_nothing() -> None:
+    source = _rows({"ok_total": [100.0 * number for number in range(40)]})
+    found = _sums("failed_total", "failed_total", "ok_total").measure(source, Grid(END, 5 * MINUTE, 2), Scraping())
+    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([0, 0], [1_000, 1_000])
+    assert found.has_data
+
+
+def test_without_any_total_there_is_no_data() -> None:
+    source = _rows({"failed_total": [100.0 * number for number in range(40)]})
+    sli = Sums((VectorSelector("a_total"), VectorSelector("b_total")), (VectorSelector("failed_total"),), "errors")
+    found = sli.measure(source, Grid(END, 5 * MINUTE, 2), Scraping())
+    assert not found.has_data and "a_total" in found.notes[0].text
+    for tile in (Tile(5 * MINUTE), Tile(5 * MINUTE, lean=True)):
+        assert list(source.query_range(sli.total_tile(tile), END, END, 5 * MINUTE).series) == []
+
+
+def test_each_series_has_its_own_errors() -> None:
+    ticks = np.arange(40.0)
+    source = _rows({"a_total": ticks, "b_total": 2 * ticks, "all_total": 10 * ticks})
+    sli = Sums((VectorSelector("all_total"),), (VectorSelector("a_total"), VectorSelector("b_total")), "errors")
+    parts = sli.measure(source, Grid(END, 5 * MINUTE, 1), Scraping()).counts.parts or ()
+    assert {part.labels["__name__"]: (part.errors, part.total) for part in parts} == {
+        "a_total": (10, 0),
+        "b_total": (20, 0),
+        "all_total": (0, 100),
+    }
