@@ -28,8 +28,8 @@ _Rows = list[tuple[Mapping[str, str], Floats]]
 _ByPlace = dict[tuple[str, str], _Rows]
 
 
-def can_be_told(track: Track) -> bool:
-    """Whether the days of an SLO's tiles can be told to be whole: not of those that have fewer parts than times, or by values."""
+def can_be_known(track: Track) -> bool:
+    """Whether the days of an SLO's tiles are known to be whole or not: not those of those that have fewer parts than times, or by values."""
     slo = track.slo
     part_ms = tile_length(slo.scrape_interval_ms)
     rare = not slo.sli.counts_lean and (slo.sli.slice_ms or 0) > part_ms
@@ -83,14 +83,14 @@ class Days:
         # One day more: a clock that is the same where a day begins and ends was so throughout.
         stamps = asked(Call("timestamp", (info,)), more=1)
         days = high - low
-        found = {
+        whole_days = {
             key: _all_there(item, counts, expected, days)
             & _named(item, infos, expected, days)
             & _on_time(item, stamps, days)
             for key, item in self.tracks.items()
         }
         for number in range(low, high):
-            self._whole[number] = {key for key, flags in found.items() if flags[high - 1 - number]}
+            self._whole[number] = {key for key, flags in whole_days.items() if flags[high - 1 - number]}
 
     def _by_place(self, answer: Matrix) -> _ByPlace:
         names = next(iter(self.tracks.values())).names

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from slo.budget.days import Days, can_be_told
+from slo.budget.days import Days, can_be_known
 from slo.budget.holes import Flags, filled, nothing
 from slo.budget.track import RECORDED, Recent, Track, among, copied, errors_and_total, found
 from slo.budget.whole import Sums, Whole
@@ -233,7 +233,7 @@ class Recorded:
                 continue
             part_ms = tile_length(slo.scrape_interval_ms)
             track = own._found(slo, own._recent[end_ms], end_ms, max(_COARSE_MS, part_ms))
-            if isinstance(track, Track) and can_be_told(track):
+            if isinstance(track, Track) and can_be_known(track):
                 group = groups.setdefault((id(own), track.names.info, track.length_ms, part_ms), (own, {}))
                 group[1][slo.id] = track
         for own, tracks in groups.values():
@@ -242,7 +242,7 @@ class Recorded:
     def _in_doubt(self, slo: Slo, whole: Flags, moments: Ints) -> Flags:
         """Which of the tiles that are there are not known to be whole by their days."""
         days = self._days[slo.id]
-        if not whole.any() or not can_be_told(days.tracks[slo.id]):
+        if not whole.any() or not can_be_known(days.tracks[slo.id]):
             return whole
         low, high = _within(whole)
         doubted = whole.copy()
@@ -268,7 +268,7 @@ class Recorded:
             track = self._found(slo, recent, end_ms, length_ms)
             if (
                 isinstance(track, Track)
-                and can_be_told(track)
+                and can_be_known(track)
                 and 0 <= end_ms - track.last_ms < length_ms
                 and not self._another_moment(track, end_ms)
             ):

@@ -276,13 +276,13 @@ def _counters(
 ) -> Sli | None:
     """The SLI of sums and differences of counters; None where the expressions are more than that."""
     own = ConversionNotes()
-    found = sides(part, total, part_is, lambda node: _bare(node, "errors", at, own))
-    if found is None:
+    ratio = sides(part, total, part_is, lambda node: _bare(node, "errors", at, own))
+    if ratio is None:
         return None
     for note in own.entries:
         (notes.changed if note.changed else notes.same)(note.path, note.text)
-    if found.part_is == "errors":
-        for some, every in itertools.product(found.parts, found.totals):
+    if ratio.part_is == "errors":
+        for some, every in itertools.product(ratio.parts, ratio.totals):
             if not is_fast(some.selector, every.selector):
                 continue
             if not invert:
@@ -291,10 +291,10 @@ def _counters(
                     "with --invert the slow ones are the errors"
                 )
             notes.changed(at, "was inverted: what was fast counted as an error there")
-            return _of_sides(replace(found, part_is="good"), at, notes)
-    sli = _of_sides(found, at, notes)
-    if found.part_is != part_is and sli.kind == "ratio":
-        names = [{term.selector.name for term in terms} for terms in (found.parts, found.totals)]
+            return _of_sides(replace(ratio, part_is="good"), at, notes)
+    sli = _of_sides(ratio, at, notes)
+    if ratio.part_is != part_is and sli.kind == "ratio":
+        names = [{term.selector.name for term in terms} for terms in (ratio.parts, ratio.totals)]
         if part_is == "errors" and names[0] != names[1]:
             notes.same(at, "errors are what the total counts and the subtracted metric does not")
     return sli
@@ -356,15 +356,15 @@ def _no_counts(node: Node, what: str) -> str:
     )
 
 
-def _of_sides(found: Sides, at: Path, notes: ConversionNotes) -> Sli:
-    parts, totals = ([term.selector for term in terms] for terms in (found.parts, found.totals))
-    part_is, order = found.part_is, found.parts[0].by
-    for term in found.terms:
+def _of_sides(ratio: Sides, at: Path, notes: ConversionNotes) -> Sli:
+    parts, totals = ([term.selector for term in terms] for terms in (ratio.parts, ratio.totals))
+    part_is, order = ratio.part_is, ratio.parts[0].by
+    for term in ratio.terms:
         if set(term.by) != set(order):
             raise Refused(
                 f"{part_is} are by ({', '.join(sorted(order))}) and the total by ({', '.join(sorted(term.by))}), which do not find each other"
             )
-    if len({term.func for term in found.terms}) > 1:
+    if len({term.func for term in ratio.terms}) > 1:
         notes.changed(
             at, "`rate` on one side and `increase` on the other is wrong by the window's seconds; here both count events"
         )  # fmt: skip

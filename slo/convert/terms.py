@@ -114,8 +114,8 @@ def weighted(node: Node, bare: Bare) -> Weights | None:
         case Unary(op, inner):
             return _times(weighted(inner, bare), Fraction(-1 if op == "-" else 1))
         case Binary("+" | "-" as op, left, right, matching=matching) if matching is None or not matching.include:
-            one, other = weighted(left, bare), weighted(right, bare)
-            return None if one is None or other is None else _plus(one, other, Fraction(1 if op == "+" else -1))
+            first, second = weighted(left, bare), weighted(right, bare)
+            return None if first is None or second is None else _plus(first, second, Fraction(1 if op == "+" else -1))
         case Binary("*", Number() as factor, inner) | Binary("*", inner, Number() as factor):
             return _times(weighted(inner, bare), exact(factor))
         case Binary("/", inner, Number() as divisor) if divisor.value:
@@ -146,8 +146,8 @@ def named(selector: VectorSelector) -> list[VectorSelector]:
     return [selector]
 
 
-def _plus(one: Mapping[object, tuple[Fraction, Term]], other: Weights, factor: Fraction) -> Weights:
-    added = dict(one)
+def _plus(weights: Mapping[object, tuple[Fraction, Term]], other: Weights, factor: Fraction) -> Weights:
+    added = dict(weights)
     for key, (weight, term) in other.items():
         known, first = added.get(key, (Fraction(0), term))
         added[key] = known + factor * weight, first

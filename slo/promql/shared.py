@@ -85,7 +85,7 @@ def _plan(root: _Own) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def _rest(node: Node) -> object:
-    """What a node is beside the nodes below it, which have been numbered; a subquery as a whole."""
+    """What a node is apart from the nodes below it, which have been numbered; a subquery as a whole."""
     if isinstance(node, Subquery):
         return node
     if isinstance(node, Number):

@@ -156,20 +156,20 @@ class Sums(CountedSli):
 
 def check_apart(selectors: Sequence[VectorSelector], at: Path, report: Report) -> None:
     """Warns of counters of a sum that may count the same events."""
-    for one, other in combinations(selectors, 2):
-        if one.name != other.name or one.name is None:
+    for first, second in combinations(selectors, 2):
+        if first.name != second.name or first.name is None:
             continue
-        if set(one.matchers) == set(other.matchers):
-            report(at, f"{one} is there twice, so its events would count twice; leave one out", "error")
-        elif not _is_apart(one, other):
-            report(at, f"{one} and {other} may select the same series, whose events would count twice", "warning")
+        if set(first.matchers) == set(second.matchers):
+            report(at, f"{first} is there twice, so its events would count twice; leave one out", "error")
+        elif not _is_apart(first, second):
+            report(at, f"{first} and {second} may select the same series, whose events would count twice", "warning")
 
 
-def _is_apart(one: VectorSelector, other: VectorSelector) -> bool:
-    fixed = {matcher.label: matcher.value for matcher in one.matchers if matcher.op == "="}
-    if any(m.op == "=" and fixed.get(m.label, m.value) != m.value for m in other.matchers):
+def _is_apart(first: VectorSelector, second: VectorSelector) -> bool:
+    fixed = {matcher.label: matcher.value for matcher in first.matchers if matcher.op == "="}
+    if any(m.op == "=" and fixed.get(m.label, m.value) != m.value for m in second.matchers):
         return True
-    return any(result.apart for result in outside([*one.matchers], [*other.matchers]))
+    return any(result.apart for result in outside([*first.matchers], [*second.matchers]))
 
 
 def _keys(key: str, selectors: Sequence[VectorSelector]) -> dict[str, VectorSelector]:

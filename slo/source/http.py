@@ -473,7 +473,7 @@ def split_url(url: str) -> tuple[SplitResult, str, str]:
 
 def _shown(url: str) -> str:
     """An address as a message shows it: no user, no password, and nothing after `?` and `#`, which may hold a token; of what
-    is no address by its look nothing, as it may be one."""
+    is not an address by its look nothing, as it may be one."""
     shown = without_userinfo(url).partition("?")[0].partition("#")[0]
     is_address = (
         "//" in shown or HOST_AND_PORT.fullmatch(shown) or ("." in shown and not looks_secret(shown)) or is_word(shown)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _BLOCK = 250_000
 # Beyond this, whole numbers are written as floats are.
 _MOST_WHOLE = 2**53
-# What is no number, or beyond all, as the format spells it.
+# NaN and the infinities, as the format spells them.
 _ODD = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 _METRIC_NAME = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")

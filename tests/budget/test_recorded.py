@@ -526,7 +526,7 @@ def steps(names: Sequence[str], series: Sequence[Series], together: bool) -> tup
 
 @pytest.mark.parametrize("ago", [0, 30 * HOUR, 47 * HOUR])
 @pytest.mark.parametrize("change", UNSURE)
-def test_days_that_are_told_to_be_whole_are(change: str, ago: int) -> None:
+def test_days_known_to_be_whole_are(change: str, ago: int) -> None:
     """As each tile is looked at by itself, whatever is wrong and wherever; of which the days that are right are not looked at."""
 
     def long_ago(one: Series) -> Sequence[Series]:

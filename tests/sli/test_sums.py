@@ -58,7 +58,7 @@ END = 1_798_761_600_000
 
 
 def _rows(values: dict[str, Sequence[float]]) -> Memory:
-    """Counters of one target, by name, at scrapes 30 s apart that end at END − 5 s; NaN is no sample."""
+    """Counters of one target, by name, at scrapes 30 s apart that end at END − 5 s; NaN stands for a scrape without one."""
     rows = []
     for name, given in values.items():
         line = np.array(given, dtype=np.float64)
@@ -120,7 +120,7 @@ def test_without_any_total_there_is_no_data() -> None:
 
 def test_each_series_has_its_own_errors() -> None:
     ticks = np.arange(40.0)
-    source = _rows({"a_total": ticks, "b_total": 2 * ticks, "all_total": 10 * ticks})
+    source = _rows({"a_total": ticks.tolist(), "b_total": (2 * ticks).tolist(), "all_total": (10 * ticks).tolist()})
     sli = Sums((VectorSelector("all_total"),), (VectorSelector("a_total"), VectorSelector("b_total")), "errors")
     parts = sli.measure(source, Grid(END, 5 * MINUTE, 1), Scraping()).counts.parts or ()
     assert {part.labels["__name__"]: (part.errors, part.total) for part in parts} == {
