@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import re
@@ -292,6 +293,7 @@ HELD_BY = {
     "Samples are counted without a bound": f"{HERE}:test_a_series_of_which_nothing_was_read_before_is_a_baseline",
     "A server that counts stepwise": f"{HERE}:test_a_server_does_not_look_back_further_than_two_hours",
     "The generated [rules]": f"{HERE}:test_rules_count_a_target_with_old_counters_from_its_next_scrape_on",
+    "two targets that share an address": f"{HERE}:test_rules_count_what_is_relabelled_at_a_shared_address_from_its_first_values",
     "a relabelling that is taken back within 15 minutes": f"{HERE}:test_rules_count_twice_what_was_between_a_relabelling_and_its_end",
     "code that nobody had seen before": f"{HERE}:test_rules_count_a_code_that_first_came_in_a_long_pause_from_its_next_scrape_on",
     "begins under new labels during a pause of all scrapes": f"{HERE}:test_rules_count_what_began_in_a_long_pause_from_its_next_scrape_on",
@@ -372,6 +374,24 @@ def test_rules_count_twice_what_was_between_a_relabelling_and_its_end() -> None:
     came = count_by_rules(history)
     assert came.total.sum() > 1.05 * history.total.sum()
     assert came.errors.sum() / came.total.sum() == pytest.approx(history.errors.sum() / history.total.sum(), rel=0.01)
+
+
+def test_rules_count_what_is_relabelled_at_a_shared_address_from_its_first_values() -> None:
+    """Two clusters, of ten events a second each; west began half an hour before, and is scraped 20 s after east."""
+    made = setting("ratio of two", 2)
+    of_both = {"job": "shop", "instance": "a"}
+    made.add("", 10.0, 0.01, 1e6, labels={**of_both, "cluster": "east"}, phase_ms=7_137, every_ms=MINUTE)
+    west = [(-FOREVER, made.at(100)), (made.at(100), FOREVER)]
+    made.add("", 10.0, 0.01, 1e6, labels={**of_both, "cluster": "west"}, phase_ms=27_137, every_ms=MINUTE, lives=west)
+    made.fleet.renames.append(Rename(made.at(130) + 15 * SECOND, {"node": "n2"}, keys=frozenset({"all"})))
+    history = finish(made, "two clusters")
+    came = count_by_rules(history)
+    right = float(history.total.sum())
+    assert right + 15_000 < came.total.sum() < right + 20_000
+    assert came.errors.sum() == history.errors.sum()
+    apart = history.definition.replace("defaults: {", "defaults: {target_labels: [cluster, job, instance], ")
+    came = count_by_rules(dataclasses.replace(history, definition=apart))
+    assert (came.total.sum(), came.errors.sum()) == (right, history.errors.sum())
 
 
 def test_rules_leave_a_target_out_while_its_bucket_is_away() -> None:

@@ -6,7 +6,8 @@ last value in the tile; K, its last value in the look-back before it; R, the sam
 of the values from which it fell within the tile.
 - A series counts L − K + F, whatever lies between, of its target together at least 0.
 - A series without K is born with L, which counts if all that appeared on its target, having no R, is no more than twice
-  what the busiest target of its job had in the 15 minutes before; that of a part where that of all events does.
+  what the busiest target of its job had in the 15 minutes before; that of a part where that of all events does, up to
+  what its target had of all events in the tile.
 - A target lost V, the last values of what it had and its newest scrape no longer has. Where what appeared is at least V it
   goes on under other labels, old ones too: what appeared counts by how much it exceeds V, the rest L − R, up to that bound.
 It differs from `slo.sli.tiles`, which is for servers that are asked now and then, in what is rare: series that go back to
@@ -72,6 +73,12 @@ class _Lean:
     def appeared(self) -> Node:
         """The same, by target."""
         return self.summed(self.new)
+
+    @property
+    def reached(self) -> Node:
+        """All events that a target can have had in the tile: what its series gained, or stand at where they began or fell."""
+        gained = Binary(">=", Binary("-", self.last, self.recent), ZERO)
+        return self.summed(Binary("or", gained, self.last))
 
     @property
     def vanished(self) -> Node:
@@ -145,11 +152,15 @@ def counted(
 def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, together: bool = False) -> Node:
     """The events of a counter that counts a part of what `whole` counts, by target.
 
-    Births count where those of the whole do. `together` means that while a target lacks the part its total does not count
+    Births count where those of the whole do, up to what their target had of all events. `together` means that while a target lacks the part its total does not count
     either, so that the part counts over a pause only where the total paused too.
     """
     item, every = _Lean(part, tile), _Lean(whole, tile)
-    believed = Binary("unless", every.within("<=", item.appeared), every.within(">", every.appeared), matching=item.on)
+    more_than_all = Binary(
+        ">", item.appeared, every.reached, matching=VectorMatching("one-to-one", tile.targets, on=True)
+    )
+    refused = Binary("or", every.within(">", every.appeared), more_than_all)
+    believed = Binary("unless", every.within("<=", item.appeared), refused, matching=item.on)
     bounded = every.within("<=", item.went_on)
     if not together:
         return item.total(believed, bounded)

@@ -229,8 +229,9 @@ def in_doubt(counter: VectorSelector, tile: Tile, whole: VectorSelector | None =
     item = _Counter(counter, tile, whole)
     if whole is None:
         refused = Binary("unless", item.births, item.believed, matching=item.on)
-        # The first targets ever seen are baselines.
-        return Aggregate("sum", Binary("and", refused, Binary("or", item.bound, item.known), matching=item.on))
+        # The first targets ever seen are baselines; of a job that was away all along nothing says what is possible.
+        job = VectorMatching("many-to-many", tile.jobs, on=True)
+        return Aggregate("sum", Binary("and", refused, item.known, matching=job))
     refused = Binary("unless", item.births, _believed_part(item, whole), matching=item.on)
     return Aggregate("sum", Binary("and", refused, _Counter(whole, tile).known, matching=item.on))
 

@@ -24,6 +24,8 @@ END = 1_798_761_600_000  # 2027-01-01, midnight UTC
 FOREVER = 2**62
 
 Why = Literal["birth", "new target", "old counter", "hidden restart", "relabelled", "relabelled restart", "copy"]
+# What only rules take otherwise: they ask what a job can have had, not what the target can, and for 15 minutes back.
+OfRules = Literal["held back", "copy", "old counter", "begun in a pause", "shared address"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Doubt:
     """Events of which a reader of scrapes alone cannot be sure: it may count up to `less` fewer and `more` more."""
 
     at_ms: int
-    why: Why
+    why: Why | OfRules
     less_errors: float = 0.0
     less_total: float = 0.0
     more_errors: float = 0.0
@@ -111,7 +113,8 @@ class Doubt:
 class Bridge:
     """Events that a series revealed after a pause of `gap_ms`: a look-back that is shorter may lose them, with a note.
 
-    Or it takes all that the series stands at then (`stood_…`) for new. `renamed` says that its labels are others.
+    Or it takes all that the series stands at then (`stood_…`) for new. `renamed` says that its labels are others; `two_ms`
+    is since the last two scrapes before it, which tell what traffic there was.
     """
 
     at_ms: int
@@ -121,6 +124,7 @@ class Bridge:
     stood_errors: float = 0.0
     stood_total: float = 0.0
     renamed: bool = False
+    two_ms: int = FOREVER
 
 
 @dataclass(frozen=True)

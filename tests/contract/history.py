@@ -46,6 +46,8 @@ class History:
     happened_total: Floats
     doubts: tuple[Doubt, ...] = ()
     bridges: tuple[Bridge, ...] = ()
+    # what rules, which are bounded by less, may take otherwise besides
+    of_rules: tuple[Doubt, ...] = ()
     more_errors: Floats = field(default_factory=lambda: np.zeros(0))
     more_total: Floats = field(default_factory=lambda: np.zeros(0))
     state: State = "counted"
@@ -64,14 +66,16 @@ class History:
     def __repr__(self) -> str:
         return f"<{self.name}: {self.kind}; {', '.join(self.hazards) or 'gentle'}>"
 
-    def unknown(self, lookback_ms: int | None = None, ignore: frozenset[Why] = frozenset()) -> Doubt:
+    def unknown(
+        self, lookback_ms: int | None = None, ignore: frozenset[Why] = frozenset(), *, rules: bool = False
+    ) -> Doubt:
         """All that a path may leave out or add, summed over the grid, if it says so in a note.
 
         `lookback_ms` is how far it looks back for a series' last value (None: without bound). `ignore` are doubts that it
-        must not have.
+        must not have. `rules`: with what only rules take otherwise.
         """
         sums = [0.0, 0.0, float(self.more_errors.sum()), float(self.more_total.sum())]
-        for doubt in self.doubts:
+        for doubt in (*self.doubts, *(self.of_rules if rules else ())):
             if self.grid.holds(doubt.at_ms) and doubt.why not in ignore:
                 for i, amount in enumerate((doubt.less_errors, doubt.less_total, doubt.more_errors, doubt.more_total)):
                     sums[i] += amount
@@ -86,9 +90,11 @@ class History:
                 sums[3] += max(0.0, bridge.stood_total - bridge.total)
         return Doubt(self.grid.end_ms, "birth", *sums)
 
-    def begun_in_pauses(self, longer_ms: int) -> float:
-        """All events that series brought which began, under other labels, in a pause of their target that was longer."""
-        return sum(bridge.total for bridge in self.bridges if bridge.renamed and bridge.gap_ms > longer_ms)
+    def begun_in_pauses(self, longer_ms: int, *, rules: bool = False) -> float:
+        """All events that series brought which began, under other labels, in a pause of their target that was longer; for
+        rules, to which two scrapes say what is possible, one that left less than two of so long a time."""
+        pauses = ((bridge.two_ms if rules else bridge.gap_ms, bridge) for bridge in self.bridges)
+        return sum(bridge.total for lasted, bridge in pauses if bridge.renamed and lasted > longer_ms)
 
     def problem(
         self,
@@ -276,6 +282,7 @@ def finish(made: Setting, name: str, hazards: Sequence[str] = (), step_ms: int =
         happened[1],
         tuple(reading.doubts),
         tuple(reading.bridges),
+        tuple(reading.of_rules),
         more[0],
         more[1],
         made.state,
@@ -357,4 +364,4 @@ def _forget(made: Setting, reading: Reading) -> None:
     """Targets without the threshold's bound count in neither errors nor total: the truth is that of the others."""
     others = reread(made.fleet, [stream for stream in reading.streams if stream.index not in made.left_out])
     reading.happened, reading.revealed = others.happened, others.revealed
-    reading.doubts, reading.bridges = others.doubts, others.bridges
+    reading.doubts, reading.bridges, reading.of_rules = others.doubts, others.bridges, others.of_rules

@@ -32,7 +32,9 @@ from tests.contract.fleet import (
     Floats,
     Grid,
     Ints,
+    OfRules,
     Stream,
+    Target,
     Why,
     events_of,
     rows_of,
@@ -60,6 +62,8 @@ class Reading:
     revealed: tuple[Ints, Floats, Floats]
     doubts: list[Doubt]
     bridges: list[Bridge]
+    # what rules may take otherwise besides
+    of_rules: list[Doubt]
     restarts: int = 0
     births: int = 0
 
@@ -89,6 +93,7 @@ class _Oracle:
     def __init__(self, fleet: Fleet, streams: list[Stream], known_since: int | None = None) -> None:
         self.fleet, self.streams, self.known_since = fleet, streams, known_since
         self.doubts: list[Doubt] = []
+        self.of_rules: list[Doubt] = []
         self.bridges: list[Bridge] = []
         self.restarts = self.births = 0
         self.scrapes_of_job: dict[str, Ints] = {}
@@ -121,12 +126,9 @@ class _Oracle:
             self.streams,
             self._happened(),
             (revealed[0], revealed[1], revealed[2]),
-            [
-                doubt
-                for doubt in self.doubts
-                if any((doubt.less_errors, doubt.less_total, doubt.more_errors, doubt.more_total))
-            ],
+            _that_say_something(self.doubts),
             self.bridges,
+            _that_say_something(self.of_rules),
             self.restarts,
             self.births,
         )
@@ -162,6 +164,26 @@ class _Oracle:
                 most = max(most, float(rates[low:high].max()))
         return most
 
+    def _of_job(self, job: str, at_ms: int) -> float:
+        """The most events that rules believe of what begins in a job: twice what its busiest address had in 15 minutes."""
+        by_address: dict[tuple[str, str], list[Stream]] = {}
+        for one in self.streams:
+            if one.target.counters and one.target.job == job:
+                by_address.setdefault(one.target.address, []).append(one)
+        # Of up to five minutes more, as scrapes may be so far apart.
+        busiest = max(len(own) * self._recent(own, at_ms, RECENT_MS + 5 * MINUTE) for own in by_address.values())
+        return max(10.0, 2 * RECENT_MS * busiest)
+
+    def _since_two(self, stream: Stream, at_ms: int) -> int:
+        """How long ago the last but one scrape of a target was."""
+        before = stream.times[stream.ok & (stream.times < at_ms)]
+        return at_ms - int(before[-2]) if len(before) > 1 else FOREVER
+
+    def _shared(self, target: Target) -> bool:
+        """Whether other targets are behind a target's address."""
+        others = (one.target for one in self.streams if one.target.counters and one.target is not target)
+        return any(other.address == target.address for other in others)
+
     def _read(self, stream: Stream) -> list[tuple[Ints, Floats, Floats]]:
         found = []
         answered = np.cumsum(stream.ok)
@@ -196,6 +218,7 @@ class _Oracle:
                             weights.errors * float(values[i]),
                             weights.total * float(values[i]),
                             bool(renamed[i - 1]),
+                            self._since_two(stream, int(times[i])),
                         )
                     )
         return found
@@ -234,8 +257,13 @@ class _Oracle:
             ample = AMPLE * self._recent(others, now, FOREVER // 2) * max(elapsed, target.every_ms) * max(1, len(own))
             if value <= ample:
                 self._doubt(key, now, "copy" if copy else "old counter", more=value)
+            elif value <= self._of_job(target.job, now):
+                what: OfRules = "held back" if held_back else "copy" if copy else "old counter"
+                self._rules_doubt(key, now, what, more=value)
             return 0.0
         self.births += 1
+        if self._since_two(stream, now) >= RECENT_MS and stream.ok[:at].any():
+            self._rules_doubt(key, now, "begun in a pause", less=value)
         shared = not stream.ok[:at].any() and any(one.target is not target for one in own)
         # One process shows all that it has at once, and is believed or not.
         shown = sum(
@@ -272,6 +300,8 @@ class _Oracle:
         renamed = stream.names[key][before] != stream.names[key][now]
         elapsed = at_ms - int(stream.times[before])
         possible = self._recent([stream], at_ms) * elapsed
+        if same and self._shared(stream.target):
+            self._renamed_at_a_shared_address(stream, key, now, grown)
         if same:  # renamed alone
             self._doubt(
                 key, at_ms, "relabelled", less=grown, more=old if not next_scrape and new <= AMPLE * possible else 0
@@ -295,6 +325,16 @@ class _Oracle:
         self._doubt(key, at_ms, "relabelled restart", less=difference, more=new - difference)
         return difference
 
+    def _renamed_at_a_shared_address(self, stream: Stream, key: str, now: int, grown: float) -> None:
+        """Rules see what others behind the address have as gone too, and what is called otherwise as new, or as back."""
+        names, value = stream.names[key], float(stream.values[key][now])
+        before = np.flatnonzero(stream.visible(key)[:now] & (names[:now] == names[now]))
+        if len(before):
+            more = value - float(stream.values[key][before[-1]]) - grown
+        else:
+            more = value - grown if value <= self._of_job(stream.target.job, int(stream.times[now])) else 0.0
+        self._rules_doubt(key, int(stream.times[now]), "shared address", less=grown, more=max(0.0, more))
+
     def _turnover(self, stream: Stream, now: int) -> tuple[float, float]:
         """The values of all series that a target has at a scrape, and of all that it had at the one before."""
         earlier = np.flatnonzero(stream.ok[:now])
@@ -307,12 +347,20 @@ class _Oracle:
         return born, died
 
     def _doubt(self, key: str, at_ms: int, why: Why, less: float = 0.0, more: float = 0.0) -> None:
+        self.doubts.append(self._weighed(key, at_ms, why, less, more))
+
+    def _rules_doubt(self, key: str, at_ms: int, why: OfRules, less: float = 0.0, more: float = 0.0) -> None:
+        self.of_rules.append(self._weighed(key, at_ms, why, less, more))
+
+    def _weighed(self, key: str, at_ms: int, why: Why | OfRules, less: float, more: float) -> Doubt:
         # Where good events are taken from the total, a good event too few is an error too many.
         weights = self.fleet.keys[key]
         low, high = sorted((-less * weights.errors, more * weights.errors))
-        self.doubts.append(
-            Doubt(at_ms, why, max(0.0, -low), less * weights.total, max(0.0, high), more * weights.total)
-        )
+        return Doubt(at_ms, why, max(0.0, -low), less * weights.total, max(0.0, high), more * weights.total)
+
+
+def _that_say_something(doubts: Iterable[Doubt]) -> list[Doubt]:
+    return [one for one in doubts if any((one.less_errors, one.less_total, one.more_errors, one.more_total))]
 
 
 def count_checks(reading: Reading, grid: Grid) -> tuple[Floats, Floats]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from slo.sli.counts import LOOKBACK_MS, TRAFFIC_MS
+from tests.contract.fleet import Bools
 from tests.contract.histories import History
 from tests.contract.history import IMPOSSIBLE, IN_DOUBT, NO_BOUND, NOTHING_MATCHED, SEVERAL_WRITERS
 from tests.contract.paths import Counted
@@ -72,17 +75,28 @@ def fault_on_a_server(history: History, came: Counted) -> str | None:
     return _beyond(history, came, most, f"{sorted(came.codes)} explain")
 
 
-def _beyond(history: History, came: Counted, most: float, why: str) -> str | None:
-    """Where the sums are off by more than `most` and than what nobody who looks back for two hours can know."""
-    span = history.unknown(LOOKBACK_MS)
+def _beyond(
+    history: History, came: Counted, most: float, why: str, *, rules: bool = False, steps: Bools | None = None
+) -> str | None:
+    """Where the sums (of some steps) are off by more than `most` and than what nobody who looks back for two hours can know."""
+    span = history.unknown(LOOKBACK_MS, rules=rules)
+    judged = np.ones(len(history.total), bool) if steps is None else steps
     for name, counted, right, less, more in (
         ("errors", came.errors, history.errors, span.less_errors, span.more_errors),
         ("total", came.total, history.total, span.less_total, span.more_total),
     ):
-        off = float(counted.sum() - right.sum())
-        if not -less - most <= off <= more + most:
-            return f"{name}: {counted.sum()} instead of {right.sum()} (−{less}, +{more} are in doubt), more than {why}"
+        found, true = float(counted[judged].sum()), float(right[judged].sum())
+        if not -less - most <= found - true <= more + most:
+            return f"{name}: {found} instead of {true} (−{less}, +{more} are in doubt), more than {why}"
     return None
+
+
+def _without_limits_of_rules(history: History) -> Bools:
+    """The steps in which rules meet none of their limits, in this one or in the one before: they are late by a scrape."""
+    times = np.array([doubt.at_ms for doubt in history.of_rules], dtype=np.int64)
+    met = history.grid.add(times, np.ones(len(times))) > 0
+    free: Bools = ~(met | np.concatenate([[False], met[:-1]]))
+    return free
 
 
 # What the rules count otherwise by more than a fiftieth; docs/counting.md has a sentence for each.
@@ -117,8 +131,14 @@ def fault_by_rules(history: History, came: Counted) -> str | None:
     # targets share a name.
     most += history.taken_back
     # Nothing says how much a series may have that began in a pause of a quarter of an hour.
-    most += history.begun_in_pauses(TRAFFIC_MS)
-    return _beyond(history, came, most, "a fiftieth")
+    most += history.begun_in_pauses(TRAFFIC_MS, rules=True)
+    found = _beyond(history, came, most, "a fiftieth", rules=True)
+    if found is None and history.of_rules:
+        # What a limit explains it explains where it is met, and nowhere else.
+        found = _beyond(
+            history, came, most, "a fiftieth where no limit is met", steps=_without_limits_of_rules(history)
+        )
+    return found
 
 
 def undecided(history: History, came: Counted) -> bool:

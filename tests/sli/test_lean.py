@@ -293,9 +293,30 @@ def test_births_of_a_part_do_not_count_where_those_of_the_whole_do_not() -> None
 
 def test_a_part_of_another_metric() -> None:
     failures = VectorSelector("failures_total")
-    assert part(BUSY, row([50], name="failures_total"), selector=failures) == {"a": 50}
-    assert part(BUSY, row([560], name="failures_total"), selector=failures) == {}
-    assert part(BUSY, row([5], instance="b", name="failures_total"), selector=failures) == {"b": 5}
+    # Its target had 18 events in the tile.
+    assert part(BUSY, row([18], name="failures_total"), selector=failures) == {"a": 18}
+    assert part(BUSY, row([19], name="failures_total"), selector=failures) == {}
+    # Where it has none of its own, those of its job are what there is.
+    assert part(BUSY, row([540], instance="b", name="failures_total"), selector=failures) == {"b": 540}
+    assert part(BUSY, row([560], instance="b", name="failures_total"), selector=failures) == {}
+
+
+def test_a_part_that_is_relabelled_soon_after_a_deployment_has_no_more_than_its_whole() -> None:
+    """What the old version had at its end is not gone for 15 minutes, so that the change of a label looks like a birth."""
+    served = VectorSelector("served_total")
+    every = row([*grows(9)[:-20], *[NO] * 20], version="1"), row(grows(9, 20, 9), version="2")
+    old = row([*grows(8)[:-20], *[NO] * 20], name="served_total", version="1")
+    new = row([*grows(8, 20, 8)[:-1], NO], name="served_total", version="2")
+    renamed = row([8 * 20], name="served_total", version="2", cluster="c1")
+    assert counted(*every) == {"a": 18}
+    # Its own first value of the tile is that of its old name.
+    assert part(*every, old, new, renamed, selector=served) == {"a": 8}
+
+
+def test_a_part_of_a_target_that_restarts_in_the_tile() -> None:
+    """Of 7 events since the restart 3 are of a kind that was not there before."""
+    restarted = row([*grows(9)[:-1], 7])
+    assert part(restarted, row([3], name="failures_total"), selector=VectorSelector("failures_total")) == {"a": 3}
 
 
 def test_a_part_that_was_away_counts_over_the_pause_only_with_its_whole() -> None:

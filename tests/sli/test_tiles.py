@@ -171,6 +171,11 @@ def test_what_appears_while_neither_target_nor_job_had_traffic_is_in_doubt() -> 
     pause = row([1000] * 100 + [NO] * 30 + [1400], code="200")
     assert reported(in_doubt(X, TILE), pause, row([500], code="500")) is None
     assert total(pause, row([500], code="500")) == {"a": 900}
+    # Nor does anything say what a new target of its job had before its first scrape; 10 events are believed of any that
+    # had traffic.
+    away = row([1000] * 100 + [NO] * 20)
+    assert reported(in_doubt(X, TILE), away, row([13], instance="b")) == 13
+    assert reported(in_doubt(X, TILE), away, row([13], job="other")) is None
     # The first targets ever are baselines.
     assert reported(in_doubt(X, TILE), row([500, 510])) is None
 
