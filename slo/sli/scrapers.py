@@ -93,6 +93,8 @@ def _between(shown: Shown, other: Shown, at_ms: int) -> bool:
     place = int(np.searchsorted(other.times, at_ms))
     if other.times[place] == at_ms:
         return False  # one scrape gave both
+    if 1 < len(shown.times) == int(np.searchsorted(shown.times, other.times[place])):
+        return False  # it is back when this one is gone: they are one scraper's, under two labels
     before, after, value = other.values[place - 1], other.values[place], shown.values[0]
     if after < before:  # it restarted in between
         return bool(value >= before or value <= after)

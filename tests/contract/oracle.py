@@ -221,6 +221,10 @@ class _Oracle:
                             self._since_two(stream, int(times[i])),
                         )
                     )
+            if self._shared(stream.target):
+                # A series that was away for a quarter of an hour may pass for another's behind its address.
+                for i in np.flatnonzero((pauses > RECENT_MS) & ~renamed) + 1:
+                    self._rules_doubt(key, int(times[i]), "shared address", less=float(grown[i]))
         return found
 
     def _first(self, stream: Stream, key: str, at: int) -> float:

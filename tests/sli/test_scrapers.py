@@ -58,6 +58,17 @@ def test_a_series_is_seen_already_where_another_scrapers_stands_there(
     assert Scrapers([first, new], [first, new]).seen_already([new], start_ms, SINCE) is seen
 
 
+def test_a_label_for_some_minutes_is_not_another_scraper() -> None:
+    """The process restarts, and has another label until its old one is back: it stands between, as another scraper's would."""
+    values = np.array([*grows(60, minutes=20), *[np.nan] * 4, *grows(60, 1500, 16)])
+    there = ~np.isnan(values)
+    usual = Series(row([]).labels, (MINUTE * np.arange(40, dtype=np.int64))[there], values[there])
+    brief = row([1200, 1260, 1320], JOINS, cluster="c1")
+    assert not Scrapers([usual, brief], [usual, brief]).seen_already([brief], JOINS, SINCE)
+    lasting = row([1200, 1260, 1320, 1380, 1440], JOINS, cluster="c1")
+    assert Scrapers([usual, lasting], [usual, lasting]).seen_already([lasting], JOINS, SINCE)
+
+
 def test_a_scraper_has_all_series_of_a_target() -> None:
     first = [row(grows(60), replica="a", code="200"), row(grows(6), replica="a", code="500")]
     new = [row([1220], JOINS, replica="b", code="200"), row([122], JOINS, replica="b", code="500")]
