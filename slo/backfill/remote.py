@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from slo.backfill.compute import history_of, run_key
 from slo.errors import ConfigError, SourceError, named
-from slo.files import write_text
+from slo.files import alone_in, write_text
 from slo.promql.samples import Samples, Series
 from slo.rules.compile import checked
 from slo.rules.names import OWN, Names
@@ -54,12 +55,14 @@ class Sent:
         samples: Samples of these.
         empty: SLOs whose history is there, or of which the source has no samples.
         before: SLOs that an earlier run of the journal has sent.
+        damaged: Lines of the journal that cannot be read, from 1: what they say was taken, a request each, may have been sent twice.
     """
 
     series: int
     samples: int
     empty: tuple[str, ...]
     before: tuple[str, ...]
+    damaged: tuple[int, ...] = ()
 
 
 class Receiver:
@@ -134,27 +137,30 @@ def send(
     if start_ms >= end_ms:
         raise ConfigError("the start is not before the end")
     check_length(start_ms, end_ms)
-    journal = Journal(Path(folder) / JOURNAL, key(specs, source, receiver, names), start_ms, end_ms)
     series = samples = 0
     empty: list[str] = []
     before: list[str] = []
-    for slo in specs.values():
-        if journal.is_done(slo.id):
-            before.append(slo.id)
+    with alone_in(Path(folder)) as alone:
+        if not alone:
+            raise ConfigError(f"{folder}: another backfill is at work here; name another folder")
+        journal = Journal(Path(folder) / JOURNAL, key(specs, source, receiver, names), start_ms, end_ms)
+        for slo in specs.values():
+            if journal.is_done(slo.id):
+                before.append(slo.id)
+                done()
+                continue
+            made = _after(history_of(slo, source, start_ms, end_ms, names), journal.sent_ms(slo.id))
+            if not made.series:
+                empty.append(slo.id)
+            for until_ms, part in slices(made.series):
+                with named(slo.id):
+                    receiver.send(part)
+                journal.add(slo.id, until_ms)
+            journal.add(slo.id, None)
+            series += len(made.series)
+            samples += sum(len(line.times) for line in made.series)
             done()
-            continue
-        made = _after(history_of(slo, source, start_ms, end_ms, names), journal.sent_ms(slo.id))
-        if not made.series:
-            empty.append(slo.id)
-        for until_ms, part in slices(made.series):
-            with named(slo.id):
-                receiver.send(part)
-            journal.add(slo.id, until_ms)
-        journal.add(slo.id, None)
-        series += len(made.series)
-        samples += sum(len(line.times) for line in made.series)
-        done()
-    return Sent(series, samples, tuple(empty), tuple(before))
+    return Sent(series, samples, tuple(empty), tuple(before), journal.damaged)
 
 
 def unfinished(folder: str | os.PathLike[str], about: str) -> tuple[int, int] | None:
@@ -169,18 +175,36 @@ def key(specs: Specs, source: Source, receiver: Receiver, names: Names) -> str:
 
 
 class Journal:
-    """Until when the samples of each SLO have been taken: a line for each request."""
+    """Until when the samples of each SLO have been taken: a line for each request, which stands by itself, with its checksum.
+
+    A line that is damaged is left out, and its request sent again. Raises ConfigError where it is not known what the journal is about.
+    """
 
     def __init__(self, place: Path, about: str, start_ms: int, end_ms: int) -> None:
         self._place = place
         self._sent: dict[str, int | None] = {}
-        if _head(place) == (about, start_ms, end_ms):
-            _, *lines, _ = place.read_text(encoding="utf-8").split("\n")  # the last one was cut off, or is empty
-            for line in lines:
-                name, until_ms = json.loads(line)
-                self._sent[name] = until_ms
+        damaged: list[int] = []
+        head = _head(place)
+        if head == (about, start_ms, end_ms):
+            _, *lines, cut = place.read_bytes().split(b"\n")
+            for number, line in enumerate(lines, 2):
+                try:
+                    name, until_ms = _entry(line)
+                except ValueError:
+                    damaged.append(number)
+                    continue
+                former = self._sent.get(name, 0)
+                self._sent[name] = None if until_ms is None or former is None else max(until_ms, former)
+            if cut:  # its run was stopped in the middle of it
+                with place.open("ab") as file:
+                    file.truncate(file.tell() - len(cut))
+        elif head is None and place.exists():
+            raise ConfigError(
+                f"{place}: its first line is damaged, so that it is not known what has been sent; remove it to send all of it again"
+            )
         else:
-            write_text(place, json.dumps([about, start_ms, end_ms]) + "\n")
+            write_text(place, json.dumps([about, start_ms, end_ms, _checksum(about, start_ms, end_ms)]) + "\n")
+        self.damaged = tuple(damaged)
 
     def is_done(self, slo: str) -> bool:
         return slo in self._sent and self._sent[slo] is None
@@ -193,17 +217,36 @@ class Journal:
         """Notes what has been taken; None is all of it. Raises OSError."""
         self._sent[slo] = until_ms
         with self._place.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([slo, until_ms]) + "\n")
+            file.write(json.dumps([slo, until_ms, _checksum(slo, until_ms)]) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
 
+def _entry(line: bytes) -> tuple[str, int | None]:
+    """The SLO of a journal's line, and until when its samples have been taken. Raises ValueError where it is damaged."""
+    entry = json.loads(line)
+    match entry:
+        case [str(name), int() | None as until_ms, int(check)] if check == _checksum(name, until_ms):
+            return name, until_ms
+    raise ValueError("damaged")
+
+
+def _checksum(*about: str | int | None) -> int:
+    return zlib.crc32(json.dumps(about).encode())
+
+
 def _head(place: Path) -> tuple[str, int, int] | None:
     try:
-        about, start_ms, end_ms = json.loads(place.read_text(encoding="utf-8").partition("\n")[0])
-    except (OSError, ValueError, TypeError):
-        return None
-    return str(about), int(start_ms), int(end_ms)
+        with place.open("rb") as file:
+            line = file.readline(1 << 16)
+        if not line.endswith(b"\n"):
+            return None
+        match json.loads(line):
+            case [str(about), int(start_ms), int(end_ms), int(check)] if check == _checksum(about, start_ms, end_ms):
+                return about, start_ms, end_ms
+    except (OSError, ValueError, RecursionError):
+        pass
+    return None
 
 
 def _after(samples: Samples, sent_ms: int) -> Samples:

@@ -139,6 +139,11 @@ def _send(
         say(
             f"{count(len(outcome.before), 'SLO')} had been sent already, as {journal} has it; remove it to send them again"
         )
+    if outcome.damaged:
+        lines = ", ".join(map(str, outcome.damaged[:5])) + ("…" if len(outcome.damaged) > 5 else "")
+        say(
+            f"{folder / remote.JOURNAL}: damaged in line {lines}, and left out: what only that says was sent may have been sent again"
+        )
     say(f"{count(outcome.samples, 'sample')} of {count(outcome.series, 'series', 'series')} sent to {receiver.name}")
     receiver.close()
     return FINE

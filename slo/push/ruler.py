@@ -19,6 +19,7 @@ from slo.rules.document import Document
 from slo.source.config import TENANT, SourceConfig, load
 from slo.source.failure import LOGIN_FIX, text_of
 from slo.source.http import DEFAULT_RETRIES, Reply, RetryPolicy, Session, split_url
+from slo.spec.yaml import MOST_BYTES, MOST_DEPTH, MOST_NODES
 
 # Mimir's below its Prometheus prefix, the same where only the host was given, Cortex's.
 PLACES = ("/config/v1/rules", "/prometheus/config/v1/rules", "/api/v1/rules")
@@ -32,6 +33,18 @@ MOST_NAMESPACE = 200
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def _check_size(body: bytes) -> None:
+    """Raises ValueError where a text of YAML unfolds to more than rule groups are, before memory is taken for it. No ruler writes aliases."""
+    if len(body) > MOST_BYTES:
+        raise ValueError("too large")
+    count = depth = 0
+    for event in yaml.parse(body, Loader=Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        count += isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent))
+        if isinstance(event, yaml.AliasEvent) or depth > MOST_DEPTH or count > MOST_NODES:
+            raise ValueError("not rule groups")
 
 
 class Ruler:
@@ -134,8 +147,9 @@ class Ruler:
 
     def _read(self, body: bytes, namespace: str) -> list[Document]:
         try:
+            _check_size(body)
             content = yaml.load(body, Loader)  # noqa: S506 - one of the safe loaders
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):  # of a date or a number that is none, a ValueError
             content = ""
         if content is None:
             return []
@@ -145,7 +159,9 @@ class Ruler:
                 f"{self.name}: it answers as a Prometheus, which takes no rules by its API: load the file that -o writes; "
                 f"a ruler of Mimir or Cortex has the address that ends where {PLACES[0]} or {PLACES[2]} would follow"
             )
-        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        if not isinstance(groups, list) or not all(
+            isinstance(group, dict) and isinstance(group.get("name"), str) for group in groups
+        ):
             raise SourceError(f"{self.name}: its answer is not a list of rule groups by namespace; check the address")
         return groups
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from slo.cli import run
@@ -97,6 +97,7 @@ def commands(url: str) -> dict[str, list[str]]:
         "backfill": ["backfill", "shop.yaml", "-s", url, "--end", END, "--start", "2h", "-o", "filled"],
         "import": ["import", "sloth.yaml", "--verify", url, "-o", "imported"],
         "init": ["init", "-s", url, "-o", "new.yaml"],
+        "ledger": ["ledger", "update", "shop.yaml", "-s", url, "--ledger", "ledger", "--end", END, "--start", "2h"],
     }
 
 
@@ -177,7 +178,7 @@ def check(server: Hostile, place: Path, capsys: pytest.CaptureFixture[str], name
     return said
 
 
-ALL = ["status", "report", "record", "backtest", "weekly", "check", "backfill", "import", "init"]
+ALL = ["status", "report", "record", "backtest", "weekly", "check", "backfill", "import", "init", "ledger"]
 
 
 def each_shape() -> Iterator[tuple[str, Any]]:
@@ -400,7 +401,11 @@ def bounded(arguments: list[str], place: str) -> None:
 
 
 DRAWN = 40 if "SLO_SLOW" in os.environ else 12
-SLOW = settings(max_examples=DRAWN, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+SLOW = settings(
+    max_examples=DRAWN,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a smaller answer would take minutes to find
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @SLOW
@@ -408,6 +413,27 @@ SLOW = settings(max_examples=DRAWN, suppress_health_check=[HealthCheck.function_
 def test_drawn_documents_end_in_a_message(place: Path, capsys: pytest.CaptureFixture[str], document: Any) -> None:
     with Hostile([body(document)]) as server:
         check(server, place, capsys, ["status", "record"])
+
+
+@SLOW
+@given(
+    document=documents, name=st.sampled_from(["report", "backtest", "backfill", "import", "check", "init", "ledger"])
+)
+def test_drawn_documents_of_any_shape_end_in_a_message_of_every_command(
+    place: Path, capsys: pytest.CaptureFixture[str], document: Any, name: str
+) -> None:
+    with Hostile([body(document)]) as server:
+        check(server, place, capsys, [name])
+
+
+@SLOW
+@given(drawn=figures, name=st.sampled_from(["report", "backfill", "import", "check", "init", "ledger"]))
+def test_drawn_figures_of_any_shape_end_in_a_message_of_every_command(
+    place: Path, capsys: pytest.CaptureFixture[str], drawn: tuple[Any, Any, dict[str, Any]], name: str
+) -> None:
+    value, labels, extra = drawn
+    with Hostile(numbers(value, labels, **extra)) as server:
+        check(server, place, capsys, [name])
 
 
 @SLOW

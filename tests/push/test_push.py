@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from slo.cli import run
 from slo.errors import ConfigError, SourceError
 from slo.push import Plan, Ruler, plan
 from slo.rules import compile_specs
@@ -16,8 +21,11 @@ from slo.rules.format import to_yaml
 from slo.source.config import SourceConfig
 from slo.source.http import RetryPolicy
 from slo.spec.load import load
+from tests.fuzz.test_fuzz import bounded
 from tests.push.ruler import FakeRuler
 from tests.shell import run as slo
+from tests.source.hostile import Hostile, reply
+from tests.source.shapes import documents
 
 ROOT = Path(__file__).parent.parent.parent
 SHOP = """\
@@ -244,3 +252,48 @@ def test_a_group_that_would_be_replaced_and_holds_others_is_refused() -> None:
 def test_flags_that_do_not_go_together(tmp_path: Path, flags: list[str]) -> None:
     done = slo("rules", shop(tmp_path), *flags)
     assert done.returncode == 2 and ("leave -" in done.stderr or "go with --push" in done.stderr)
+
+
+ODD_ANSWERS = ["", "~", "5", "x", "[]", "{}", "slo: 5", "slo: []", "slo: [5]", "slo: [{}]", "slo: [{name: 5}]", "slo: [{name: slo/shop/a, rules: 5}]",
+        "slo: [{name: slo/shop/a, rules: [5, {labels: 5}, {labels: {slo_service: []}}]}]", "a: &a [*a]", "&a {slo: [*a]}", "slo: [{name: [x]}]", "2026-99-99", "slo: 2026-99-99",
+        "!!python/object:os.system x", "? [a]\n: b", "{" * 3000, "[" * 60 + "]" * 60, "9" * 5000, "\x00", "slo: [{name: slo/shop/x, interval: 5, rules: [{expr: [], for: {}, record: 1e999}]}]",
+        "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [" + ",".join([f"*{a}"] * 9) + "]\n" for a, b in pairwise("abcdefgh")) + "slo: [{name: *h}]"]  # fmt: skip
+LISTED = st.one_of(
+    st.sampled_from(ODD_ANSWERS),
+    documents.map(lambda document: json.dumps(document, default=str)),
+    documents.map(lambda document: json.dumps({"slo": document}, default=str)),
+    st.lists(st.fixed_dictionaries({"name": st.sampled_from(["slo/shop/a", "other", ""]), "rules": documents})).map(
+        lambda groups: json.dumps({"slo": groups}, default=str)
+    ),
+)
+# Whether it answers the first question well, and what it says then.
+STATUSES = st.sampled_from([200, 200, 200, 202, 204, 301, 400, 404, 429, 500])
+
+
+@given(listed=LISTED, status=STATUSES, then=STATUSES)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_ruler_that_answers_in_any_shape_ends_in_a_message(
+    tmp_path: Path, listed: str, status: int, then: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """With 0 or 2, in bounded time and memory, and never with 3; a dry run sends nothing."""
+    monkeypatch.setattr("slo.source.http.time.sleep", lambda _: None)
+    monkeypatch.setenv("SLO_TIMEOUT", "2s")
+    file = shop(tmp_path)
+    body = listed.encode("utf-8", errors="replace")
+    with Hostile(lambda request, _: reply(status if request.method == "GET" else then, body)) as server:
+        for more in (["--dry-run"], []):
+            with bounded():
+                code = run(["rules", str(file), "--push", server.url, *more])
+            said = capsys.readouterr()
+            assert code in (0, 2) and "Traceback" not in said.err, said.err
+            assert code == 0 or server.url in said.err or "definitions" in said.err, said.err
+            if more:
+                assert {request.method for request in server.requests} <= {"GET"}
+
+
+def test_odd_lists_of_groups_are_read_or_refused(tmp_path: Path) -> None:
+    wanted = [group_document(group) for group in compile_specs(load(shop(tmp_path)))[0]]
+    for text in ODD_ANSWERS:
+        with Hostile([reply(200, text.encode("utf-8", errors="replace"))]) as server, bounded():
+            ruler = Ruler(server.url, SourceConfig(timeout_s=5.0), QUICK)
+            assert plan(wanted, ruler.groups("slo"), ["shop"]).added

@@ -119,7 +119,9 @@ def _read(stream: socket.socket) -> Request | None:
         body += stream.recv(65536)
     method, target, _ = first.split(" ")
     url = urlsplit(target)
-    return Request(method, url.path, dict(parse_qsl(url.query)), dict(parse_qsl(body.decode())), headers)
+    return Request(
+        method, url.path, dict(parse_qsl(url.query)), dict(parse_qsl(body.decode(errors="replace"))), headers
+    )
 
 
 def reply(status: int, body: bytes | str | dict[str, Any], **headers: str) -> bytes:
