@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,7 @@ from slo.cli.program import (
 from slo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from slo.cli.spreading import Origin
     from slo.ledger.job import Updated
     from slo.spec.model import Slo
 
@@ -94,38 +96,34 @@ def update(
         with progress("counting", len(specs)) as advance:
             done = run(list(specs.values()), origin, place, start_ms, end_ms, advance)
     else:
+        from slo.cli.spreading import Origin, close
         from slo.spread import spread
 
-        tasks = [Task(tuple(own), tuple(source or ()), config, place, start_ms, end_ms) for own in services.values()]
+        there = Origin(tuple(source or ()), config)
+        tasks = [Task(tuple(own), there, place, start_ms, end_ms) for own in services.values()]
         with progress("counting", len(tasks)) as advance:
-            parts = spread(updated, tasks, scheduler, advance)
+            parts = spread(updated, tasks, scheduler, advance, close)
         done = Updated(sum(part.slos for part in parts), sum(part.steps for part in parts))
     say(f"{count(done.steps, 'step')} of {count(done.slos, 'SLO')} in {place}")
     return FINE
 
 
+@dataclass(frozen=True)
 class Task:
-    """An update of one service, as a worker of a cluster gets it. It opens the source itself: no credential is sent."""
+    """An update of one service, as a worker of a cluster gets it."""
 
-    def __init__(
-        self,
-        slos: tuple[Slo, ...],
-        sources: tuple[str, ...],
-        config: Path | None,
-        place: str,
-        start_ms: int | None,
-        end_ms: int,
-    ) -> None:
-        self.slos, self.sources, self.config, self.place = slos, sources, config, place
-        self.start_ms, self.end_ms = start_ms, end_ms
+    slos: tuple[Slo, ...]
+    origin: Origin
+    place: str
+    start_ms: int | None
+    end_ms: int
 
 
 def updated(task: Task) -> Updated:
     """Does an update where it runs. Raises SourceError, ConfigError, OSError."""
     from slo.ledger.job import update as run
 
-    origin = open_sources(list(task.sources) or None, task.config)
-    return run(task.slos, origin, task.place, task.start_ms, task.end_ms)
+    return run(task.slos, task.origin.open(), task.place, task.start_ms, task.end_ms)
 
 
 @command("slo ledger report --ledger ledger/ --quarter 2026Q1", of=ledger)

@@ -1,11 +1,13 @@
-"""Reviews and backtests of services on the workers of a cluster."""
+"""Reviews, backtests and ledgers on the workers of a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from slo.cli.inputs import open_sources
 from slo.cli.output import progress
@@ -17,18 +19,47 @@ if TYPE_CHECKING:
     from slo.budget.model import Budget, State
     from slo.budget.recorded import From
     from slo.review import Review
+    from slo.source import Source
     from slo.spec.events import Event
     from slo.spec.model import Slo, Specs
     from slo.spec.select import Selection
 
 
 @dataclass(frozen=True)
-class Task:
-    """The SLOs of a service, as a worker gets them. It opens the source itself: no credential is sent."""
+class Origin:
+    """A source as a worker opens it: no credential is sent.
 
-    slos: tuple[Slo, ...]
+    Attributes:
+        sources: What `--source` names.
+        config: The file with credentials, which is there too.
+        run: Tells the runs of a worker's life from each other: a file may be another one in the next.
+    """
+
     sources: tuple[str, ...]
     config: Path | None
+    run: str = field(default_factory=lambda: uuid4().hex)
+
+    def open(self) -> Source:
+        """The source, opened once for all that a process does in a run. Raises SourceError, ConfigError."""
+        return _opened(self)
+
+
+@lru_cache(maxsize=1)
+def _opened(origin: Origin) -> Source:
+    return open_sources(list(origin.sources) or None, origin.config)
+
+
+def close() -> None:
+    """On a worker at the end of a run: it lets go of the source, and of what was read of it."""
+    _opened.cache_clear()
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some SLOs, as a worker gets them."""
+
+    slos: tuple[Slo, ...]
+    origin: Origin
     at_ms: int
     only: Selection
     states: frozenset[State]
@@ -37,13 +68,12 @@ class Task:
 
 
 def reviewed(task: Task) -> tuple[tuple[Budget, ...], str]:
-    """The budgets of a service, and the name of the source. Raises SourceError, ConfigError."""
+    """The budgets of some SLOs, and the name of the source. Raises SourceError, ConfigError."""
     from slo.review import review as review_specs
 
-    origin = open_sources(list(task.sources) or None, task.config)
     part = review_specs(
         task.slos,
-        origin,
+        task.origin.open(),
         at=task.at_ms,
         keep=lambda budget: task.only.takes(budget.slo) and budget.state in task.states,
         events=task.events,
@@ -63,23 +93,18 @@ def review(
     scheduler: str,
     read: From = "auto",
 ) -> Review:
-    """What a review is, each service evaluated by a worker at the same moment. Raises SourceError, ConfigError, DefinitionError."""
+    """What a review is, a few SLOs at a time evaluated by a worker, all at the same moment. Raises SourceError, ConfigError, DefinitionError."""
     from slo.review import Review
     from slo.spec.events import read_events
-    from slo.spread import spread
+    from slo.spread import parts, spread
 
     reported = tuple(read_events(events) if isinstance(events, Path) else events)
-    services: dict[str, list[Slo]] = {}
-    for slo in specs.values():
-        services.setdefault(slo.service, []).append(slo)
-    names = tuple(sources or ())
-    tasks = [
-        Task(tuple(own), names, config, at_ms, only, frozenset(states), reported, read) for own in services.values()
-    ]
+    origin, chosen = Origin(tuple(sources or ()), config), frozenset(states)
+    tasks = [Task(some, origin, at_ms, only, chosen, reported, read) for some in parts(list(specs.values()))]
     with progress("evaluating", len(tasks)) as advance:
-        parts = spread(reviewed, tasks, scheduler, advance)
-    budgets = tuple(budget for part, _ in parts for budget in part)
-    return Review(budgets, moment(at_ms), parts[0][1] if parts else "", tuple(specs.warnings))
+        answers = spread(reviewed, tasks, scheduler, advance, close)
+    budgets = tuple(budget for part, _ in answers for budget in part)
+    return Review(budgets, moment(at_ms), answers[0][1] if answers else "", tuple(specs.warnings))
 
 
 @dataclass(frozen=True)
@@ -87,8 +112,7 @@ class Replay:
     """The backtest of a service, as a worker gets it: files that it names are read there."""
 
     specs: Specs
-    sources: tuple[str, ...]
-    config: Path | None
+    origin: Origin
     asked: Mapping[str, Any]
 
 
@@ -96,7 +120,7 @@ def replayed(task: Replay) -> Backtest:
     """Runs a backtest where it is. Raises SourceError, ConfigError, DefinitionError."""
     from slo.backtest import run
 
-    return run(task.specs, open_sources(list(task.sources) or None, task.config), **task.asked)
+    return run(task.specs, task.origin.open(), **task.asked)
 
 
 def backtest(
@@ -111,6 +135,7 @@ def backtest(
         raise ConfigError("nothing to backtest: name definitions")
     names = list(dict.fromkeys(service.name for service in specs.services if service.slos))
     parts = [Specs([service for service in specs.services if service.name == name]) for name in names]
-    tasks = [Replay(part, tuple(sources or ()), config, asked) for part in parts]
+    origin = Origin(tuple(sources or ()), config)
+    tasks = [Replay(part, origin, asked) for part in parts]
     with progress("running the rules over history", len(tasks)) as advance:
-        return merged(spread(replayed, tasks, scheduler, advance))
+        return merged(spread(replayed, tasks, scheduler, advance, close))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from slo.ledger.tables import (
     Partition,
     days_of,
     partitions,
+    partitions_of,
     ratio,
     read,
     schema,
@@ -54,13 +56,16 @@ class Ledger:
             for start_ms, own in _by_week(entry):
                 by_partition.setdefault(Partition(start_ms, service_of(name)), {})[name] = own
         for partition, new in sorted(by_partition.items()):
-            there = self._partition(partition) if partition in self._partitions() else {}
+            there = self._there(partition)
             rows = _table({**there, **{name: _merged(there.get(name, []), entry) for name, entry in new.items()}})
             # The sums last: where they are missing or old, the next writing of the week makes them anew.
             write(self.store, partition, STEPS, rows)
             write(self.store, partition, DAYS, days_of(rows))
             self._rows.pop(partition, None)
-            self._known = None
+            # All that there is takes long to list, and a run writes a partition of each service.
+            if self._known is not None and partition not in self._by_service.get(partition.service, ()):
+                insort(self._known, partition)
+                insort(self._by_service.setdefault(partition.service, []), partition)
 
     def entry(self, slo: str, start_ms: int, end_ms: int, sli: str = "") -> Entry:
         """An SLO's steps that end in (start_ms, end_ms].
@@ -95,8 +100,7 @@ class Ledger:
 
     def last_end(self, service: str) -> int | None:
         """Where the last step of a service ends, milliseconds UTC; None where it has none."""
-        self._partitions()
-        own = self._by_service.get(service, [])
+        own = partitions_of(self.store, service) if self._known is None else self._by_service.get(service, [])
         ends = [int(part.ends[-1]) for parts in (self._partition(own[-1]).values() if own else ()) for part in parts]
         return max(ends, default=None)
 
@@ -130,6 +134,13 @@ class Ledger:
             for partition in self._known:
                 self._by_service.setdefault(partition.service, []).append(partition)
         return self._known
+
+    def _there(self, partition: Partition) -> dict[str, list[Entry]]:
+        """The rows of a partition; none where it is not there."""
+        try:
+            return self._partition(partition)
+        except FileNotFoundError:
+            return {}
 
     def _partition(self, partition: Partition) -> dict[str, list[Entry]]:
         rows = self._rows.get(partition)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -32,6 +32,12 @@ class Store(Protocol):
     def paths(self, below: str, name: str) -> list[str]:
         """All files of a name in folders below a folder, sorted; none where it is not there. Raises OSError."""
 
+    def folders(self, below: str) -> list[str]:
+        """The names of the folders in a folder, sorted; none where it is not there. Raises OSError."""
+
+    def present(self, paths: Sequence[str]) -> list[str]:
+        """Those of some files that are there. Raises OSError."""
+
 
 def store(place: str | os.PathLike[str]) -> Store:
     """The store at a path, or at an address such as `s3://bucket/ledger`. Raises ConfigError."""
@@ -53,7 +59,8 @@ def store(place: str | os.PathLike[str]) -> Store:
         filesystem, root = fs.FileSystem.from_uri(text)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ConfigError(f"{hide_userinfo(text)}: cannot be used as a ledger: {type(error).__name__}") from None
-    return Objects(filesystem, root, hide_userinfo(text.rstrip("/")))
+    # What follows `?` is how to reach it, and may be a key.
+    return Objects(filesystem, root, hide_userinfo(text.partition("?")[0].rstrip("/")))
 
 
 class Folder:
@@ -74,6 +81,13 @@ class Folder:
 
     def paths(self, below: str, name: str) -> list[str]:
         return sorted(str(PurePosixPath(path.relative_to(self.folder))) for path in (self.folder / below).rglob(name))
+
+    def folders(self, below: str) -> list[str]:
+        place = self.folder / below
+        return sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+
+    def present(self, paths: Sequence[str]) -> list[str]:
+        return [path for path in paths if (self.folder / path).is_file()]
 
 
 class Objects:
@@ -101,11 +115,29 @@ class Objects:
     def paths(self, below: str, name: str) -> list[str]:
         from pyarrow import fs
 
-        with _named(self._shown):
-            chosen = fs.FileSelector(f"{self._root}/{below}", recursive=True, allow_not_found=True)
-            infos = self._fs.get_file_info(chosen)
         start = len(self._root) + 1
+        infos = self._below(below, recursive=True)
         return sorted(info.path[start:] for info in infos if info.type == fs.FileType.File and info.base_name == name)
+
+    def folders(self, below: str) -> list[str]:
+        from pyarrow import fs
+
+        infos = self._below(below, recursive=False)
+        return sorted(info.base_name for info in infos if info.type == fs.FileType.Directory)
+
+    def present(self, paths: Sequence[str]) -> list[str]:
+        from pyarrow import fs
+
+        with _named(self._shown):
+            infos = self._fs.get_file_info([f"{self._root}/{path}" for path in paths])
+        return [path for path, info in zip(paths, infos, strict=True) if info.type == fs.FileType.File]
+
+    def _below(self, folder: str, recursive: bool) -> Any:
+        from pyarrow import fs
+
+        with _named(self._shown):
+            chosen = fs.FileSelector(f"{self._root}/{folder}", recursive=recursive, allow_not_found=True)
+            return self._fs.get_file_info(chosen)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Partition:
 
     def path(self, table: str) -> str:
         """The file of a table."""
-        return f"{table}/week={self.week}/service={quote(self.service, safe='')}/{FILE}"
+        return f"{table}/week={self.week}/{_folder(self.service)}/{FILE}"
 
     @classmethod
     def of_path(cls, path: str) -> Partition | None:
@@ -66,6 +66,10 @@ class Partition:
             return None
         at = datetime(start.year, start.month, start.day, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
         return cls(at // timedelta(milliseconds=1), unquote(parts[2].removeprefix("service=")))
+
+
+def _folder(service: str) -> str:
+    return f"service={quote(service, safe='')}"
 
 
 def week_start(end_ms: int) -> int:
@@ -186,3 +190,10 @@ def read(store: Store, partition: Partition, table: str, columns: list[str] | No
 def partitions(store: Store, table: str = STEPS) -> list[Partition]:
     """All partitions that there are, by week and service. Raises OSError."""
     return sorted(filter(None, map(Partition.of_path, store.paths(table, FILE))))
+
+
+def partitions_of(store: Store, service: str) -> list[Partition]:
+    """Those of one service, by week, without a look at the files of all others. Raises OSError."""
+    weeks = store.folders(STEPS)
+    paths = (f"{STEPS}/{week}/{_folder(service)}/{FILE}" for week in weeks)
+    return sorted(filter(None, map(Partition.of_path, store.present(list(paths)))))

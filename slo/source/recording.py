@@ -224,9 +224,7 @@ class Recording(SampleSource):
         """All series that match one of `selectors`, with start_ms <= time <= end_ms. Raises RecordingError."""
         by_place: dict[int, Any] = {}
         for selector in selectors:
-            for group, name in enumerate(self._names):
-                if selector.name is not None and name and name != selector.name:
-                    continue
+            for group in self._groups_of(selector.name):
                 for series in self._group(group).select(selector):
                     by_place.setdefault(id(series), series)
         cut = []
@@ -240,6 +238,23 @@ class Recording(SampleSource):
             if high > low:
                 cut.append(Series(series.labels, times, series.values[low:high]))
         return Samples(cut)
+
+    def _groups_of(self, name: str | None) -> Sequence[int]:
+        """The row groups that may hold a metric; all of them for one without a name."""
+        return range(len(self._names)) if name is None else self._by_name.get(name, self._nameless)
+
+    @cached_property
+    def _nameless(self) -> list[int]:
+        """Groups whose statistics name none."""
+        return [group for group, name in enumerate(self._names) if not name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        by_name: dict[str, list[int]] = {name: [] for name in self._names if name}
+        for group, name in enumerate(self._names):
+            for groups in by_name.values() if not name else (by_name[name],):
+                groups.append(group)
+        return by_name
 
     def all(self) -> Samples:
         """Every sample of the recording."""

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from slo.errors import ConfigError
 from slo.ledger import Ledger
 from slo.ledger.job import update
+from slo.ledger.store import Folder
 from slo.source import open as open_source
 from slo.spec.load import load, loads
 from slo.spec.model import Specs
@@ -92,6 +93,25 @@ def test_without_a_start_it_goes_on_where_the_ledger_ends(fleet: Path, whole: di
     assert tree(tmp_path) == whole
 
 
+def test_a_service_is_written_without_a_look_at_all_others(
+    fleet: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listing them for each service, the cost of very many grew with their square."""
+
+    def listed(*_: object) -> list[str]:
+        raise AssertionError("all files of the ledger are listed")
+
+    monkeypatch.setattr(Folder, "paths", listed)
+    slos, source, end_ms = (
+        list(load(fleet / "definitions").values()),
+        open_source(str(fleet / "r.parquet")),
+        parse_moment(END),
+    )
+    update(slos, source, tmp_path, end_ms - 9 * 86_400_000, end_ms - 3_600_000)
+    update(slos, source, tmp_path, None, end_ms)
+    assert tree(tmp_path) == whole
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_parts_together_are_the_whole(fleet: Path, whole: dict[str, bytes], tmp_path: Path, count: int) -> None:
     """In any order, and one of them twice."""
@@ -142,9 +162,11 @@ def test_work_that_is_spread_has_the_figures_of_one_process(
     from slo import spread as module
     from slo.cli.main import run as command
 
-    def spread(work: Any, items: Any, scheduler: str, advance: Any) -> list[Any]:
+    def spread(work: Any, items: Any, scheduler: str, advance: Any, after: Any) -> list[Any]:
         assert scheduler == "tcp://here:1" and len(items) >= 2
-        return [pickle.loads(pickle.dumps(work(pickle.loads(pickle.dumps(item))))) for item in items]  # noqa: S301
+        answers = [pickle.loads(pickle.dumps(work(pickle.loads(pickle.dumps(item))))) for item in items]  # noqa: S301
+        pickle.loads(pickle.dumps(after))()  # noqa: S301
+        return answers
 
     monkeypatch.setattr(module, "spread", spread)
     common = [str(fleet / "definitions"), "-s", str(fleet / "r.parquet")]
