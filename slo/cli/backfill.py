@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,6 +85,8 @@ def backfill(
     keep_apart([output], every, places(origin))
     specs = select(every, selection(service, slo, owner, label))
     end_ms = origin.latest_ms() if end is None else read_time(end, "--end")
+    if remote_write is None:
+        end_ms = _on_disk(end_ms, datetime.now(UTC))
     longest = max((spec.window.nominal_ms for spec in specs.values()), default=0)
     start_ms = end_ms - longest if start is None else read_start(start, end_ms)
     if remote_write is not None:
@@ -111,6 +114,21 @@ def backfill(
             f'  for file in {shlex.quote(str(folder))}/*.om; do promtool tsdb create-blocks-from openmetrics --max-block-duration=18h "$file" /var/lib/prometheus; done'
         )
     return FINE
+
+
+def _on_disk(end_ms: int, now: datetime) -> int:
+    """The end, or until when every server has its samples in blocks: what is newer is in memory and in a log, of which a server
+    reads at its next start only what lies behind the last of all blocks."""
+    from slo.window import HOUR, moment, moment_ms
+
+    until_ms = (moment_ms(now) - 3 * HOUR) // (2 * HOUR) * 2 * HOUR
+    if end_ms <= until_ms:
+        return end_ms
+    say(
+        f"history up to {moment(until_ms):%Y-%m-%d %H:%M} UTC: what is newer a server has in memory, and would forget, with the raw samples, at "
+        "its next start if a block reached into it; run this again later for the rest, or send it by --remote-write"
+    )
+    return until_ms
 
 
 def _send(

@@ -27,7 +27,7 @@ from slo.source.recording import Header, write
 from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.spec.model import Specs
-from slo.window import DAY, HOUR, MINUTE
+from slo.window import DAY, HOUR, MINUTE, parse_moment
 from tests.memory import Memory
 
 DEFINITION = """\
@@ -268,3 +268,28 @@ def test_the_command(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert slo([*arguments, "--slo", "probe"]) == 2
     assert "holds .om files of an earlier backfill" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("now", "until"), [("12:59", "08:00"), ("13:00", "10:00"), ("13:01", "10:00")])
+def test_files_end_before_what_a_server_has_in_memory(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, now: str, until: str
+) -> None:
+    """Blocks of 2 h are written once they are an hour old; what lies before the end of any block is not read from its log."""
+    clock = datetime.fromisoformat(f"{datetime.fromtimestamp(END / 1000, UTC):%Y-%m-%d}T{now}:00+00:00")
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return clock
+
+    monkeypatch.setattr("slo.cli.backfill.datetime", Clock)
+    source = ["-s", str(files / "raw.parquet"), "--slo", "probe", "--start", str(END // 1000 - 1800)]
+    common = ["backfill", str(files / "shop.yaml"), *source]
+    day = f"{clock:%Y-%m-%d}T"
+    ends = str(parse_moment(f"{day}{until}:00Z") // 1000)
+    assert slo([*common, "--end", f"{day}23:00:00Z", "-o", str(files / "late")]) == 0
+    said = capsys.readouterr().err
+    assert f"history up to {clock:%Y-%m-%d} {until} UTC: what is newer a server has in memory" in said
+    assert slo([*common, "--end", ends, "-o", str(files / "named")]) == 0
+    assert "in memory" not in capsys.readouterr().err
+    assert contents(files / "late") == contents(files / "named") != {}

@@ -99,7 +99,7 @@ def main() -> None:
             "--local-directory",
             str(place),
         )
-        with Client(address, set_as_default=False) as client:
+        with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
             for count in (1, 2) * ROUNDS:
                 have = len(client.scheduler_info()["workers"])
                 for _ in range(count - have):
