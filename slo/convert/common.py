@@ -125,9 +125,10 @@ def unknown_keys(
 ) -> None:
     """Notes on keys that the tool itself does not know, and so does not heed; `misspelt` has the right ones."""
     for key in sorted(given.keys() - set(known)):
-        right = (misspelt or {}).get(key)
-        hint = f"; the tool reads `{right}` and does not heed this" if right else "; the tool does not know it"
-        notes.changed(at, f"`{where}{key}` was left out{hint}")
+        if right := (misspelt or {}).get(key):
+            notes.warn(at, f"`{where}{key}` was left out; the tool reads `{right}` and does not heed this")
+        else:
+            notes.changed(at, f"`{where}{key}` was left out; the tool does not know it")
 
 
 def check_draft(head: Mapping[str, Any], draft: Draft, file: str) -> None:

@@ -19,11 +19,13 @@ class Refused(Exception):  # noqa: N818 - carried to the summary, never shown by
 
 @dataclass(frozen=True, slots=True)
 class ConversionNote:
-    """What must be known of a place of a draft. `changed`: what is measured or alerted is not quite the same."""
+    """What must be known of a place of a draft. `changed`: what is measured or alerted is not quite the same. `warns`: it is the
+    same, but hardly what the file's author meant."""
 
     path: Path
     text: str
     changed: bool
+    warns: bool = False
 
 
 @dataclass(slots=True)
@@ -39,6 +41,10 @@ class ConversionNotes:
     def changed(self, path: Path, text: str) -> None:
         """Something is not quite what it was, or was dropped."""
         self._add(ConversionNote(path, text, True))
+
+    def warn(self, path: Path, text: str) -> None:
+        """Something has no effect in the tool, and so has none here; its author may not know."""
+        self._add(ConversionNote(path, text, False, True))
 
     def _add(self, note: ConversionNote) -> None:
         if note not in self.entries:

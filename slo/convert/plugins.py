@@ -27,13 +27,23 @@ class Queries:
 
 def queries_of(plugin: str, options: Options) -> Queries:
     """The queries of a plugin. Raises Refused for one that is not known, or that lacks an option."""
-    make = _PLUGINS.get(plugin.removeprefix(_PREFIX)) if plugin.startswith(_PREFIX) else None
+    make = _PLUGINS.get(plugin.removeprefix(_PREFIX)) if plugin.startswith(_PREFIX) else _EXAMPLES.get(plugin)
     if make is None:
         raise Refused(
             f"the plugin {plugin} is code of its own; put the queries that it makes into `events`: they are in the rules that Sloth "
-            "writes for it"
+            f"writes for it. Or write a preset with `sloth: {plugin}`, and name its folder by --presets"
         )
     return make(options)
+
+
+def is_known(plugin: str) -> bool:
+    """Whether it is known what a plugin counts."""
+    return plugin in _EXAMPLES or (plugin.startswith(_PREFIX) and plugin.removeprefix(_PREFIX) in _PLUGINS)
+
+
+def is_example(plugin: str) -> bool:
+    """Whether it is a plugin of Sloth's own documentation, which people copy and may have changed."""
+    return plugin in _EXAMPLES
 
 
 def _counted(selector: str) -> str:
@@ -157,3 +167,12 @@ _PLUGINS: Mapping[str, Callable[[Options], Queries]] = {
     ),
     "traefik/v2/latency": _latency("traefik_service_request_duration_seconds", _given("=~", service="service_name_regex"), excludes=True),
 }  # fmt: skip
+# Of Sloth's documentation, by the whole id.
+_EXAMPLES: Mapping[str, Callable[[Options], Queries]] = {
+    "getting_started_availability": _ratio(
+        "http_request_duration_seconds_count",
+        "http_request_duration_seconds_count",
+        _of("code"),
+        _given("=", job="job"),
+    ),
+}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from slo.convert.expression import Sli
+from slo.convert.model import Refused
 from slo.promql.ast import VectorSelector
 from slo.promql.parse import parse
 from slo.spec import presets
@@ -30,7 +30,19 @@ def preset_of(plugin: str, options: Mapping[str, str], sli: Sli) -> dict[str, An
     return {"preset": preset.name} | ({"with": given} if given else {})
 
 
-@lru_cache(maxsize=1)
+def own_preset(plugin: str, options: Mapping[str, str]) -> dict[str, Any] | None:
+    """The entry of a preset, in a team's own folder, that says itself to be a plugin; None where there is none. Raises Refused."""
+    preset = _by_plugin().get(plugin)
+    if preset is None:
+        return None
+    known = preset.model.sloth_options
+    given = {known.get(key, key): value.strip() for key, value in options.items() if value.strip()}
+    entry, faults = preset.entry(given)
+    if faults:
+        raise Refused(f"the plugin {plugin} is the preset {preset.name}, but {'; '.join(faults)}")
+    return {"preset": preset.name, "sli": entry["sli"]} | ({"with": given} if given else {})
+
+
 def _by_plugin() -> dict[str, presets.Preset]:
     every = map(presets.load, presets.names())
     return {preset.model.sloth: preset for preset in every if preset.model.sloth}
@@ -42,7 +54,9 @@ def _meaning(sli: Mapping[str, Any]) -> object:
     return kind, {key: _selected(text) for key, text in body.items()}
 
 
-def _selected(text: str) -> object:
+def _selected(text: str | list[str]) -> object:
+    if isinstance(text, list):
+        return tuple(map(_selected, text))
     if not (text[:1].isalpha() and any(character in text for character in "_{")):
         return text  # a duration
     node = parse(text)

@@ -22,8 +22,8 @@ def tally(results: Sequence[Imported]) -> Counter[Grade]:
 
 
 def is_changed(results: Sequence[Imported]) -> bool:
-    """Whether anything is not quite what it was."""
-    return any(note.changed for result in results for _, _, notes in _noted(result) for note in notes)
+    """Whether anything is not quite what it was, or not what the file's author meant."""
+    return any(note.changed or note.warns for result in results for _, _, notes in _noted(result) for note in notes)
 
 
 def sentence(results: Sequence[Imported]) -> str:
@@ -35,12 +35,12 @@ def sentence(results: Sequence[Imported]) -> str:
 
 
 def lines(results: Sequence[Imported]) -> Iterator[str]:
-    """A line for each thing that changed and each SLO that was refused, with its place in the foreign file."""
+    """A line for each thing that changed or has no effect, and each SLO that was refused, with its place in the foreign file."""
     for result in results:
         for name, line, notes in _noted(result):
             for note in notes:
-                if note.changed:
-                    yield f"{result.file}:{line}: changed: {name}: {note.text}"
+                if note.changed or note.warns:
+                    yield f"{result.file}:{line}: {'changed' if note.changed else 'warning'}: {name}: {note.text}"
         for refusal in result.refusals:
             yield f"{result.file}:{refusal.line}: refused: {refusal.name}: {refusal.reason}"
 

@@ -119,7 +119,7 @@ def _flow_value(value: Any) -> str:
 def _notes_at(path: Path, notes: Sequence[ConversionNote], indent: int) -> Iterator[str]:
     for note in notes:
         if note.path == path:
-            yield _comment(("changed: " if note.changed else "") + note.text, indent)
+            yield _comment(("changed: " if note.changed else "warning: " if note.warns else "") + note.text, indent)
 
 
 def _comment(text: str, indent: int) -> str:

@@ -185,7 +185,14 @@ class _Compiler:
 
     def _metadata(self) -> list[Rule]:
         slo = self.slo
-        info = {**n.label_texts(slo), **self.identity, "objective": str(slo.objective), "window": str(slo.window)}
+        alone = {label: value.replace("{{", "{ {") for label, value in slo.info_labels.items()}
+        info = {
+            **alone,
+            **n.label_texts(slo),
+            **self.identity,
+            "objective": str(slo.objective),
+            "window": str(slo.window),
+        }
         info[n.FINGERPRINT_LABEL] = fingerprint(slo)
         if self.names is SLOTH:
             # Sloth's own page reads these, and the objective as a number.

@@ -100,6 +100,7 @@ def build_service(model: ServiceModel, file: str, lines: Callable[[Path], int], 
             delay_ms=own_delay,
             labels_on=entry.labels_on or (defaults and defaults.labels_on) or "info",
             recorded_labels=dict(defaults.recorded_labels) if defaults else {},
+            info_labels={**(defaults.info_labels if defaults else {}), **entry.info_labels},
         )
         try:
             if isinstance(entry.by, list):

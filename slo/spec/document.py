@@ -196,6 +196,12 @@ _LabelsOn = Annotated[
 ]
 
 
+_InfoLabels = Annotated[
+    dict[_MetricLabel, _Text],
+    Field(default_factory=dict, description="labels of the info series alone", examples=[{"cost_centre": "1234"}]),
+]
+
+
 class SloModel(Model):
     """One objective."""
 
@@ -228,6 +234,7 @@ class SloModel(Model):
     scrape_interval: _ScrapeInterval = None
     delay: _Delay = None
     labels_on: _LabelsOn = None
+    info_labels: _InfoLabels
     runbook_url: _Url = None
     dashboard_url: _Url = None
 
@@ -245,6 +252,7 @@ class DefaultsModel(Model):
     target_labels: _TargetLabels = None
     delay: _Delay = None
     labels_on: _LabelsOn = None
+    info_labels: _InfoLabels
     recorded_labels: Annotated[
         dict[_LabelName, _Text],
         Field(

@@ -6,7 +6,7 @@ alert, which fails ("same labelset after applying alert labels"), or a team's la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from slo.promql.ast import Matcher, Node, VectorSelector, walk
 from slo.promql.series import series_labels
@@ -19,7 +19,7 @@ RESERVED = frozenset(
     {
         "service", "slo", "objective", "window", "alertname", "alertstate", "le",
         "consumed", "sloth_id", "sloth_service", "sloth_slo", "sloth_window", "sloth_severity",
-        "sli_fingerprint",
+        "sli_fingerprint", "sloth_objective", "sloth_version", "sloth_mode", "sloth_spec",
     }
 )  # fmt: skip
 # Of `by` also: every alert has a severity, and tiles of calendar windows carry the period that they lie in.
@@ -30,7 +30,7 @@ _SEVERITY = (
     "`alerting`, as in `page: {labels: {severity: P1}}`"
 )
 Labels = Mapping[str, str]
-_NO_DEFAULTS = DefaultsModel(labels={}, annotations={}, recorded_labels={})
+_NO_DEFAULTS = DefaultsModel(labels={}, annotations={}, recorded_labels={}, info_labels={})
 
 
 def check_labels(model: ServiceModel, report: Report) -> None:
@@ -40,9 +40,12 @@ def check_labels(model: ServiceModel, report: Report) -> None:
     _check_own(model.labels, ("labels",), report, model.owner)
     _check_own(defaults.labels, ("defaults", "labels"), report, model.owner)
     _check_alerting(defaults.alerting, ("defaults", "alerting"), report)
+    _check_info(defaults.info_labels, ("defaults", "info_labels"), (model.labels, defaults.labels), report, model.owner)
     for index, entry in enumerate(model.slos):
         path: Path = ("slos", index)
         _check_own(entry.labels, (*path, "labels"), report, model.owner)
+        on_it = (model.labels, defaults.labels, entry.labels)
+        _check_info(entry.info_labels, (*path, "info_labels"), on_it, report, entry.owner or model.owner)
         _check_alerting(entry.alerting, (*path, "alerting"), report)
         _check_by(entry, path, model, report)
     for index, alert in enumerate(model.alerts):
@@ -88,6 +91,18 @@ def _check_own(labels: Labels, at: Path, report: Report, owner: str) -> None:
             (*at, "owner"), f"label `owner` is {labels['owner']!r} here and {owner!r} as the service's `owner`; leave one out",
             "error",
         )  # fmt: skip
+
+
+def _check_info(labels: Labels, at: Path, given: Sequence[Labels], report: Report, owner: str) -> None:
+    """Labels of the info series alone: what stands on it anyway cannot be one."""
+    _check_set(labels, at, report)
+    for name in labels:
+        if any(name in others for others in given) or (name == "owner" and owner):
+            report(
+                (*at, name),
+                f"label `{name}` is a label of the definition too, which stands on it; leave one out",
+                "error",
+            )
 
 
 def _check_alerting(alerting: AlertingModel | object, at: Path, report: Report) -> None:

@@ -148,6 +148,7 @@ class Slo:
         delay_ms: Samples arrive up to this late, milliseconds.
         labels_on: `series` if the SLO's labels are on each recorded series too, else `info`.
         recorded_labels: On every recorded series, and on what the rules read of them.
+        info_labels: On the info series alone.
     """
 
     service: str
@@ -170,6 +171,7 @@ class Slo:
     delay_ms: int = 0
     labels_on: LabelsOn = "info"
     recorded_labels: Mapping[str, str] = field(default_factory=dict)
+    info_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lag_ms(self) -> int:

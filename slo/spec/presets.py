@@ -206,6 +206,9 @@ def _texts(value: Any, at: strict_yaml.Path) -> Iterator[tuple[strict_yaml.Path,
     if isinstance(value, dict):
         for key, below in value.items():
             yield from _texts(below, (*at, key))
+    elif isinstance(value, list):
+        for below in value:
+            yield from _texts(below, at)
     elif isinstance(value, str):
         yield at, value
 
@@ -226,6 +229,8 @@ def _filled(value: Any, key: str, values: Mapping[str, str | None], extra: Seque
     if isinstance(value, dict):
         parts = {name: _filled(below, name, values, extra) for name, below in value.items()}
         return {name: part for name, part in parts.items() if part is not None}
+    if isinstance(value, list):
+        return [_filled(below, key, values, extra) for below in value]
     if not isinstance(value, str):
         return value
     if whole := _PARAMETER.fullmatch(value):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from slo.convert.model import Options
+from slo.convert.model import Draft, Options
 from slo.convert.plugins import _PLUGINS
 from slo.convert.read import convert
-from slo.convert.write import document_text
+from slo.convert.summary import is_changed, lines
+from slo.convert.write import document_text, file_text
+from slo.rules.compile import compile_slo
+from slo.rules.names import OWN, SLOTH
 from slo.spec import presets
 from slo.spec.load import loads
 from slo.window import CATALOGUE, DAY, HOUR, Rolling
@@ -63,8 +67,13 @@ def test_the_catalogue_of_windows_is_sloths_own() -> None:
 
 @pytest.mark.parametrize(("wrong", "right"), [("page_alert", "pageAlert"), ("ticket_alert", "ticketAlert")])
 def test_an_alert_in_a_resource_under_the_name_of_files_has_no_effect_and_is_named(wrong: str, right: str) -> None:
-    draft = draft_of(RESOURCE.replace(right, wrong))
-    assert any(note.changed and f"the tool reads `{right}`" in note.text for note in draft.notes)
+    """What is alerted is the same, so that it is exact; a line warns, as it is hardly what was meant, and --strict fails."""
+    result = imported(RESOURCE.replace(right, wrong))
+    [draft] = result.drafts
+    assert draft.grade == "exact"
+    assert any(note.warns and f"the tool reads `{right}`" in note.text for note in draft.notes)
+    assert any(": warning: " in line and right in line for line in lines([result])) and is_changed([result])
+    assert f"# warning: `alerting.{wrong}` was left out" in file_text(result)
 
 
 def test_queries_in_a_resource_under_the_names_of_files_are_refused() -> None:
@@ -240,6 +249,105 @@ def test_every_preset_of_a_plugin_is_one_that_it_becomes() -> None:
 def test_plugins_that_cannot_be_followed_are_refused(sli: str, reason: str) -> None:
     line = sloth(BAD, ALL).split("sli:\n      ")[1].split("\n")[0]
     assert reason in reasons(sloth(BAD, ALL).replace(line, sli))
+
+
+INFO = "{id: sloth.dev/contrib/info_labels/v1, config: {labels: {cost.centre: 12, team: a}}}"
+EXHAUSTED = (
+    "{id: sloth.dev/contrib/error_budget_exhausted_alert/v1, config: {threshold: 0.05, alert_name: Low, "
+    "alert_labels: {severity: info}, annotations: {text: x}}}"
+)
+
+
+def chained(plugins: str, alerting: str = "{name: A}", service: str = "") -> Draft:
+    more = f"    plugins: {{chain: [{plugins}]}}\n    alerting: {alerting}\n"
+    text = sloth(BAD, ALL, more=more if plugins else f"    alerting: {alerting}\n")
+    return draft_of(text + (f"slo_plugins: {{chain: [{service}]}}\n" if service else ""))
+
+
+def test_labels_that_a_plugin_adds_to_the_info_series_are_there_alone() -> None:
+    draft = chained(INFO)
+    assert (draft.entry["info_labels"], draft.grade) == ({"cost.centre": "12", "team": "a"}, "exact")
+    [service] = loads(document_text({"service": "shop"}, [draft]), "x", [])
+    for names in (OWN, SLOTH):
+        rules = [rule for group in compile_slo(service.slos[0], names) for rule in group.rules]
+        found = {rule.name for rule in rules if rule.labels.get("cost.centre") == "12"}
+        assert found == {names.info}
+
+
+def test_labels_of_the_info_series_for_all_slos() -> None:
+    result = imported(sloth(BAD, ALL) + f"slo_plugins: {{chain: [{INFO}]}}\n")
+    assert result.services[0].head["defaults"]["info_labels"] == {"cost.centre": "12", "team": "a"}
+    assert result.grade == "exact"
+
+
+def test_a_plugin_makes_alerts_wait() -> None:
+    """Without it Sloth does not heed `for`."""
+    alerting = "{name: A, page_alert: {for: 5m}, ticket_alert: {disable: true}}"
+    waits = chained("{id: sloth.dev/contrib/alert_for/v1}", alerting)
+    assert (waits.entry["alerting"]["page"], waits.grade) == ({"for": "5m"}, "exact")
+    assert chained("", alerting, "{id: sloth.dev/contrib/alert_for/v1}").entry["alerting"]["page"] == {"for": "5m"}
+    without = chained("", alerting)
+    assert "page" not in without.entry["alerting"] and without.grade == "changed"
+
+
+def test_an_alert_on_the_exhausted_budget_is_one_here() -> None:
+    draft = chained(EXHAUSTED)
+    budget = {
+        "consumed": ["95%"],
+        "name": "Low",
+        "for": "5m",
+        "labels": {"severity": "info"},
+        "annotations": {"text": "x"},
+    }
+    assert (draft.entry["alerting"]["budget"], draft.grade) == (budget, "exact")
+    off = chained(EXHAUSTED, "{page_alert: {disable: true}, ticket_alert: {disable: true}}")
+    assert off.entry["alerting"] == {"page": False, "ticket": False, "absent": False, "budget": budget}
+    assert "not a valid number" in reasons(
+        sloth(BAD, ALL, more=f"    plugins: {{chain: [{EXHAUSTED.replace('0.05', 'x')}]}}\n    alerting: {{name: A}}\n")
+    )
+
+
+def with_plugin(sli: str) -> str:
+    line = sloth(BAD, ALL).split("sli:\n      ")[1].split("\n")[0]
+    return sloth(BAD, ALL).replace(line, sli)
+
+
+def test_the_plugin_of_sloths_documentation() -> None:
+    draft = draft_of(with_plugin("plugin: {id: getting_started_availability, options: {job: web, filter: 'a=\"b\",'}}"))
+    total = 'http_request_duration_seconds_count{a="b",job="web"'
+    ratio = {"errors": f'{total},code=~"(5..|429)"}}', "total": f"{total}}}"}
+    assert (draft.entry["sli"], draft.grade) == ({"ratio": ratio}, "exact")
+    assert any("as Sloth's documentation has it" in note.text for note in draft.notes)
+
+
+PRESET = """\
+title: Ours
+exporter: ours
+source: ours
+sloth: our/own
+sloth_options: {where: job}
+parameters: {job: {description: which, required: true}}
+slo:
+  name: ours
+  objective: 99
+  description: ours
+  sli: {ratio: {errors: ['bad_total{job="$job"}', 'worse_total{job="$job"}'], total: 'all_total{job="$job"}'}}
+"""
+
+
+def test_a_plugin_of_a_teams_own_is_the_preset_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "own.yaml").write_text(PRESET, encoding="utf-8")
+    text = with_plugin("plugin: {id: our/own, options: {where: web, filter: 'a=\"b\"'}}")
+    assert "name its folder by --presets" in reasons(text)
+    with presets.folders_added([tmp_path]):
+        slo = slo_of(text)
+        assert draft_of(text).entry["with"] == {"job": "web", "filter": 'a="b"'}
+        assert draft_of(text).grade == "exact"
+        assert "needs the parameter `job`" in reasons(text.replace("where", "there"))
+    assert [str(selector) for selector in slo.sli.selectors()] == [
+        f'{name}_total{{a="b",job="web"}}' for name in ("all", "bad", "worse")
+    ]
 
 
 def test_code_that_changes_rules_is_named() -> None:
