@@ -310,7 +310,7 @@ def _info_labels(chain: Sequence[Mapping[str, Any]], notes: ConversionNotes) -> 
 
 
 def _exhausted(chain: Sequence[Mapping[str, Any]], by: Sequence[str], notes: ConversionNotes) -> dict[str, Any] | None:
-    """The alert on the consumed budget that a plugin adds. Raises Refused where its threshold is no number."""
+    """The alert on the consumed budget that a plugin adds. Raises Refused where its threshold is not a number."""
     given = [plugin for plugin in chain if optional(plugin, "id") == _EXHAUSTED]
     if not given:
         return None
