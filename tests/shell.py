@@ -72,6 +72,8 @@ def _started() -> subprocess.Popen[str]:
 def _serve() -> None:
     for module in _IMPORTED:
         importlib.import_module(module)
+    main = importlib.import_module("slo.cli.main")
+    main.built(len(main.app.registered_commands), len(main.app.registered_groups))
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)

@@ -165,7 +165,7 @@ def test_tracebacks_hide_them_too(
     def fails(**_: object) -> int:
         raise ValueError(f"cannot parse postgres://user:{SECRET}@host, hunter222")
 
-    monkeypatch.setattr(sys.modules["slo.cli.main"], "app", fails)
+    monkeypatch.setattr(sys.modules["slo.cli.main"], "built", lambda *counts: fails)
     assert run([], debug) == 3
     said = capsys.readouterr().err
     assert SECRET not in said and "hunter222" not in said and "postgres://…@host" in said

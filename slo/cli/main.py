@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -60,7 +61,8 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         arguments, folders = _without_presets(arguments)
         _add_installed(arguments)
         with one_run(), _presets(folders):
-            code = app(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
+            commands = built(len(app.registered_commands), len(app.registered_groups))
+            code = commands(args=list(arguments), standalone_mode=False, prog_name="slo") or FINE
         sys.stdout.flush()  # here, where a full disk or a closed pipe still has an exit code
     except SloError as error:
         _trace(debug)
@@ -90,6 +92,12 @@ def run(arguments: Sequence[str], debug: bool = False) -> int:
         say(_bug(error, debug))
         return UNEXPECTED
     return code if isinstance(code, int) else FINE
+
+
+@cache
+def built(commands: int, groups: int) -> Any:
+    """What typer makes of all functions that are commands, once for as many as there are: it takes as long as a short command."""
+    return typer.main.get_command(app)
 
 
 def _add_installed(arguments: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from slo.backtest import run
 from slo.promql.rules import run_rules
@@ -14,6 +13,7 @@ from slo.rules import compile_specs, to_yaml
 from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
 from tests.backtest.history import START, definition, record
+from tests.quick_yaml import read_yaml
 from tests.servers import Prometheus, load_openmetrics
 from tests.servers.replay import CONFIG, FLAGS, alerts, replay
 
@@ -28,9 +28,9 @@ def test_alerts_are_pending_and_firing_when_a_real_prometheus_says(tmp_path: Pat
     history = record(tmp_path, HOURS, OUTAGES)
     write_openmetrics(tmp_path / "history.txt", history.all())
     if which == "classic":
-        rules = yaml.safe_load(CLASSIC.read_text())
+        rules = read_yaml(CLASSIC.read_text())
     else:
-        rules = yaml.safe_load(to_yaml(compile_specs(definition(tmp_path))[0]))
+        rules = read_yaml(to_yaml(compile_specs(definition(tmp_path))[0]))
     start, end = START, START + HOURS * 3_600_000
     result = run_rules(rules, history.all(), start / 1000, end / 1000)
     assert not result.problems

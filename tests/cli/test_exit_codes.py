@@ -48,7 +48,7 @@ def test_too_little_memory_is_not_a_bug(monkeypatch: pytest.MonkeyPatch, capsys:
     def fails(**_: Any) -> int:
         raise MemoryError
 
-    monkeypatch.setattr(sys.modules["slo.cli.main"], "app", fails)
+    monkeypatch.setattr(sys.modules["slo.cli.main"], "built", lambda *counts: fails)
     assert run(["status"]) == 2
     assert "not enough memory" in capsys.readouterr().err
 
@@ -61,7 +61,7 @@ def test_what_should_not_happen_has_a_code_of_its_own(
     def fails(**_: Any) -> int:
         raise error
 
-    monkeypatch.setattr(sys.modules["slo.cli.main"], "app", fails)
+    monkeypatch.setattr(sys.modules["slo.cli.main"], "built", lambda *counts: fails)
     monkeypatch.setattr(sys, "argv", ["slo", "status", *(["--debug"] if debug else [])])
     with pytest.raises(SystemExit) as left:
         main()
@@ -76,7 +76,7 @@ def test_a_failure_of_the_system_is_none_of_these(monkeypatch: pytest.MonkeyPatc
     def fails(**_: Any) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out.html")
 
-    monkeypatch.setattr(sys.modules["slo.cli.main"], "app", fails)
+    monkeypatch.setattr(sys.modules["slo.cli.main"], "built", lambda *counts: fails)
     assert run([]) == 2
 
 

@@ -1,6 +1,6 @@
 """What kills, full disks, forbidden folders and clocks do to the job and to a report: the state is that of an undisturbed run.
 
-`SLO_KILLS=100` kills as often; `make test` does so three times, `make slow` thirty.
+`SLO_KILLS=100` kills as often; `make test` does so once, `make slow` thirty.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-KILLS = int(os.environ.get("SLO_KILLS", "3"))
+KILLS = int(os.environ.get("SLO_KILLS", "1"))
 
 # Children begin with all modules loaded, and no threads: a run takes no longer than its work.
 _server = multiprocessing.get_context("forkserver")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from slo.cli import run
 from slo.dashboards.boards import DETAIL, OVERVIEW, Links, dashboards
@@ -20,6 +19,7 @@ from slo.rules import compile_specs, to_yaml
 from slo.source.openmetrics import write_openmetrics
 from slo.spec.load import load, loads
 from slo.spec.model import Specs
+from tests.quick_yaml import read_yaml
 from tests.servers import Prometheus, load_openmetrics
 
 ROOT = Path(__file__).parent.parent.parent
@@ -58,7 +58,7 @@ def samples() -> Samples:
         values = itertools.accumulate(float(steps[at > (END - 3600) * 1000]) for at in times)
         rows.append(({"__name__": f"{name}_total", "job": "shop", "instance": "a", "code": code}, times, list(values)))
     groups, _ = compile_specs(Specs(loads(DEFINITION, "shop.yaml", [])))
-    result = run_rules(yaml.safe_load(to_yaml(groups))["groups"], Samples.from_series(rows), END - HOURS * 3600, END)
+    result = run_rules(read_yaml(to_yaml(groups))["groups"], Samples.from_series(rows), END - HOURS * 3600, END)
     assert not result.problems
     return result.recorded
 
@@ -212,7 +212,7 @@ DATASOURCE = {
 def test_provisioning_files_are_of_grafanas_shape(
     file: str, key: str, known: dict[str, type], needed: set[str]
 ) -> None:
-    data = yaml.safe_load((COMPOSE / file).read_text())
+    data = read_yaml((COMPOSE / file).read_text())
     assert (data["apiVersion"], data.keys()) == (1, {"apiVersion", key})
     for entry in data[key]:
         assert needed <= entry.keys() <= known.keys()
@@ -221,7 +221,7 @@ def test_provisioning_files_are_of_grafanas_shape(
 
 def test_the_compose_stack_shows_the_dashboards_on_first_start(tmp_path: Path) -> None:
     """The commands of its setup make what Prometheus and Grafana read, from volumes that they share."""
-    services = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
+    services = read_yaml((COMPOSE / "compose.yaml").read_text())["services"]
     [*_, script] = services["slo-setup"]["entrypoint"]
     commands = [line.split()[1:] for line in script.splitlines() if line.startswith("slo ")]
     places = {"/definitions": str(ROOT / "definitions"), "/generated": str(tmp_path)}
@@ -231,10 +231,10 @@ def test_the_compose_stack_shows_the_dashboards_on_first_start(tmp_path: Path) -
         ]
         assert run(words) == 0
     assert (tmp_path / "rules.yml").is_file()
-    [provider] = yaml.safe_load((COMPOSE / "dashboards.yml").read_text())["providers"]
+    [provider] = read_yaml((COMPOSE / "dashboards.yml").read_text())["providers"]
     folder = provider["options"]["path"].replace("/generated", str(tmp_path))
     assert {path.name for path in Path(folder).glob("*.json")} == {f"{uid}.json" for uid in BOARDS}
-    prometheus = yaml.safe_load((COMPOSE / "prometheus.yml").read_text())
+    prometheus = read_yaml((COMPOSE / "prometheus.yml").read_text())
     assert prometheus["rule_files"] == ["/generated/rules.yml"]
     for name in ("prometheus", "grafana"):
         assert "generated:/generated:ro" in services[name]["volumes"]
@@ -252,10 +252,10 @@ def test_the_command_writes_files_and_a_config_map(tmp_path: Path) -> None:
     written = {path.name: path.read_text() for path in (tmp_path / "files").iterdir()}
     assert set(written) == {f"{OVERVIEW}.json", f"{DETAIL}.json", "provisioning.yaml"}
     assert json.loads(written[f"{DETAIL}.json"]) == BOARDS[DETAIL]
-    assert yaml.safe_load(written["provisioning.yaml"])["providers"][0]["type"] == "file"
+    assert read_yaml(written["provisioning.yaml"])["providers"][0]["type"] == "file"
     assert run(["dashboard", "--format", "configmap", "--namespace", "monitoring", "-o", str(tmp_path / "map")]) == 0
     [path] = (tmp_path / "map").iterdir()
-    config = yaml.safe_load(path.read_text())
+    config = read_yaml(path.read_text())
     assert (config["kind"], config["metadata"]["labels"]) == ("ConfigMap", {"grafana_dashboard": "1"})
     assert {name: json.loads(text) for name, text in config["data"].items()} == {
         f"{uid}.json": board for uid, board in BOARDS.items()

@@ -7,8 +7,6 @@ import html
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from slo.source.recording import write
 from slo.source.simulation import simulate
 from slo.spec.load import load
 from slo.window import DAY
+from tests.shell import run
 
 ROOT = Path(__file__).parent.parent.parent
 END = 1_790_000_000_000 // DAY * DAY
@@ -60,11 +59,9 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
         (place / "definitions" / name).symlink_to(ROOT / "definitions" / name)
     samples, header = simulate(load(place / "definitions"), days=9, seed=4, end_ms=END)
     write(place / "r.parquet", samples, header)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "250"}
 
     def slo(*words: str) -> str:
-        command = [sys.executable, "-m", "slo", *words]
-        done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+        done = run(*words, cwd=place, env=os.environ | {"COLUMNS": "250"})
         assert done.returncode == 0, done.stderr
         return done.stdout
 

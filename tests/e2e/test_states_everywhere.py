@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,10 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slo.notebook import to_html
 from slo.promql.samples import Samples
+from slo.review import review
+from slo.source import open as open_source
 from slo.source.recording import Header, write
+from slo.spec.load import load
 from slo.window import DAY, HOUR, MINUTE
 from tests.e2e.test_same_figures import _of, plain
+from tests.shell import run
 
 ROOT = Path(__file__).parent.parent.parent
 END = round(datetime(2026, 11, 26, 23, 30, tzinfo=UTC).timestamp()) * 1000
@@ -76,23 +80,19 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
     rows[1] = (rows[1][0], rows[1][1], (errors - errors[0]).astype(float))
     rows[0] = (rows[0][0], rows[0][1], 10.0 * np.arange(len(errors)) - rows[1][2])
     write(place / "r.parquet", Samples.from_series(rows), Header(END - 41 * DAY, END, "a test"))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "250"}
-
-    def run(*command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        return done
 
     def slo(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        return run(sys.executable, "-m", "slo", *words, code=code)
+        done = run(*words, cwd=place, env=os.environ | {"COLUMNS": "250"})
+        assert done.returncode == code, done.stderr
+        return done
 
     formats = [word for name in ("html", "markdown", "json", "csv") for word in ("--format", name)]
     slo("report", "shop.yaml", "-s", "r.parquet", "-o", "out", *formats)
     status = json.loads(slo("status", "shop.yaml", "-s", "r.parquet", "--json").stdout)["slos"]
     shown = slo("status", "shop.yaml", "-s", "r.parquet")
     lines = shown.stdout.splitlines()
-    book = "import slo,json;from slo.notebook import to_html;print(json.dumps({b.slo.name:to_html(b) for b in slo.review(slo.load('shop.yaml'),slo.open('r.parquet'))}))"
-    notebook = json.loads(run(sys.executable, "-c", book).stdout)
+    budgets = review(load(place / "shop.yaml"), open_source(place / "r.parquet"))
+    notebook = {budget.slo.name: to_html(budget) for budget in budgets}
     gated = slo("status", "shop.yaml", "-s", "r.parquet", "--fail-on-exhausted", code=1)
     page = (place / "out" / "index.html").read_text()
     articles = [plain(text) for text in re.findall(r"<article.*?</article>", page, re.S)]

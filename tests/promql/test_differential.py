@@ -28,7 +28,7 @@ from tests.promql.remote import Real, server
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("promql-differential")]
 
 SEED = int(os.environ.get("SLO_SEED", "1"))
-CASES = int(os.environ.get("SLO_DIFFERENTIAL", "1500"))
+CASES = int(os.environ.get("SLO_DIFFERENTIAL", "700"))
 MODES = ("delayed", "plain", "long windows")
 # A spread of nearly equal numbers is a small difference of large ones: what is left are the last digits, and those hang
 # on the order in which a server met the series.

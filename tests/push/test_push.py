@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from slo.source.http import RetryPolicy
 from slo.spec.load import load
 from tests.fuzz.test_fuzz import bounded
 from tests.push.ruler import FakeRuler
+from tests.quick_yaml import read_yaml
 from tests.shell import run as slo
 from tests.source.hostile import Hostile, reply
 from tests.source.shapes import documents
@@ -51,10 +51,10 @@ def test_documents_are_what_the_rules_file_holds() -> None:
     """The same rules by both ways of writing them."""
     specs = load(ROOT / "definitions" / "hitl-api.yaml")
     groups = compile_specs(specs)[0]
-    there = yaml.safe_load(to_yaml(groups, flat=True))["groups"]
+    there = read_yaml(to_yaml(groups, flat=True))["groups"]
     assert there == [group_document(group) for group in groups]
     # Broken over lines they do the same, and are not sent again.
-    pretty = yaml.safe_load(to_yaml(groups[:4]))["groups"]
+    pretty = read_yaml(to_yaml(groups[:4]))["groups"]
     assert all(map(same_group, pretty, there))
 
 
@@ -78,7 +78,7 @@ def test_only_what_changed_is_sent(tmp_path: Path) -> None:
         done = slo("rules", file, "--push", ruler.url + "/prometheus")
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
         rules = slo("rules", file, "--flat").stdout
-        assert list(ruler.groups().values()) == yaml.safe_load(rules)["groups"]
+        assert list(ruler.groups().values()) == read_yaml(rules)["groups"]
         first = len(ruler.groups())
         assert len(ruler.writes) == first and f"{first} added, 0 replaced, 0 deleted, 0 unchanged" in done.stderr
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from slo.backtest.run import run
 from slo.budget.evaluate import evaluate, evaluate_all
@@ -27,6 +26,7 @@ from slo.source.recording import Header, Recording, write
 from slo.spec.load import loads
 from slo.spec.model import Specs
 from slo.spec.split import MOST
+from tests.quick_yaml import read_yaml
 from tests.servers import Prometheus, VictoriaMetrics, load_openmetrics, promtool
 
 DEFINITION = """\
@@ -231,7 +231,7 @@ def test_of_too_many_values_the_first_stay(tmp_path: Path, monkeypatch: pytest.M
 def test_no_rule_of_many_values_gives_more_than_its_limit() -> None:
     groups, _ = compile_specs(specs())
     for text in (to_yaml(groups), to_prometheus_rule(groups, "shop")):
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
         found = content.get("spec", content)["groups"]
         assert {group.get("limit") for group in found} == {10 * MOST}
     plain = compile_specs(specs(DEFINITION.replace("    by: [route]\n", "")))[0]

@@ -19,7 +19,7 @@ from slo.spec.model import Specs
 from tests.rules.definitions import Draw
 from tests.servers import promtool
 
-CASES = int(os.environ.get("SLO_CHECKED", "500"))
+CASES = int(os.environ.get("SLO_CHECKED", "200"))
 SEED = int(os.environ.get("SLO_SEED", "1"))
 PER_FILE = 250
 # Names in quotes, as tests/rules/definitions.py has them, are not known to Prometheus 2.

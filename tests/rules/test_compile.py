@@ -21,6 +21,7 @@ from slo.rules.names import SLOTH
 from slo.spec.load import load, loads
 from slo.spec.model import Specs
 from slo.window import HOUR, parse_duration
+from tests.quick_yaml import read_yaml
 from tests.servers import promtool
 
 DEFINITIONS = Path(__file__).parent.parent.parent / "definitions"
@@ -214,7 +215,7 @@ def test_hostile_texts_arrive_as_they_are(tmp_path: Path) -> None:
             ]
         )
         written = to_yaml(compile_specs(hostile)[0], [text])
-        data = yaml.safe_load(written)
+        data = read_yaml(written)
         alerts = [r for g in data["groups"] for r in g["rules"] if "alert" in r and "x" in r["labels"]]
         assert {a["labels"]["x"].replace('{{ "{{" }}', "{{") for a in alerts} == {text}
     file = tmp_path / "r.yml"
@@ -258,10 +259,10 @@ def test_sloths_names_and_labels() -> None:
 
 def test_the_operators_resource_holds_the_same_groups() -> None:
     groups, _ = compile_specs(specs(ALL_KINDS))
-    resource = yaml.safe_load(to_prometheus_rule(groups, "shop", "monitoring", {"role": "alert-rules"}))
+    resource = read_yaml(to_prometheus_rule(groups, "shop", "monitoring", {"role": "alert-rules"}))
     assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
     assert resource["metadata"] == {"name": "shop", "namespace": "monitoring", "labels": {"role": "alert-rules"}}
-    assert resource["spec"] == yaml.safe_load(to_yaml(groups))
+    assert resource["spec"] == read_yaml(to_yaml(groups))
 
 
 TARGETS = ("99", "99.5", "99.9", "99.99", "95", "90")

@@ -7,13 +7,13 @@ near, and none may come. Where an incident is planted 0.1 % fail alongside it, a
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from slo.promql.rules import run_rules
 from slo.rules import compile_specs, to_yaml
 from slo.spec.load import loads
 from slo.spec.model import Specs
 from tests.contract.histories import NAMED, History
+from tests.quick_yaml import read_yaml
 
 QUIET = [
     "two steady targets",
@@ -69,7 +69,7 @@ def pages(history: History, objective: str) -> list[tuple[int, int]]:
     assert objective in text
     groups, _ = compile_specs(Specs(loads(text, "x.yaml", [])))
     start = history.grid.start_ms / 1000
-    result = run_rules(yaml.safe_load(to_yaml(groups)), history.samples, start - 3600, history.grid.end_ms / 1000)
+    result = run_rules(read_yaml(to_yaml(groups)), history.samples, start - 3600, history.grid.end_ms / 1000)
     assert result.problems == ()
     found = (one for one in result.alerts if one.state == "firing" and dict(one.labels)["severity"] == "page")
     return [tuple((at - history.grid.start_ms) // 60_000 for at in (one.start_ms, one.end_ms)) for one in found]  # type: ignore[misc]

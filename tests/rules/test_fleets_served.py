@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from slo.promql.samples import Samples, Series
 from slo.rules import AlertRule, RuleGroup, compile_specs, to_yaml
@@ -22,6 +21,7 @@ from slo.spec.load import loads
 from slo.spec.model import Specs
 from slo.window import DAY, HOUR
 from tests.contract.histories import NAMED, History
+from tests.quick_yaml import read_yaml
 from tests.rules.replay import passes, read_by
 from tests.rules.test_fleets import LOUD, QUIET
 from tests.servers import Prometheus, VictoriaMetrics, load_openmetrics
@@ -108,7 +108,7 @@ def test_pages_on_a_server_are_those_that_should_be(tmp_path: Path, kind: str) -
     with store(kind, tmp_path, Samples([one for _, rows in texts.values() for one in rows])) as server:
         # What reads raw series first, then what reads that: so no rule waits for another one's results.
         for level in (*passes(groups), tuple(group for group in paging if group.rules)):
-            replay(tmp_path, yaml.safe_load(to_yaml(level)), server, start, end, delay="0s", timeout=1200)
+            replay(tmp_path, read_yaml(to_yaml(level)), server, start, end, delay="0s", timeout=1200)
             if isinstance(server, VictoriaMetrics):
                 server.get("/internal/force_flush")
         fired = alerts(server, start, end)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Number, Subquery, VectorSelector, walk
 from slo.promql.parse import parse
@@ -17,6 +16,7 @@ from slo.rules import SLOTH, compile_specs, to_prometheus_rule, to_yaml
 from slo.rules.lint import FILE_CHECKS
 from slo.rules.names import OWN, Names
 from slo.window import DAY
+from tests.quick_yaml import read_yaml
 from tests.rules.test_compile import specs
 from tests.servers import binary, promtool
 
@@ -87,7 +87,7 @@ def rules_of(text: str) -> Iterator[tuple[str, str, dict[str, Any], set[str]]]:
     """(group, its interval, rule, the checks that the lines right above it switch off) of a rules file."""
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if re.match(r" +- (record|alert): ", line)]
-    content = yaml.safe_load(text)
+    content = read_yaml(text)
     rules = [(group, rule) for group in content.get("spec", content)["groups"] for rule in group["rules"]]
     for number, (group, rule) in zip(starts, rules, strict=True):
         found, above = set(), number - 1

@@ -9,7 +9,6 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-import yaml
 
 from slo.errors import ConfigError
 from slo.rules import compile_specs, rules
@@ -18,6 +17,7 @@ from slo.spec.load import load
 from slo.spec.model import Specs
 from slo.window import DAY, MINUTE, parse_duration
 from tests.extras import needs
+from tests.quick_yaml import read_yaml
 from tests.rules.schemas import AZURE, GMP
 from tests.shell import run as slo
 
@@ -46,12 +46,12 @@ def specs(tmp_path: Path) -> Specs:
 
 
 def of_file(specs: Specs) -> list[dict[str, Any]]:
-    groups: list[dict[str, Any]] = yaml.safe_load(rules(specs, pretty=False))["groups"]
+    groups: list[dict[str, Any]] = read_yaml(rules(specs, pretty=False))["groups"]
     return groups
 
 
 def test_googles_rules_hold_its_schema_and_the_same_rules(specs: Specs) -> None:
-    document = yaml.safe_load(rules(specs, format="gmp", namespace="mon", labels={"team": "a"}, pretty=False))
+    document = read_yaml(rules(specs, format="gmp", namespace="mon", labels={"team": "a"}, pretty=False))
     jsonschema.validate(document, GMP)
     assert document["metadata"] == {"name": "slo-rules", "namespace": "mon", "labels": {"team": "a"}}
     groups = of_file(specs)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 
 from slo.errors import ConfigError
 from slo.rules import NAMES, RuleGroup, compile_specs, rule_texts, to_yaml
 from slo.rules.pack import MIMIR_GROUPS, MOST_RULES, packed
 from slo.spec.load import load
 from tests.cli.test_cli import ROOT
+from tests.quick_yaml import read_yaml
 from tests.rules.test_compile import ALL_KINDS, specs
 from tests.servers import promtool
 from tests.shell import run as slo
@@ -110,7 +110,7 @@ def test_files_of_services_are_packed_together(tmp_path: Path) -> None:
     done = slo("rules", ".", "-o", "out", "--split", "--max-groups", "4", cwd=tmp_path)
     assert done.returncode == 0 and "in 4 groups for 4 SLOs" in done.stderr, done.stderr
     for service in ("shop", "till"):
-        groups = yaml.safe_load((tmp_path / "out" / f"{service}.yml").read_text())["groups"]
+        groups = read_yaml((tmp_path / "out" / f"{service}.yml").read_text())["groups"]
         assert [group["name"] for group in groups] == [f"slo/{service}/packed/{every}/1" for every in ("1m", "5m")]
     done = slo("rules", ".", "-o", "out", "--split", "--max-groups", "3", cwd=tmp_path)
     assert done.returncode == 2 and "the rules need 4 groups" in done.stderr

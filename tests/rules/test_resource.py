@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from slo.cli import run
 from slo.errors import ConfigError
 from slo.rules import to_prometheus_rule
 from slo.rules.resource import check_object_names, label_of, namespace_of, object_name
+from tests.quick_yaml import read_yaml
 
 DEFINITION = "service: {name}\nslos:\n  - {{name: errors, objective: 99, sli: {{ratio: {{errors: 'x_total{{code=\"5\"}}', total: x_total}}}}}}\n"
 # As RFC 1123 and Kubernetes' own messages have it.
@@ -76,7 +76,7 @@ def test_the_command_writes_only_what_a_cluster_takes(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     Path("d.yaml").write_text(DEFINITION.format(name="Shop_API"))
     assert run(["rules", "d.yaml", "--format", "operator", "--namespace", "mon", "-o", "r.yaml"]) == 0
-    assert yaml.safe_load(Path("r.yaml").read_text())["metadata"] == {"name": "shop-api", "namespace": "mon"}
+    assert read_yaml(Path("r.yaml").read_text())["metadata"] == {"name": "shop-api", "namespace": "mon"}
     Path("e.yaml").write_text(DEFINITION.format(name="shop-api"))
     for more in (["--split"], ["--namespace", "Mon"], ["--label", "a b=c"], ["--label", "a=b c"]):
         assert run(["rules", "d.yaml", "e.yaml", "--format", "operator", "-o", "out", *more]) == 2, more
@@ -139,9 +139,7 @@ def test_each_service_has_labels_of_its_own(tmp_path: Path) -> None:
         "prometheus=k8s",
     ]
     assert run(["rules", str(two(tmp_path)), *flags, "-o", str(tmp_path / "out")]) == 0
-    labels = {
-        path.stem: yaml.safe_load(path.read_text())["metadata"]["labels"] for path in (tmp_path / "out").iterdir()
-    }
+    labels = {path.stem: read_yaml(path.read_text())["metadata"]["labels"] for path in (tmp_path / "out").iterdir()}
     assert labels == {
         "a": {"owner": "web", "tier": "1", "prometheus": "k8s"},
         "b": {"owner": "ops", "tier": "2", "prometheus": "k8s"},

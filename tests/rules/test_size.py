@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from slo.promql.parse import parse
 from slo.rules import compile_specs, to_yaml
 from slo.spec.load import load
 from tests.bench.versus import definitions
+from tests.quick_yaml import read_yaml
 from tests.rules.test_compile import ALL_KINDS, specs
 from tests.shell import run as slo
 
@@ -19,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf
 
 
 def expressions(text: str) -> Iterator[str]:
-    for group in yaml.safe_load(text)["groups"]:
+    for group in read_yaml(text)["groups"]:
         yield from (rule["expr"] for rule in group["rules"])
 
 

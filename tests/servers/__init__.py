@@ -60,7 +60,14 @@ def promtool(
 ) -> subprocess.CompletedProcess[str]:
     """Runs promtool (name="promtool2": that of 2.42) and returns what it said, whatever its exit code."""
     command = [str(binary(name)), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd, env=_environment()
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Go looks for garbage a fifth as often as it would: a quarter less to do, for memory that there is."""
+    return {"GOGC": "400", **os.environ}
 
 
 def load_openmetrics(path: Path, data_dir: Path, *, block: str = "1458h") -> Path:
@@ -124,7 +131,7 @@ class Server:
             command = [str(self.binary_path), *arguments, *self.flags]
             with self.log_path.open("wb") as log:
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=_environment()
                 )
             if self._wait_until_ready(port):
                 return self

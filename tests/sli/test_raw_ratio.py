@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from slo.budget.evaluate import evaluate
 from slo.errors import DefinitionError
@@ -18,6 +17,7 @@ from slo.source.recording import Header, Recording, write
 from slo.spec.load import load_text
 from slo.spec.model import Specs
 from slo.window import HOUR
+from tests.quick_yaml import read_yaml
 
 END_MS = 1_790_000_000_000 // HOUR * HOUR
 TIMES = np.arange(END_MS - 8 * HOUR, END_MS + 1, 30_000)
@@ -59,7 +59,7 @@ def test_figures_are_the_mean_of_the_minutes_that_have_one(
 
 @pytest.mark.parametrize(("held", "sli", "ratio"), CASES)
 def test_rules_record_the_same(held: Samples, sli: str, ratio: float) -> None:
-    groups = yaml.safe_load(to_yaml(compile_specs(specs(sli))[0]))["groups"]
+    groups = read_yaml(to_yaml(compile_specs(specs(sli))[0]))["groups"]
     result = run_rules(groups, held, END_MS // 1000 - 7 * 3600, END_MS // 1000)
     assert not result.problems
     [series] = Engine(result.recorded).query("slo:period_error:ratio", END_MS / 1000).series

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -160,16 +161,19 @@ def mutated(draw: random.Random, text: str) -> str:
     return text
 
 
+SOUND = 2_000 if "SLO_SLOW" in os.environ else 500
+
+
 @pytest.mark.server
 @pytest.mark.parametrize("tool", TOOLS)
 def test_what_promtool_refuses_is_refused(tmp_path: Path, tool: str) -> None:
-    """Of 6,000 templates, a third of them sound; little that it takes is refused."""
+    """Of 1,500 templates, and 6,000 in `make slow`, a third of them sound; little that it takes is refused."""
     draw = random.Random(20260727)
-    sound = [template(draw) for _ in range(2_000)]
-    texts = sound + [mutated(draw, template(draw, 1)) for _ in range(4_000)]
+    sound = [template(draw) for _ in range(SOUND)]
+    texts = sound + [mutated(draw, template(draw, 1)) for _ in range(2 * SOUND)]
     theirs = refused_by(tool, texts, tmp_path)
     ours = {number for number, text in enumerate(texts) if fault_in(text) is not None}
     assert [texts[number] for number in sorted(theirs - ours)] == []
     assert [texts[number] for number in sorted(theirs | ours) if number < len(sound)] == []
-    assert len(theirs) > 1_000
+    assert len(theirs) > SOUND / 2
     assert len(ours - theirs) < 0.02 * len(texts)

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from slo.backtest.policy import of_definitions
 from slo.promql.dependencies import needed_by_alerts
@@ -35,6 +34,7 @@ from slo.source.simulation.scenario import read_scenario
 from slo.spec.load import load
 from slo.spec.model import Specs
 from slo.window import DAY, HOUR, MINUTE, format_duration
+from tests.quick_yaml import read_yaml
 from tests.servers import Prometheus, load_openmetrics, promtool
 from tests.servers.replay import CONFIG, FLAGS, States, alerts, replay
 from tests.shell import run as slo
@@ -79,7 +79,7 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     groups, _ = compile_specs(specs)
     file = place / "rules.yml"
     file.write_text(to_yaml(groups))
-    rules = yaml.safe_load(file.read_text())
+    rules = read_yaml(file.read_text())
     if name != WHOLE:
         # What no alert reads is left out of the replay, not of the server's rules.
         needed = needed_by_alerts(of_definitions(specs).groups)

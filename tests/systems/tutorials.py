@@ -34,6 +34,7 @@ from slo.source.recording import Recording
 from slo.spec.load import load
 from slo.spec.model import Slo, Specs
 from slo.window import format_duration
+from tests.quick_yaml import read_yaml
 from tests.servers import promtool
 from tests.shell import run as slo
 
@@ -219,10 +220,9 @@ def _alert(specs: Specs, recording: Recording, name: str, tested: Backtest) -> s
     spec = next(one for one in specs.values() if one.name == name)
     groups, _ = compile_specs(specs)
     own = [group for group in groups if group.slo == name]
-    import yaml
 
     result: RulesResult = run_rules(
-        yaml.safe_load(to_yaml(own)), recording.all(), recording.header.start_ms / 1000, recording.header.end_ms / 1000
+        read_yaml(to_yaml(own)), recording.all(), recording.header.start_ms / 1000, recording.header.end_ms / 1000
     )
     [first, *_] = sorted(
         (one for one in result.alerts if one.state == "firing" and one.name == BURN_ALERT), key=lambda one: one.start_ms
