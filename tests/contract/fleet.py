@@ -25,7 +25,7 @@ FOREVER = 2**62
 
 Why = Literal["birth", "new target", "old counter", "hidden restart", "relabelled", "relabelled restart", "copy"]
 # What only rules take otherwise: they ask what a job can have had, not what the target can, and for 15 minutes back.
-OfRules = Literal["held back", "copy", "old counter", "begun in a pause", "shared address"]
+OfRules = Literal["held back", "copy", "old counter", "begun in a pause", "shared address", "first tile"]
 
 
 @dataclass(frozen=True)

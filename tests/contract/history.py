@@ -282,7 +282,7 @@ def finish(made: Setting, name: str, hazards: Sequence[str] = (), step_ms: int =
         happened[1],
         tuple(reading.doubts),
         tuple(reading.bridges),
-        tuple(reading.of_rules),
+        tuple(doubt for doubt in reading.of_rules if grid.holds(doubt.at_ms)),
         more[0],
         more[1],
         made.state,

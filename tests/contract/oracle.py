@@ -46,6 +46,8 @@ RECENT_MS = 15 * MINUTE
 AMPLE = 10.0
 # A pause between two values of a series that a look-back may not reach over; shorter ones are reached by all.
 BRIDGE_MS = 4 * MINUTE
+# How long the tiles are that rules record.
+TILE_MS = MINUTE
 # How far an instant vector looks back.
 LOOKBACK_MS = 5 * MINUTE
 
@@ -264,6 +266,9 @@ class _Oracle:
             elif value <= self._of_job(target.job, now):
                 what: OfRules = "held back" if held_back else "copy" if copy else "old counter"
                 self._rules_doubt(key, now, what, more=value)
+            # The tile in which it appears is its baseline.
+            shown = stream.visible(key) & (stream.times <= now + TILE_MS) & (stream.process == process)
+            self._rules_doubt(key, now, "first tile", less=float(stream.values[key][shown][-1]) - value)
             return 0.0
         self.births += 1
         if self._since_two(stream, now) >= RECENT_MS and stream.ok[:at].any():

@@ -57,10 +57,21 @@ def test_a_series_that_was_held_back_since_its_target_began_is_new_to_rules() ->
         made.fleet.renames.append(drop)
         return list(finish(made, "held back").of_rules)
 
-    [doubt] = joined(20)
+    [doubt, other] = joined(20)
+    assert other.why == "first tile"
     assert (doubt.why, doubt.less_errors, doubt.more_total) == ("held back", 0, 0)
     assert doubt.more_errors == pytest.approx(20 * 600, rel=0.05)
-    assert joined(40) == []  # which the job's traffic does not make possible
+    assert [doubt.why for doubt in joined(40)] == ["first tile"]  # which the job's traffic does not make possible
+
+
+def test_the_first_tile_of_a_target_with_old_counters_is_its_baseline_in_rules() -> None:
+    made = setting("ratio of two", 2)
+    made.add("a", 10.0, 0.0, 1e6)
+    made.add("joined", 10.0, 0.0, 1e9, present=(made.at(100), FOREVER))
+    [doubt] = finish(made, "joined").of_rules
+    # Of a minute after its first scrape: that of the bad events, of which there are none, is nothing.
+    assert (doubt.why, doubt.less_errors, doubt.more_total) == ("first tile", 0, 0)
+    assert doubt.less_total == pytest.approx(600, abs=100)
 
 
 def test_what_begins_in_a_pause_of_more_than_a_quarter_of_an_hour_is_not_believed_by_rules() -> None:
