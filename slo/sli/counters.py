@@ -425,7 +425,9 @@ class Counters:
             believed[place] = self._others_believe(
                 float(events[place]), target, int(at_ms[place]), int(since_ms[place])
             )
-        return places[believed]
+        # All series of a process restart together: where one cannot have, none has.
+        open_ms = np.concatenate([falls.at_ms[falls.refused], at_ms[~believed]])
+        return places[believed & ~np.isin(at_ms, open_ms)]
 
     def _knowing(self, target: Target) -> Counters:
         """The counters that know what a target can have had: those of all events."""

@@ -316,6 +316,12 @@ class _Oracle:
                 key, at_ms, "relabelled", less=grown, more=old if not next_scrape and new <= AMPLE * possible else 0
             )
             return grown
+        if renamed:
+            # A series that is back at or above what it had goes on, whatever stood in for it meanwhile.
+            names = stream.names[key]
+            earlier = np.flatnonzero(stream.visible(key)[:now] & (names[:now] == names[now]))
+            if len(earlier) and float(stream.values[key][earlier[-1]]) <= new:
+                self._doubt(key, at_ms, "relabelled restart", less=float(stream.values[key][earlier[-1]]))
         if not renamed:
             if new >= old:
                 self._doubt(key, at_ms, "hidden restart", more=old)

@@ -200,6 +200,21 @@ def test_a_deployment_under_a_version_label_counts_the_new_process() -> None:
     assert {series.labels["version"] for series in reading.samples.series} == {"v0", "v1"}
 
 
+@pytest.mark.parametrize(("away_s", "doubts"), [(0, []), (200, [160])])
+def test_a_process_with_the_label_and_the_value_of_an_earlier_one_may_be_that_one(
+    away_s: int, doubts: list[float]
+) -> None:
+    """Three processes, the first and the third `env="a"`; the first had 160 at its last scrape, and ten more later."""
+    made = fleet(20)
+    first, second = made.start_ms + 3 * MINUTE, made.start_ms + 10 * MINUTE
+    hole = (second, second + away_s * SECOND)
+    target(made, lives=[(-FOREVER, first), (first, second), (second, FOREVER)], holes=[hole])
+    made.renames += [Rename(0, {"env": "a"}, first), Rename(first, {"env": "b"}, second), Rename(second, {"env": "a"})]
+    late = [doubt for doubt in scrape(made).doubts if doubt.at_ms > second]
+    # The third has had 10 at 607 s, and 210 at 817 s: as much as the first, gone on.
+    assert [doubt.less_total for doubt in late if doubt.less_total] == doubts
+
+
 def test_two_scrapers_count_twice_and_one_that_joins_starts_from_its_baseline() -> None:
     made = fleet(10)
     target(made, old={"200": 1e6}, replicas=(("a", (-FOREVER, FOREVER)), ("b", (made.start_ms + 5 * MINUTE, FOREVER))))

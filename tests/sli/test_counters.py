@@ -90,6 +90,18 @@ def test_a_fall_is_believed_up_to_twice_the_traffic_before(after: float, counts:
     assert found.doubt == (0 if counts else after)
 
 
+@pytest.mark.parametrize(("after", "counts"), [(200, True), (201, False)])
+def test_all_series_of_a_process_restart_or_none_does(after: float, counts: bool) -> None:
+    """All served ones are what a restart could have had, or not: those not found are no restart by themselves."""
+    found = series([*[5000.0] * 15, *[5100.0] * 10, after, after], code="200")
+    missing = series([900.0] * 25 + [20, 20], code="404")
+    every = tally(found, missing, minutes=2)
+    assert every.sums.tolist() == [after + 20 if counts else 0, 0]
+    assert every.doubt == (0 if counts else after + 20)
+    # So a part has what all events say.
+    assert sums(missing, minutes=2, whole=[found, missing]) == [20 if counts else 0, 0]
+
+
 def test_after_a_long_pause_as_much_more_is_believed_as_it_lasted() -> None:
     """100 events in the quarter of an hour before, then a pause of 45 minutes: up to 2 × 3 × 100."""
     before = [5000.0] * 5 + [5100.0] * 10
