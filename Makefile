@@ -132,7 +132,9 @@ $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
 site: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-# Known vulnerabilities of what a user installs, and a bill of materials of it (CycloneDX): build/sbom.json.
+# Known vulnerabilities of what a user installs, as SERVICE knows them (pypi or osv), and a bill of materials of it
+# (CycloneDX): build/sbom.json. Where the service cannot be asked, it fails.
+SERVICE ?= pypi
 audit:
 	$(PYTHON) -m venv --clear --upgrade-deps $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -142,7 +144,7 @@ audit:
 	$(VENV)-audit-tools/bin/cyclonedx-py environment $(VENV)-audit/bin/python --pyproject pyproject.toml --mc-type application \
 	  --output-reproducible --of JSON -o build/sbom.json
 	$(VENV)-audit-tools/bin/python -m tests.sbom build/sbom.json
-	-$(VENV)-audit-tools/bin/pip-audit --progress-spinner off --skip-editable --format json -o build/audit.json \
+	-$(VENV)-audit-tools/bin/pip-audit --vulnerability-service $(SERVICE) --progress-spinner off --skip-editable --format json -o build/audit.json \
 	  --path $$($(VENV)-audit/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 	$(VENV)-audit-tools/bin/python -m tests.audited build/audit.json
 

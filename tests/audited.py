@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 OURS = "slo"
+ANOTHER = "`make audit SERVICE=osv` asks another one"
 
 
 def faults(document: dict[str, Any]) -> list[str]:
@@ -22,13 +23,20 @@ def faults(document: dict[str, Any]) -> list[str]:
         for entry in dependencies
         for vuln in entry.get("vulns", ())
     ]
+    if dependencies and len(skipped) == len(dependencies):
+        return [
+            f"nothing was audited: the service that was asked gave no answer on any of {len(skipped)} packages; {ANOTHER}"
+        ]
     lines = vulnerable + ([f"not audited: {', '.join(skipped)}"] if skipped else [])
     return lines if dependencies else ["nothing was audited"]
 
 
 def main() -> None:
     """Prints what is wrong and ends with 1, or says how many packages were asked about."""
-    document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    try:
+        document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        sys.exit(f"nothing was audited: pip-audit left no report, see above; {ANOTHER}")
     lines = faults(document)
     print("\n".join(lines) or f"{len(document['dependencies'])} packages without known vulnerabilities")
     sys.exit(bool(lines))

@@ -122,6 +122,13 @@ def test_an_audit_that_asked_about_nothing_is_not_a_good_one() -> None:
     assert faults({"dependencies": [good, bad]}) == ["x 1: PYSEC-1, fixed in 2"]
     assert faults({"dependencies": [good, skipped, ours]}) == ["not audited: y"]
     assert faults({"dependencies": [ours]}) == ["nothing was audited"]
+    [line] = faults({"dependencies": [skipped, ours]})
+    assert line.startswith("nothing was audited: the service") and "SERVICE=osv" in line
+    assert "SERVICE ?= pypi" in (ROOT / "Makefile").read_text()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.audited", "none.json"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 1 and "pip-audit left no report" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_workflow_audits_and_keeps_the_bill() -> None:

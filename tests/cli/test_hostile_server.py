@@ -414,7 +414,11 @@ def test_drawn_documents_end_in_a_message(place: Path, capsys: pytest.CaptureFix
         check(server, place, capsys, ["status", "record"])
 
 
-@SLOW
+# Commands that ask much, and more of them.
+SLOWER = settings(SLOW, max_examples=DRAWN if "SLO_SLOW" in os.environ else 3)
+
+
+@SLOWER
 @given(
     document=documents, name=st.sampled_from(["report", "backtest", "backfill", "import", "check", "init", "ledger"])
 )
@@ -425,7 +429,7 @@ def test_drawn_documents_of_any_shape_end_in_a_message_of_every_command(
         check(server, place, capsys, [name])
 
 
-@SLOW
+@SLOWER
 @given(drawn=figures, name=st.sampled_from(["report", "backfill", "import", "check", "init", "ledger"]))
 def test_drawn_figures_of_any_shape_end_in_a_message_of_every_command(
     place: Path, capsys: pytest.CaptureFixture[str], drawn: tuple[Any, Any, dict[str, Any]], name: str
