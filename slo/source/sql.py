@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_MEMORY = "1GiB"  # beyond it DuckDB writes to a folder that goes with the query
-_DISK = "8GiB"
+MEMORY = "1GiB"  # beyond it DuckDB writes to a folder that goes with the query
+DISK = "8GiB"
 # Where a message quotes a line of the query, which may hold a secret.
 _QUOTED_LINE = re.compile(r"\s*\bLINE (\d+): .*", re.DOTALL)
 
@@ -57,7 +57,7 @@ def query(
         raise ConfigError(f"{name}: SQL needs DuckDB; install it with `pip install 'slo[duckdb]'`") from None
     with tempfile.TemporaryDirectory(prefix="slo-", ignore_cleanup_errors=True) as scratch:
         connection = duckdb.connect()
-        settings = {"memory_limit": _MEMORY, "temp_directory": scratch, "max_temp_directory_size": _DISK}
+        settings = {"memory_limit": MEMORY, "temp_directory": scratch, "max_temp_directory_size": DISK}
 
         def work() -> pd.DataFrame:
             try:
@@ -65,7 +65,7 @@ def query(
                     connection.execute(f"SET {key} = ?", [value])
                 return _rows(connection.execute(text), name)
             except (duckdb.Error, ValueError, OverflowError) as error:
-                raise SourceError(f"{name}: {_message(error, text)}") from None
+                raise SourceError(f"{name}: {message(error, text)}") from None
             finally:
                 with suppress(duckdb.Error):
                     connection.close()
@@ -97,7 +97,7 @@ def _rows(answer: Any, name: str) -> pd.DataFrame:
             )
 
 
-def _message(error: Exception, text: str) -> str:
+def message(error: Exception, text: str) -> str:
     """What DuckDB says, without the line that it quotes, and without the query's passwords."""
     said = " ".join(_QUOTED_LINE.sub(r" (line \1)", str(error)).split())
     return hide_literals(said, text)[:500]

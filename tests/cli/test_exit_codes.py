@@ -162,6 +162,8 @@ def test_a_moment_out_of_range_is_one_message(text: str, said: str, tmp_path: Pa
         ("backtest", "shop.yaml", "-s", "r.parquet", "--start"),
         ("simulate", "shop.yaml", "-o", "out.parquet", "--end"),
         ("weekly", "weekly.yaml", "--now"),
+        ("backfill", "shop.yaml", "-s", "r.parquet", "-o", "out", "--start"),
+        ("ledger", "update", "shop.yaml", "-s", "r.parquet", "--ledger", "out", "--end"),
     ],
     ids=lambda command: command[0],
 )

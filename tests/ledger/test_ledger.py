@@ -156,6 +156,10 @@ def test_duckdb_reads_it(tmp_path: Path) -> None:
         "ledger", "sql", "--ledger", tmp_path, "SELECT service, count(*) AS n FROM steps GROUP BY ALL ORDER BY ALL"
     )
     assert done.stdout.splitlines() == ['"service","n"', '"pay",4032', '"shop",4032']
+    endless = slo("ledger", "sql", "--ledger", tmp_path, "SELECT * FROM range(1000000000000)")
+    assert endless.returncode == 2 and "the answer is larger than 512 MiB" in endless.stderr and not endless.stdout
+    secret = slo("ledger", "sql", "--ledger", tmp_path, "CREATE SECRET (TYPE s3, KEY_ID 'AKID', SECRET 'hunter2' x)")
+    assert secret.returncode == 2 and "DuckDB cannot run" in secret.stderr and "hunter2" not in secret.stderr
     done = slo("ledger", "sql", "--ledger", tmp_path, "SELECT nothing FROM steps")
     assert done.returncode == 2 and "DuckDB cannot run the query" in done.stderr
 
