@@ -186,6 +186,10 @@ def _read(name: str, file: Path, changed: int) -> Preset:
                     report(
                         at, f"the parameter ${used} is not under `parameters`{suggest(used, model.parameters)}", "error"
                     )
+            if text == _WINDOW:
+                report(
+                    at, f"`{_WINDOW}` is no parameter; it stands in an expression, as a range: `[{_WINDOW}]`", "error"
+                )
             if at[-1] in _EXPRESSIONS:
                 try:
                     parse(text.replace(_WINDOW, _MARK))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,7 @@ def test_presets_below_a_folder_of_definitions_are_passed_over(tmp_path: Path) -
         (OWN.replace("  objective: 99.9\n", ""), "`objective` is missing"),
         (OWN.replace("source:", "sauce:"), "unknown key `sauce`; did you mean `source`?"),
         (OWN.replace("  region:", "  filter:").replace("$region", "$filter"), "every preset has `filter`"),
+        (re.sub("errors: .*", "errors: $window", OWN), "slo.sli.ratio.errors: `$window` is no parameter; it stands in"),
         (OWN.replace("ratio:", "ratio: x\n    y:"), "must be one kind of SLI in its long form"),
     ],
 )
