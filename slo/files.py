@@ -36,7 +36,8 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary = Path(folder) / "new"
             temporary.touch()
             yield temporary
-            _copy(temporary, place)
+            with _named(path):
+                _copy(temporary, place)
         return
     if place.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
