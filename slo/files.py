@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -98,14 +98,15 @@ def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:
             file.write(piece.encode("utf-8", errors="replace"))
 
 
-def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> None:
+def write_pages(folder: str | os.PathLike[str], texts: Mapping[str, str], written: Collection[str] = ()) -> None:
     """Writes texts by their names below a folder, in their order; then removes the pages of its `slos` that are none of them.
 
-    Each file appears whole or not at all; an index that comes last never names a page that is not there. Raises OSError.
+    Those of `written` are there already. Each file appears whole or not at all; an index that comes last never names a page that is not there. Raises OSError.
     """
     place = Path(folder)
-    for name, text in texts.items():
-        write_text(place / name, text)
+    for name in texts:
+        if name not in written:
+            write_text(place / name, texts[name])
     for pattern in ("slo-*.html", "service-*.html", "services.html"):
         for page in (place / "slos").glob(pattern):
             if f"slos/{page.name}" not in texts:

@@ -10,11 +10,11 @@ import os
 import pickle
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from slo.errors import ConfigError, SloError
 from slo.limits import one_run
@@ -58,25 +58,39 @@ def in_processes(
 
     An SloError of any ends it, that of the first item first. Whatever ends it early ends the processes too.
     """
-    pool = ProcessPoolExecutor(min(jobs, len(items)), get_context("spawn"), _begin, (make,))
-    waiting: deque[Future[tuple[Result | None, SloError | None]]] = deque()
-    left = iter(items)
-    whole = False
-    try:
-        for item in left:
-            waiting.append(pool.submit(_call, work, item))
-            if len(waiting) < _WAITING * jobs:
+    with Processes(make, min(jobs, len(items))) as processes:
+        yield from processes.each(work, items)
+
+
+class Processes(Generic[State]):
+    """Processes that work on one list of items after another; within `with`, at whose end they end. Started when they are first needed."""
+
+    def __init__(self, make: Callable[[], State], jobs: int) -> None:
+        """`make` is called once in each of `jobs` processes, for what their work is given first."""
+        self.jobs = jobs
+        self._pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (make,))
+
+    def each(self, work: Callable[[State, Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """What `work` makes of each item, in their order; of the items no more are taken than keep the processes busy."""
+        waiting: deque[Future[tuple[Result | None, SloError | None]]] = deque()
+        for item in items:
+            waiting.append(self._pool.submit(_call, work, item))
+            if len(waiting) < _WAITING * self.jobs:
                 continue
             yield _result(waiting.popleft())
         while waiting:
             yield _result(waiting.popleft())
-        whole = True
-    finally:
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        whole = kind is None
         if not whole:  # Ctrl-C and failures do not wait for what nobody needs any more
-            for process in list((getattr(pool, "_processes", None) or {}).values()):
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
                 with suppress(OSError):
                     process.terminate()
-        pool.shutdown(wait=whole, cancel_futures=True)
+        self._pool.shutdown(wait=whole, cancel_futures=True)
 
 
 def _result(future: Future[tuple[Result | None, SloError | None]]) -> Result:

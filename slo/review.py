@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,17 +14,17 @@ import numpy as np
 
 from slo.budget.evaluate import CountHistory, evaluate_all, evaluate_each, quantiles_of, summaries
 from slo.budget.events import with_events
-from slo.budget.measure import parts_between
+from slo.budget.measure import known_by_series, parts_between
 from slo.budget.model import Budget, worst_first
 from slo.budget.past import with_past
 from slo.budget.recorded import From, Recorded, checked_from, reading
 from slo.budget.track import RECORDED
 from slo.callable import callable_as
 from slo.errors import Problem, SourceError
-from slo.jobs import chunks, in_processes, number_of
+from slo.jobs import Processes, chunks, number_of
 from slo.limits import asked_for
 from slo.sli.base import Note
-from slo.sli.counts import Grid
+from slo.sli.counts import Counts, Grid
 from slo.source.base import Source, source_of
 from slo.spec.events import Event, read_events
 from slo.spec.model import Slo, Specs
@@ -35,6 +35,9 @@ from slo.window import moment, moment_ms, parse_duration
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 # A report compares with how things stood a week before.
 SINCE = "7d"
+# Of so many SLOs, the worst, a server is asked for what only raw samples have: who had the bad events, and percentiles.
+MOST_ASKED = 20
+NOT_ASKED = "not-asked"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +94,10 @@ def review(
     at: datetime | int | str | None = None,
     since: str | int | None = SINCE,
     events: Sequence[Event] | str | os.PathLike[str] = (),
-    breakdown: bool = True,
+    breakdown: bool | int = MOST_ASKED,
     percentiles: bool = True,
     steps: bool = True,
+    past_steps: bool = True,
     read: From = "auto",
     keep: Callable[[Budget], bool] | None = None,
     known: CountHistory | None = None,
@@ -113,9 +117,10 @@ def review(
         since: How long ago to compare with (a duration, or milliseconds): adds `earlier`, the same SLO at that time, `change`
             since then, and `previous`, the previous window. None leaves them out.
         events: Known incidents, deployments and maintenance, or their file.
-        breakdown: Whether a server is asked which series had the bad events.
-        percentiles: Whether a server is asked for the buckets of latencies that were counted from recorded series.
+        breakdown: Whether a server is asked which series had the bad events: of all SLOs, or of so many, the worst first.
+        percentiles: Whether a server is asked for the buckets of latencies that were counted from recorded series; of as many.
         steps: Whether the steps of each window are asked for; without them budgets may have the figures of a table alone.
+        past_steps: Whether `earlier` and `previous` keep their steps; without them they are a fifth of the memory.
         read: Where a server's figures come from: `recorded` series, `raw` samples, or `auto`: recorded series where they are whole
             and count what the definition does, raw samples for the rest.
         keep: Chooses budgets before anything more is asked for them.
@@ -143,26 +148,15 @@ def review(
     ago_ms = parse_duration(since) if isinstance(since, str) else since
     warnings = slos.warnings if isinstance(slos, Specs) else ()
     processes = 1 if opened is None or known is not None else number_of(jobs, len(specs))
+    shown = _Shown(at_ms, ago_ms, breakdown is not False, percentiles, past_steps)
+    evaluated = _Many(specs, source, shown, steps, known, keep)
     if processes > 1 and opened is not None:
-        shown = _Shown(at_ms, ago_ms, breakdown, percentiles)
-        summed = {} if steps else summaries(specs, source, at_ms)
-        rest = [slo for slo in specs if slo.id not in summed]
-        with progress("evaluating", len(specs)) as done:
-            evaluated = _in_processes(
-                specs, rest, summed, partial(_opened, opened, read, at is not None, rest, at_ms), shown, processes, done
-            )
-        budgets = with_events([budget for budget in evaluated if keep is None or keep(budget)], reported)
-        return Review(tuple(budgets), moment(at_ms), source.name, tuple(warnings))
-    with progress("evaluating", len(specs)) as done:
-        budgets = evaluate_all(specs, source, at_ms, done, known, steps)
-    budgets = with_events([budget for budget in budgets if keep is None or keep(budget)], reported)
-    more = (since is not None) + breakdown
-    if more:
-        with progress("comparing", more * len(budgets)) as done:
-            budgets = _with_more(budgets, source, _Shown(at_ms, ago_ms, breakdown, percentiles), known, done)
-    elif percentiles:
-        budgets = [with_percentiles(budget, source) for budget in budgets]
-    return Review(tuple(budgets), moment(at_ms), source.name, tuple(warnings))
+        make = partial(_opened, opened, read, at is not None, specs, at_ms)
+        with Processes(make, processes) as pool:
+            budgets = evaluated.in_processes(pool, breakdown, progress)
+    else:
+        budgets = evaluated.here(breakdown, progress)
+    return Review(tuple(with_events(budgets, reported)), moment(at_ms), source.name, tuple(warnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +167,121 @@ class _Shown:
     ago_ms: int | None
     breakdown: bool
     percentiles: bool
+    past_steps: bool
+
+    def lacks(self, budget: Budget) -> bool:
+        """Whether a server must be asked for more of it."""
+        lacks_parts = budget.counts.parts is None and budget.remaining is not None and budget.errors > 0
+        by_series = self.breakdown and lacks_parts and known_by_series(budget.slo)
+        return by_series or (self.percentiles and _lacks_percentiles(budget))
 
 
-def _with_more(
-    budgets: list[Budget],
+@dataclass(frozen=True, slots=True)
+class _Many:
+    """Many SLOs on their way to what is shown of them."""
+
+    slos: Sequence[Slo]
+    source: Source
+    shown: _Shown
+    steps: bool
+    known: CountHistory | None
+    keep: Callable[[Budget], bool] | None
+
+    def here(self, most: bool | int, progress: Progress) -> list[Budget]:
+        """In this process."""
+        shown = self.shown
+        with progress("evaluating", len(self.slos)) as done:
+            budgets = evaluate_all(self.slos, self.source, shown.at_ms, done, self.known, self.steps)
+        budgets = self._kept(budgets)
+        if shown.ago_ms is not None:
+            with progress("comparing", len(budgets)) as done:
+                budgets = _with_past(budgets, self.source, shown, self.known, done)
+        chosen, more = self._worst(budgets, most), []
+        with progress("asking for contributors", len(chosen)) if chosen else nullcontext(lambda: None) as done:
+            for place in chosen:
+                more.append(_with_more(shown, self.source, budgets[place]))
+                done()
+        return _placed(budgets, chosen, more, shown)
+
+    def in_processes(self, pool: Processes[Source], most: bool | int, progress: Progress) -> list[Budget]:
+        """In others. What a table needs is asked for all at once, and so in this one."""
+        shown = self.shown
+        with progress("evaluating", len(self.slos)) as done:
+            summed = {} if self.steps else summaries(self.slos, self.source, shown.at_ms)
+            made: dict[str, list[Budget]] = {key: [budget] for key, budget in summed.items()}
+            for _ in summed:
+                done()
+            rest = [slo for slo in self.slos if slo.id not in summed]
+            parts = chunks(rest, pool.jobs)
+            for part, results in zip(parts, pool.each(partial(_evaluated, shown), parts), strict=True):
+                for slo, budgets in zip(part, results, strict=True):
+                    made[slo.id] = self._kept(budgets)
+                    done()
+        budgets = [budget for slo in self.slos for budget in made[slo.id]]
+        chosen, more = self._worst(budgets, most), []
+        with progress("asking for contributors", len(chosen)) if chosen else nullcontext(lambda: None) as done:
+            for budget in pool.each(partial(_with_more, shown), [budgets[place] for place in chosen]):
+                more.append(budget)
+                done()
+        return _placed(budgets, chosen, more, shown)
+
+    def _kept(self, budgets: list[Budget]) -> list[Budget]:
+        return budgets if self.keep is None else [budget for budget in budgets if self.keep(budget)]
+
+    def _worst(self, budgets: Sequence[Budget], most: bool | int) -> list[int]:
+        """The places of those, the worst first, of which more is asked for."""
+        places = {id(budget): place for place, budget in enumerate(budgets)}
+        lacking = [places[id(budget)] for budget in worst_first(budgets) if self.shown.lacks(budget)]
+        return lacking if isinstance(most, bool) else lacking[:most]
+
+
+def _placed(budgets: Sequence[Budget], chosen: Sequence[int], more: Sequence[Budget], shown: _Shown) -> list[Budget]:
+    """The budgets with those of which more was asked for in their places; the others say that it was not."""
+    by_place = dict(zip(chosen, more, strict=True))
+    return [
+        by_place[place] if place in by_place else _without_more(budget) if shown.lacks(budget) else budget
+        for place, budget in enumerate(budgets)
+    ]
+
+
+def _without_more(budget: Budget) -> Budget:
+    text = (
+        "top contributors and percentiles take raw samples, which a server is asked for of the worst SLOs of a report alone; "
+        f"`slo report --slo {budget.slo.id}` has them"
+    )
+    return replace(budget, notes=(*budget.notes, Note(NOT_ASKED, text)))
+
+
+def _with_past(
+    budgets: Sequence[Budget],
     source: Source,
     shown: _Shown,
     known: CountHistory | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> list[Budget]:
-    if shown.ago_ms is not None:
-        budgets = with_past(budgets, source, shown.ago_ms, known, done)
+    if shown.ago_ms is None:
+        return list(budgets)
+    compared = with_past(budgets, source, shown.ago_ms, known, done)
+    return compared if shown.past_steps else [_figures_of_past(budget) for budget in compared]
+
+
+def _figures_of_past(budget: Budget) -> Budget:
+    return replace(budget, earlier=_without_steps(budget.earlier), previous=_without_steps(budget.previous))
+
+
+def _without_steps(budget: Budget | None) -> Budget | None:
+    if budget is None:
+        return None
+    grid, nothing = budget.counts.grid, np.zeros(0)
+    counts = Counts(Grid(grid.end_ms, grid.step_ms, 0), nothing, nothing, budget.counts.seen)
+    return replace(budget, counts=counts, bucket_counts=np.empty((0, 0)))
+
+
+def _with_more(shown: _Shown, source: Source, budget: Budget) -> Budget:
+    """The budget with what raw samples have; in another process too."""
     if shown.percentiles:
-        budgets = [with_percentiles(budget, source) for budget in budgets]
-    return with_breakdown(budgets, source, done) if shown.breakdown else budgets
+        budget = with_percentiles(budget, source)
+    return with_breakdown(budget, source) if shown.breakdown else budget
 
 
 def _opened(opened: Callable[[], Source], read: From, exact: bool, slos: Sequence[Slo], at_ms: int) -> Source:
@@ -199,30 +294,7 @@ def _opened(opened: Callable[[], Source], read: From, exact: bool, slos: Sequenc
 
 def _evaluated(shown: _Shown, source: Source, slos: Sequence[Slo]) -> list[list[Budget]]:
     """In another process: the budgets of each of some SLOs."""
-    return [_with_more(budgets, source, shown) for budgets in evaluate_each(slos, source, shown.at_ms)]
-
-
-def _in_processes(
-    slos: Sequence[Slo],
-    rest: Sequence[Slo],
-    summed: Mapping[str, Budget],
-    opened: Callable[[], Source],
-    shown: _Shown,
-    processes: int,
-    done: Callable[[], None],
-) -> list[Budget]:
-    """The budgets of all SLOs in their order, those of `rest` from other processes."""
-    made: dict[str, list[Budget]] = {key: [budget] for key, budget in summed.items()}
-    for _ in summed:
-        done()
-    parts = chunks(rest, processes)
-    for part, results in (
-        zip(parts, in_processes(opened, partial(_evaluated, shown), parts, processes), strict=True) if parts else ()
-    ):
-        for slo, budgets in zip(part, results, strict=True):
-            made[slo.id] = budgets
-            done()
-    return [budget for slo in slos for budget in made[slo.id]]
+    return [_with_past(budgets, source, shown) for budgets in evaluate_each(slos, source, shown.at_ms)]
 
 
 def with_percentiles(budget: Budget, source: Source) -> Budget:
@@ -231,8 +303,7 @@ def with_percentiles(budget: Budget, source: Source) -> Budget:
 
     A server that fails leaves them out, and a note says so.
     """
-    recorded = any(note.code == RECORDED for note in budget.notes)
-    if not recorded or budget.slo.sli.buckets is None or budget.bounds.size or budget.remaining is None:
+    if not _lacks_percentiles(budget):
         return budget
     own = source_of(source, budget.slo)
     if isinstance(own, Recorded) and own.how == "recorded":
@@ -258,25 +329,27 @@ def with_percentiles(budget: Budget, source: Source) -> Budget:
     )
 
 
-def with_breakdown(budgets: Sequence[Budget], source: Source, done: Callable[[], None] = lambda: None) -> list[Budget]:
-    """The budgets, each with its events by series where they were added up by a server, which is asked for them once more.
+def _lacks_percentiles(budget: Budget) -> bool:
+    recorded = any(note.code == RECORDED for note in budget.notes)
+    return bool(
+        recorded and budget.slo.sli.buckets is not None and not budget.bounds.size and budget.remaining is not None
+    )
 
-    Those of raw samples have them already. A server that fails leaves them out, and a note says so.
+
+def with_breakdown(budget: Budget, source: Source) -> Budget:
+    """The budget with its events by series where they were added up by a server, which is asked for them once more.
+
+    That of raw samples has them already. A server that fails leaves them out, and a note says so.
     """
-    budgets_found = []
-    for budget in budgets:
-        if budget.counts.parts is None and budget.remaining is not None:
-            start_ms, end_ms = (budget.start_ms, budget.end_ms)
-            try:
-                parts = parts_between(budget.slo, source, start_ms, end_ms)
-                budget = replace(budget, counts=replace(budget.counts, parts=parts))
-            except SourceError as error:
-                why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands alongside the name
-                note = Note("no-breakdown", f"which series had the bad events could not be asked for: {why}")
-                budget = replace(budget, notes=(*budget.notes, note))
-        budgets_found.append(budget)
-        done()
-    return budgets_found
+    if budget.counts.parts is not None or budget.remaining is None:
+        return budget
+    try:
+        parts = parts_between(budget.slo, source, budget.start_ms, budget.end_ms)
+    except SourceError as error:
+        why = str(error).removeprefix(f"{budget.slo.id}: ")  # a note stands alongside the name
+        note = Note("no-breakdown", f"which series had the bad events could not be asked for: {why}")
+        return replace(budget, notes=(*budget.notes, note))
+    return replace(budget, counts=replace(budget.counts, parts=parts))
 
 
 callable_as(__name__, review)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from slo.backfill import backfill
+from slo.backtest import run
+from slo.backtest.export import as_data
 from slo.errors import ConfigError, SourceError
 from slo.jobs import chunks, in_processes, number_of
 from slo.review import review
@@ -91,6 +93,27 @@ def test_a_failure_in_another_process_is_the_same_message(tmp_path: Path, monkey
     source = open_source(path)
     with pytest.raises(SourceError, match="nothing listens there"):
         review(SPECS, source, jobs=2, opened=failing)
+
+
+@SLOW
+def test_a_backtest_is_the_same_in_any_number_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a second policy, whose rules are partly the first one's, and as much progress."""
+    path = tmp_path / "raw.parquet"
+    write(path, raw(), Header(END - DAY, END, "simulated"))
+    monkeypatch.setattr("slo.jobs.LEAST", 2)
+    opened = partial(open_source, path)
+    policy = {"policy": "calm", "slos": ["shop/ratio"], "objective": "95%"}
+    results, done = [], []
+    for jobs in (1, 2):
+        steps: list[None] = []
+        made = run(
+            SPECS, opened(), policies=[policy], start=END - 6 * HOUR, jobs=jobs, opened=opened,
+            done=lambda steps=steps: steps.append(None),  # type: ignore[misc]
+        )  # fmt: skip
+        results.append((as_data(made), made.notes, [played.others for played in made.policies]))
+        done.append(len(steps))
+    assert results[0] == results[1]
+    assert done[0] == done[1] > 2 * len(SPECS)
 
 
 def failing() -> Source:

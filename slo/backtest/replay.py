@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from slo.backtest.scoring import Fired
 from slo.budget.evaluate import why_invalid
 from slo.budget.incidents import INCIDENT_BURN
 from slo.budget.measure import measure
+from slo.jobs import Processes
 from slo.limits import asked_for
 from slo.promql.alerts import AlertInterval
 from slo.promql.ast import VectorSelector
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from slo.sli.base import Note
     from slo.source import Source
 
+Item = TypeVar("Item")
+Out = TypeVar("Out")
 _THREADS = 2
 _SERVICE_LABELS = ("service", "sloth_service")
 _SLO_LABELS = ("slo", "sloth_slo")
@@ -49,19 +53,28 @@ def backtest(
     planted: bool = False,
     burn: float = INCIDENT_BURN,
     done: Callable[[], None] = lambda: None,
+    pool: Processes[Source] | None = None,
 ) -> Backtest:
     """What `policies` would have done from `start_ms` to `end_ms` (milliseconds UTC).
 
     `reported` are the incidents, `planted` says that a simulation reported them; without any (None) they are found in each
     SLI, where the budget was consumed `burn` times too fast. `done` is called after each SLO and each part of a policy's
-    rules. Alerts see the history before `start_ms` as far as it is there. Raises SourceError.
+    rules. Alerts see the history before `start_ms` as far as it is there. In `pool`, processes with the source, SLOs are counted
+    and rules are run; each has the samples of one of them at a time. Raises SourceError.
     """
     span = (start_ms, end_ms)
     timelines: dict[str, Counts] = {}
     notes: list[str] = []
     incidents: dict[str, tuple[Incident, ...]] = {}
-    for slo in specs.values():
-        counts, doubt = _timeline(slo, source, start_ms, end_ms)
+    said: dict[str, None] = {}
+    counting = partial(_timeline, span)
+    counted = (
+        ((counting(source, slo), ()) for slo in specs.values())
+        if pool is None
+        else pool.each(partial(_saying, counting), specs.values())
+    )
+    for slo, ((counts, doubt), more) in zip(specs.values(), counted, strict=True):
+        said |= dict.fromkeys(more)
         timelines[slo.id] = counts
         notes += [f"{slo.id}: nothing is known of its incidents: {note.text}" for note in doubt]
         incidents[slo.id] = (
@@ -75,7 +88,15 @@ def backtest(
     played, samples = [], 0
     known: dict[tuple[Group, ...], _Part] = {}  # policies often share most of their rules
     for policy in distinct(policies):
-        intervals, problems, read = _run(policy, source, start_ms, end_ms, known, done)
+        parts = components(needed_by_alerts(policy.groups))
+        if pool is None:
+            _run(policy, parts, source, span, known, done)
+        else:
+            said |= _run_elsewhere(policy, parts, pool, span, known, done)
+        ran = [known[part] for part in parts]
+        intervals = [interval for part in ran for interval in part.intervals]
+        problems = [*policy.warnings, *(problem for part in ran for problem in part.problems)]
+        read = sum(part.samples for part in ran)
         samples = max(samples, read)
         played.append(_played(policy, intervals, problems, specs, timelines, incidents, span))
     return Backtest(
@@ -87,7 +108,7 @@ def backtest(
         tuple(played),
         source.name,
         samples,
-        (*source.notes, *notes),
+        (*dict.fromkeys((*source.notes, *said)), *notes),
     )
 
 
@@ -98,9 +119,14 @@ def step_of(slo: Slo) -> int:
     return 5 * MINUTE if slo.sli.slice_ms and MINUTE % slo.sli.slice_ms else MINUTE
 
 
-def _timeline(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple[Counts, tuple[Note, ...]]:
+def _saying(work: Callable[[Source, Item], Out], source: Source, item: Item) -> tuple[Out, tuple[str, ...]]:
+    """In another process: what work makes of an item, and what its source has said."""
+    return work(source, item), tuple(source.notes)
+
+
+def _timeline(span: tuple[int, int], source: Source, slo: Slo) -> tuple[Counts, tuple[Note, ...]]:
     """The events per step, and why they cannot be believed; then there are none."""
-    step = step_of(slo)
+    step, (start_ms, end_ms) = step_of(slo), span
     measured = measure(slo, source, Grid(end_ms, step, -(-(end_ms - start_ms) // step)))
     counts, doubt = measured.counts, why_invalid(measured)
     # A latency whose threshold is not a bucket's bound has nothing to count either.
@@ -121,17 +147,13 @@ class _Part:
 
 def _run(
     policy: Policy,
+    parts: Sequence[tuple[Group, ...]],
     source: Source,
-    start_ms: int,
-    end_ms: int,
+    span: tuple[int, int],
     known: dict[tuple[Group, ...], _Part],
     done: Callable[[], None],
-) -> tuple[list[AlertInterval], list[str], int]:
-    """The alerts' intervals in the span; problems; samples read."""
-    alert_intervals: list[AlertInterval] = []
-    problems: list[str] = list(policy.warnings)
-    samples_read = 0
-    parts = components(needed_by_alerts(policy.groups))
+) -> None:
+    """Adds to what is known what each part of a policy's rules does in the span."""
     # Samples are read here, one part after the other; what runs alongside each other is arithmetic on them.
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[tuple[tuple[Group, ...], Future[_Part]]] = deque()
@@ -140,24 +162,48 @@ def _run(
                 if len(waiting) >= _THREADS:  # no more samples in memory than are at work
                     first, future = waiting.popleft()
                     known[first] = future.result()
-                warm_ms = reach_ms(part, INSTANT_MS)
-                with asked_for(f"{policy.name}: {part[0].name}"):
-                    samples = source.samples(raw_selectors(part), start_ms - 2 * warm_ms, end_ms)
-                waiting.append((part, pool.submit(_run_part, part, samples, start_ms - warm_ms, start_ms, end_ms)))
+                waiting.append((part, pool.submit(_run_part, part, _samples_of(part, policy.name, source, span), span)))
             done()
         for part, future in waiting:
             known[part] = future.result()
-    for part in parts:
-        ran = known[part]
-        alert_intervals += ran.intervals
-        problems += ran.problems
-        samples_read += ran.samples
-    return alert_intervals, problems, samples_read
 
 
-def _run_part(part: tuple[Group, ...], samples: Samples, from_ms: int, start_ms: int, end_ms: int) -> _Part:
+def _run_elsewhere(
+    policy: Policy,
+    parts: Sequence[tuple[Group, ...]],
+    pool: Processes[Source],
+    span: tuple[int, int],
+    known: dict[tuple[Group, ...], _Part],
+    done: Callable[[], None],
+) -> dict[str, None]:
+    """The same in other processes, each of which reads what it needs; returns what their sources have said."""
+    said: dict[str, None] = {}
+    new = [part for part in dict.fromkeys(parts) if part not in known]
+    for _ in range(len(parts) - len(new)):
+        done()
+    for part, (ran, more) in zip(
+        new, pool.each(partial(_saying, partial(_read_and_run, policy.name, span)), new), strict=True
+    ):
+        known[part] = ran
+        said |= dict.fromkeys(more)
+        done()
+    return said
+
+
+def _read_and_run(policy: str, span: tuple[int, int], source: Source, part: tuple[Group, ...]) -> _Part:
+    return _run_part(part, _samples_of(part, policy, source, span), span)
+
+
+def _samples_of(part: tuple[Group, ...], policy: str, source: Source, span: tuple[int, int]) -> Samples:
+    """All that a part's rules read, of the span and of what they look back before it."""
+    with asked_for(f"{policy}: {part[0].name}"):
+        return source.samples(raw_selectors(part), span[0] - 2 * reach_ms(part, INSTANT_MS), span[1])
+
+
+def _run_part(part: tuple[Group, ...], samples: Samples, span: tuple[int, int]) -> _Part:
+    start_ms, end_ms = span
     # Where recorded series begin, rules see as little as a server that has just loaded them.
-    result = run_rules(part, samples, from_ms / 1000, end_ms / 1000)
+    result = run_rules(part, samples, (start_ms - reach_ms(part, INSTANT_MS)) / 1000, end_ms / 1000)
     cut = (replace(alert, start_ms=max(alert.start_ms, start_ms)) for alert in result.alerts if alert.end_ms > start_ms)
     return _Part(tuple(cut), result.problems, sum(len(series.times) for series in samples.series))
 

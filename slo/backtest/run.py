@@ -13,6 +13,7 @@ from slo.backtest.policy import Policy, of_definitions, of_file, of_mapping, of_
 from slo.backtest.replay import backtest
 from slo.budget.incidents import INCIDENT_BURN
 from slo.errors import ConfigError
+from slo.jobs import Processes, number_of
 from slo.spec.events import Event
 from slo.spec.model import Specs
 from slo.window import DAY, check_length, moment_ms
@@ -37,6 +38,8 @@ def run(
     burn_rate: float = INCIDENT_BURN,
     pages: Iterable[tuple[str, str]] = (),
     done: Callable[[], None] = lambda: None,
+    jobs: int | None = 1,
+    opened: Callable[[], Source] | None = None,
 ) -> Backtest:
     """What the definitions' alerts, and those of other policies and rules files, would have done on history.
 
@@ -50,7 +53,9 @@ def run(
         incidents: A YAML or CSV file, `planted` or `found`; without it those that a simulation planted, or else those found.
         burn_rate: From which burn rate on an incident is found.
         pages: Labels and values (with `*`) of the rules files' alerts that page, besides the usual ones.
-        done: Called after each SLO and policy.
+        done: Called after each SLO, and each part of a policy's rules.
+        jobs: The number of processes for many SLOs, where `opened` is given; None for as many as there are cores.
+        opened: What opens the source anew in another process, such as `functools.partial(slo.open, url)`.
 
     Returns:
         When each alert would have fired, and what it would have been worth.
@@ -81,7 +86,12 @@ def run(
     if not chosen:
         raise ConfigError("nothing to backtest: name definitions, or a rules file with --rules")
     reported, is_planted = _incidents(incidents, {} if header is None else header.truth)
-    return backtest(specs, source, chosen, start_ms, end_ms, reported, is_planted, burn_rate, done)
+    asked = (specs, source, chosen, start_ms, end_ms, reported, is_planted, burn_rate, done)
+    processes = 1 if opened is None else number_of(jobs, len(specs))
+    if processes == 1 or opened is None:
+        return backtest(*asked)
+    with Processes(opened, processes) as pool:
+        return backtest(*asked, pool)
 
 
 def _incidents(named: PathLike | None, truth: Mapping[str, Any]) -> tuple[tuple[Event, ...] | None, bool]:

@@ -155,6 +155,11 @@ CODES: dict[str, Code] = {
         True,
     ),
     "no-past": Code("The previous window could not be read from the source.", "Look at the source.", True),
+    "not-asked": Code(
+        "Top contributors and percentiles take raw samples, which were read for the worst SLOs of the report alone.",
+        "Nothing. `slo report --slo NAME` has them.",
+        False,
+    ),
     "no-breakdown": Code("The top contributors could not be read from the source.", "Look at the source.", True),
     "source": Code("The source sent a message with its answer.", "As the message says.", True),
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from slo.budget.recorded import Recorded
 from slo.limits import asked_for
-from slo.sli.base import Measured, Note
+from slo.sli.base import Measured, Note, Sli
 from slo.sli.counts import Counts, Grid, Part
 from slo.source.base import source_of
 from slo.source.counted import CountSource
@@ -37,3 +37,8 @@ def parts_between(slo: Slo, source: Source, start_ms: int, end_ms: int) -> tuple
     """The events of (start, end] by series; None for an SLI of which that is not known. Raises SourceError."""
     with asked_for(slo.id):
         return slo.sli.parts(source_of(source, slo), start_ms, end_ms, slo.scraping)
+
+
+def known_by_series(slo: Slo) -> bool:
+    """Whether `parts_between` may have an answer: not of a kind that has no series with events of their own."""
+    return type(slo.sli).parts is not Sli.parts

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slo.cli.inputs import load, open_sources, read_pair, read_start, read_time, selection
+from slo.cli.inputs import load, open_sources, opener, read_pair, read_start, read_time, selection
 from slo.cli.output import print_json, progress, say, show
 from slo.cli.program import (
     FINE,
     AsJson,
     Config,
     End,
+    Jobs,
     OnlyLabel,
     OnlyOwner,
     OnlyService,
@@ -86,6 +87,7 @@ def backtest(
     label: OnlyLabel = None,
     shard: Shard = None,
     scheduler: Scheduler = None,
+    jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> int:
     """What alerts would have done on history: incidents caught, how late, pages a week."""
@@ -116,8 +118,8 @@ def backtest(
             )
         result = spread_backtest(specs, source, config, asked, scheduler)
     else:
-        with progress("running the rules over history", 0):
-            result = run(specs, origin, **asked)
+        with progress("running the rules over history", len(specs) * (2 + len(policy or ()))) as done:
+            result = run(specs, origin, **asked, done=done, jobs=jobs, opened=opener(source, config))
     if output is not None:
         page = render_backtest(result, title="Backtest of alerts", generated=datetime.now(UTC))
         write_text(output / "backtest.html", page)

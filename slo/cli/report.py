@@ -67,6 +67,16 @@ def report(
             "--events", metavar="FILE", help="Known incidents, deployments and planned maintenance: a YAML or CSV file."
         ),
     ] = None,
+    contributors: Annotated[
+        int,
+        typer.Option(
+            "--contributors",
+            metavar="N",
+            min=0,
+            help="Of how many SLOs, the worst first, a server is asked for raw samples: for top contributors and, where figures are of "
+            "recorded series, percentiles.",
+        ),
+    ] = 20,
     service: OnlyService = None,
     slo: OnlySlo = None,
     owner: OnlyOwner = None,
@@ -93,19 +103,22 @@ def report(
     origin = open_sources(source, config)
     reported = () if events is None else events
     if scheduler is None:
-        many = {"jobs": jobs, "opened": opener(source, config)}
+        # Of the past a report shows the figures.
+        many = {"jobs": jobs, "opened": opener(source, config), "past_steps": False, "breakdown": contributors}
         budgets = review(specs, origin, end, only, states, events=reported, read=checked_from(read), **many)
     else:
         from slo.cli.spreading import review as spread_review
 
         at_ms = origin.latest_ms() if end is None else read_time(end, "--end")
         budgets = spread_review(specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read))
-    with progress("drawing", 0):
+    with progress("reading values", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
-        texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))
+    texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))
     keep_apart(
         [output / name for name in texts], specs, [*places(origin), *(item for item in (events, config) if item)]
     )
-    for path in write_files(output, texts):
+    with progress("drawing", len(budgets)) as done:
+        paths = write_files(output, texts, jobs, done)
+    for path in paths:
         print(path)
     return verdict(budgets, gate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,8 @@ from slo import plugins
 from slo.budget.model import Budget
 from slo.errors import ConfigError, Problem
 from slo.files import write_pages, write_text
-from slo.report.page import render_pages
+from slo.jobs import Processes, chunks, number_of
+from slo.report.page import OnePage, Pages, render_pages
 from slo.report.plain import to_csv, to_json, to_markdown
 from slo.report.values import Values
 from slo.suggest import suggest
@@ -58,21 +59,80 @@ def format_of(name: str) -> Format:
     return format
 
 
-def files(budgets: Sequence[Budget], formats: Sequence[str], head: Head) -> dict[str, str]:
-    """The files of a report by their names, relative to its folder, in the order of the formats. Raises ConfigError."""
-    makers = [format_of(name) for name in dict.fromkeys(formats)]
-    return {name: text for make in makers for name, text in make(budgets, head).items()}
+def files(budgets: Sequence[Budget], formats: Sequence[str], head: Head) -> Mapping[str, str]:
+    """The files of a report by their names, relative to its folder, in the order of the formats; pages are made as they are
+    taken. Raises ConfigError."""
+    made = [format_of(name)(budgets, head) for name in dict.fromkeys(formats)]
+    return made[0] if len(made) == 1 else _Several(made)
 
 
-def write_files(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> list[Path]:
-    """Writes a report's files below a folder; returns those that a reader opens. Raises OSError."""
+class _Several(Mapping[str, str]):
+    """The files of several formats."""
+
+    def __init__(self, parts: Sequence[Mapping[str, str]]) -> None:
+        self.parts = parts
+        self._of = {name: part for part in parts for name in part}
+
+    def __getitem__(self, name: str) -> str:
+        return self._of[name][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of)
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+
+def write_files(
+    folder: str | os.PathLike[str],
+    texts: Mapping[str, str],
+    jobs: int | None = 1,
+    done: Callable[[], None] = lambda: None,
+) -> list[Path]:
+    """Writes a report's files below a folder, in `jobs` processes where they are many; returns those that a reader opens.
+
+    `done` is called after each page of an SLO. Raises OSError.
+    """
     place = Path(folder)
     if "index.html" in texts:
-        write_pages(place, texts)
+        written: set[str] = set()
+        for part in texts.parts if isinstance(texts, _Several) else (texts,):
+            if isinstance(part, Pages):
+                written |= _drawn(place, part, number_of(jobs, len(part.of_slos())), done)
+        write_pages(place, texts, written)
     else:
         for name, text in texts.items():
             write_text(place / name, text)
     return [place / name for name in texts if "/" not in name]
+
+
+def _drawn(place: Path, pages: Pages, jobs: int, done: Callable[[], None]) -> set[str]:
+    """Writes the pages of SLOs in several processes, which are given one after the other what these show; returns their names."""
+    if jobs == 1:
+        return set()
+    names = pages.of_slos()
+    parts = chunks(names, jobs)
+    tasks = ([(str(place / name), pages.one(name)) for name in part] for part in parts)
+    with Processes(_nothing, jobs) as pool:
+        for part, views in zip(parts, pool.each(_written, tasks), strict=True):
+            for name, view in zip(part, views, strict=True):
+                pages.made_elsewhere(name, view)
+                done()
+    return set(names)
+
+
+def _nothing() -> None:
+    """Pages are made of what they are given."""
+
+
+def _written(_: None, tasks: Sequence[tuple[str, OnePage]]) -> list[dict[str, Any]]:
+    """In another process: what each page shows, which is written there; without its budget, which needs no way back."""
+    views = []
+    for path, page in tasks:
+        view, text = page.drawn()
+        write_text(path, text)
+        views.append(view.but_budget())
+    return views
 
 
 def report(

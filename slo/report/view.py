@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slo.budget.breakdown import Breakdown, Share
 from slo.budget.model import Budget, State, worst_first
@@ -140,6 +140,10 @@ class SloView:
     days: tuple[Day, ...] = ()
     queries: tuple[Query, ...] = ()
 
+    def but_budget(self) -> dict[str, Any]:
+        """Its fields, to be sent to where the budget is."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "budget"}
+
     @property
     def zone(self) -> str:
         """The time zone of a calendar window, the team's; UTC otherwise."""
@@ -228,11 +232,11 @@ def by_service(view: ReportView, folder: str) -> tuple[ReportView, tuple[ReportV
     groups: dict[str, list[SloView]] = {}
     for slo in view.slos:  # the worst first
         groups.setdefault(slo.service, []).append(slo)
-    taken: set[str] = set()
+    files = service_files([slo.service for slo in view.slos], folder)
     pages = tuple(
         ServicePage(
             name,
-            f"{folder}/{anchor(name, taken).replace('slo-', 'service-', 1)}.html",
+            files[name],
             own[0].state,
             _total(name, own).counts,
             tuple(own),
@@ -242,6 +246,14 @@ def by_service(view: ReportView, folder: str) -> tuple[ReportView, tuple[ReportV
     totals = tuple((title, rows[:_MOST_LINES]) for title, rows in view.totals if title != "Service")
     index = replace(view, slos=view.slos[:MOST_ROWS], pages=pages, totals=totals, warnings=view.warnings[:_MOST_LINES])
     return index, tuple(_of_service(view, page) for page in pages)
+
+
+def service_files(services: Sequence[str], folder: str) -> dict[str, str]:
+    """The page of each service, in their order."""
+    taken: set[str] = set()
+    return {
+        name: f"{folder}/{anchor(name, taken).replace('slo-', 'service-', 1)}.html" for name in dict.fromkeys(services)
+    }
 
 
 def _of_service(view: ReportView, page: ServicePage) -> ReportView:
@@ -260,16 +272,29 @@ def _of_service(view: ReportView, page: ServicePage) -> ReportView:
     )
 
 
+def generated_text(at: datetime) -> str:
+    """When a report was made."""
+    return f"{sentences.say_moment(at)} {at.tzname() or 'UTC'}"
+
+
 def report_view(
-    budgets: Sequence[Budget], *, title: str, generated: datetime, warnings: Sequence[Problem] = (), missing: str = ""
+    budgets: Sequence[Budget],
+    *,
+    title: str,
+    generated: datetime,
+    warnings: Sequence[Problem] = (),
+    missing: str = "",
+    slos: tuple[SloView, ...] | None = None,
 ) -> ReportView:
-    """A report on `budgets`, in the order of trouble; `missing` says what the source did not answer."""
-    taken: set[str] = set()
-    slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in worst_first(budgets))
+    """A report on `budgets`, in the order of trouble; `missing` says what the source did not answer, `slos` is what is shown of
+    each, where that is known already."""
+    if slos is None:
+        taken: set[str] = set()
+        slos = tuple(slo_view(budget, anchor(budget.slo.id, taken)) for budget in worst_first(budgets))
     counted = [(state, sum(item.state is state for item in slos)) for state in State]
     return ReportView(
         title=clean(title),
-        generated=f"{sentences.say_moment(generated)} {generated.tzname() or 'UTC'}",
+        generated=generated_text(generated),
         period=_periods(budgets),
         sources=tuple(dict.fromkeys(clean(budget.source) for budget in budgets if budget.source)),
         slos=slos,

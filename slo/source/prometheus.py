@@ -147,7 +147,7 @@ class PrometheusSource:
         Offsets and @ are ignored. There are no stale markers in it. Raises SourceError.
         """
         _check_period(start_ms, end_ms)
-        bare = dict.fromkeys(replace(selector, offset_ms=0, at=None) for selector in selectors)
+        bare = _widest(dict.fromkeys(replace(selector, offset_ms=0, at=None) for selector in selectors))
         by_labels: dict[Labels, tuple[VectorSelector, list[Part]]] = {}
         planned = self._each(lambda selector: self._plan(selector, start_ms - 1, end_ms), bare)
         spans = [span for plan in planned for span in plan]
@@ -286,6 +286,16 @@ class PrometheusSource:
             return list(pool.map(lambda context, item: context.run(work, item), contexts, items))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _widest(selectors: Iterable[VectorSelector]) -> list[VectorSelector]:
+    """The selectors without those that only narrow another one: all of their series are among that one's."""
+    every = list(selectors)
+    return [
+        one
+        for one in every
+        if not any(other.name == one.name and {*other.matchers} < {*one.matchers} for other in every)
+    ]
 
 
 def _check_period(start_ms: int, end_ms: int) -> None:

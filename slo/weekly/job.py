@@ -437,7 +437,7 @@ def _texts(
     now_ms: int,
     problem: str | None,
     values: Mapping[str, Values],
-) -> dict[str, str]:
+) -> Mapping[str, str]:
     generated = moment(now_ms)
     head = Head(f"{config.title}: {period}", generated, specs.warnings, problem or "", values)
     # The index needs the figures, and messages the summary, whatever is asked for; the page comes last.

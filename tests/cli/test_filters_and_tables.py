@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from slo.budget.evaluate import evaluate_all
-from slo.cli.status import table_of
+from slo.cli.status import folded, lines_of, table_of
 from slo.errors import ConfigError
 from slo.source.recording import Recording
 from slo.spec.load import load, loads
@@ -132,8 +133,6 @@ def test_a_label_that_by_splits_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
 def test_the_table_fits_and_keeps_what_matters(folder: Path, width: int) -> None:
-    from rich.console import Console
-
     source = Recording.open(folder / "r.parquet")
     budgets = evaluate_all(load(folder / "d").values(), source, source.latest_ms())
     console = Console(width=width)
@@ -186,6 +185,28 @@ def test_help_has_no_types_of_python_in_it(command: str | None) -> None:
     ), shown
     assert "list[" not in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_a_table_of_lines_is_as_rich_draws_it(colours: bool) -> None:
+    """Character by character, and in the same colours."""
+    columns = {
+        "SLO": ["shop/a-long-name", "shop/日本"],
+        "remaining": ["−120%", "7%"],
+        "state": ["exhausted", "at risk"],
+    }
+    needed = {"SLO": 18, "remaining": 11, "state": 11}
+    drawn = []
+    for make in (lines_of, folded):
+        console = Console(width=60, force_terminal=colours, color_system="standard" if colours else None)
+        with console.capture() as captured:
+            console.print(make(columns, needed))
+        # Each cell of a heading is bold by itself, or the line is.
+        text = captured.get()
+        drawn.append([text if "\x1b" not in text else re.sub(r"\x1b\[(0|1)m", "", line) for line in text.splitlines()])
+        assert ("\x1b[1m" in text.splitlines()[0]) is colours
+    assert drawn[0] == drawn[1]
+    assert colours is any("\x1b[1;31m" in line for line in drawn[0])
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -122,7 +122,7 @@ def test_the_top_contributors_are_the_same_from_a_recording_and_by_a_server(
     if not raw:
         monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", 0)
     source = open_source(month.server.url)
-    [there] = with_breakdown([evaluate(month.specs[slo], source, END)], source)
+    there = with_breakdown(evaluate(month.specs[slo], source, END), source)
     table, other = top_contributors(here, "instance"), top_contributors(there, "instance")
     assert len(table) > 1 and table["errors"].sum() == here.errors
     assert other.loc[table.index, "errors"].to_list() == pytest.approx(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slo.budget.model import Budget
 from slo.files import write_pages
 from slo.report import render, render_pages
-from slo.report.page import FOLDER_FROM, _whole
+from slo.report.formats import Head, files, write_files
+from slo.report.page import FOLDER_FROM, Pages, _whole
 from slo.report.view import ReportView, by_service, report_view
 from tests.report.budgets import Case, budget, demo
 from tests.report.test_page import Page
@@ -28,7 +32,7 @@ def many() -> list[Budget]:
     return [*demo()[:6], *rest]
 
 
-def pages(budgets: list[Budget]) -> dict[str, str]:
+def pages(budgets: list[Budget]) -> Pages:
     return render_pages(budgets, title="Review <1>", generated=NOW)
 
 
@@ -82,6 +86,56 @@ def test_pages_of_slos_that_are_gone_go_too(many: list[Budget], tmp_path: Path) 
     assert len(names) == FOLDER_FROM
     write_pages(tmp_path, pages(many[:3]))
     assert [path.name for path in (tmp_path / "slos").iterdir()] == ["mine.txt"]
+
+
+def sent(thing: Any) -> Any:
+    """As another process gets it."""
+    return pickle.loads(pickle.dumps(thing))  # noqa: S301 - its own
+
+
+def test_pages_that_are_made_elsewhere_are_the_same(many: list[Budget]) -> None:
+    """Each by what can be sent to another process; what it shows comes back without the budget."""
+    here, elsewhere = pages(many), pages(many)
+    for name in elsewhere.of_slos():
+        view, text = sent(elsewhere.one(name)).drawn()
+        elsewhere.made_elsewhere(name, sent(view.but_budget()))
+        assert text == here[name]
+    assert elsewhere["index.html"] == here["index.html"]
+
+
+@pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
+def test_a_report_is_the_same_of_any_number_of_jobs(
+    many: list[Budget], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slo.jobs.LEAST", 2)
+    texts = [files(many, ["json", "html"], Head("Review", NOW)) for _ in range(2)]
+    done: list[None] = []
+    first = write_files(tmp_path / "one", texts[0])
+    second = write_files(tmp_path / "two", texts[1], 2, lambda: done.append(None))
+    assert [path.name for path in first] == [path.name for path in second] == ["report.json", "index.html"]
+    found = [
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("one", "two")
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == len(many) + 2
+    assert len(done) == len(many)
+
+
+def test_a_page_is_made_when_it_is_taken(many: list[Budget], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no more than one of ten thousand is in memory."""
+    drawn: list[str] = []
+
+    def draw(budget: Budget, values: object) -> list[object]:
+        drawn.append(budget.slo.name)
+        return []
+
+    monkeypatch.setattr("slo.report.page.draw", draw)
+    found = pages(many)
+    assert len(found) == len([*found]) == len(many) + 1
+    assert drawn == []
+    assert found[found.of_slos()[3]]
+    assert drawn == [found.budgets[3].slo.name]
 
 
 def views(slos: int, services: int) -> tuple[ReportView, tuple[ReportView, ...]]:
