@@ -267,9 +267,9 @@ class Budget:
         if self.sums is not None:
             errors, total = self.sums[parse_duration(window) if isinstance(window, str) else window]
             return errors / total / self.error_budget if total > 0 and possible(errors, total) else None
-        rates = self.burn_rates(window)
-        last = rates[-1] if len(rates) else np.nan
-        return None if np.isnan(last) else float(last)
+        width = self.steps_in(parse_duration(window) if isinstance(window, str) else window)
+        errors, total = _last(self.counts.errors, width), _last(self.counts.total, width)
+        return errors / total / self.error_budget if total > 0 and possible(errors, total) else None
 
     def firings(self, severity: str) -> list[tuple[datetime, datetime]]:
         """When an alert of a severity (`page`, `ticket`) has fired in the window, by its two windows, to the step.
@@ -450,6 +450,14 @@ def worst_first(budgets: Iterable[Budget]) -> list[Budget]:
             budget.slo.id,
         ),
     )
+
+
+def _last(amounts: Floats, width: int) -> float:
+    """The last of `_trailing`, to the bit."""
+    if width > len(amounts):
+        return np.nan
+    cumulated = np.cumsum(amounts)
+    return float(cumulated[-1] - (cumulated[-width - 1] if width < len(amounts) else 0.0))
 
 
 def _trailing(amounts: Floats, width: int) -> Floats:

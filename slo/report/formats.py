@@ -76,6 +76,9 @@ class _Several(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._of[name][name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._of
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._of)
 

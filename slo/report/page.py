@@ -157,7 +157,7 @@ class Pages(Mapping[str, str]):
         )
         services = service_files([place.service for place in self.places], FOLDER) if self._by_service else {}
         more = [f"{FOLDER}/services.html"] if len(services) > MOST_SERVICES else []
-        self._names = [*self._numbers, *services.values(), *more, "index.html"]
+        self._others = dict.fromkeys((*services.values(), *more, "index.html"))
 
     @property
     def _by_service(self) -> bool:
@@ -189,7 +189,7 @@ class Pages(Mapping[str, str]):
         if name in self._numbers:
             self._views[self._numbers[name]], text = self.one(name).drawn()
             return text
-        if name not in self._names:
+        if name not in self._others:
             raise KeyError(name)
         view, services = self._views_of_many()
         if name == f"{FOLDER}/services.html":
@@ -198,11 +198,14 @@ class Pages(Mapping[str, str]):
             return _whole(view, self._values, paged=bool(self._numbers))
         return _whole(services[name], self._values, paged=True, inside=True)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._numbers or name in self._others
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter((*self._numbers, *self._others))
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._numbers) + len(self._others)
 
     def _views_of_many(self) -> tuple[ReportView, Mapping[str, ReportView]]:
         """The view of the index, and those of the services by the names of their pages."""

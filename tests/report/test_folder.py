@@ -122,7 +122,7 @@ def test_a_report_is_the_same_of_any_number_of_jobs(
     assert len(done) == len(many)
 
 
-def test_a_page_is_made_when_it_is_taken(many: list[Budget], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_made_when_it_is_taken(many: list[Budget], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So that no more than one of ten thousand is in memory."""
     drawn: list[str] = []
 
@@ -133,9 +133,12 @@ def test_a_page_is_made_when_it_is_taken(many: list[Budget], monkeypatch: pytest
     monkeypatch.setattr("slo.report.page.draw", draw)
     found = pages(many)
     assert len(found) == len([*found]) == len(many) + 1
+    assert "index.html" in found and found.of_slos()[0] in found and "slos/slo-other.html" not in found
     assert drawn == []
     assert found[found.of_slos()[3]]
     assert drawn == [found.budgets[3].slo.name]
+    write_files(tmp_path, files(many, ["json", "html"], Head("Review", NOW)))
+    assert len(drawn) == 1 + len(many)
 
 
 def views(slos: int, services: int) -> tuple[ReportView, tuple[ReportView, ...]]:
