@@ -12,6 +12,7 @@ import numpy as np
 from slo.limits import asked_for
 from slo.promql.ast import Aggregate, Call, MatrixSelector
 from slo.sli.counts import LOOKBACK_MS
+from slo.sli.tile import alongside
 from slo.source.base import source_of
 from slo.source.counted import CountSource
 from slo.spec.model import Slo
@@ -50,7 +51,6 @@ class _Value:
 
 
 def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[str, ...], _Value]:
-    total = slo.sli.selectors()[0]
     counted = slo.sli.counts_lean
     result: dict[tuple[str, ...], _Value] = {}
 
@@ -61,13 +61,13 @@ def _values(slo: Slo, source: Source, start_ms: int, end_ms: int) -> dict[tuple[
         item.traffic += last if math.isfinite(last) else 0.0
 
     if source.local:
-        for series in source.samples([total], start_ms, end_ms).series:
+        for series in source.samples(slo.sli.all_events, start_ms, end_ms).series:
             if len(series.times):
                 add(series.labels, int(series.times[0]), float(series.values[-1]) if counted else 1.0)
         return result
     every = max((end_ms - start_ms) // _LOOKS // 1000 * 1000, slo.scrape_interval_ms)
     every = min(every, 2 * HOUR)
-    present = Call("last_over_time", (MatrixSelector(total, every),))
+    present = alongside([Call("last_over_time", (MatrixSelector(counter, every),)) for counter in slo.sli.all_events])
     first = end_ms - (end_ms - start_ms - 1) // every * every
     answer = source.query_range(
         Aggregate("sum" if counted else "count", present, grouping=slo.by), first, end_ms, every

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from slo.check.model import LOOKS_BACK_MS, Finding, Probed
 from slo.promql.ast import Aggregate, Call, MatrixSelector
+from slo.sli.tile import alongside
 from slo.spec.split import MOST
 
 _NEAR = 0.8
@@ -16,7 +17,8 @@ def check_groups(probed: Probed) -> Iterator[Finding]:
     by = probed.slo.by
     if not by:
         return
-    seen = Call("present_over_time", (MatrixSelector(probed.total, LOOKS_BACK_MS),))
+    every = probed.slo.sli.all_events
+    seen = alongside([Call("present_over_time", (MatrixSelector(counter, LOOKS_BACK_MS),)) for counter in every])
     number = probed.number(Aggregate("count", Aggregate("group", seen, grouping=by)))
     names = " and ".join(by)
     for label in by:

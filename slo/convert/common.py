@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from slo.convert.expression import Sli
 from slo.convert.model import (
     ConversionNote,
     ConversionNotes,
@@ -113,6 +114,19 @@ def by_of(by: tuple[str, ...], labels: Mapping[str, str], notes: ConversionNotes
                 f"`{label}` is not in `by`: the label of this definition is set on every series, as it was there",
             )
     return [label for label in by if label not in labels]
+
+
+def regrouped(sli: Sli, by: Iterable[str]) -> Sli:
+    """PromQL as it stands, added up by these of its labels: those that the definition sets have one value each."""
+    kept = tuple(by)
+    if sli.kind != "raw" or set(kept) == set(sli.by):
+        return sli
+    around = f"sum by ({', '.join(kept)}) " if kept else "sum"
+    texts = {
+        key: f"{around}({text})" if key != "ratio" else f"avg{around.removeprefix('sum')}({text})"
+        for key, text in sli.body.items()
+    }
+    return Sli("raw", texts, kept)
 
 
 def unknown_keys(

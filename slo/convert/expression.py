@@ -28,6 +28,7 @@ from slo.promql.ast import (
     walk,
 )
 from slo.promql.parse import parse
+from slo.promql.series import series_labels
 from slo.reading import WINDOW_VARIABLE
 from slo.sli.latency import unit_in_name
 from slo.spec.yaml import Path
@@ -335,18 +336,13 @@ def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
 
 
 def _unweighted(ratio: Node, given: Node, at: Path, notes: ConversionNotes) -> Sli:
-    """An error ratio without numbers of events, where one number comes of it. Raises Refused."""
+    """An error ratio without numbers of events. Raises Refused."""
     _refuse_quantiles(given)
-    grouping = sorted({label for part in walk(given) if isinstance(part, Aggregate) for label in part.grouping})
-    if grouping:
-        raise Refused(
-            f"gives ratios by ({', '.join(grouping)}) without numbers of events; `raw` holds one: {_short(as_window(given))}"
-        )
     notes.changed(
         at,
         "gives a ratio only, without numbers of events: it is the mean of what it gives for each minute, not weighted by traffic",
     )
-    return Sli("raw", {"ratio": as_window(ratio)})
+    return Sli("raw", {"ratio": as_window(ratio)}, _in_order(series_labels(given), given))
 
 
 def _no_counts(node: Node, what: str) -> str:
@@ -586,17 +582,22 @@ def _threshold(selector: VectorSelector, by: tuple[str, ...], at: Path, notes: C
 
 
 def _raw(errors: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
-    for node, role in ((errors, "errors"), (total, "total")):
-        grouping = sorted({label for part in walk(node) if isinstance(part, Aggregate) for label in part.grouping})
-        if grouping:
-            raise Refused(
-                f"{role} are grouped by ({', '.join(grouping)}) in a form that only `raw` holds, which gives one number: "
-                f"{_short(as_window(node))}"
-            )
+    for node in (errors, total):
         if func := next((p.func for p in walk(node) if isinstance(p, Call) and p.func in _LAST_TWO), None):
             raise Refused(f"`{func}` counts no events over a window: {_short(as_window(node))}")
+    bad, every = series_labels(errors), series_labels(total)
+    if bad is not None and every is not None and bad != every:
+        raise Refused(
+            f"errors are by ({', '.join(sorted(bad))}) and the total by ({', '.join(sorted(every))}), which do not find each other"
+        )
     notes.same(at, "kept as PromQL: it is not a plain ratio of counters, and as exact as its expressions are")
-    return Sli("raw", {"errors": as_window(errors), "total": as_window(total)})
+    return Sli("raw", {"errors": as_window(errors), "total": as_window(total)}, _in_order(every, total))
+
+
+def _in_order(labels: frozenset[str] | None, node: Node) -> tuple[str, ...]:
+    """Labels in the order in which an expression has them."""
+    written = [label for part in walk(node) if isinstance(part, Aggregate) for label in part.grouping]
+    return tuple(dict.fromkeys(label for label in written if label in (labels or ())))
 
 
 def _refuse_quantiles(*nodes: Node) -> None:

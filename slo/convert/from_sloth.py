@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, take_owner, unknown_keys
+from slo.convert.common import (
+    alert_labels,
+    annotations_of,
+    by_of,
+    check_draft,
+    own_labels,
+    regrouped,
+    take_owner,
+    unknown_keys,
+)
 from slo.convert.expression import Sli, of_events, of_ratio
 from slo.convert.model import (
     ConversionNotes,
@@ -151,6 +160,7 @@ def _slo(
     else:
         sli, original = _sli(mapping(entry, "sli", ""), keys, other, notes, options)
         by = by_of(sli.by, {**labels, **own}, notes)
+        sli = regrouped(sli, by)
         result |= _preset(entry["sli"], sli) or {"sli": sli.data}
     if by:
         result["by"] = by

@@ -70,7 +70,7 @@ def read_windowed(text: str, at: Path, report: Report, by: Sequence[str] = ()) -
         wanted = ", ".join(by)
         report(
             at,
-            f"must be grouped by exactly {wanted}, as `by` is; did you mean `sum by ({wanted}) ({_bare(text)})`?",
+            f"must be grouped by exactly {wanted}, as `by` is; did you mean `sum by ({wanted}) {_inside_sum(text)}`?",
             "error",
         )
         raise Fault
@@ -139,6 +139,11 @@ def _counted(text: str, node: Node) -> str:
         case Subquery():
             return f"; did you mean `sum(sum_over_time({_bare(text)}))`?"
     return f", such as `sum(increase(requests_total[{WINDOW_VARIABLE}]))`"
+
+
+def _inside_sum(text: str) -> str:
+    bare = _bare(text)
+    return bare.removeprefix("sum") if bare.startswith("sum(") and bare.count("sum") == 1 else f"({bare})"
 
 
 def _bare(text: str) -> str:

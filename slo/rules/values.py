@@ -7,14 +7,14 @@ many short-lived ones flood a server.
 
 from __future__ import annotations
 
-from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, VectorMatching, VectorSelector
+from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, VectorMatching
 from slo.rules import names as n
 from slo.rules.annotate import alert_labels, values_annotations
 from slo.rules.groups import AlertRule
 from slo.rules.names import Names
 from slo.rules.windows import Tiles
 from slo.sli.counts import LOOKBACK_MS
-from slo.sli.tile import shifted
+from slo.sli.tile import alongside, shifted
 from slo.spec.model import Slo
 from slo.spec.split import MOST
 from slo.window import MINUTE
@@ -60,5 +60,5 @@ def values_alert(slo: Slo, names: Names, tiles: Tiles, lag_ms: int) -> AlertRule
 
 
 def _scraped(slo: Slo, lag_ms: int, op: str) -> Node:
-    selector: VectorSelector = shifted(slo.sli.selectors()[0], lag_ms)
-    return Aggregate(op, selector, grouping=slo.by)
+    series = alongside([shifted(selector, lag_ms) for selector in slo.sli.all_events])
+    return Aggregate(op, series, grouping=slo.by)

@@ -92,6 +92,7 @@ class Surroundings:
     objective_path: Path
     scrape_ms: int
     others: Mapping[str, Sli | None]  # the SLIs of the service's other SLOs by name; None for a faulty one
+    by: tuple[str, ...] = ()  # the labels each of whose values has a budget of its own; without those of listed values
 
 
 # What a simulation makes for it: counters (`total`, `part`), a classic `histogram`, a gauge of 0 and 1 (`metric`), what
@@ -202,6 +203,11 @@ class Sli(ABC):
     def kind_labels(self) -> frozenset[str]:
         """The labels by which it tells bad events from good ones."""
         return frozenset()
+
+    @property
+    def all_events(self) -> tuple[VectorSelector, ...]:
+        """The series that count all events: those values of a label that they have are there."""
+        return self.selectors()[:1]
 
     @property
     def always_counted(self) -> tuple[VectorSelector, ...]:

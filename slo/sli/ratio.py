@@ -117,7 +117,7 @@ class Ratio(CountedSli):
             if len(parts) == len(fine) == 1 and parts[0].name == fine[0].name:
                 totals = (_of_both(parts[0], fine[0], at, report),)
             else:
-                totals = (*parts, *fine)
+                totals = (*fine, *parts)
                 check_apart(totals, at, report)
         if len(parts) > 1 or len(totals) > 1:
             return _sums(totals, parts, part_is, (*at, part_is), report)

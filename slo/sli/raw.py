@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -16,10 +17,12 @@ from slo.promql.ast import (
     MatrixSelector,
     Node,
     Number,
+    String,
     Subquery,
     Unary,
     VectorMatching,
     VectorSelector,
+    children,
     transform,
     walk,
 )
@@ -35,7 +38,6 @@ from slo.window import SECOND, format_duration
 # Stands for `$window` while an expression is parsed; nobody writes it.
 _MARK_MS = 86_399_989
 _MARK_TEXT = format_duration(_MARK_MS)
-_ON_NOTHING = VectorMatching("many-to-many", (), on=True)
 _CALENDAR = {"minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year"}
 
 
@@ -63,7 +65,8 @@ class RawModel(Model):
 
 @dataclass(frozen=True)
 class Raw(Sli):
-    """Errors and total as PromQL that counts over `$window`; each must give at most one series.
+    """Errors and total as PromQL that counts over `$window`; each must give at most one series, or one for each combination of
+    values of the labels `by`.
 
     Where both are rates they are events per second, and what counts is that times the window's seconds.
     """
@@ -77,18 +80,19 @@ class Raw(Sli):
 
     errors: str
     total: str
+    by: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, model: RawModel, at: Path, report: Report, around: Surroundings) -> Raw:
         if model.ratio is not None and model.errors is None and model.total is None:
-            return cls._of_ratio(model.ratio, (*at, "ratio"), report)
+            return cls._of_ratio(model.ratio, (*at, "ratio"), report, around.by)
         if model.errors is None or model.total is None or model.ratio is not None:
             given = [key for key in ("errors", "total", "ratio") if getattr(model, key) is not None]
             report(at, f"has {' and '.join(given) or 'nothing'}; give `errors` and `total`, or only a `ratio`", "error")
             raise Fault
         texts = {"errors": model.errors, "total": model.total}
         for key, text in texts.items():
-            read_windowed(text, (*at, key), report)
+            _check_named(read_windowed(text, (*at, key), report, around.by), around.by, (*at, key), report)
         units = {key: unit_of(_parsed(text)) for key, text in texts.items()}
         if set(units.values()) == {"rate", "count"}:
             rate, count = sorted(units, key=lambda key: units[key] != "rate")
@@ -98,12 +102,12 @@ class Raw(Sli):
                 "error",
             )
             raise Fault
-        return cls(**texts)
+        return cls(**texts, by=around.by)
 
     @classmethod
-    def _of_ratio(cls, text: str, at: Path, report: Report) -> Raw:
+    def _of_ratio(cls, text: str, at: Path, report: Report, by: tuple[str, ...]) -> Raw:
         """An error ratio, each tile of which counts as one event, whatever the traffic."""
-        read_windowed(text, at, report)
+        _check_named(read_windowed(text, at, report, by), by, at, report)
         if unit_of(_parsed(text)) is not None:
             report(at, "is a number of events, not a share of them; give `errors` and `total`", "error")
             raise Fault
@@ -113,20 +117,48 @@ class Raw(Sli):
             "warning",
         )
         known = f"(({text}) >= -Inf)"  # 0 / 0 is not a value
-        return cls(known, f"{known} * 0 + 1")
+        return cls(known, f"{known} * 0 + 1", by)
+
+    @property
+    def takes_by(self) -> bool:
+        return bool(self.by)
+
+    @property
+    def all_events(self) -> tuple[VectorSelector, ...]:
+        """With `by` all series of the total, as each may have a value of its own."""
+        if not self.by:
+            return self.selectors()[:1]
+        named = (replace(node, offset_ms=0, at=None) for node in self._telling_apart(_parsed(self.total)))
+        return tuple(dict.fromkeys(named))
 
     @property
     def narrows(self) -> bool:
         return True
 
     def narrowed(self, matchers: tuple[Matcher, ...]) -> Raw:
-        def changed(node: Node) -> Node:
-            return replace(node, matchers=(*node.matchers, *matchers)) if isinstance(node, VectorSelector) else node
-
         def of(text: str) -> str:
-            return str(transform(_parsed(text), changed)).replace(_MARK_TEXT, WINDOW_VARIABLE)
+            parsed = _parsed(text)
+            whose = {id(node) for node in self._telling_apart(parsed)}
+
+            def changed(node: Node) -> Node:
+                if isinstance(node, VectorSelector) and id(node) in whose:
+                    return replace(node, matchers=(*node.matchers, *matchers))
+                return node
+
+            return str(transform(parsed, changed)).replace(_MARK_TEXT, WINDOW_VARIABLE)
 
         return replace(self, errors=of(self.errors), total=of(self.total))
+
+    def _telling_apart(self, node: Node) -> Iterator[VectorSelector]:
+        """The selectors whose series have the labels of `by`: those that are grouped by all of them. Of listed values, all."""
+        if isinstance(node, VectorSelector):
+            if not self.by:
+                yield node
+        elif isinstance(node, Aggregate) and self.by and not node.without and set(self.by) <= set(node.grouping):
+            yield from (part for part in walk(node) if isinstance(part, VectorSelector))
+        else:
+            for child in children(node):
+                yield from self._telling_apart(child)
 
     def selectors(self) -> tuple[VectorSelector, ...]:
         return tuple(dict.fromkeys(selectors_in(self.total) + selectors_in(self.errors)))
@@ -145,7 +177,7 @@ class Raw(Sli):
 
     def errors_tile(self, tile: Tile) -> Node:
         nothing = Binary("*", ZERO, self._tile(self.total, tile))
-        return Binary("or", self.part_tile(tile)[1], nothing, matching=_ON_NOTHING)
+        return Binary("or", self.part_tile(tile)[1], nothing, matching=VectorMatching("many-to-many", tile.by, on=True))
 
     def part_tile(self, tile: Tile) -> tuple[PartIs, Node]:
         return "errors", self._tile(self.errors, tile, self._whole)
@@ -154,13 +186,13 @@ class Raw(Sli):
         return self._tile(self.total, tile)
 
     def _tile(self, text: str, tile: Tile, whole: VectorSelector | None = None) -> Node:
-        """An expression over `$window` for a tile, added up to one series.
+        """An expression over `$window` for a tile, added up to one series, or one for each value of `by`.
 
         `increase` and `rate` of a counter over `$window` become the exact count; everything else stays as it is
         written. `whole` counts all events. Raises PromqlError where the text does not parse.
         """
         node = _parsed(text)
-        tiled: Node = Aggregate("sum", _Tiling(tile, whole).tiled(node))
+        tiled: Node = Aggregate("sum", _Tiling(tile, whole).tiled(node), grouping=tile.by)
         return Binary("*", tiled, Number(tile.length_ms / SECOND)) if unit_of(node) == "rate" else tiled
 
     @property
@@ -181,6 +213,20 @@ class Raw(Sli):
 
     def describe(self) -> str:
         return "events, as the definition's expressions count them"
+
+
+def _check_named(node: Node, by: tuple[str, ...], at: Path, report: Report) -> None:
+    """Refuses labels of `by` that the expression makes: its selectors are narrowed to each value. Raises Fault once reported."""
+    for part in walk(node):
+        if isinstance(part, Call) and part.func in ("label_replace", "label_join"):
+            target = part.args[1]
+            if isinstance(target, String) and target.value in by:
+                report(
+                    at,
+                    f"`{part.func}` makes the label {target.value}, and `by` is of labels that the metrics have",
+                    "error",
+                )
+                raise Fault
 
 
 def selectors_in(text: str) -> list[VectorSelector]:
@@ -261,12 +307,15 @@ class _Tiling:
                 if length != tile_ms or selector.at is not None:
                     return node
                 return self._increase(selector, node.func)
-            case Aggregate(op="sum", expr=expr, grouping=(), without=False) if id(expr) in self._counted:
+            case Aggregate(op="sum", expr=expr, grouping=by, without=False) if id(expr) in self._counted and set(
+                by
+            ) <= set(self.tile.by):
                 # Added up by target, what went on under other labels counts too.
                 _, selector, tile = self._counted[id(expr)]
                 whole = self.whole
                 counts = counted(selector, tile) if whole in (None, selector) else counted_part(selector, whole, tile)
-                return self._per_second(Aggregate("sum", counts), isinstance(expr, Binary) and expr.op == "/")
+                summed = Aggregate("sum", counts, grouping=by)
+                return self._per_second(summed, isinstance(expr, Binary) and expr.op == "/")
             case Call(func="time") if lag_ms:
                 return Binary("-", node, Number(lag_ms / SECOND))
             case Call(func=func, args=()) if lag_ms and func in _CALENDAR:

@@ -44,6 +44,10 @@ class Sums(CountedSli):
         return tuple(dict.fromkeys((*self.totals, *self.sums)))
 
     @property
+    def all_events(self) -> tuple[VectorSelector, ...]:
+        return self.totals
+
+    @property
     def kind_labels(self) -> frozenset[str]:
         of_parts, of_totals = (
             {matcher.label for selector in selectors for matcher in selector.matchers}

@@ -41,7 +41,8 @@ def build_objective_and_sli(
         objective = parse_objective(percentile["percent"] if percentile else entry.objective)
     except ValueError as error:
         report((*path, "objective"), str(error), "error")
-    around = Surroundings(percentile["threshold"] if percentile else None, (*path, "objective"), scrape_ms, built)
+    by = tuple(entry.by) if isinstance(entry.by, list) else ()
+    around = Surroundings(percentile["threshold"] if percentile else None, (*path, "objective"), scrape_ms, built, by)
     with suppress(Fault):
         sli = _sli(entry.sli, (*path, "sli"), report, around)
     if sli is None or objective is None:

@@ -183,8 +183,18 @@ def test_a_ratio_without_counts_is_kept_and_flagged(ratio: str, becomes: str | N
     assert any("not weighted by traffic" in note.text for note in draft.notes)
 
 
-def test_ratios_by_label_without_counts_are_refused() -> None:
-    assert "without numbers of events" in reasons(sloth(ratio=f"max by (zone) (max_over_time(health{W}))"))
+def test_what_only_raw_holds_keeps_its_labels() -> None:
+    ratio = draft_of(sloth(ratio=f"max by (zone) (max_over_time(health{W}))"))
+    assert (ratio.entry["sli"], ratio.entry["by"]) == (
+        {"raw": {"ratio": "max by (zone) (max_over_time(health[$window]))"}}, ["zone"],
+    )  # fmt: skip
+    errors, total = (f"sum by (zone, app) (sum_over_time({name}{W}))" for name in ("missing", "replicas"))
+    draft = draft_of(sloth(errors, total))
+    assert (draft.entry["by"], draft.kind, draft.grade) == (["zone", "app"], "raw", "exact")
+    # The definition sets `zone` on every series, so that it cannot be one of those by which they differ.
+    own = draft_of(sloth(errors, total).replace("service: shop", "service: shop\nlabels: {zone: a}"))
+    assert own.entry["by"] == ["app"]
+    assert own.entry["sli"]["raw"]["total"] == "sum by (app) (sum by (zone, app) (sum_over_time(replicas[$window])))"
 
 
 def test_other_counts_are_kept_as_promql() -> None:

@@ -1,4 +1,5 @@
-"""`raw` with a ratio: an error ratio without numbers of events, each minute of which weighs the same; and `by` with listed values."""
+"""`raw` with a ratio: an error ratio without numbers of events, each minute of which weighs the same; and `by`, with values that are
+listed, and with all that there are."""
 
 from __future__ import annotations
 
@@ -8,14 +9,20 @@ import numpy as np
 import pytest
 
 from slo.budget.evaluate import evaluate
+from slo.budget.groups import expand
 from slo.errors import DefinitionError
+from slo.promql.ast import Node
 from slo.promql.engine import Engine
+from slo.promql.parse import parse_selector
 from slo.promql.rules import run_rules
 from slo.promql.samples import Samples
 from slo.rules import compile_specs, to_yaml
+from slo.sli.ratio import Ratio
+from slo.sli.tile import Tile
 from slo.source.recording import Header, Recording, write
 from slo.spec.load import load_text
 from slo.spec.model import Specs
+from slo.spec.split import narrowed
 from slo.window import HOUR
 from tests.quick_yaml import read_yaml
 
@@ -29,9 +36,13 @@ def specs(sli: str, more: str = "") -> Specs:
     return load_text(f"service: a\nslos:\n  - {{name: r, objective: 90, window: 6h, {more}sli: {{raw: {sli}}}}}\n")
 
 
-def samples(*rows: tuple[str, object, dict[str, str]]) -> Samples:
+def samples(*rows: tuple[str, np.ndarray, dict[str, str]]) -> Samples:
+    """Series of these values; where one is NaN there is no sample."""
     return Samples.from_series(
-        [({"__name__": name, **TARGET, **labels}, TIMES, values) for name, values, labels in rows]
+        [
+            ({"__name__": name, **TARGET, **labels}, TIMES[~np.isnan(values)], values[~np.isnan(values)])
+            for name, values, labels in rows
+        ]
     )
 
 
@@ -102,6 +113,86 @@ def test_listed_values_each_have_a_budget(tmp_path: Path) -> None:
     assert ratios == {"a/r.x": pytest.approx(0.1, rel=0.01), "a/r.y": pytest.approx(1.0)}
 
 
-def test_values_that_are_not_listed_are_refused() -> None:
-    with pytest.raises(DefinitionError, match=r"list the values, such as `route: \[a, b\]`"):
-        specs("{errors: 'sum(increase(a_total[$window]))', total: 'sum(increase(b_total[$window]))'}", "by: [route], ")
+def test_each_value_that_there_is_has_a_budget(tmp_path: Path) -> None:
+    """Gauges are added up by their samples: of deployment x one in ten replicas is missing, of y one in four, and z has only just come."""
+    rows = [
+        row
+        for name, replicas, missing, hours in (("x", 10.0, 1.0, 8), ("y", 4.0, 1.0, 8), ("z", 2.0, 0.0, 1))
+        for row in (
+            ("replicas", np.where(hours >= AGO, replicas, np.nan), {"deployment": name}),
+            ("missing", np.where(hours >= AGO, missing, np.nan), {"deployment": name}),
+        )
+    ]
+    held = samples(*rows)
+    write(tmp_path / "r.parquet", held, Header(END_MS - 8 * HOUR, END_MS, "a test"))
+    sli = (
+        "{errors: 'sum by (deployment) (sum_over_time(missing[$window]))', "
+        "total: 'sum by (deployment) (sum_over_time(replicas[$window]))'}"
+    )
+    found = specs(sli, "by: [deployment], ")
+    [slo] = found.values()
+    expected = {"a/r.x": 0.1, "a/r.y": 0.25, "a/r.z": 0.0}
+    source = Recording.open(tmp_path / "r.parquet")
+    ratios = {one.id: evaluate(one, source, END_MS).error_ratio for one in expand(slo, source, END_MS)[0]}
+    assert ratios == pytest.approx(expected)
+    groups = yaml.safe_load(to_yaml(compile_specs(found)[0]))["groups"]
+    result = run_rules(groups, held, END_MS // 1000 - 7 * 3600, END_MS // 1000)
+    assert not result.problems
+    recorded = Engine(result.recorded).query("slo:period_error:ratio", END_MS / 1000).series
+    assert {f"a/r.{s.labels['deployment']}": float(s.values[-1]) for s in recorded} == pytest.approx(
+        expected, abs=0.005
+    )
+
+
+def test_counters_by_value_are_counted_exactly() -> None:
+    """As where they are a ratio: `increase` over the window would extrapolate, and not see the first value of z."""
+    rows = [
+        (name, (8 - AGO) * each, {"route": route})
+        for route, each in (("x", 600.0), ("y", 60.0))
+        for name, each in (("bad_total", each / 10), ("all_total", each))
+    ]
+    raw = specs(
+        "{errors: 'sum by (route) (increase(bad_total[$window])) * 1', total: 'sum by (route) (increase(all_total[$window]))'}",
+        "by: [route], ",
+    )
+    [slo] = raw.values()
+    held = samples(*rows)
+    for one in narrowed(slo, [("x",), ("y",)]):
+        [total] = list(counters_of(one.sli.total_tile(Tile(HOUR)), held))
+        plain = Ratio(
+            *(parse_selector(f'{n}{{route="{one.labels["route"]}"}}') for n in ("all_total", "bad_total")), "errors"
+        )
+        assert [total] == counters_of(plain.total_tile(Tile(HOUR)), held)
+    by_value = Engine(held).query(slo.sli.total_tile(Tile(HOUR, by=("route",))), END_MS / 1000).series
+    assert {s.labels["route"]: round(float(s.values[-1])) for s in by_value} == {"x": 600, "y": 60}
+
+
+def test_only_what_is_grouped_by_the_labels_is_narrowed() -> None:
+    """What stands for the whole, such as a switch, has no such label."""
+    side = "sum by (route) (increase({}[$window])) and on () max(switch) == 1"
+    [slo] = specs(
+        f"{{errors: '{side.format('a_total')}', total: '{side.format('b_total')}'}}", "by: [route], "
+    ).values()
+    [one] = narrowed(slo, [("x",)])
+    assert one.sli.total == 'sum by (route) (increase(b_total{route="x"}[$window])) and on () max(switch) == 1'
+    assert [str(selector) for selector in slo.sli.all_events] == ["b_total"]
+
+
+def counters_of(node: Node, held: Samples) -> list[float]:
+    return [float(series.values[-1]) for series in Engine(held).query(node, END_MS / 1000).series]
+
+
+@pytest.mark.parametrize(
+    ("errors", "message"),
+    [
+        ("sum(increase(a_total[$window]))", r"did you mean `sum by \(route\) \(increase\(a_total\[\$window\]\)\)`"),
+        ("sum by (zone) (increase(a_total[$window]))", "must be grouped by exactly route"),
+        (
+            'sum by (route) (label_replace(increase(a_total[$window]), "route", "$1", "path", "(.*)"))',
+            "makes the label route",
+        ),
+    ],
+)
+def test_what_is_not_grouped_as_by_is_refused(errors: str, message: str) -> None:
+    with pytest.raises(DefinitionError, match=message):
+        specs(f"{{errors: '{errors}', total: 'sum by (route) (increase(b_total[$window]))'}}", "by: [route], ")

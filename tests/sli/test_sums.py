@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from slo.budget.evaluate import evaluate
+from slo.budget.groups import expand
 from slo.promql.ast import VectorSelector
 from slo.promql.parse import parse_selector
 from slo.promql.samples import Samples
@@ -17,6 +19,7 @@ from slo.sli.base import Scraping
 from slo.sli.counts import Grid
 from slo.sli.sums import Sums
 from slo.sli.tile import Tile, settled
+from slo.spec.load import load_text
 from slo.window import HOUR, MINUTE
 from tests.contract.histories import History, draw
 from tests.contract.paths import count_by_engine, count_by_rules, count_by_samples
@@ -128,3 +131,24 @@ def test_each_series_has_its_own_errors() -> None:
         "b_total": (20, 0),
         "all_total": (0, 100),
     }
+
+
+def test_a_value_that_only_one_of_the_counters_has_has_a_budget() -> None:
+    """A route on which all goes well has no series of errors, and one on which nothing does has none of good events."""
+    rows = []
+    times = END - 5_000 - 30_000 * np.arange(2 * 24 * 120, -1, -1, dtype=np.int64)
+    for name, route in (("ok_total", "fine"), ("failed_total", "broken")):
+        labels = {"__name__": name, "job": "j", "instance": "a", "route": route}
+        rows.append((labels, times, 10.0 * np.arange(len(times))))
+    source = Memory(Samples.from_series(rows), END)
+    [slo] = load_text(
+        "service: a\nslos:\n  - {name: r, objective: 99, window: 1d, by: [route], "
+        "sli: {ratio: {errors: failed_total, good: ok_total}}}\n"
+    ).values()
+    found, number = expand(slo, source, END)
+    assert number == 2
+    ratios = {one.name: evaluate(one, source, END).error_ratio for one in found}
+    assert ratios == {"r.broken": 1.0, "r.fine": 0.0}
+    tile = Tile(5 * MINUTE, by=("route",), lean=True)
+    errors = source.query_range(slo.sli.errors_tile(tile), END, END, MINUTE).series
+    assert {labels["route"]: values[0] for labels, values in errors} == {"broken": 100.0, "fine": 0.0}
