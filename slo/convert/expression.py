@@ -30,7 +30,7 @@ from slo.promql.ast import (
 from slo.promql.parse import parse
 from slo.promql.series import series_labels
 from slo.reading import WINDOW_VARIABLE
-from slo.sli.latency import unit_in_name
+from slo.sli.latency import threshold_text, unit_in_name
 from slo.spec.yaml import Path
 from slo.window import format_duration
 
@@ -441,12 +441,11 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Conve
     if seconds is None:
         notes.same(at, f"`{histogram}` does not say its unit, so the bucket is named as it stands")
         return None
-    threshold_ms = upper * seconds * 1000
-    if threshold_ms <= 0 or threshold_ms != threshold_ms.to_integral_value():
-        notes.same(at, f"a bound of {upper} is not a whole number of milliseconds, so the bucket is named as it stands")
+    if upper <= 0:
+        notes.same(at, f"a bound of {upper} is no time that requests may take, so the bucket is named as it stands")
         return None
     selector = replace(total, name=histogram, matchers=tuple(m for m in total.matchers if m.label != "le"))
-    return {"histogram": str(selector), "threshold": format_duration(int(threshold_ms))}
+    return {"histogram": str(selector), "threshold": threshold_text(upper * seconds)}
 
 
 # Gauges.

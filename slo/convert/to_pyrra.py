@@ -11,7 +11,7 @@ from slo.convert.from_pyrra import PREFIX
 from slo.convert.model import Refused
 from slo.promql.ast import Matcher
 from slo.rules.resource import object_name
-from slo.sli.latency import Latency
+from slo.sli.latency import Latency, threshold_text
 from slo.sli.native_latency import NativeLatency
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
@@ -74,6 +74,8 @@ def _indicator(slo: Slo, entry: Exported) -> dict[str, Any]:
         case Probe(metric=metric):
             return {"bool_gauge": {"metric": str(metric), **grouping}}
         case NativeLatency(histogram=histogram, bound=bound):
+            if bound * 1000 % 1:
+                raise Refused(f"Pyrra knows no latency of {threshold_text(bound)}: it takes whole milliseconds")
             return {
                 "latencyNative": {
                     "latency": format_duration(int(bound * 1000)),

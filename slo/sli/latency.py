@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from slo.display import show_latency
-from slo.fields import Duration, Model
+from slo.fields import Model
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, VectorMatching, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.reading import Fault, Path, Report, read_duration, read_selector
@@ -38,7 +39,7 @@ from slo.sli.slices import stretches
 from slo.sli.stepwise import tile_of
 from slo.sli.tile import ZERO, Tile, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, with_targets_of, worst_targets
-from slo.window import INSTANT_MS
+from slo.window import INSTANT_MS, format_duration
 
 _ENDINGS = ("_bucket", "_count", "_sum")
 # An increase is asked for over so many scrape intervals at least.
@@ -61,6 +62,34 @@ def unit_in_name(histogram: str) -> Decimal | None:
     return next((seconds for seconds, endings in _UNITS.values() if histogram.endswith(endings)), None)
 
 
+_FINE = re.compile(r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,12})?)(?P<unit>ns|us|µs|ms|s)")
+_FINE_UNITS = {
+    "ns": Decimal("1e-9"),
+    "us": Decimal("1e-6"),
+    "µs": Decimal("1e-6"),
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+}
+
+
+def _read_threshold(text: str, at: Path, report: Report) -> Decimal:
+    """A latency in seconds: a duration, or a decimal number of one unit, such as 12.8ms or 500us. Raises Fault once reported."""
+    fine = _FINE.fullmatch(text)
+    seconds = Decimal(fine["number"]) * _FINE_UNITS[fine["unit"]] if fine else Decimal(0)
+    return seconds or Decimal(read_duration(text, at, report)) / 1000
+
+
+def threshold_text(seconds: Decimal) -> str:
+    """A latency as a definition has it, exact to the digit."""
+    milliseconds = seconds * 1000
+    if milliseconds == milliseconds.to_integral_value():
+        return format_duration(int(milliseconds))
+    unit, size = next(
+        ((unit, size) for unit, size in (("ms", 0), ("us", 3)) if milliseconds.scaleb(size) >= 1), ("ns", 6)
+    )
+    return f"{milliseconds.scaleb(size).normalize():f}{unit}"
+
+
 class LatencyModel(Model):
     """Requests within a threshold, from a histogram."""
 
@@ -71,7 +100,10 @@ class LatencyModel(Model):
             examples=['http_request_duration_seconds{job="api"}'],
         ),
     ]
-    threshold: Duration | None = None
+    threshold: Annotated[
+        str | None,
+        Field(description="a duration, below a millisecond too", examples=["500ms", "2s", "12.8ms", "500us"]),
+    ] = None
     native: Annotated[bool, Field(description="a native histogram, which has no buckets of its own")] = False
     unit: Annotated[
         Literal["nanoseconds", "microseconds", "milliseconds", "seconds", "minutes", "hours"] | None,
@@ -125,7 +157,7 @@ class Latency(CountedSli):
             report(at, f"{many}; give one of the two: `threshold: 500ms`, or the objective as `p95 < 500ms`", "error")
             raise Fault
         where, text = ((*at, "threshold"), model.threshold) if model.threshold else (around.objective_path, percentile)
-        threshold = Decimal(read_duration(text or "", where, report)) / 1000
+        threshold = _read_threshold(text or "", where, report)
         unit = (_UNITS[model.unit][0] if model.unit else unit_in_name(name)) or Decimal(1)
         kind: type[Latency] | type[NativeLatency] = NativeLatency if model.native else cls
         return kind(histogram, threshold, unit)

@@ -118,8 +118,10 @@ def test_an_inverted_ratio_query_is_refused_too() -> None:
         ("d_milliseconds", "200", {"latency": {"histogram": "d_milliseconds", "threshold": "200ms"}}),
         ("d_ms", "2500.0", {"latency": {"histogram": "d_ms", "threshold": "2s500ms"}}),
         ("d_seconds", "1.024", {"latency": {"histogram": "d_seconds", "threshold": "1s24ms"}}),
-        ("d_seconds", "0.0005", {"ratio": {"good": 'd_seconds_bucket{le="0.0005"}', "total": "d_seconds_count"}}),
-        ("d_seconds", "0.0128", {"ratio": {"good": 'd_seconds_bucket{le="0.0128"}', "total": "d_seconds_count"}}),
+        ("d_seconds", "0.0005", {"latency": {"histogram": "d_seconds", "threshold": "500us"}}),
+        ("d_seconds", "0.0128", {"latency": {"histogram": "d_seconds", "threshold": "12.8ms"}}),
+        ("d_us", "0.25", {"latency": {"histogram": "d_us", "threshold": "250ns"}}),
+        ("d_seconds", "0", {"ratio": {"good": 'd_seconds_bucket{le="0"}', "total": "d_seconds_count"}}),
         ("d_duration", "200", {"ratio": {"good": 'd_duration_bucket{le="200"}', "total": "d_duration_count"}}),
     ],
 )

@@ -213,8 +213,8 @@ def test_each_common_plugin_becomes_an_exact_sli_without_raw(plugin: str) -> Non
         ("coredns/availability", "custom_rcode_regex: 'SERVFAIL|REFUSED'", {"preset": "coredns/availability", "with": {"rcodes": "SERVFAIL|REFUSED"}}),
         ("istio/v1/latency", "service: s, namespace: n, bucket: 300", {"preset": "istio/latency", "with": {"service": "s", "namespace": "n", "threshold": "300ms"}}),
         ("traefik/v2/latency", "service_name_regex: s, bucket: 0.3, filter: 'a=\"b\"'", {"preset": "traefik/latency", "with": {"service": "s", "threshold": "300ms", "filter": 'a="b"'}}),
+        ("istio/v1/latency", "service: s, namespace: n, bucket: 0.5", {"preset": "istio/latency", "with": {"service": "s", "namespace": "n", "threshold": "500us"}}),
         # What no preset means.
-        ("istio/v1/latency", "service: s, namespace: n, bucket: 0.5", None),
         ("traefik/v2/latency", "service_name_regex: s, bucket: 0.3, exclude_errors: true", None),
     ],
 )  # fmt: skip

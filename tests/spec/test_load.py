@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from slo.errors import DefinitionError, Problem
 from slo.promql.ast import Matcher, VectorSelector
 from slo.sli.freshness import Freshness
-from slo.sli.latency import Latency
+from slo.sli.latency import Latency, threshold_text
 from slo.sli.outage import Outage
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
@@ -394,6 +394,30 @@ def test_a_histograms_unit_decides_on_its_bucket(histogram: str, unit: str | Non
     [slo], problems = read(one_slo(sli=f"{{latency: {{histogram: {histogram}, threshold: {threshold}{said}}}}}"))
     assert isinstance(slo.sli, Latency)
     assert (slo.sli.bound, problems) == (Decimal(bound), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("500us", "0.0005"),
+        ("12.8ms", "0.0128"),
+        ("250ns", "2.5e-7"),
+        ("1.5s", "1.5"),
+        ("1m30s", "90"),
+        ("0.5µs", "5e-7"),
+    ],
+)
+def test_thresholds_below_a_millisecond(text: str, seconds: str) -> None:
+    entry = one_slo(sli=f"{{latency: {{histogram: d_seconds, threshold: {text}}}}}")
+    [slo], problems = read(entry)
+    assert isinstance(slo.sli, Latency)
+    assert (slo.sli.threshold_seconds, problems) == (Decimal(seconds), [])
+    assert read(entry.replace(text, threshold_text(slo.sli.threshold_seconds)))[0][0].sli == slo.sli
+
+
+@pytest.mark.parametrize("text", ["0us", "0.0ms", "1.5m", "us", "1e-3s", "-1ms", "5 ms", "1ms500us"])
+def test_what_is_no_threshold_is_refused(text: str) -> None:
+    assert faults(one_slo(sli=f"{{latency: {{histogram: d_seconds, threshold: {text}}}}}"))
 
 
 @pytest.mark.parametrize(
