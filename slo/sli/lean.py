@@ -8,22 +8,23 @@ of the values from which it fell within the tile.
 - A series without K is born with L, which counts if all that appeared on its target, having no R, is no more than twice
   what the busiest target of its job had in the 15 minutes before; that of a part where that of all events does, up to
   what its target had of all events in the tile.
-- A target lost V, the last values of what it had and its newest scrape no longer has. Where what appeared is at least V it
-  goes on under other labels, old ones too: what appeared counts by how much it exceeds V, the rest L − R, up to that bound.
+- Where series appeared on a target, all that its newest scrape shows less all R is what it counts instead, unless that is
+  below 0, or above that bound: what vanished goes on as what appeared. Of one value of a label it counts only if
+  something vanished, more than it gained.
 It differs from `slo.sli.tiles`, which is for servers that are asked now and then, in what is rare: series that go back to
 their old labels within 15 minutes, renamed targets, which count from their next scrape on, and sums that lose a part.
-Subtraction comes before sums, as sums of large counters lose events.
+Subtraction comes before sums, as sums of large counters lose events: but where series appear, by no more than a sum rounds.
 """
 
 from __future__ import annotations
 
 from slo.promql.ast import Aggregate, Binary, Call, Node, Number, Subquery, VectorMatching, VectorSelector
 from slo.sli.counts import TRAFFIC_MS
-from slo.sli.tile import INFINITE, ZERO, Tile, alive, alongside, believable, labelled, matrix
+from slo.sli.tile import INFINITE, ZERO, Tile, alive, alongside, believable, labelled, matrix, shifted
 
 # Series that were seen within it go on.
 RECENT_MS = TRAFFIC_MS
-_ALONGSIDE = "alongside"
+_FELL = "fell"
 
 
 class _Lean:
@@ -53,7 +54,7 @@ class _Lean:
     def grown(self) -> Node:
         """What each series gained, and apart from it the values that it fell from."""
         gained = Binary("<", Binary("-", self.last, self.known), INFINITE)
-        return Binary("or", gained, labelled(self.falls, _ALONGSIDE))
+        return Binary("or", gained, labelled(self.falls, _FELL))
 
     @property
     def falls(self) -> Node:
@@ -81,21 +82,17 @@ class _Lean:
         return self.summed(Binary("or", gained, self.last))
 
     @property
-    def vanished(self) -> Node:
-        """The last values of series that their target no longer has, by target; where less than them appeared, nothing."""
-        tile = self.tile
-        gone = Binary("unless", self._last(RECENT_MS + tile.length_ms, 0), alive(self.selector, tile))
-        # What another scraper shows that was away too has only just come back.
-        lived = self._last(RECENT_MS - 2 * tile.scrape_ms, tile.length_ms + 2 * tile.scrape_ms)
-        return Binary("<=", self.summed(Binary("and", gone, lived)), self.appeared)
-
-    @property
     def went_on(self) -> Node:
-        """All events of targets whose series go on under other labels: what was there gained, and what appeared exceeds what
-        vanished."""
-        stands = Binary("or", Binary("-", self.last, self.recent), self.last)
+        """All events of targets on which series appeared, by what all of their series show: now, and in the last 15 minutes
+        before the tile. Nothing where it is less now: what appeared there began anew."""
+        tile = self.tile
+        now = self.summed(Binary("and", shifted(self.selector, tile.lag_ms), alive(self.selector, tile)))
         one_to_one = VectorMatching("one-to-one", self.groups, on=True)
-        return Binary(">=", Binary("-", self.summed(stands), self.vanished, matching=one_to_one), ZERO)
+        more = Binary(">=", Binary("-", now, self.summed(self.recent), matching=one_to_one), ZERO)
+        if self.groups == tile.targets:
+            return Binary("and", more, self.new, matching=self.on)
+        # What one value of the label gained is not bounded by itself: here something must have vanished.
+        return Binary("<", more, self.appeared, matching=one_to_one)
 
     @property
     def bound(self) -> Node:
@@ -159,8 +156,9 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     more_than_all = Binary(
         ">", item.appeared, every.reached, matching=VectorMatching("one-to-one", tile.targets, on=True)
     )
-    refused = Binary("or", every.within(">", every.appeared), more_than_all)
-    believed = Binary("unless", every.within("<=", item.appeared), refused, matching=item.on)
+    # What of all events appeared is at least that, where any did.
+    appeared = Binary("or", every.appeared, item.appeared)
+    believed = Binary("unless", every.within("<=", appeared), more_than_all, matching=item.on)
     bounded = every.within("<=", item.went_on)
     if not together:
         return item.total(believed, bounded)

@@ -10,7 +10,19 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from slo.fields import Model, Selector
-from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, String, VectorSelector, quote
+from slo.promql.ast import (
+    Aggregate,
+    Binary,
+    Call,
+    Matcher,
+    MatrixSelector,
+    Node,
+    Number,
+    String,
+    VectorMatching,
+    VectorSelector,
+    quote,
+)
 from slo.promql.regex import literal
 from slo.promql.samples import Samples
 from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
@@ -22,7 +34,7 @@ from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import Counts, Cursor, Grid, PartIs, parts_of
 from slo.sli.sums import Sums, check_apart
-from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, side_by_side
+from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present, worst_targets
 
 _PAIRS = (("total", "errors"), ("total", "good"), ("errors", "good"))
@@ -228,8 +240,12 @@ class Ratio(CountedSli):
         )
         summed = Aggregate("sum", events, grouping=(*tile.by, EVENT_LABEL))
         # Both are there, as the ratio divides by one and multiplies by the other.
-        none = self._none(tile)
-        return Binary("or", Binary("or", summed, marked_as("bad", none)), marked_as("good", none))
+        if tile.by:
+            none = self._none(tile)
+            return Binary("or", Binary("or", summed, marked_as("bad", none)), marked_as("good", none))
+        both = side_by_side({"bad": "bad", "good": "good"}, bad=_NOTHING, good=_NOTHING)
+        scraped = Call("last_over_time", (matrix(self.total, tile.length_ms, tile.lag_ms),))
+        return Binary("or", summed, Binary("and", both, scraped, matching=VectorMatching("many-to-many", (), on=True)))
 
     def counters(self) -> tuple[tuple[VectorSelector, ...], Mapping[VectorSelector, VectorSelector]]:
         return (self.total,), {self.part: self.total}
@@ -269,6 +285,7 @@ def _sums(
     return sums
 
 
+_NOTHING = Call("vector", (ZERO,))
 # In the label `event`, as in `Sli.event_words`.
 _WORDS: Mapping[tuple[Event, Event], tuple[str, str]] = {
     ("good", "bad"): ("good", "bad"),

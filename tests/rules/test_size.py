@@ -29,6 +29,38 @@ def test_on_one_line_or_broken_over_several_an_expression_is_the_same() -> None:
     assert not any("\n" in text for text in expressions(flat))
 
 
+def annotations(text: str) -> list[object]:
+    return [rule.get("annotations") for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("names", [OWN, SLOTH])
+def test_a_text_that_many_alerts_have_stands_once_in_a_file_for_servers(names: Names) -> None:
+    """With an anchor, which all that read YAML put in where the file names it; in annotations Prometheus 2 does too."""
+    found = specs(ALL_KINDS)
+    groups, _ = compile_specs(found, names)
+    flat, broken = to_yaml(groups, flat=True), to_yaml(groups)
+    assert annotations(flat) == annotations(broken)
+    [*texts] = (
+        text for rule in annotations(broken) if isinstance(rule, dict) for text in rule.values() if len(text) > 200
+    )
+    assert len(set(texts)) < len(texts) / 2
+    assert all(flat.count(f"'{text}'") <= 1 for text in set(texts) if "'" not in text)
+    assert flat.count("&t") == len(set(re.findall(r"&(t\d+) ", flat)))
+    assert " &t" not in broken
+    # Each file of several has its own.
+    for slo in found.values():
+        yaml.safe_load(to_yaml(compile_slo(slo, names), flat=True))
+
+
+@pytest.mark.parametrize("tool", ["promtool", "promtool2", "vmalert"])
+def test_servers_take_texts_that_stand_once(tmp_path: Path, tool: str) -> None:
+    file = tmp_path / "rules.yml"
+    file.write_text(to_yaml(compile_specs(specs(ALL_KINDS))[0], flat=True), encoding="utf-8")
+    assert " *t1\n" in file.read_text(encoding="utf-8")
+    command = ["-dryRun", f"-rule={file}"] if tool == "vmalert" else ["check", "rules", str(file)]
+    run([binary(tool), *command], check=True, capture_output=True)
+
+
 def test_a_file_is_as_long_as_the_page_says(tmp_path: Path) -> None:
     """Two of three SLOs on counters, one on a histogram; without the head of the file."""
     definitions(tmp_path / "few", 1, 6)
