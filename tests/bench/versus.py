@@ -51,6 +51,7 @@ import sys, time
 from slo.spec.load import load
 try:
     from slo.rules import rule_texts
+    from slo.rules.format import yaml_file
 except ImportError:  # as it was before
     rule_texts = None
     from slo.rules import compile_specs, to_yaml
@@ -59,7 +60,7 @@ specs = load(sys.argv[1] + "/many")
 if rule_texts is None:
     text = to_yaml(compile_specs(specs)[0], [service.file for service in specs.services])
 else:
-    text = "".join(one.text for one in rule_texts(specs)[0])
+    text = "".join(yaml_file(one.text for one in rule_texts(specs, flat=True)[0]))  # as `slo rules` writes so many
 print(time.process_time() - start)
 print(text.count("- record:") + text.count("- alert:"), "rules,", len(text) // 1_000_000, "MB", file=sys.stderr)
 """,
