@@ -260,7 +260,10 @@ def _filled_in(engine: Engine, rule: AlertRule, at: float) -> dict[str, str]:
     ]
     # promtool begins at this moment: the history that the alert's own expression asks for is not there.
     [burning] = engine.query(rule.expr, at=at).series
-    own = {"alert": rule.name, "expr": f"vector({float(burning.values[0])!r})", "annotations": dict(rule.annotations)}
+    expr = f"vector({float(burning.values[0])!r})"
+    for label, text in dict(burning.labels).items():
+        expr = f'label_replace({expr}, "{label}", "{text}", "", "")'
+    own = {"alert": rule.name, "expr": expr, "annotations": dict(rule.annotations)}
     test = {
         "rule_files": ["rules.yml"],
         "tests": [
