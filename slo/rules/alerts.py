@@ -57,6 +57,8 @@ COARSE_MS = 5 * MINUTE
 BURN_ALERT, ABSENT_ALERT, BUDGET_ALERT = "ErrorBudgetBurn", "SLODataMissing", "BudgetConsumed"
 # How long a hole may last until its alert is no longer held; a short window of hours is held for two of them.
 _HELD_MS = 2 * HOUR
+# So long a server sees a series' last sample.
+_SEEN_MS = 5 * MINUTE
 # A hole that tiles look back over is not a start of the history.
 _HOLE_MS = LOOKBACK_MS
 # Data in here, and none now, is missing data. Of the fine tiles: an alert that read a later group's series would make the
@@ -179,12 +181,19 @@ def _pair(slo: Slo, names: Names, burn: BurnWindow, tiles: Tiles) -> Node:
     else:
         long = Binary("*", ratio, known, matching=VectorMatching("one-to-one", (EVENT_LABEL,), on=False))
     short = names.series(slo, n.error_ratio_name(burn.short_ms))
+    # vmalert writes a tile after its group is done: over a range of one tile it would never find one.
+    current: Node = tiles.present
+    if burn.short_ms > 2 * tile_ms:
+        current = Call("last_over_time", (MatrixSelector(tiles.present, 2 * tile_ms),))
     held_ms = min(burn.long_ms, max(_HELD_MS, 2 * burn.short_ms))
     last = Call("last_over_time", (MatrixSelector(short, held_ms),))
-    burns = Binary("and", Binary(">", long, threshold), Binary(">", last, threshold), matching=same)
-    # Without bad events, or any, the last ratio is not of now.
-    idle = Binary("==", tiles.summed(burn.short_ms, tiles.present_event), Number(0.0))
-    node = Binary("unless", burns, idle, matching=same)
+    if held_ms >= _SEEN_MS:
+        held = Binary("or", short, Binary("unless", last, current, matching=same))
+    else:
+        # A ratio may be seen for longer than it is held.
+        held = Binary("unless", last, Binary("unless", current, short, matching=same), matching=same)
+    burns = Binary(">", held, threshold)
+    node = Binary("and", Binary(">", long, threshold), burns, matching=same)
     if slo.alerting.least_errors:
         enough = Binary(">=", tiles.errors(burn.long_ms), Number(float(slo.alerting.least_errors)))
         node = Binary("and", node, enough, matching=same)

@@ -54,12 +54,7 @@ class Tiles:
     @property
     def present(self) -> VectorSelector:
         """One series, that has a value for each tile with data."""
-        return self.series(self.present_event)
-
-    @property
-    def present_event(self) -> Event:
-        """The kind of event of that series."""
-        return "all" if "all" in self.slo.sli.kept_events else "bad"
+        return self.series("all" if "all" in self.slo.sli.kept_events else "bad")
 
     @property
     def _rare_ms(self) -> int:
