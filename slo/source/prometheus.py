@@ -292,9 +292,9 @@ def _widest(selectors: Iterable[VectorSelector]) -> list[VectorSelector]:
     """The selectors without those that only narrow another one: all of their series are among that one's."""
     every = list(selectors)
     return [
-        one
-        for one in every
-        if not any(other.name == one.name and {*other.matchers} < {*one.matchers} for other in every)
+        narrow
+        for narrow in every
+        if not any(wide.name == narrow.name and {*wide.matchers} < {*narrow.matchers} for wide in every)
     ]
 
 
