@@ -293,7 +293,7 @@ HELD_BY = {
     "Samples are counted without a bound": f"{HERE}:test_a_series_of_which_nothing_was_read_before_is_a_baseline",
     "A server that counts stepwise": f"{HERE}:test_a_server_does_not_look_back_further_than_two_hours",
     "The generated [rules]": f"{HERE}:test_rules_count_a_target_with_old_counters_from_its_next_scrape_on",
-    "two targets that share an address": f"{HERE}:test_rules_count_what_is_relabelled_at_a_shared_address_from_its_first_values",
+    "two targets that share an address, and two scrapers": f"{HERE}:test_rules_count_what_is_relabelled_at_a_shared_address_from_its_first_values",
     "a relabelling that is taken back within 15 minutes": f"{HERE}:test_rules_count_twice_what_was_between_a_relabelling_and_its_end",
     "code that nobody had seen before": f"{HERE}:test_rules_count_a_code_that_first_came_in_a_long_pause_from_its_next_scrape_on",
     "begins under new labels during a pause of all scrapes": f"{HERE}:test_rules_count_what_began_in_a_long_pause_from_its_next_scrape_on",

@@ -25,7 +25,7 @@ FOREVER = 2**62
 
 Why = Literal["birth", "new target", "old counter", "hidden restart", "relabelled", "relabelled restart", "copy"]
 # What only rules take otherwise: they ask what a job can have had, not what the target can, and for 15 minutes back.
-OfRules = Literal["held back", "copy", "old counter", "begun in a pause", "shared address", "first tile"]
+OfRules = Literal["held back", "copy", "old counter", "above the bound", "shared address", "first tile"]
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ class Doubt:
 class Bridge:
     """Events that a series revealed after a pause of `gap_ms`: a look-back that is shorter may lose them, with a note.
 
-    Or it takes all that the series stands at then (`stood_…`) for new. `renamed` says that its labels are others; `two_ms`
-    is since the last two scrapes before it, which tell what traffic there was.
+    Or it takes all that the series stands at then (`stood_…`) for new. `renamed` says that its labels are others.
     """
 
     at_ms: int
@@ -124,7 +123,6 @@ class Bridge:
     stood_errors: float = 0.0
     stood_total: float = 0.0
     renamed: bool = False
-    two_ms: int = FOREVER
 
 
 @dataclass(frozen=True)

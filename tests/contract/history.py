@@ -90,11 +90,9 @@ class History:
                 sums[3] += max(0.0, bridge.stood_total - bridge.total)
         return Doubt(self.grid.end_ms, "birth", *sums)
 
-    def begun_in_pauses(self, longer_ms: int, *, rules: bool = False) -> float:
-        """All events that series brought which began, under other labels, in a pause of their target that was longer; for
-        rules, to which two scrapes say what is possible, one that left less than two of so long a time."""
-        pauses = ((bridge.two_ms if rules else bridge.gap_ms, bridge) for bridge in self.bridges)
-        return sum(bridge.total for lasted, bridge in pauses if bridge.renamed and lasted > longer_ms)
+    def begun_in_pauses(self, longer_ms: int) -> float:
+        """All events that series brought which began, under other labels, in a pause of their target that was longer."""
+        return sum(bridge.total for bridge in self.bridges if bridge.renamed and bridge.gap_ms > longer_ms)
 
     def problem(
         self,

@@ -25,6 +25,7 @@ from slo.promql.samples import Samples
 from tests.contract.fleet import (
     FOREVER,
     MINUTE,
+    SECOND,
     Bools,
     Bridge,
     Doubt,
@@ -176,10 +177,17 @@ class _Oracle:
         busiest = max(len(own) * self._recent(own, at_ms, RECENT_MS + 5 * MINUTE) for own in by_address.values())
         return max(10.0, 2 * RECENT_MS * busiest)
 
-    def _since_two(self, stream: Stream, at_ms: int) -> int:
-        """How long ago the last but one scrape of a target was."""
-        before = stream.times[stream.ok & (stream.times < at_ms)]
-        return at_ms - int(before[-2]) if len(before) > 1 else FOREVER
+    def _sure_of_job(self, job: str, at_ms: int) -> float:
+        """What rules surely believe: a little less than twice what a target of the job showed in the 15 minutes before the
+        tile; 10 where no two scrapes lie in them, as after a pause."""
+        most = 0.0
+        for one in self.streams:
+            if one.target.counters and one.target.job == job:
+                ends, rates = self._traffic[id(one)]
+                lengths = np.diff(one.times[one.ok])
+                inside = (ends - lengths > at_ms - RECENT_MS) & (ends <= at_ms - TILE_MS - 15 * SECOND)
+                most = max(most, float((rates * lengths)[inside].sum()))
+        return max(10.0, 0.9 * 2 * most)
 
     def _shared(self, target: Target) -> bool:
         """Whether other targets are behind a target's address."""
@@ -220,13 +228,10 @@ class _Oracle:
                             weights.errors * float(values[i]),
                             weights.total * float(values[i]),
                             bool(renamed[i - 1]),
-                            self._since_two(stream, int(times[i])),
                         )
                     )
-            if self._shared(stream.target):
-                # A series that was away for a quarter of an hour may pass for another's behind its address.
-                for i in np.flatnonzero((pauses > RECENT_MS) & ~renamed) + 1:
-                    self._rules_doubt(key, int(times[i]), "shared address", less=float(grown[i]))
+            for i in np.flatnonzero(pauses > RECENT_MS - 5 * MINUTE) + 1:
+                self._after_a_pause(stream, key, int(at[i]), float(grown[i]), bool(renamed[i - 1]))
         return found
 
     def _first(self, stream: Stream, key: str, at: int) -> float:
@@ -267,23 +272,24 @@ class _Oracle:
                 what: OfRules = "held back" if held_back else "copy" if copy else "old counter"
                 self._rules_doubt(key, now, what, more=value)
             # The tile in which it appears is its baseline.
-            shown = stream.visible(key) & (stream.times <= now + TILE_MS) & (stream.process == process)
-            self._rules_doubt(key, now, "first tile", less=float(stream.values[key][shown][-1]) - value)
+            self._rules_doubt(key, now, "first tile", less=self._in_first_tile(stream, key, at) - value)
             return 0.0
         self.births += 1
-        if self._since_two(stream, now) >= RECENT_MS and stream.ok[:at].any():
-            self._rules_doubt(key, now, "begun in a pause", less=value)
         shared = not stream.ok[:at].any() and any(one.target is not target for one in own)
         # One process shows all that it has at once, and is believed or not.
-        shown = sum(
-            float(stream.values[other][at])
-            for other in stream.target.counters
-            if stream.visible(other)[at] and not stream.visible(other)[:at].any()
-        )
+        new = [key for key in target.counters if stream.visible(key)[at] and not stream.visible(key)[:at].any()]
+        shown = sum(float(stream.values[other][at]) for other in new)
+        if sum(self._in_first_tile(stream, other, at) for other in new) > self._sure_of_job(target.job, now):
+            self._rules_doubt(key, now, "above the bound", less=self._in_first_tile(stream, key, at))
         if shared or max(value, shown) > self._recent(others, now) * elapsed:
             # Behind a shared address (or none) a newcomer looks like the new name of one that left.
             self._doubt(key, now, why, less=value)
         return value
+
+    def _in_first_tile(self, stream: Stream, key: str, at: int) -> float:
+        """What a series that appears at a scrape can have at the end of the tile that has it."""
+        tile = stream.visible(key) & (stream.times <= stream.times[at] + TILE_MS)
+        return float(stream.values[key][tile & (stream.process == stream.process[at])][-1])
 
     def _from_zero(self, stream: Stream, key: str, at: int, held_back: bool) -> bool:
         """A rare series of an old process that has had no event before: it is new all the same."""
@@ -349,6 +355,20 @@ class _Oracle:
         else:
             more = value - grown if value <= self._of_job(stream.target.job, int(stream.times[now])) else 0.0
         self._rules_doubt(key, int(stream.times[now]), "shared address", less=grown, more=max(0.0, more))
+
+    def _after_a_pause(self, stream: Stream, key: str, now: int, grown: float, renamed: bool) -> None:
+        """What rules, which look back for a quarter of an hour to see what goes on, may make of a series that was away for so
+        long."""
+        at_ms = int(stream.times[now])
+        value, job = float(stream.values[key][now]), stream.target.job
+        if renamed:
+            if value > self._sure_of_job(job, at_ms):
+                self._rules_doubt(key, at_ms, "above the bound", less=grown)
+            return
+        alone = all(one is stream or one.target.address != stream.target.address for one in self.streams)
+        if not alone and at_ms - int(stream.times[:now][stream.visible(key)[:now]][-1]) > RECENT_MS:
+            # What others behind the address have, or another scraper has, is gone to who looks at one's scrape.
+            self._rules_doubt(key, at_ms, "shared address", less=grown, more=min(value, self._of_job(job, at_ms)))
 
     def _turnover(self, stream: Stream, now: int) -> tuple[float, float]:
         """The values of all series that a target has at a scrape, and of all that it had at the one before."""

@@ -84,10 +84,10 @@ def test_what_begins_in_a_pause_of_more_than_a_quarter_of_an_hour_is_not_believe
         return _reasons(finish(made, "rare errors"))
 
     assert away(13, 30) == []
-    assert away(20, 30) == ["begun in a pause"] * 2
+    assert away(20, 30) == ["above the bound"] * 2
     # Two scrapes say what traffic there was.
     assert away(4, 180) == []
-    assert away(9, 180) == ["begun in a pause"] * 2
+    assert away(9, 180) == ["above the bound"] * 2
 
 
 def _found(history: History, came: Counted) -> str | None:

@@ -130,8 +130,6 @@ def fault_by_rules(history: History, came: Counted) -> str | None:
     # A relabelling that is taken back within a quarter of an hour counts twice what happened meanwhile; any where
     # targets share a name.
     most += history.taken_back
-    # Nothing says how much a series may have that began in a pause of a quarter of an hour.
-    most += history.begun_in_pauses(TRAFFIC_MS, rules=True)
     found = _beyond(history, came, most, "a fiftieth", rules=True)
     if found is None and history.of_rules:
         # What a limit explains it explains where it is met, and nowhere else.
