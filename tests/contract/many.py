@@ -3,6 +3,7 @@
     python -m tests.contract.many --histories 100000 --seed 7 --jobs 2
     python -m tests.contract.many --histories 100000 --seed 7 --part 1/4      # of four machines the first
     python -m tests.contract.many --seed 910275 --histories 1                 # one history again
+    python -m tests.contract.many --visits                                    # one target of each is scraped now and then
 
 It goes on after a fault and lists all of them at the end, each with the seed that draws its history. What is finished is
 kept in build/contract, so a run that was stopped goes on where it was, unless the sources have changed since.
@@ -75,9 +76,9 @@ def by_rules(history: History) -> str | None:
 PATHS: dict[str, Callable[[History], str | None]] = {"samples": by_samples, "engine": by_engine, "rules": by_rules}
 
 
-def faults_of(seed: int, paths: Sequence[str] = tuple(PATHS)) -> list[Fault]:
+def faults_of(seed: int, paths: Sequence[str] = tuple(PATHS), *, visits: bool = False) -> list[Fault]:
     """All that is wrong with what these paths say of the history that a seed draws; what they raise is a fault too."""
-    history = draw(seed)
+    history = draw(seed, visits=visits)
     found = []
     for path in paths:
         try:
@@ -95,16 +96,20 @@ class Block(NamedTuple):
     seed: int
     histories: int
     paths: tuple[str, ...]
+    visits: bool = False
 
     def faults(self) -> list[Fault]:
-        return [one for seed in range(self.seed, self.seed + self.histories) for one in faults_of(seed, self.paths)]
+        seeds = range(self.seed, self.seed + self.histories)
+        return [one for seed in seeds for one in faults_of(seed, self.paths, visits=self.visits)]
 
 
-def blocks(seed: int, histories: int, paths: Sequence[str], part: tuple[int, int] = (1, 1)) -> list[Block]:
+def blocks(
+    seed: int, histories: int, paths: Sequence[str], part: tuple[int, int] = (1, 1), *, visits: bool = False
+) -> list[Block]:
     """What part k of n has to do; all parts together draw each seed once."""
     first, step = part[0] - 1, part[1]
     starts = range(seed, seed + histories, BLOCK)[first::step]
-    return [Block(start, min(BLOCK, seed + histories - start), tuple(paths)) for start in starts]
+    return [Block(start, min(BLOCK, seed + histories - start), tuple(paths), visits) for start in starts]
 
 
 def sources_hash() -> str:
@@ -130,7 +135,7 @@ class Progress:
         for line in held[1:]:
             with contextlib.suppress(json.JSONDecodeError):  # a line that was being written when the run was stopped
                 one = json.loads(line)
-                block = Block(one["seed"], one["histories"], tuple(one["paths"]))
+                block = Block(one["seed"], one["histories"], tuple(one["paths"]), one["visits"])
                 self.finished[block] = [Fault(*fault) for fault in one["faults"]]
 
     def add(self, block: Block, faults: list[Fault]) -> None:
@@ -191,12 +196,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first of as many seeds")
     parser.add_argument("--part", type=_part, default=(1, 1), help="K/N: of N parts the K-th")
     parser.add_argument("--paths", type=_paths, default=tuple(PATHS), help=f"some of {','.join(PATHS)}")
+    parser.add_argument("--visits", action="store_true", help="with a target that is scraped for minutes now and then")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--state", type=Path, default=STATE, help="the folder for what is finished")
     asked = parser.parse_args(arguments)
     part, of = asked.part
-    wanted = blocks(asked.seed, asked.histories, asked.paths, asked.part)
-    name = f"{asked.seed}-{asked.histories}-{'-'.join(asked.paths)}-{part}-of-{of}.jsonl"
+    wanted = blocks(asked.seed, asked.histories, asked.paths, asked.part, visits=asked.visits)
+    words = [*asked.paths, *["visits"] * asked.visits]
+    name = f"{asked.seed}-{asked.histories}-{'-'.join(words)}-{part}-of-{of}.jsonl"
     found = run(wanted, Progress(asked.state / name, sources_hash()), asked.jobs, lambda line: print(line, flush=True))
     drawn = sum(block.histories for block in wanted)
     print(f"seed {asked.seed}, part {part}/{of}: {drawn:,} histories by {', '.join(asked.paths)}: {len(found)} faults")
