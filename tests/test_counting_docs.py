@@ -298,6 +298,7 @@ HELD_BY = {
     "code that nobody had seen before": f"{HERE}:test_rules_count_a_code_that_first_came_in_a_long_pause_from_its_next_scrape_on",
     "begins under new labels during a pause of all scrapes": f"{HERE}:test_rules_count_what_began_in_a_long_pause_from_its_next_scrape_on",
     "a scraper that joins a pair counts again": f"{HERE}:test_a_scraper_that_joins_counts_young_processes_again_in_the_rules",
+    "vanish as others begin": "tests.sli.test_lean:test_what_vanished_at_less_than_its_target_gains_is_not_what_goes_on",
     "a histogram's bucket that is away": f"{HERE}:test_rules_leave_a_target_out_while_its_bucket_is_away",
     "The rules need the histogram's `_count`": f"{HERE}:test_rules_record_nothing_without_a_count",
     "taken back within a step": f"{HERE}:test_a_relabelling_that_is_taken_back_within_a_step_counts_twice_on_a_server",

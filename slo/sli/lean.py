@@ -8,9 +8,8 @@ of the values from which it fell within the tile.
 - A series without K is born with L, which counts if all that appeared on its target, having no R, is no more than twice
   what the busiest target of its job had in the 15 minutes before; that of a part where that of all events does, up to
   what its target had of all events in the tile.
-- Where series appeared on a target, all that its newest scrape shows less all R is what it counts instead, unless that is
-  below 0, or above that bound: what vanished goes on as what appeared. Of one value of a label it counts only if
-  something vanished, more than it gained.
+- Where series appeared on a target, all that its newest scrape shows less all R is what it counts instead, if that is at
+  least 0, less than what appeared, and within that bound: more vanished than was gained, and goes on under other labels.
 It differs from `slo.sli.tiles`, which is for servers that are asked now and then, in what is rare: series that go back to
 their old labels within 15 minutes, renamed targets, which count from their next scrape on, and sums that lose a part.
 Subtraction comes before sums, as sums of large counters lose events: but where series appear, by no more than a sum rounds.
@@ -83,15 +82,13 @@ class _Lean:
 
     @property
     def went_on(self) -> Node:
-        """All events of targets on which series appeared, by what all of their series show: now, and in the last 15 minutes
-        before the tile. Nothing where it is less now: what appeared there began anew."""
+        """All events of targets whose series go on under other labels: by what all of them show now, and in the last 15 minutes
+        before the tile. That is less than what appeared alone where more vanished than was gained: else, and where it is
+        below 0, what appeared there began anew, or is back."""
         tile = self.tile
         now = self.summed(Binary("and", shifted(self.selector, tile.lag_ms), alive(self.selector, tile)))
         one_to_one = VectorMatching("one-to-one", self.groups, on=True)
         more = Binary(">=", Binary("-", now, self.summed(self.recent), matching=one_to_one), ZERO)
-        if self.groups == tile.targets:
-            return Binary("and", more, self.new, matching=self.on)
-        # What one value of the label gained is not bounded by itself: here something must have vanished.
         return Binary("<", more, self.appeared, matching=one_to_one)
 
     @property

@@ -214,9 +214,15 @@ def test_what_ended_long_ago_has_not_gone_on() -> None:
 
 def test_what_is_scraped_a_little_later_has_not_vanished() -> None:
     """Its last sample is a third of a scrape older than the newest one of its target, or less: it is there."""
-    for late_ms, events in ((-9_000, 20), (-11_000, 20 - 12)):
-        old = row([12] * HOUR_OF_SCRAPES, late_ms=late_ms, code="500")
-        assert counted(BUSY, old, row([20], code="501")) == {"a": 18 + events}
+    for late_ms, events in ((-9_000, 30), (-11_000, 30 - 22)):
+        old = row([22] * HOUR_OF_SCRAPES, late_ms=late_ms, code="500")
+        assert counted(BUSY, old, row([30], code="501")) == {"a": 18 + events}
+
+
+def test_what_vanished_at_less_than_its_target_gains_is_not_what_goes_on() -> None:
+    """The target gained 18: at 12 what appears counts in full, which is too much by no more than that."""
+    old = row([12] * (HOUR_OF_SCRAPES - 1), ago=1, code="500", version="1")
+    assert counted(BUSY, old, row([20], code="500", version="2")) == {"a": 18 + 20}
 
 
 def test_a_series_that_is_back_is_not_born() -> None:
@@ -254,10 +260,10 @@ def test_births_are_believed_and_series_go_on_as_of_the_end_of_the_tile(lag_ms: 
 
 
 def test_what_is_read_ends_with_the_tile_or_with_the_one_before() -> None:
-    """Or a step earlier, where falls are looked for; what vanished was there two scrapes before the tile."""
+    """Or a step earlier, where falls are looked for."""
     for node in (lean.counted(X, TILE), lean.counted_part(PART, X, TILE, together=True)):
         found = {one.offset_ms for one in walk(node) if isinstance(one, VectorSelector | Subquery)}
-        assert found == {0, TILE.step_ms, MINUTE, MINUTE + 2 * SCRAPE}
+        assert found == {0, TILE.step_ms, MINUTE}
 
 
 def test_a_label_is_grouped_by_once() -> None:
