@@ -30,19 +30,21 @@ class Memory:
     def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples:
         """The series that any selector matches, each once, with start_ms <= time <= end_ms."""
         self.asked.append((start_ms, end_ms))
-        found = {id(one): one for selector in selectors for one in self._samples.select(selector)}
+        found = {
+            id(by_identity): by_identity for selector in selectors for by_identity in self._samples.select(selector)
+        }
         rows = []
-        for one in found.values():
-            low, high = np.searchsorted(one.times, [start_ms, end_ms + 1])
+        for series in found.values():
+            low, high = np.searchsorted(series.times, [start_ms, end_ms + 1])
             if high > low:
-                rows.append((one.labels, one.times[low:high], one.values[low:high]))
+                rows.append((series.labels, series.times[low:high], series.values[low:high]))
         return Samples.from_series(rows)
 
     def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
         """By the engine, over all samples."""
         self.asked.append((start_ms, end_ms))
         selectors = [node for node in walk(expr) if isinstance(node, VectorSelector)]
-        wanted = {id(one): one for selector in selectors for one in self._samples.select(selector)}
+        wanted = {id(series): series for selector in selectors for series in self._samples.select(selector)}
         return answered(Samples(wanted.values()), expr, start_ms, end_ms, step_ms)
 
     def query(self, expr: Node, at_ms: int) -> Matrix:

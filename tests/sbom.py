@@ -19,7 +19,7 @@ VERSION = re.compile(r'^__version__ = "(.+)"$', re.M)
 def completed(document: dict[str, Any], version: str) -> dict[str, Any]:
     """The document with this package's version. Raises ValueError where a dependency of pyproject.toml is not in it."""
     names = {_plain(component["name"]) for component in document["components"]}
-    absent = {_plain(one.partition("==")[0]) for one in lowest()} - names
+    absent = {_plain(requirement.partition("==")[0]) for requirement in lowest()} - names
     if absent:
         raise ValueError(f"the bill of materials lacks {', '.join(sorted(absent))}")
     unknown = [component["name"] for component in document["components"] if not component.get("version")]

@@ -42,19 +42,19 @@ def page_of(file: str) -> str:
 def links(page: str, text: str) -> Iterator[tuple[str, str]]:
     """The links of a page to files: as written, and the file's path in the repository. Code is left alone."""
     for part in _outside_code(text):
-        for found in _LINK.finditer(part):
-            if not re.match(r"[a-z]+:", found[1]):
-                yield found[1], posixpath.normpath(posixpath.join(posixpath.dirname(source_of(page)), found[1]))
+        for match in _LINK.finditer(part):
+            if not re.match(r"[a-z]+:", match[1]):
+                yield match[1], posixpath.normpath(posixpath.join(posixpath.dirname(source_of(page)), match[1]))
 
 
 def with_links(page: str, text: str) -> str:
     """The text of a page with its links as the site needs them."""
 
-    def moved(found: re.Match[str]) -> str:
-        if re.match(r"[a-z]+:", found[1]):
-            return found[0]
-        file = posixpath.normpath(posixpath.join(posixpath.dirname(source_of(page)), found[1]))
-        return posixpath.relpath(page_of(file), posixpath.dirname(page) or ".") + (found[2] or "")
+    def moved(match: re.Match[str]) -> str:
+        if re.match(r"[a-z]+:", match[1]):
+            return match[0]
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(source_of(page)), match[1]))
+        return posixpath.relpath(page_of(file), posixpath.dirname(page) or ".") + (match[2] or "")
 
     return "".join(_outside_code(text, lambda part: _LINK.sub(moved, part)))
 

@@ -41,7 +41,7 @@ SHOP: dict[str, Any] = {
 def without_places(specs: slo.Specs) -> dict[str, Any]:
     from dataclasses import replace
 
-    return {name: replace(one, file="", line=0) for name, one in specs.items()}
+    return {name: replace(spec, file="", line=0) for name, spec in specs.items()}
 
 
 def source() -> Memory:
@@ -60,8 +60,8 @@ def test_a_dict_a_text_and_a_file_are_the_same_definitions(tmp_path: Path) -> No
     "written", [99.99, "99.99", "99.99%", Decimal("99.99")], ids=lambda value: f"{type(value).__name__}-{value}"
 )
 def test_an_objective_is_the_decimal_that_is_written(written: object) -> None:
-    [one] = slo.load({"service": "s", "slos": [{"name": "up", "objective": written, "sli": {"probe": "up"}}]}).values()
-    assert one.objective.percent == Decimal("99.99") and one.objective.error_budget == Decimal("0.0001")
+    [spec] = slo.load({"service": "s", "slos": [{"name": "up", "objective": written, "sli": {"probe": "up"}}]}).values()
+    assert spec.objective.percent == Decimal("99.99") and spec.objective.error_budget == Decimal("0.0001")
 
 
 @given(st.dictionaries(st.text(), st.recursive(st.text() | st.booleans() | st.integers(), st.lists), max_size=3))
@@ -93,7 +93,10 @@ def test_specs_add_up_as_dicts_do() -> None:
     assert list(both) == ["shop/errors", "shop/quiet", "till/up"] and len(SPECS) == 2
     assert both["till/up"] is other["till/up"]
     changed = SPECS | strict
-    assert {name: str(one.objective) for name, one in changed.items()} == {"shop/quiet": "90%", "shop/errors": "99.9%"}
+    assert {name: str(spec.objective) for name, spec in changed.items()} == {
+        "shop/quiet": "90%",
+        "shop/errors": "99.9%",
+    }
     assert slo.rules(both).count("- name: ") == slo.rules(SPECS).count("- name: ") + slo.rules(other).count("- name: ")
     assert without_places(SPECS | SPECS) == without_places(SPECS)
     with pytest.raises(TypeError):
@@ -199,8 +202,8 @@ def test_a_format_that_is_not_there_is_named_before_anything_is_asked(
 def test_a_recording_gives_the_same_figures(tmp_path: Path) -> None:
     saved = slo.record(SPECS, source(), tmp_path / "r.parquet", start="4d")
     assert isinstance(saved, Recording) and len(saved.all().series) == 6
-    for name, one in SPECS.items():
-        mine, theirs = slo.evaluate(one, saved).to_dict(), slo.evaluate(one, source()).to_dict()
+    for name, spec in SPECS.items():
+        mine, theirs = slo.evaluate(spec, saved).to_dict(), slo.evaluate(spec, source()).to_dict()
         assert {**mine, "source": ""} == {**theirs, "source": ""}, name
     some = slo.record(
         [SPECS["shop/quiet"]], source(), tmp_path / "s.parquet", start=moment(END - HOUR), end=END - MINUTE

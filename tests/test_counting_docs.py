@@ -277,7 +277,9 @@ def test_target_labels_are_read_by_slo_and_by_file() -> None:
 
 def test_the_schema_has_target_labels_of_slos_and_defaults() -> None:
     schema = json.loads(slo("schema").stdout)
-    having = [name for name, one in schema["$defs"].items() if "target_labels" in one.get("properties", {})]
+    having = [
+        name for name, definition in schema["$defs"].items() if "target_labels" in definition.get("properties", {})
+    ]
     assert sorted(having) == ["DefaultsModel", "SloModel"]
     described = schema["$defs"]["SloModel"]["properties"]["target_labels"]
     assert ["namespace", "pod"] in described["examples"]

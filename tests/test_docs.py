@@ -49,15 +49,15 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 def test_definitions_in_the_documentation_are_valid() -> None:
-    found = 0
+    count = 0
     for page in (ROOT / "README.md", ROOT / "docs" / "definitions.md"):
         for text in blocks(page, "yaml"):
             if text.startswith("service:"):
                 problems: list[object] = []
                 loads(text, page.name, problems)  # type: ignore[arg-type]
                 assert problems == []
-                found += 1
-    assert found >= 2
+                count += 1
+    assert count >= 2
 
 
 def test_the_readme_shows_every_kind_of_sli() -> None:

@@ -51,20 +51,20 @@ FUNCTIONS, CLASSES = dict(functions()), dict(classes())
 
 def sections(docstring: str) -> dict[str, dict[str, str]]:
     """The entries of each section of a docstring, by name; of `Returns` the whole text under ``."""
-    found: dict[str, dict[str, str]] = {}
+    names: dict[str, dict[str, str]] = {}
     current: dict[str, str] | None = None
     entry = ""
     for line in inspect.cleandoc(docstring).splitlines():
         if re.fullmatch(r"(Args|Returns|Raises|Attributes|Examples|Yields):", line):
-            current, entry = found.setdefault(line[:-1], {}), ""
+            current, entry = names.setdefault(line[:-1], {}), ""
         elif current is not None and line.strip():
-            match = re.match(r"    (\w+): (.*)$", line) if found.get("Returns") is not current else None
+            match = re.match(r"    (\w+): (.*)$", line) if names.get("Returns") is not current else None
             if match:
                 entry = match[1]
                 current[entry] = match[2]
             else:
                 current[entry] = f"{current.get(entry, '')} {line.strip()}".strip()
-    return found
+    return names
 
 
 def test_all_public_names_are_looked_at() -> None:

@@ -111,8 +111,8 @@ def said(place: Path) -> dict[str, tuple[int, str, str]]:
         env=environment, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found: dict[str, tuple[int, str, str]] = json.loads(done.stdout)
-    return found
+    data: dict[str, tuple[int, str, str]] = json.loads(done.stdout)
+    return data
 
 
 Said = dict[str, tuple[int, str, str]]
@@ -122,9 +122,9 @@ def test_a_kind_of_another_package_counts(said: Said) -> None:
     """Judged every 30 s over a day: 2,880 checks of which an hour, 120, is bad; 28.8 are allowed."""
     code, out, err = said["count"]
     assert code == 0, err
-    [found] = json.loads(out)["slos"]
-    assert (found["events"]["errors"], found["events"]["total"]) == (120, 2880)
-    assert found["incidents"][0]["start"] == f"{moment(END - 3 * HOUR):%Y-%m-%dT%H:%M:%SZ}"
+    [data] = json.loads(out)["slos"]
+    assert (data["events"]["errors"], data["events"]["total"]) == (120, 2880)
+    assert data["incidents"][0]["start"] == f"{moment(END - 3 * HOUR):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_a_kind_of_another_package_has_rules_words_and_errors(said: Said) -> None:

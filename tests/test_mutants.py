@@ -47,19 +47,21 @@ def changes(tmp_path: Path, source: str) -> list[str]:
     ],
 )
 def test_what_is_changed_in_a_function(tmp_path: Path, statement: str, expected: list[str]) -> None:
-    found = changes(tmp_path, f'def g(a: int = None) -> int:\n    """Text."""\n    {statement}\n')
-    assert [one.replace("(not b)", "not b") for one in found] == [one.replace("(not b)", "not b") for one in expected]
+    changed = changes(tmp_path, f'def g(a: int = None) -> int:\n    """Text."""\n    {statement}\n')
+    assert [change.replace("(not b)", "not b") for change in changed] == [
+        change.replace("(not b)", "not b") for change in expected
+    ]
 
 
 def test_a_change_is_where_it_says_and_leaves_the_rest(tmp_path: Path) -> None:
     source = "def g(x):\n    # é\n    if x > 1 and (\n        y\n    ):\n        return 'ü', x * 2\n"
     (tmp_path / "slo").mkdir()
     (tmp_path / "slo" / "window.py").write_text(source)
-    found = {mutant.change: mutant for mutant in collect(tmp_path)}
-    one = found["x * 2  →  x / 2"]
+    by_change = {mutant.change: mutant for mutant in collect(tmp_path)}
+    one = by_change["x * 2  →  x / 2"]
     assert one.apply(source.encode()).decode() == source.replace("x * 2", "(x / 2)")
     assert (one.line, one.reach) == (6, frozenset({6}))
-    assert found["x > 1  →  x >= 1"].reach == frozenset({3, 4, 5})  # the whole head of the `if`
+    assert by_change["x > 1  →  x >= 1"].reach == frozenset({3, 4, 5})  # the whole head of the `if`
 
 
 def test_types_are_not_changed(tmp_path: Path) -> None:
@@ -74,13 +76,13 @@ def value(text: str) -> object:
 
 
 def test_every_mutant_is_a_program_and_differs() -> None:
-    found = collect(ROOT)
-    sources = {path: (ROOT / path).read_bytes() for path in {mutant.file for mutant in found}}
+    every = collect(ROOT)
+    sources = {path: (ROOT / path).read_bytes() for path in {mutant.file for mutant in every}}
     assert {"slo/window.py", "slo/sli/counters.py", "slo/budget/evaluate.py"} <= set(sources)
-    for mutant in found[::40]:
+    for mutant in every[::40]:
         changed = mutant.apply(sources[mutant.file])
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(sources[mutant.file])), mutant
-    for mutant in found:  # which is quick for all, and where a number was once written in another way only
+    for mutant in every:  # which is quick for all, and where a number was once written in another way only
         before = sources[mutant.file][mutant.low : mutant.high].decode()
         assert value(before) != value(mutant.text), mutant
 

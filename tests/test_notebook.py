@@ -20,9 +20,9 @@ def axes() -> Axes:
 
 
 def legend(drawn: Axes) -> set[str]:
-    found = drawn.get_legend()
-    assert found is not None
-    return {text.get_text() for text in found.get_texts()}
+    shown = drawn.get_legend()
+    assert shown is not None
+    return {text.get_text() for text in shown.get_texts()}
 
 
 def test_latency_is_drawn_with_its_limit_on_it() -> None:
@@ -34,9 +34,9 @@ def test_latency_is_drawn_with_its_limit_on_it() -> None:
 
 def test_incidents_and_what_was_before_the_data_are_shaded() -> None:
     case = Case("errors", window="7d", faults=(Fault(20, 3, 0.2), Fault(60, 2, 0.2)), age=100)
-    found = budget(case)
-    assert len(found.incidents) == 2
-    drawn = plot(found, "burn_rate", ax=axes())
+    evaluated = budget(case)
+    assert len(evaluated.incidents) == 2
+    drawn = plot(evaluated, "burn_rate", ax=axes())
     # However many incidents there are, the legend has the word once.
     assert {"incident", "no data yet"} <= legend(drawn)
     assert len(legend(drawn)) == len(drawn.get_legend_handles_labels()[1])

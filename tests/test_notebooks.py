@@ -96,9 +96,9 @@ def test_the_docs_show_it_as_it_is_now(path: Path) -> None:
     shown = (RENDERED / f"{path.stem}.md").read_text(encoding="utf-8")
     at = 0
     for cell in nbformat.read(path, as_version=4).cells:  # type: ignore[no-untyped-call]
-        found = shown.find(cell.source.strip(), at)
-        assert found >= 0, cell.source
-        at = found
+        match = shown.find(cell.source.strip(), at)
+        assert match >= 0, cell.source
+        at = match
     for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", shown):
         assert (RENDERED / link).stat().st_size > 5_000
     assert {path.stem for path in RENDERED.glob("*.md")} == {path.stem for path in NOTEBOOKS}

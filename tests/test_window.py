@@ -159,17 +159,17 @@ def test_thresholds_by_period() -> None:
 def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: int) -> None:
     """The share is what threshold and window say; nothing is dead, nothing fires on a budget that lasts, none is twice there."""
     window = parse_window(text)
-    found = burn_windows(window, budget, scrape_seconds * 1000)
-    assert found
-    assert dead_windows(found, budget) == []
-    for burn in found:
+    windows = burn_windows(window, budget, scrape_seconds * 1000)
+    assert windows
+    assert dead_windows(windows, budget) == []
+    for burn in windows:
         assert burn_threshold(burn.budget_share, window.nominal_ms, burn.long_ms) == burn.factor >= Fraction(9, 10)
         assert burn.short_ms >= 2 * scrape_seconds * 1000
         assert (
             burn.long_ms % tile_length(scrape_seconds * 1000) == burn.short_ms % tile_length(scrape_seconds * 1000) == 0
         )
         assert burn.short_ms < burn.long_ms <= window.nominal_ms
-    lengths = [(burn.severity, burn.long_ms) for burn in found]
+    lengths = [(burn.severity, burn.long_ms) for burn in windows]
     assert len(set(lengths)) == len(lengths)
 
 
@@ -207,10 +207,10 @@ def test_laws_of_the_fitted_windows(text: str, budget: Decimal, scrape_seconds: 
     ],
 )
 def test_the_catalogue_fitted_by_hand(window: str, budget: str, scrape_s: int, expected: list[str]) -> None:
-    found = burn_windows(parse_window(window), Decimal(budget), scrape_s * 1000)
+    windows = burn_windows(parse_window(window), Decimal(budget), scrape_s * 1000)
     said = [
-        f"{one.severity} {format_duration(one.long_ms)}/{format_duration(one.short_ms)} {float(one.factor):.4g}"
-        for one in found
+        f"{pair.severity} {format_duration(pair.long_ms)}/{format_duration(pair.short_ms)} {float(pair.factor):.4g}"
+        for pair in windows
     ]
     assert said == expected
 
@@ -407,10 +407,10 @@ def test_windows_of_twelve_hours_and_more_are_whole_tiles_of_five_minutes(text: 
 def test_a_window_over_which_little_is_left_to_exceed_is_widened_and_no_further() -> None:
     """A threshold is an error ratio of four fifths at most, as far as tiles allow."""
     for budget in ("0.05", "0.1", "0.2", "0.3"):
-        found = burn_windows(Rolling(30 * DAY), Decimal(budget), 30_000)
-        for burn in found:
+        windows = burn_windows(Rolling(30 * DAY), Decimal(budget), 30_000)
+        for burn in windows:
             assert burn.threshold(Decimal(budget)) <= Decimal("0.8")
-        assert found[0].threshold(Decimal(budget)) >= Decimal("0.72")
+        assert windows[0].threshold(Decimal(budget)) >= Decimal("0.72")
 
 
 @given(st.integers(EARLIEST_MS, LATEST_MS))

@@ -20,12 +20,12 @@ pytestmark = pytest.mark.server
 
 def series(server: Prometheus, start: float, end: float) -> dict[str, dict[int, float]]:
     """The samples of the tiles, which promtool's first two passes make."""
-    found: dict[str, dict[int, float]] = {}
+    tiles: dict[str, dict[int, float]] = {}
     for name in ("slo:events:increase1m", "slo:events:increase5m"):
-        for one in server.query(f"{name}[{int(end - start)}s]", end):
-            key = str(sorted(one["metric"].items()))
-            found[key] = {round(at * 1000): float(value) for at, value in one["values"]}
-    return found
+        for row in server.query(f"{name}[{int(end - start)}s]", end):
+            key = str(sorted(row["metric"].items()))
+            tiles[key] = {round(at * 1000): float(value) for at, value in row["values"]}
+    return tiles
 
 
 def test_a_server_is_filled_on_its_clock_with_what_promtool_makes_of_the_rules(
@@ -47,21 +47,21 @@ def test_a_server_is_filled_on_its_clock_with_what_promtool_makes_of_the_rules(
         done = promtool("tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=18h", file, data)
         assert done.returncode == 0, done.stdout + done.stderr
     with Prometheus(tmp_path, data=data) as server:
-        found = series(server, START, reported.end)
+        rows = series(server, START, reported.end)
         capsys.readouterr()
         assert slo([*arguments, "-s", server.url, "-o", str(tmp_path / "again")]) == 0
         assert "shop/latency: nothing to fill: its history is there" in capsys.readouterr().err
         assert not list((tmp_path / "again").glob("*.om"))
     with Prometheus(tmp_path, data=whole) as server:
         expected = series(server, START, reported.end)
-    assert found.keys() == expected.keys()
-    assert len(found) == 8
+    assert rows.keys() == expected.keys()
+    assert len(rows) == 8
     for key, values in expected.items():
         # A coarse tile adds up the fine ones of 5 m, a minute late; the first of them that was recorded at noon comes up to
         # a minute later. Where a clock puts two coarse tiles before all that is there, both lack what was before noon.
         sure = {at: value for at, value in values.items() if not noon <= at / 1000 < noon + 7 * 60}
         assert len(sure) > 250, key
-        assert found[key].keys() >= values.keys(), key
+        assert rows[key].keys() >= values.keys(), key
         # promtool leaves out some moments where one of its blocks ends.
-        assert len(found[key]) <= 1.1 * len(values), key
-        np.testing.assert_allclose([found[key][at] for at in sure], list(sure.values()), rtol=1e-12, err_msg=key)
+        assert len(rows[key]) <= 1.1 * len(values), key
+        np.testing.assert_allclose([rows[key][at] for at in sure], list(sure.values()), rtol=1e-12, err_msg=key)

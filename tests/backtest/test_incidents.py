@@ -74,16 +74,16 @@ def test_an_alert_tells_of_an_incident_that_it_overlaps_or_follows_at_once() -> 
 
 def test_what_fires_together_is_one_message_and_each_severity_its_own() -> None:
     incident = Incident("outage", 60 * MINUTE, 90 * MINUTE, "given")
-    found = messages(
+    intervals = messages(
         [fired(61, 80), fired(70, 95, window="6h"), fired(99, 102), fired(120, 130), fired(62, 63, page=False)],
         [incident],
     )
-    assert [(one.start_ms // MINUTE, one.end_ms // MINUTE, one.page, one.right) for one in found] == [
+    assert [(interval.start_ms // MINUTE, interval.end_ms // MINUTE, interval.page, interval.right) for interval in intervals] == [
         (61, 102, True, True),
         (62, 63, False, True),
         (120, 130, True, False),
     ]  # fmt: skip
-    assert found[0].alerts == ("A 1h", "A 6h")
+    assert intervals[0].alerts == ("A 1h", "A 6h")
 
 
 def test_spans_are_joined() -> None:

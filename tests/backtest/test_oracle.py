@@ -31,9 +31,9 @@ def test_pages_fire_and_reset_when_the_workbook_says(tmp_path: Path, window: str
     result = run(apart(definition(tmp_path)), record(tmp_path, 24, [(10, minutes, ratio)]), start=START + 8 * HOUR)
     detect, reset = PAGES[window, ratio]
     [fired] = [
-        one
-        for one in result.policies[0].outcomes["shop/availability"].intervals
-        if one.state == "firing" and dict(one.labels)["window"] == window
+        interval
+        for interval in result.policies[0].outcomes["shop/availability"].intervals
+        if interval.state == "firing" and dict(interval.labels)["window"] == window
     ]
     begin = START + 10 * HOUR
     assert detect <= (fired.start_ms - begin) / 1000 <= detect + LATEST
@@ -43,9 +43,9 @@ def test_pages_fire_and_reset_when_the_workbook_says(tmp_path: Path, window: str
 def test_tickets_too_from_five_minutes_tiles(tmp_path: Path) -> None:
     result = run(apart(definition(tmp_path)), record(tmp_path, 24 * 5, [(80, 40, 0.15)]))
     firing = {
-        dict(one.labels)["window"]: one
-        for one in result.policies[0].outcomes["shop/availability"].intervals
-        if one.state == "firing"
+        dict(interval.labels)["window"]: interval
+        for interval in result.policies[0].outcomes["shop/availability"].intervals
+        if interval.state == "firing"
     }
     for (window, _), (detect, reset) in TICKETS.items():
         begin = START + 80 * HOUR
@@ -56,12 +56,12 @@ def test_tickets_too_from_five_minutes_tiles(tmp_path: Path) -> None:
 def test_the_share_consumed_at_detection_is_what_the_window_stands_for(tmp_path: Path) -> None:
     """The first page of 1h consumes 14.4 × 0.001 ÷ 720 h, 2 % of the budget of 30 d, within its hour."""
     result = run(definition(tmp_path), record(tmp_path, 72, [(60, 50, 0.02)]))
-    [one] = result.policies[0].outcomes["shop/availability"].caught
-    assert one.incident.origin == "found"
-    assert one.alert == "ErrorBudgetBurn 1h, 6h" and one.severity == "page"
-    assert one.consumed == pytest.approx(0.02, rel=0.08)
+    [detection] = result.policies[0].outcomes["shop/availability"].caught
+    assert detection.incident.origin == "found"
+    assert detection.alert == "ErrorBudgetBurn 1h, 6h" and detection.severity == "page"
+    assert detection.consumed == pytest.approx(0.02, rel=0.08)
     # 50 minutes of 2 % errors are 1,000 minutes of a budget of 0.1 %, of 43,200 minutes.
-    assert one.incident.budget_share == pytest.approx(1000 / 43_200, rel=1e-9)
+    assert detection.incident.budget_share == pytest.approx(1000 / 43_200, rel=1e-9)
     score = result.policies[0].score
     assert (score.incidents, score.caught, score.pages, score.right, score.firings) == (1, 1, 1, 1, 1)
     assert score.pages_per_week == pytest.approx(7 / 3)
@@ -78,11 +78,11 @@ def test_what_burns_below_every_threshold_is_missed(tmp_path: Path) -> None:
     # Reported by a person, it is an incident that nothing caught, and the SLI says what it consumed.
     reported = tmp_path / "incidents.csv"
     reported.write_text(f"start,end,name\n{START / 1000 + 24 * 3600},{START / 1000 + 34 * 3600},slow disks\n")
-    [one] = (
+    [detection] = (
         run(definition(tmp_path), record(tmp_path, 48, [(24, 600, 1 / 3000)]), incidents=reported)
         .policies[0]
         .outcomes["shop/availability"]
         .caught
     )
-    assert one.at_ms is None and one.incident.name == "slow disks"
-    assert one.consumed == pytest.approx(200 / 43_200, rel=1e-9)
+    assert detection.at_ms is None and detection.incident.name == "slow disks"
+    assert detection.consumed == pytest.approx(200 / 43_200, rel=1e-9)

@@ -34,7 +34,7 @@ def test_the_same_figures_everywhere(tmp_path: Path) -> None:
     for cell in score_row("definitions", result.policies[0].score)[1:]:
         assert f'<td class="num">{cell}</td>' in page
     assert list(result.caught["delay_seconds"]) == [
-        one["delay_seconds"] for one in data["policies"][0]["slos"][0]["incidents"]
+        incident["delay_seconds"] for incident in data["policies"][0]["slos"][0]["incidents"]
     ]
     assert len(result.alerts) == len(data["policies"][0]["slos"][0]["intervals"])
     assert data["verdict"] in page
@@ -48,7 +48,7 @@ def test_missed_incidents_come_first_and_lead_to_their_slo(tmp_path: Path) -> No
     result = run(definition(tmp_path), record(tmp_path, 72, OUTAGES), policies=[late])
     page = render_backtest(result, title="x", generated=GENERATED)
     missed = page[page.index('id="missed"') : page.index('id="by-slo"')]
-    lost = [one for played in result.policies for outcome in played.outcomes.values() for one in outcome.caught if one.at_ms is None]  # fmt: skip
+    lost = [detection for played in result.policies for outcome in played.outcomes.values() for detection in outcome.caught if detection.at_ms is None]  # fmt: skip
     assert missed.count('<tr class="missed">') == len(lost) > 0
     assert 'href="#slo-0"' in missed and 'id="slo-0"' in page
     table = page[page.index('id="by-slo"') : page.index('id="slos"')]

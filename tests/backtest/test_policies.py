@@ -60,7 +60,7 @@ def test_policies_stand_side_by_side_and_the_quieter_of_equals_is_named(tmp_path
         assert quick is not None and slow is not None and quick + 540 <= slow
     data = as_data(result)
     assert data["best"] == "calm" and [
-        sum(f["page"] for f in one["slos"][0]["firings"]) for one in data["policies"]
+        sum(f["page"] for f in policy["slos"][0]["firings"]) for policy in data["policies"]
     ] == [3, 2, 3]
 
 
@@ -68,16 +68,16 @@ def test_an_alert_without_labels_is_about_the_slo_whose_metric_it_reads(tmp_path
     (tmp_path / "noisy.yml").write_text(NOISY)
     result = run(specs, record(tmp_path, 100, OUTAGES), rules=[tmp_path / "noisy.yml"])
     noisy = result.policies[1]
-    assert {one.name for one in noisy.outcomes["shop/availability"].intervals} == {"AnyError"}
+    assert {interval.name for interval in noisy.outcomes["shop/availability"].intervals} == {"AnyError"}
     assert noisy.others == ()  # there is no `up` in this history
 
 
 def test_that_data_was_missing_is_neither_right_nor_wrong(tmp_path: Path, specs: Specs) -> None:
     """No incident is answered by it; when it fired is reported separately."""
     whole, holed = (run(specs, record(tmp_path, 100, OUTAGES, hole=hole)).policies[0] for hole in (None, (50.0, 50.5)))
-    assert [one.name for one in whole.others] == []
-    firing = [one for one in holed.others if one.state == "firing"]
-    assert [one.name for one in firing] == ["SLODataMissing"]
+    assert [interval.name for interval in whole.others] == []
+    firing = [interval for interval in holed.others if interval.state == "firing"]
+    assert [interval.name for interval in firing] == ["SLODataMissing"]
     assert 50.0 < (firing[0].start_ms - START) / HOUR < 50.2 and 50.4 < (firing[0].end_ms - START) / HOUR < 50.7
     assert holed.score.firings == whole.score.firings and holed.score.precision == whole.score.precision
 

@@ -58,8 +58,8 @@ def test_through_a_server_the_backtest_is_that_of_the_recording(tmp_path: Path) 
     here = run(specs, history, rules=[CLASSIC], start=start, end=end)
     with Prometheus(tmp_path, data=data) as server:
         there = run(specs, open_source(server.url), rules=[CLASSIC], start=start, end=end)
-    assert [one.score.caught for one in here.policies] == [3, 3]
-    for one, other in zip(here.policies, there.policies, strict=True):
-        assert one.score == other.score
-        assert one.outcomes["shop/availability"].intervals == other.outcomes["shop/availability"].intervals
-        assert one.outcomes["shop/availability"].caught == other.outcomes["shop/availability"].caught
+    assert [policy.score.caught for policy in here.policies] == [3, 3]
+    for played, other in zip(here.policies, there.policies, strict=True):
+        assert played.score == other.score
+        assert played.outcomes["shop/availability"].intervals == other.outcomes["shop/availability"].intervals
+        assert played.outcomes["shop/availability"].caught == other.outcomes["shop/availability"].caught

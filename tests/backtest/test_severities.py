@@ -48,10 +48,10 @@ def test_sloths_pages_are_counted_and_a_file_without_pages_is_named(tmp_path: Pa
     plain = tmp_path / "plain.yml"
     plain.write_text(rules("severity: pageteam", "severity: slack"))
     result = run(specs, source, rules=[sloth, plain], incidents="found")
-    played = {one.name: one for one in result.policies}
+    played = {policy.name: policy for policy in result.policies}
     assert played["sloth"].score.pages == 1 and not played["sloth"].problems
     assert played["plain"].score.pages == 0
     [problem] = played["plain"].problems
     assert "none of its alerts is known to page" in problem and "--pages severity=pageteam" in problem
     reported = run(specs, source, rules=[plain], incidents="found", pages=[("severity", "pageteam")])
-    assert {one.name: one.score.pages for one in reported.policies}["plain"] == 1
+    assert {policy.name: policy.score.pages for policy in reported.policies}["plain"] == 1

@@ -64,24 +64,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         Event(NOW - 90 * HOUR, NOW - 80 * HOUR, "racks", "*", "maintenance"),
         Event(NOW - 50 * HOUR, NOW - 50 * HOUR, "v2", "*", "deployment"),
     ]
-    found = {name: place / f"{name}.html" for name in PAGES}
+    paths = {name: place / f"{name}.html" for name in PAGES}
     budgets = with_events([*demo(), *rare()], events)
-    found["report"].write_text(render(budgets, title="Error budgets", generated=GENERATED), encoding="utf-8")
+    paths["report"].write_text(render(budgets, title="Error budgets", generated=GENERATED), encoding="utf-8")
     history = record(place, 100, [(30.0, 30.0, 0.15), (60.0, 20.0, 1.0)])
     policy = {"policy": "calm", "alerting": {"page": {"for": "10m"}}}
     tested = run(definition(place), history, policies=[policy])
-    found["backtest"].write_text(render_backtest(tested, title="Backtest", generated=GENERATED), encoding="utf-8")
+    paths["backtest"].write_text(render_backtest(tested, title="Backtest", generated=GENERATED), encoding="utf-8")
     from slo.report import to_json
 
     for week in ("2026-W45", "2026-W46"):
         (place / week).mkdir()
         (place / week / "report.json").write_text(to_json(budgets, title="x", generated=GENERATED))
-    found["archive"].write_text(index_page(place, ["2026-W45", "2026-W46"], "Error budgets"), encoding="utf-8")
+    paths["archive"].write_text(index_page(place, ["2026-W45", "2026-W46"], "Error budgets"), encoding="utf-8")
     many = [*budgets, *(replace(budgets[0], slo=replace(budgets[0].slo, name=f"n{n}")) for n in range(FOLDER_FROM))]
     write_pages(place / "folder", render_pages(many, title="Error budgets", generated=GENERATED))
-    found["folder"] = place / "folder" / "index.html"
-    found["one"] = place / "folder" / "slos" / "slo-shop-latency.html"
-    return found
+    paths["folder"] = place / "folder" / "index.html"
+    paths["one"] = place / "folder" / "slos" / "slo-shop-latency.html"
+    return paths
 
 
 def opened(browser: Browser, path: Path, width: int = 1280, scheme: Any = "light") -> tuple[Page, list[str], list[str]]:
@@ -127,10 +127,10 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, pages: dict[str, Pat
 def test_axe_finds_nothing_wrong(browser: Browser, pages: dict[str, Path], name: str, scheme: str) -> None:
     page, _, _ = opened(browser, pages[name], scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    found = Axe().run(page)
+    result = Axe().run(page)
     reported = [
-        (one["id"], one["nodes"][0]["target"], one["nodes"][0].get("failureSummary", "")[:300])
-        for one in found.response["violations"]
+        (violation["id"], violation["nodes"][0]["target"], violation["nodes"][0].get("failureSummary", "")[:300])
+        for violation in result.response["violations"]
     ]
     assert reported == []
     page.close()
@@ -204,8 +204,10 @@ def series_at(budget: Budget, title: str, share: float) -> str:
     """What the readout says at a share of a chart's width, from Python's own steps."""
     [chart] = [chart for chart in draw(budget) if chart.title == title]
     at = chart.span[0] + share * (chart.span[1] - chart.span[0])
-    one = chart.series[0]
-    end = min(chart.span[2], one.first_ms + max(0, math.ceil((at - one.first_ms) / one.step_ms)) * one.step_ms)
+    series = chart.series[0]
+    end = min(
+        chart.span[2], series.first_ms + max(0, math.ceil((at - series.first_ms) / series.step_ms)) * series.step_ms
+    )
     moment = datetime.fromtimestamp(end / 1000, UTC)
     [place] = np.flatnonzero(budget.timeline.ends_ms == end)
     left = show_percent(float(budget.timeline.budget_remaining[place]))
@@ -214,7 +216,7 @@ def series_at(budget: Budget, title: str, share: float) -> str:
 
 def test_the_value_at_the_pointer_is_pythons(browser: Browser, pages: dict[str, Path]) -> None:
     page, complaints, _ = opened(browser, pages["one"])
-    [budget] = [one for one in demo() if one.slo.name == "latency"]
+    [budget] = [evaluated for evaluated in demo() if evaluated.slo.name == "latency"]
     plot = page.locator(".plot").first
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
@@ -267,8 +269,8 @@ def test_a_moment_and_a_time_zone(browser: Browser, pages: dict[str, Path]) -> N
     context = browser.new_context(timezone_id="Asia/Tokyo")
     page = context.new_page()
     page.goto(pages["one"].as_uri())
-    [budget] = [one for one in demo() if one.slo.name == "latency"]
-    last = max(budget.incidents, key=lambda one: one.start)
+    [budget] = [evaluated for evaluated in demo() if evaluated.slo.name == "latency"]
+    last = max(budget.incidents, key=lambda incident: incident.start)
     moment = page.locator("time").first
     assert moment.inner_text() == f"{last.start.day} {last.start:%b %Y %H:%M}"
     page.locator(".tools select").select_option("Asia/Tokyo")
@@ -283,7 +285,7 @@ def test_a_moment_and_a_time_zone(browser: Browser, pages: dict[str, Path]) -> N
 
 def test_what_if_the_objective_were_another(browser: Browser, pages: dict[str, Path]) -> None:
     page, complaints, _ = opened(browser, pages["one"])
-    [budget] = [one for one in demo() if one.slo.name == "latency"]
+    [budget] = [evaluated for evaluated in demo() if evaluated.slo.name == "latency"]
     options = what_if(budget)
     slider = page.locator(".tools input[type=range]")
     assert int(slider.get_attribute("max") or 0) == len(options) - 1
@@ -317,7 +319,9 @@ def test_a_thousand_slos_are_one_page_of_less_than_a_megabyte(browser: Browser, 
         title="x",
         generated=GENERATED,
     )
-    many = replace(view, slos=tuple(replace(one, anchor=f"{one.anchor}-{n}") for n in range(4) for one in view.slos))
+    many = replace(
+        view, slos=tuple(replace(slo_view, anchor=f"{slo_view.anchor}-{n}") for n in range(4) for slo_view in view.slos)
+    )
     text = _whole(many, {}, paged=True)
     assert len(text.encode()) < 1_000_000
     (tmp_path / "index.html").write_text(text, encoding="utf-8")
@@ -326,7 +330,7 @@ def test_a_thousand_slos_are_one_page_of_less_than_a_megabyte(browser: Browser, 
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto((tmp_path / "index.html").as_uri())
-    consumed = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    consumed = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
     assert page.locator("table.summary tbody tr").count() == 1000
     # About a second on two cores (docs/benchmarks.md); what takes ten times as long is a fault of the page.
     assert consumed["TaskDuration"] < 10
@@ -362,9 +366,10 @@ BROKEN = """() => {
 
 def test_of_very_many_slos_the_search_finds_those_that_the_table_has_not(browser: Browser, tmp_path: Path) -> None:
     """The others are links to the pages of their services, which show them alone."""
-    [one] = report_view([demo()[0]], title="Many", generated=GENERATED).slos
+    [slo_view] = report_view([demo()[0]], title="Many", generated=GENERATED).slos
     named = tuple(
-        replace(one, service=f"Team {number % 40}", name=f"n{number}", anchor=f"slo-n{number}") for number in range(400)
+        replace(slo_view, service=f"Team {number % 40}", name=f"n{number}", anchor=f"slo-n{number}")
+        for number in range(400)
     )
     whole = report_view([demo()[0]], title="Many", generated=GENERATED)
     index, services = by_service(replace(whole, slos=named, count=400), "slos")

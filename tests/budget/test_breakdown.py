@@ -84,7 +84,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Slo], Reco
         rows.append(({"__name__": "up", "job": "j", "instance": instance}, TIMES, np.where(down, 0.0, 1.0)))
         rows.append(({"__name__": "load", "job": "j", "instance": instance}, TIMES, np.where(down, 9.0, 1.0)))
     write(place / "r.parquet", Samples.from_series(rows), Header(int(TIMES[0]), END, "a test"))
-    return {one.name: one for one in load(place / "shop.yaml").values()}, Recording.open(place / "r.parquet")
+    return {spec.name: spec for spec in load(place / "shop.yaml").values()}, Recording.open(place / "r.parquet")
 
 
 @pytest.mark.parametrize("name", ["errors", "good", "apart", "latency"])
@@ -117,7 +117,10 @@ def test_what_tells_bad_from_good_is_a_kind_of_error(shop: tuple[dict[str, Slo],
         ("apart", "reason", {"timeout": 0.75, "refused": 0.25, "": 0.0}),
     ):
         budget = evaluate(specs[name], source, END)
-        found = {one.label: one for one in break_down(budget.counts.parts or (), frozenset({"code"}))}
+        found = {
+            splits_by_label.label: splits_by_label
+            for splits_by_label in break_down(budget.counts.parts or (), frozenset({"code"}))
+        }
         assert found[label].kinds and not found["instance"].kinds
         assert {share.value: share.errors_share for share in found[label].shares} == shares
         assert found["instance"].alike == ("pod",)
@@ -142,7 +145,7 @@ def test_it_is_reported_everywhere(shop: tuple[dict[str, Slo], Recording]) -> No
     assert ">instance, pod<" in page and ">/pay<" in page
     assert "instance b had 100.0%" in to_markdown([budget], title="x", generated=GENERATED).replace("\\", "")
     data = json.loads(to_json([budget], title="x", generated=GENERATED))["slos"][0]["breakdown"]
-    assert [one["label"] for one in data] == ["instance", "route", "code"]
+    assert [split["label"] for split in data] == ["instance", "route", "code"]
     assert data[0]["values"][0] == {"value": "b", "errors": 10.0 * STEPS, "total": 200.0 * 8640}
 
 
@@ -173,8 +176,8 @@ def test_hostile_and_countless_values_stay_small(shop: tuple[dict[str, Slo], Rec
     page = render([budget], title="x", generated=GENERATED)
     assert "<b>17</b>" not in page and "4,996 others" in page
     assert len(page) < 120_000
-    [found] = json.loads(to_json([budget], title="x", generated=GENERATED))["slos"][0]["breakdown"]
-    assert (len(found["values"]), found["others"]) == (20, {"values": 4980, "errors": 4980.0, "total": 9960.0})
+    [data] = json.loads(to_json([budget], title="x", generated=GENERATED))["slos"][0]["breakdown"]
+    assert (len(data["values"]), data["others"]) == (20, {"values": 4980, "errors": 4980.0, "total": 9960.0})
 
 
 @given(
@@ -185,14 +188,16 @@ def test_hostile_and_countless_values_stay_small(shop: tuple[dict[str, Slo], Rec
     )
 )
 def test_the_values_of_every_label_add_up_to_all(rows: list[tuple[str, str, int, int]]) -> None:
-    parts = [Part({"one": one, "two": two}, float(bad), float(bad + good)) for one, two, bad, good in rows]
+    parts = [Part({"one": series, "two": two}, float(bad), float(bad + good)) for series, two, bad, good in rows]
     bad = sum(part.errors for part in parts)
-    for found in break_down(parts):
-        assert sum(share.errors for share in found.shares) == bad
-        assert sum(share.total for share in found.shares) == sum(part.total for part in parts)
-        assert sum(share.errors_share for share in found.shares) == pytest.approx(1.0)
-        assert 0 <= found.skew <= 1
-        assert [share.errors for share in found.shares] == sorted((s.errors for s in found.shares), reverse=True)
+    for breakdown in break_down(parts):
+        assert sum(share.errors for share in breakdown.shares) == bad
+        assert sum(share.total for share in breakdown.shares) == sum(part.total for part in parts)
+        assert sum(share.errors_share for share in breakdown.shares) == pytest.approx(1.0)
+        assert 0 <= breakdown.skew <= 1
+        assert [share.errors for share in breakdown.shares] == sorted(
+            (s.errors for s in breakdown.shares), reverse=True
+        )
 
 
 @pytest.mark.parametrize("name", ["errors", "good", "latency", "up"])

@@ -27,8 +27,8 @@ def counter(code: str, times: list[int], values: list[float], instance: str = "a
 
 
 def counted(rows: list[Row], grid: Grid) -> tuple[list[float], list[float]]:
-    found = count(RATIO, Samples.from_series(rows), grid)
-    return found.errors.tolist(), found.total.tolist()
+    counts = count(RATIO, Samples.from_series(rows), grid)
+    return counts.errors.tolist(), counts.total.tolist()
 
 
 def test_what_each_scrape_reveals() -> None:
@@ -61,9 +61,9 @@ def test_a_sample_on_an_edge_belongs_to_the_step_that_it_ends() -> None:
 
 def test_stale_markers_and_values_that_are_not_numbers_are_not_samples() -> None:
     rows = [counter("200", [0, 30_000, 60_000, 90_000], [5, STALE, math.nan, 9])]
-    found = count(RATIO, Samples.from_series(rows), Grid(2 * MINUTE, MINUTE, 2))
-    assert found.total.tolist() == [0, 4]
-    assert found.seen.dropped == 1
+    counts = count(RATIO, Samples.from_series(rows), Grid(2 * MINUTE, MINUTE, 2))
+    assert counts.total.tolist() == [0, 4]
+    assert counts.seen.dropped == 1
 
 
 values = st.one_of(st.integers(0, 1000).map(float), st.sampled_from([math.nan, math.inf, STALE]))
@@ -90,23 +90,23 @@ def test_bounds_written_by_prometheus_2_and_3_are_one() -> None:
     rows: list[Row] = [({"__name__": "h_count", "job": "j", "instance": i}, [0, MINUTE], [0, 9]) for i in "xy"]
     for le, instance, bucket in (("0.5", "x", [0, 1]), ("1", "x", [0, 3]), ("1.0", "y", [0, 2])):
         rows.append(({"__name__": "h_bucket", "job": "j", "instance": instance, "le": le}, [0, MINUTE], bucket))  # type: ignore[arg-type]
-    found = count(Latency(VectorSelector("h"), Decimal(1)), Samples.from_series(rows), Grid(MINUTE, MINUTE, 1))
-    assert (found.errors.tolist(), found.total.tolist()) == ([18 - 3 - 2], [18])
+    counts = count(Latency(VectorSelector("h"), Decimal(1)), Samples.from_series(rows), Grid(MINUTE, MINUTE, 1))
+    assert (counts.errors.tolist(), counts.total.tolist()) == ([18 - 3 - 2], [18])
 
 
 def test_a_threshold_between_bounds_counts_nothing_and_names_the_bounds() -> None:
     rows: list[Row] = [({"__name__": "h_bucket", "le": le}, [0, MINUTE], [0, 1]) for le in ("0.5", "1", "+Inf")]
     grid = Grid(MINUTE, MINUTE, 1)
-    found = Latency(VectorSelector("h"), Decimal("0.7")).count(Samples.from_series(rows), grid, TARGET_LABELS)
-    assert not found.has_data
-    assert [(note.code, "0.5, 1" in note.text) for note in found.notes] == [("no-such-bound", True)]
-    assert found.counts.total.sum() == 0
+    counts = Latency(VectorSelector("h"), Decimal("0.7")).count(Samples.from_series(rows), grid, TARGET_LABELS)
+    assert not counts.has_data
+    assert [(note.code, "0.5, 1" in note.text) for note in counts.notes] == [("no-such-bound", True)]
+    assert counts.counts.total.sum() == 0
 
 
 def test_every_sample_of_a_probe_is_one_check() -> None:
     rows: list[Row] = [({"__name__": "up", "instance": i}, [10_000, 40_000, 70_000], [1, 0, i == "a"]) for i in "ab"]
-    found = count(Probe(VectorSelector("up")), Samples.from_series(rows), Grid(2 * MINUTE, MINUTE, 2))
-    assert (found.errors.tolist(), found.total.tolist()) == ([2, 1], [4, 2])
+    counts = count(Probe(VectorSelector("up")), Samples.from_series(rows), Grid(2 * MINUTE, MINUTE, 2))
+    assert (counts.errors.tolist(), counts.total.tolist()) == ([2, 1], [4, 2])
 
 
 def test_coverage_is_the_time_in_which_scrapes_came() -> None:
@@ -128,7 +128,7 @@ def test_a_recorded_sum_that_loses_a_target_is_not_a_restart() -> None:
         for name, values in (("job:r:sum", total), ("job:e:sum", errors))
     ]
     sli = Ratio(VectorSelector("job:r:sum"), VectorSelector("job:e:sum"), "errors")
-    found = count(sli, Samples.from_series(rows), Grid(6_000_000, 60_000, 100))
-    assert found.total.sum() == 99 * 20 + 99 * 10
-    assert found.errors.sum() == 9 + 4
-    assert found.seen.doubt_events == 50_000
+    counts = count(sli, Samples.from_series(rows), Grid(6_000_000, 60_000, 100))
+    assert counts.total.sum() == 99 * 20 + 99 * 10
+    assert counts.errors.sum() == 9 + 4
+    assert counts.seen.doubt_events == 50_000

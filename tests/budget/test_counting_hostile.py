@@ -43,8 +43,8 @@ def row(
 def count(rows: Rows, sli: Ratio | Latency = RATIO) -> tuple[float, float, Measured]:
     """(errors, total, all that was found) from 1 h on."""
     grid = Grid(END, 5 * MINUTE, (END - HOUR) // (5 * MINUTE))
-    found = sli.count(Samples.from_series(rows), grid, TARGET_LABELS)
-    return float(found.counts.errors.sum()), float(found.counts.total.sum()), found
+    counts = sli.count(Samples.from_series(rows), grid, TARGET_LABELS)
+    return float(counts.counts.errors.sum()), float(counts.counts.total.sum()), counts
 
 
 def within(errors: float, total: float, right_errors: float, right_total: float, less: float, more: float) -> bool:
@@ -66,9 +66,9 @@ def test_a_counter_that_shows_something_else_for_a_moment(shown: float, scrapes_
         values = counter(scrapes(), rate, -50 * HOUR)
         values[400 : 400 + scrapes_of_it] = shown
         rows.append(row(code, scrapes(), values))
-    errors, total, found = count(rows)
+    errors, total, counts = count(rows)
     assert (errors, total) == RIGHT
-    assert found.counts.seen.dropped == 2 * scrapes_of_it
+    assert counts.counts.seen.dropped == 2 * scrapes_of_it
 
 
 def test_a_scrape_answered_from_a_stale_copy_counts_no_event_twice() -> None:
@@ -104,9 +104,9 @@ def test_a_sum_over_worker_processes_counts_no_life_twice(workers: int, life: in
     for code, rate in RATES.items():
         ages = [(scrapes() + i * life // workers) % life for i in range(workers)]
         rows.append(row(code, scrapes(), np.sum([np.floor(age / 1000 * rate / workers) for age in ages], axis=0)))
-    errors, total, found = count(rows)
+    errors, total, counts = count(rows)
     assert within(errors, total, *RIGHT, 0.15, 0.0)
-    assert found.counts.seen.doubt_events > 0
+    assert counts.counts.seen.doubt_events > 0
 
 
 def test_a_process_that_restarts_into_a_burst_is_not_a_sum() -> None:
@@ -143,9 +143,9 @@ def test_a_relabelled_instance_goes_on(life: int) -> None:
             gained = values[-1] - (values[new == HOUR][0] if began <= HOUR else 0)
             gained += before[-1] - before[old == HOUR][0] if began > HOUR else 0
             right += np.array([gained if code == "500" else 0, gained])
-    errors, total, found = count(rows)
+    errors, total, counts = count(rows)
     assert (errors, total) == tuple(right)
-    assert found.counts.seen.continued == 8
+    assert counts.counts.seen.continued == 8
 
 
 def test_a_pod_that_replaces_another_starts_at_zero() -> None:
@@ -163,8 +163,8 @@ def test_a_pod_that_replaces_another_starts_at_zero() -> None:
 
 def test_a_job_that_comes_back_after_hours_says_what_it_cannot_know() -> None:
     rows = [row("200", scrapes(i * 3 * HOUR, i * 3 * HOUR), np.array([500.0]), instance=f"run-{i}") for i in range(2)]
-    _, total, found = count(rows)
-    assert (total, found.counts.seen.doubt_events, found.counts.seen.without_baseline) == (0, 500, 1)
+    _, total, counts = count(rows)
+    assert (total, counts.counts.seen.doubt_events, counts.counts.seen.without_baseline) == (0, 500, 1)
 
 
 def histogram(path: str, bounds: dict[str, float], since_ms: dict[str, int] | None = None) -> Rows:
@@ -186,9 +186,9 @@ OF_A = (0.1 * 10 * 5 * 3600, 10 * 5 * 3600)
 def test_a_label_set_without_the_bound_is_not_slow(other: dict[str, float]) -> None:
     """Histograms of one name in one target may have a layout each."""
     rows = histogram("/a", {"0.25": 0.9, "+Inf": 1.0}) + histogram("/b", other)
-    errors, total, found = count(rows, LATENCY)
+    errors, total, counts = count(rows, LATENCY)
     assert (errors, total) == OF_A
-    assert [(note.code, "path=/b" in note.text, "path=/a" in note.text) for note in found.notes] == [
+    assert [(note.code, "path=/b" in note.text, "path=/a" in note.text) for note in counts.notes] == [
         ("bound-missing", True, False)
     ]
 
@@ -205,15 +205,15 @@ def test_three_label_sets_without_the_bound_are_named(many: int, said: str) -> N
 @pytest.mark.parametrize(("scrapes_late", "codes"), [(0, []), (3, []), (4, ["bound-missing"])])
 def test_a_bucket_that_is_missing_for_a_few_scrapes_needs_no_note(scrapes_late: int, codes: list[str]) -> None:
     late = histogram("/a", {"0.25": 0.9, "+Inf": 1.0}, {"0.25": scrapes_late * SCRAPE})
-    _, _, found = count(late, LATENCY)
-    assert [note.code for note in found.notes] == codes
+    _, _, counts = count(late, LATENCY)
+    assert [note.code for note in counts.notes] == codes
 
 
 def test_a_bound_that_comes_later_makes_nothing_slow_before() -> None:
     rows = histogram("/a", {"0.25": 0.9, "+Inf": 1.0}) + histogram("/b", {"0.25": 0.9, "+Inf": 1.0}, {"0.25": 3 * HOUR})
-    errors, total, found = count(rows, LATENCY)
+    errors, total, counts = count(rows, LATENCY)
     assert (errors, total) == (OF_A[0] * 1.6, OF_A[1] * 1.6)
-    assert [note.code for note in found.notes] == ["bound-missing"]
+    assert [note.code for note in counts.notes] == ["bound-missing"]
 
 
 def _slower_scrapes(i: int) -> NDArray[np.int64]:
@@ -243,6 +243,6 @@ def test_a_crash_loop_of_a_month_is_counted_in_seconds() -> None:
     values = np.tile([10.0, 25.0, 40.0], 50_000)
     times = np.arange(len(values), dtype=np.int64) * 15_000
     grid = Grid(int(times[-1]), int(times[-1]), 1)
-    found = RATIO.count(Samples.from_series([row("200", times, values)]), grid, TARGET_LABELS)
-    assert found.counts.total.tolist() == [50_000 * 40 - 10]
-    assert found.counts.seen.resets == 49_999
+    counts = RATIO.count(Samples.from_series([row("200", times, values)]), grid, TARGET_LABELS)
+    assert counts.counts.total.tolist() == [50_000 * 40 - 10]
+    assert counts.counts.seen.resets == 49_999

@@ -265,12 +265,12 @@ def test_a_threshold_that_is_not_a_bound_is_named() -> None:
 def test_a_quantile_lies_between_the_bounds_of_its_bucket(increments: list[int], q: float) -> None:
     bounds = np.array([*range(1, len(increments) + 1), np.inf], dtype=float)
     counts = np.cumsum([*increments, 0]).astype(float)[None, :]
-    [found] = histogram_quantile(q, bounds, counts)
+    [quantile] = histogram_quantile(q, bounds, counts)
     if counts[0, -1] == 0:
-        assert np.isnan(found)
+        assert np.isnan(quantile)
     else:
         below = int(np.searchsorted(counts[0], q * counts[0, -1]))
-        assert below <= found <= min(below + 1, len(increments))
+        assert below <= quantile <= min(below + 1, len(increments))
 
 
 def seconds(budget: Budget) -> float:

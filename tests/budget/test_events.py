@@ -28,12 +28,12 @@ MAINTENANCE = Event(NOW - 100 * HOUR, NOW - 90 * HOUR, "new <b>racks</b>", "shop
 
 def test_without_maintenance_the_figures_stand_alongside_those_with_it() -> None:
     plain = budget(CASE)
-    [found] = with_events([plain], [MAINTENANCE])
-    assert (found.errors, found.total, found.remaining) == (plain.errors, plain.total, plain.remaining)
-    without = found.without_maintenance
+    [evaluated] = with_events([plain], [MAINTENANCE])
+    assert (evaluated.errors, evaluated.total, evaluated.remaining) == (plain.errors, plain.total, plain.remaining)
+    without = evaluated.without_maintenance
     assert without is not None
     assert (without.seconds, without.errors, without.sli, without.remaining) == (36_000, 0.0, 1.0, 1.0)
-    part = found.counts.total[-100 * 12 : -90 * 12]
+    part = evaluated.counts.total[-100 * 12 : -90 * 12]
     assert without.total == plain.total - part.sum()
     assert plain.without_maintenance is None
     assert with_events([plain], [Event(0, HOUR), Event(NOW - HOUR, NOW, "x", "other/*")])[0].events == ()
@@ -65,13 +65,13 @@ def test_what_fails_outside_the_maintenance_stays(
         Event(day + round(low * HOUR), day + round(high * HOUR), "racks", "s/*", "maintenance")
         for low, high in maintenance
     ]
-    [found] = with_events([plain], [*events, Event(day, END_MS, "all day", "s/*", "incident")])
-    without = found.without_maintenance
+    [evaluated] = with_events([plain], [*events, Event(day, END_MS, "all day", "s/*", "incident")])
+    without = evaluated.without_maintenance
     assert without is not None
     assert (without.seconds, without.errors, without.total) == (minutes * 60, errors, total)
     assert without.sli == pytest.approx(1 - errors / total)
     assert without.remaining == pytest.approx(1 - errors / (0.01 * total))
-    assert found.errors == 360
+    assert evaluated.errors == 360
 
 
 def test_without_any_traffic_outside_the_maintenance_nothing_is_known() -> None:
@@ -79,8 +79,8 @@ def test_without_any_traffic_outside_the_maintenance_nothing_is_known() -> None:
     good[120:132] = 100
     plain = evaluate(ratio_slo("99", "24h"), steps(good, good * 0, STEP), END_MS)
     day = END_MS - 24 * HOUR
-    [found] = with_events([plain], [Event(day + 10 * HOUR, day + 11 * HOUR, "racks", "*", "maintenance")])
-    without = found.without_maintenance
+    [evaluated] = with_events([plain], [Event(day + 10 * HOUR, day + 11 * HOUR, "racks", "*", "maintenance")])
+    without = evaluated.without_maintenance
     assert without is not None
     assert (without.errors, without.total, without.sli, without.remaining) == (0, 0, None, None)
 
@@ -90,26 +90,26 @@ def test_events_of_a_budget_are_those_that_touch_its_period() -> None:
     day = END_MS - 24 * HOUR
     spans = {"before": (day - HOUR, day - 1), "into": (day - HOUR, day + 1), "out of": (END_MS - 1, END_MS + HOUR),
              "after": (END_MS + 1, END_MS + HOUR)}  # fmt: skip
-    [found] = with_events([plain], [Event(low, high, name) for name, (low, high) in spans.items()])
-    assert [one.name for one in found.events] == ["into", "out of"]
+    [evaluated] = with_events([plain], [Event(low, high, name) for name, (low, high) in spans.items()])
+    assert [event.name for event in evaluated.events] == ["into", "out of"]
 
 
 def test_all_of_it_is_reported_everywhere_and_escaped() -> None:
     deployment = Event(NOW - 50 * HOUR, NOW - 50 * HOUR, "v2", "*", "deployment")
     known = Event(NOW - 40 * HOUR, NOW - 39 * HOUR, "power cut")
-    [found] = with_events([budget(CASE)], [MAINTENANCE, deployment, known])
-    page = render([found], title="x", generated=GENERATED)
+    [evaluated] = with_events([budget(CASE)], [MAINTENANCE, deployment, known])
+    page = render([evaluated], title="x", generated=GENERATED)
     assert page.count("new &lt;b&gt;racks&lt;/b&gt;") >= 2 and "<b>racks" not in page
     for text in ("planned maintenance</li>", "deployment</li>", "known incident</li>", "power cut", ">v2<"):
         assert text in page
     assert "All figures count the planned maintenance. Without its 10h the SLI is 100%" in page
-    assert f"<dd><b>{show_percent(found.remaining)}</b>" in page
-    assert "Without its 10h" in to_markdown([found], title="x", generated=GENERATED)
-    data = json.loads(to_json([found], title="x", generated=GENERATED))["slos"][0]
-    assert [one["kind"] for one in data["known_events"]] == ["maintenance", "deployment", "incident"]
+    assert f"<dd><b>{show_percent(evaluated.remaining)}</b>" in page
+    assert "Without its 10h" in to_markdown([evaluated], title="x", generated=GENERATED)
+    data = json.loads(to_json([evaluated], title="x", generated=GENERATED))["slos"][0]
+    assert [event["kind"] for event in data["known_events"]] == ["maintenance", "deployment", "incident"]
     assert data["without_maintenance"]["remaining"] == 1.0
-    assert data["error_budget"]["remaining"] == found.remaining
-    assert found.remaining is not None and found.remaining < 0
+    assert data["error_budget"]["remaining"] == evaluated.remaining
+    assert evaluated.remaining is not None and evaluated.remaining < 0
     assert budget(CASE).to_dict()["without_maintenance"] is None
 
 

@@ -43,9 +43,11 @@ def budget(gaps: tuple[Gap, ...], slo: Slo | None = None, per_step: float = 100.
     held = np.ones(grid.steps, dtype=bool)
     for gap in gaps:
         held &= ~((grid.ends - STEP >= gap.start_ms) & (grid.ends <= gap.end_ms))
-    found = Measured(Counts(grid, held * bad, held * per_step, CountingStats(series=2, gaps=gaps, interval_ms=30_000)))
+    measurement = Measured(
+        Counts(grid, held * bad, held * per_step, CountingStats(series=2, gaps=gaps, interval_ms=30_000))
+    )
     windows = burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
-    return budget_of(slo, "memory", found, start, window_end, windows)
+    return budget_of(slo, "memory", measurement, start, window_end, windows)
 
 
 def fresh(age_ms: int, slo: Slo | None = None, **more: Any) -> Budget:
@@ -53,8 +55,8 @@ def fresh(age_ms: int, slo: Slo | None = None, **more: Any) -> Budget:
     return budget((Gap(slo.window.start(END) - 3 * DAY, END - age_ms),), slo, **more)
 
 
-def codes(one: Budget) -> list[str]:
-    return [note.code for note in one.notes]
+def codes(evaluated: Budget) -> list[str]:
+    return [note.code for note in evaluated.notes]
 
 
 def test_data_a_minute_old_is_one_note() -> None:
@@ -62,12 +64,12 @@ def test_data_a_minute_old_is_one_note() -> None:
     times = END - 60_000 + np.array([0, 30_000, 60_000])
     rows = [({"__name__": "t", "job": "j", "instance": "a", "code": code}, times, values)
             for code, values in (("200", np.array([9.0, 11.0, 13.0])), ("500", np.zeros(3)))]  # fmt: skip
-    one = evaluate(ratio_slo("99.9"), held(rows), END)
-    assert (one.total, one.errors) == (4, 0)
-    assert [str(note) for note in one.notes] == ["data begins 19 Nov 23:59 UTC (<0.01% of the window)"]
-    assert codes(one) == ["fresh"] and one.gaps == ()
-    assert one.data_start == AT - timedelta(minutes=1)
-    data = one.to_dict()
+    evaluated = evaluate(ratio_slo("99.9"), held(rows), END)
+    assert (evaluated.total, evaluated.errors) == (4, 0)
+    assert [str(note) for note in evaluated.notes] == ["data begins 19 Nov 23:59 UTC (<0.01% of the window)"]
+    assert codes(evaluated) == ["fresh"] and evaluated.gaps == ()
+    assert evaluated.data_start == AT - timedelta(minutes=1)
+    data = evaluated.to_dict()
     SloShape.model_validate(data)
     assert data["data_start"] == "2026-11-19T23:59:00Z"
 
@@ -89,16 +91,16 @@ def test_the_note_names_the_share_of_the_window(age: int, share: str) -> None:
 
 def test_data_that_covers_the_window_is_not_fresh() -> None:
     for age in (30 * DAY, 31 * DAY):
-        one = fresh(age)
-        assert one.data_start is None and "fresh" not in codes(one) and one.gaps == ()
-        assert not one.before_data.any() and one.to_dict()["data_start"] is None
+        evaluated = fresh(age)
+        assert evaluated.data_start is None and "fresh" not in codes(evaluated) and evaluated.gaps == ()
+        assert not evaluated.before_data.any() and evaluated.to_dict()["data_start"] is None
 
 
 def test_a_gap_in_scraping_is_not_the_time_before_the_data() -> None:
     """Scrapes came before the window, then lacked until its middle."""
-    one = budget((Gap(END - 31 * DAY, END - 15 * DAY),))
-    assert one.data_start is None and len(one.gaps) == 1
-    assert [note.text for note in one.notes] == [
+    evaluated = budget((Gap(END - 31 * DAY, END - 15 * DAY),))
+    assert evaluated.data_start is None and len(evaluated.gaps) == 1
+    assert [note.text for note in evaluated.notes] == [
         "no scrapes for 15d; counters carry their events over to the next scrape"
     ]
     both = budget((Gap(END - 33 * DAY, END - 10 * DAY), Gap(END - 5 * DAY, END - 4 * DAY)))
@@ -126,10 +128,10 @@ def test_a_gap_in_scraping_is_not_the_time_before_the_data() -> None:
     ],
 )
 def test_a_gap_is_said_in_the_words_of_its_kind(sli: Sli, words: str) -> None:
-    one = budget((Gap(END - 3 * HOUR, END - 2 * HOUR),), replace(ratio_slo("99"), sli=sli))
-    [note] = [note for note in one.notes if note.code == "gaps"]
+    evaluated = budget((Gap(END - 3 * HOUR, END - 2 * HOUR),), replace(ratio_slo("99"), sli=sli))
+    [note] = [note for note in evaluated.notes if note.code == "gaps"]
     assert note.text.startswith(words)
-    assert "counters" not in render([one], title="t", generated=NOW)
+    assert "counters" not in render([evaluated], title="t", generated=NOW)
 
 
 def test_low_traffic_is_that_of_a_whole_window() -> None:
@@ -140,35 +142,35 @@ def test_low_traffic_is_that_of_a_whole_window() -> None:
 
 @given(st.integers(1, 30 * 288 - 1), st.sampled_from([0.0, 1.0]))
 def test_nothing_is_reported_of_the_time_before_the_data(age_steps: int, bad: float) -> None:
-    one = fresh(age_steps * STEP, bad=bad)
-    line = timeline(one)
+    evaluated = fresh(age_steps * STEP, bad=bad)
+    line = timeline(evaluated)
     before = line.index <= AT - timedelta(milliseconds=age_steps * STEP)
     assert line[before].isna().all(axis=None) and int(before.sum()) == 30 * 288 - age_steps
     after = line[~before]
     assert (after["total"] == 100).all() and after[["errors", "good", "budget_remaining"]].notna().all(axis=None)
-    assert float(after["errors"].sum()) == one.errors and after["budget_remaining"].iloc[-1] == pytest.approx(
-        one.remaining
+    assert float(after["errors"].sum()) == evaluated.errors and after["budget_remaining"].iloc[-1] == pytest.approx(
+        evaluated.remaining
     )
 
 
 def test_events_are_never_hidden() -> None:
     """A gauge's first sample counts in the step that ends with it."""
-    one = fresh(DAY)
-    counts = one.counts
+    evaluated = fresh(DAY)
+    counts = evaluated.counts
     counts.total[-DAY // STEP - 1] = 7.0
-    assert timeline(one)["total"].notna().sum() == DAY // STEP + 1
+    assert timeline(evaluated)["total"].notna().sum() == DAY // STEP + 1
 
 
 @pytest.mark.parametrize("bad", [0.0, 1.0])
 def test_days_without_data_are_not_zero(bad: float) -> None:
-    one = fresh(5 * DAY - 6 * HOUR, bad=bad)
-    unit, days = cells(one)
+    evaluated = fresh(5 * DAY - 6 * HOUR, bad=bad)
+    unit, days = cells(evaluated)
     assert unit == "day" and len(days) == 30
     assert [day.consumed for day in days[:25]] == ["n/a"] * 25
     assert {day.level for day in days[:25]} == {None}
     assert all(day.title.endswith("no data") for day in days[:25])
     assert all(day.level is not None and day.consumed != "n/a" for day in days[25:])
-    page = render([one], title="t", generated=NOW)
+    page = render([evaluated], title="t", generated=NOW)
     assert page.count(' unknown" title=') == 25 and page.count('class="before"') > 2
     assert "Data begins 15 Nov 06:00 UTC (15.83% of the window); since then scrapes came throughout." in page
     gone = budget((Gap(END - 33 * DAY, END - 10 * DAY), Gap(END - 5 * DAY, END - 4 * DAY)))
@@ -180,8 +182,8 @@ def test_days_without_data_are_not_zero(bad: float) -> None:
 
 def test_a_whole_day_in_a_gap_is_not_zero_either() -> None:
     """What counters carry over is of the day of the next scrape."""
-    one = budget((Gap(END - 4 * DAY - HOUR, END - 2 * DAY - HOUR),))
-    _, days = cells(one)
+    evaluated = budget((Gap(END - 4 * DAY - HOUR, END - 2 * DAY - HOUR),))
+    _, days = cells(evaluated)
     assert [day.consumed for day in days[-6:]] == ["0%", "0%", "n/a", "0%", "0%", "0%"]
 
 
@@ -194,8 +196,8 @@ def test_a_whole_day_in_a_gap_is_not_zero_either() -> None:
     ],
 )
 def test_the_days_of_a_calendar_window_are_those_of_its_zone(zone: str, first: date, count: int) -> None:
-    one = budget((), replace(ratio_slo("99"), window=Calendar("month", zone)), bad=1.0)
-    _, days = cells(one)
+    evaluated = budget((), replace(ratio_slo("99"), window=Calendar("month", zone)), bad=1.0)
+    _, days = cells(evaluated)
     assert len(days) == count
     assert days[0].date == f"{first.day} {first:%b}" and days[0].column == first.isoweekday()
     # 1 November has 25 hours in Los Angeles.
@@ -204,29 +206,29 @@ def test_the_days_of_a_calendar_window_are_those_of_its_zone(zone: str, first: d
 
 
 def test_the_burn_down_begins_where_the_data_does() -> None:
-    one = fresh(6 * DAY, bad=0.5)
-    axes = plot(one)
+    evaluated = fresh(6 * DAY, bad=0.5)
+    axes = plot(evaluated)
     [line] = [line for line in axes.lines if line.get_label() == "budget remaining"]
     assert line.get_xdata()[0] == END - 6 * DAY and line.get_ydata()[0] == 1.0  # type: ignore[index]
     # To the end, and half a day more: what is now is not on the edge.
     low, high = axes.get_xlim()
     assert low == END - 30 * DAY and END < high < END + DAY / 2
     assert [patch.get_label() for patch in axes.patches if patch.get_hatch()] == ["no data yet"]
-    ratio = plot(one, "error_ratio", span=(AT - timedelta(days=2), AT))
+    ratio = plot(evaluated, "error_ratio", span=(AT - timedelta(days=2), AT))
     assert not [patch for patch in ratio.patches if patch.get_hatch()]
 
 
 def test_the_pace_is_that_of_the_time_since() -> None:
     """An hour of data at half the budget's pace: the forecast says that it rests on an hour."""
-    one = fresh(HOUR, bad=0.5)
-    assert one.forecast is not None
-    assert one.forecast.pace_ms == HOUR and one.forecast.pace == pytest.approx(0.5)
-    assert one.state is State.HEALTHY
+    evaluated = fresh(HOUR, bad=0.5)
+    assert evaluated.forecast is not None
+    assert evaluated.forecast.pace_ms == HOUR and evaluated.forecast.pace == pytest.approx(0.5)
+    assert evaluated.state is State.HEALTHY
 
 
 def test_of_a_minute_of_data_the_pace_is_that_of_its_step() -> None:
-    one = fresh(2 * MINUTE, bad=0.5)
-    assert one.forecast is not None and one.forecast.pace_ms == STEP
+    evaluated = fresh(2 * MINUTE, bad=0.5)
+    assert evaluated.forecast is not None and evaluated.forecast.pace_ms == STEP
 
 
 def shop(name: str, window: str, age_ms: int, **more: Any) -> Budget:
@@ -254,12 +256,15 @@ def test_many_that_began_together_are_reported_once() -> None:
 def test_other_notes_stay_with_their_slo_until_many_have_them() -> None:
     gone = [replace(fresh(HOUR), slo=replace(ratio_slo("99"), name=name), notes=()) for name in "abcd"]
     note = Note("no-data", "no data")
-    two = [replace(one, notes=(note,)) for one in gone[:2]]
+    two = [replace(evaluated, notes=(note,)) for evaluated in gone[:2]]
     assert list(map(str, said_once(two))) == ["s/a: no data", "s/b: no data"]
-    three = [replace(one, notes=(note,)) for one in gone[:3]]
+    three = [replace(evaluated, notes=(note,)) for evaluated in gone[:3]]
     assert list(map(str, said_once(three))) == ["all 3 SLOs: no data"]
     four = [
-        replace(one, notes=(Note("x", "own"), note)) if one is gone[1] else replace(one, notes=(note,)) for one in gone
+        replace(evaluated, notes=(Note("x", "own"), note))
+        if evaluated is gone[1]
+        else replace(evaluated, notes=(note,))
+        for evaluated in gone
     ]
     assert list(map(str, said_once(four))) == ["all 4 SLOs: no data", "s/b: own"]
     assert str(said_once([*four, budget(())])[0]) == "s/a, s/b, s/c, and 1 more: no data"
@@ -273,18 +278,19 @@ def test_a_share_is_never_none_where_there_is_some() -> None:
 
 def test_a_month_that_the_source_began_in_is_reported_in_its_own_window() -> None:
     good = np.full(20, 50.0)
-    one = evaluate(ratio_slo("99", parse_window("month")), steps(good, good * 0, STEP), END)
+    evaluated = evaluate(ratio_slo("99", parse_window("month")), steps(good, good * 0, STEP), END)
     # 100 minutes of the 19 days that have passed.
-    assert str(one.notes[0]) == "data begins 19 Nov 22:20 UTC (0.36% of the window)"
+    assert str(evaluated.notes[0]) == "data begins 19 Nov 22:20 UTC (0.36% of the window)"
 
 
 def test_data_that_began_for_one_slo_alone_is_said_in_its_place() -> None:
     quiet, young = (
-        replace(one, slo=replace(ratio_slo("99"), name=name)) for name, one in (("a", budget(())), ("b", fresh(HOUR)))
+        replace(evaluated, slo=replace(ratio_slo("99"), name=name))
+        for name, evaluated in (("a", budget(())), ("b", fresh(HOUR)))
     )
     quiet = replace(quiet, notes=(Note("no-traffic", "no traffic"),))
     young = replace(young, notes=tuple(note for note in young.notes if note.code == "fresh"))
-    assert [one.slos for one in said_once([quiet, young])] == [("s/a",), ("s/b",)]
-    assert [one.slos for one in said_once([young, quiet])] == [("s/b",), ("s/a",)]
+    assert [note.slos for note in said_once([quiet, young])] == [("s/a",), ("s/b",)]
+    assert [note.slos for note in said_once([young, quiet])] == [("s/b",), ("s/a",)]
     other = replace(young, slo=replace(young.slo, name="c"))
-    assert [one.slos for one in said_once([quiet, young, other])] == [("s/b", "s/c"), ("s/a",)]
+    assert [note.slos for note in said_once([quiet, young, other])] == [("s/b", "s/c"), ("s/a",)]

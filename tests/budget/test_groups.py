@@ -29,9 +29,9 @@ def row(route: str, since_ms: int, *values: float, code: str = "200") -> Row:
 
 
 def stays(kind: type[Memory], *rows: Row) -> str:
-    [found], many = expand(by_route(), kind(Samples.from_series(rows), END), END)
+    [slos], many = expand(by_route(), kind(Samples.from_series(rows), END), END)
     assert many == 2
-    return found.labels["route"]
+    return slos.labels["route"]
 
 
 @pytest.mark.parametrize("kind", [Memory, Server])

@@ -30,7 +30,7 @@ def found(errors: Floats, total: Floats, budget: float = 0.01, burn: float = 2.0
 
 
 def spans(stretches: Sequence[Stretch]) -> list[tuple[int, int]]:
-    return [(one.low, one.high) for one in stretches]
+    return [(span.low, span.high) for span in stretches]
 
 
 @st.composite
@@ -60,33 +60,35 @@ def test_incidents_are_disjoint_ordered_and_count_what_lies_in_them(
 ) -> None:
     errors, total = history
     incidents = found(errors, total, burn=burn)
-    edges = [edge for one in incidents for edge in (one.low, one.high)]
+    edges = [edge for incident in incidents for edge in (incident.low, incident.high)]
     assert edges == sorted(set(edges))
-    assert sum(one.errors for one in incidents) <= errors.sum()
-    for one in incidents:
-        assert one.errors == errors[one.low : one.high].sum()
-        assert one.total == total[one.low : one.high].sum()
-        assert one.share == pytest.approx(one.errors / (0.01 * total.sum())) and one.share >= 0.01 * (1 - 1e-6)
-        assert errors[one.low] > 0 and errors[one.high - 1] > 0
+    assert sum(incident.errors for incident in incidents) <= errors.sum()
+    for stretch in incidents:
+        assert stretch.errors == errors[stretch.low : stretch.high].sum()
+        assert stretch.total == total[stretch.low : stretch.high].sum()
+        assert stretch.share == pytest.approx(stretch.errors / (0.01 * total.sum())) and stretch.share >= 0.01 * (
+            1 - 1e-6
+        )
+        assert errors[stretch.low] > 0 and errors[stretch.high - 1] > 0
         # At the bound or above, pauses included: all of it, and every part from its start, and to its end, that is
         # bounded by errors at the bound.
-        excess = np.concatenate([[0.0], np.cumsum((errors - burn * 0.01 * total)[one.low : one.high])])
+        excess = np.concatenate([[0.0], np.cumsum((errors - burn * 0.01 * total)[stretch.low : stretch.high])])
         assert excess.min() >= -1e-6 and excess.max() <= excess[-1] + 1e-6
 
 
-def could_be_one(errors: Floats, total: Floats, one: Stretch, other: Stretch, burn: float = 2.0) -> bool:
+def could_be_one(errors: Floats, total: Floats, this_stretch: Stretch, other: Stretch, burn: float = 2.0) -> bool:
     """By the definition, in plain loops: each with the pause burns at the bound, and no part of the pause is quiet."""
     bound = burn * 0.01
 
     def above(low: int, high: int) -> bool:
         return bool(errors[low:high].sum() >= bound * total[low:high].sum() + 1e-6)
 
-    if not (above(one.low, other.low) and above(one.high, other.high)):
+    if not (above(this_stretch.low, other.low) and above(this_stretch.high, other.high)):
         return False
     busy = np.flatnonzero(total)
     usual = total.sum() / (busy[-1] - busy[0] + 1) * QUIET_MS / STEP
     slack = min(10, 0.1 * 0.01 * total.sum())
-    for low, high in itertools.combinations(range(one.high, other.low + 1), 2):
+    for low, high in itertools.combinations(range(this_stretch.high, other.low + 1), 2):
         events, bad = total[low:high].sum(), errors[low:high].sum()
         if events > usual and 2 * bad + slack < bound * events:
             return False
@@ -161,8 +163,8 @@ def test_no_two_neighbours_could_be_one(history: tuple[Floats, Floats]) -> None:
     errors, total = history
     # All that burns, however little it consumed: none of these is left out between two others.
     incidents = found(errors, total, share=0.0)
-    for one, other in itertools.pairwise(incidents):
-        assert not could_be_one(errors, total, one, other)
+    for earlier, other in itertools.pairwise(incidents):
+        assert not could_be_one(errors, total, earlier, other)
 
 
 @given(histories())
@@ -170,10 +172,10 @@ def test_no_two_neighbours_could_be_one(history: tuple[Floats, Floats]) -> None:
 def test_finding_again_in_the_incidents_alone_finds_the_same(history: tuple[Floats, Floats]) -> None:
     """Idempotent: each incident is whole by itself, and errors outside of all of them made none."""
     errors, total = history
-    for one in found(errors, total):
+    for stretch in found(errors, total):
         alone = np.zeros_like(errors)
-        alone[one.low : one.high] = errors[one.low : one.high]
-        assert (one.low, one.high) in spans(found(alone, total))
+        alone[stretch.low : stretch.high] = errors[stretch.low : stretch.high]
+        assert (stretch.low, stretch.high) in spans(found(alone, total))
 
 
 @given(
@@ -276,8 +278,8 @@ def test_sparse_traffic_moves_edges_by_a_few_errors_only(factor: float, seed: in
     )
     assert len(dense) == len(sparse) == 3
     tolerance = 2 + 15 / (0.02 * 20_000 / factor / 20)
-    for one, other in zip(dense, sparse, strict=True):
-        assert abs(one.low - other.low) <= tolerance and abs(one.high - other.high) <= tolerance
+    for entry, other in zip(dense, sparse, strict=True):
+        assert abs(entry.low - other.low) <= tolerance and abs(entry.high - other.high) <= tolerance
 
 
 @pytest.mark.parametrize(("pause_hours", "expected"), [(0.5, 1), (1.9, 1), (2.2, 2), (30, 2)])
@@ -359,14 +361,14 @@ def test_on_a_recording_the_incidents_found_are_those_planted(tmp_path: Path, se
 
     Starts and ends lie within two steps and the time in which fifteen errors come at the bound.
     """
-    text = DEFINITION + "".join(RATIO.format(n, *one) for n, one in enumerate(TARGETS))
+    text = DEFINITION + "".join(RATIO.format(n, *target) for n, target in enumerate(TARGETS))
     (tmp_path / "shop.yaml").write_text(text)
     specs = load(tmp_path / "shop.yaml")
     samples, header = simulate(specs, days=31, seed=seed, end_ms=END)
     matched = 0
     for slo in specs.values():
         budget = evaluate(slo, Memory(samples, END), END)
-        planted = [one for one in header.truth["incidents"] if one["slo"] == slo.id]
+        planted = [incident for incident in header.truth["incidents"] if incident["slo"] == slo.id]
         matched += match(budget, planted)
     assert matched >= 2 * len(specs)
 
@@ -383,12 +385,12 @@ def match(budget: Budget, planted: list[dict[str, int]]) -> int:
         return (at_ms - start_ms) // step
 
     groups: list[list[dict[str, int]]] = []
-    for one in sorted(planted, key=lambda one: one["start_ms"]):
+    for one in sorted(planted, key=lambda entry: entry["start_ms"]):
         if one["end_ms"] <= start_ms or one["errors"] < 0.02 * budget.allowed_errors:
             continue
         near = groups and total[place(groups[-1][-1]["end_ms"]) : place(one["start_ms"])].sum() < 1.3 * usual
         groups[-1:] = [[*groups[-1], one]] if near else [*groups[-1:], [one]]
-    large = [one for one in budget.incidents if one.budget_share >= 0.022]
+    large = [stretch for stretch in budget.incidents if stretch.budget_share >= 0.022]
     paired = 0
     for incident in large:
         low, high = (round(at.timestamp() * 1000) for at in (incident.start, incident.end))

@@ -43,30 +43,35 @@ def measured(errors: np.ndarray, total: np.ndarray, **more: Any) -> Measured:
     )
 
 
-def budget(found: Measured, slo: Any = SLO) -> Budget:
+def budget(measurement: Measured, slo: Any = SLO) -> Budget:
     windows = burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
-    return budget_of(slo, "memory", found, END - 7 * DAY, END, windows)
+    return budget_of(slo, "memory", measurement, END - 7 * DAY, END, windows)
 
 
 def flat(errors: float, total: float) -> tuple[np.ndarray, np.ndarray]:
     return np.full(COUNT, float(errors)), np.full(COUNT, float(total))
 
 
-def nothing_is_reported(one: Budget) -> None:
+def nothing_is_reported(evaluated: Budget) -> None:
     """No figure in any form; the cause in all of them."""
-    assert one.state is State.INVALID
-    cause = one.notes[0]
-    assert one.invalid == one.notes[: len(one.invalid)]
-    assert one.burns and all(burn.long is None and burn.short is None for burn in one.burns)
+    assert evaluated.state is State.INVALID
+    cause = evaluated.notes[0]
+    assert evaluated.invalid == evaluated.notes[: len(evaluated.invalid)]
+    assert evaluated.burns and all(burn.long is None and burn.short is None for burn in evaluated.burns)
     for name in ("sli", "error_ratio", "consumed", "remaining", "exhaustion", "change", "forecast"):
-        assert getattr(one, name) is None, name
+        assert getattr(evaluated, name) is None, name
     for name in ("errors", "total", "good", "allowed_errors"):
-        assert np.isnan(getattr(one, name)), name
-    assert one.incidents == () and one.downtimes == () and not one.bucket_counts.size and one.counts.parts is None
-    assert all(burn.long is None and burn.short is None and not burn.firing for burn in one.burns)
-    assert timeline(one).isna().all(axis=None) and burn_timeline(one).isna().all(axis=None)
-    assert one.firings("page") == [] == one.firings("ticket")
-    data = one.to_dict()
+        assert np.isnan(getattr(evaluated, name)), name
+    assert (
+        evaluated.incidents == ()
+        and evaluated.downtimes == ()
+        and not evaluated.bucket_counts.size
+        and evaluated.counts.parts is None
+    )
+    assert all(burn.long is None and burn.short is None and not burn.firing for burn in evaluated.burns)
+    assert timeline(evaluated).isna().all(axis=None) and burn_timeline(evaluated).isna().all(axis=None)
+    assert evaluated.firings("page") == [] == evaluated.firings("ticket")
+    data = evaluated.to_dict()
     SloShape.model_validate(data)
     assert data["state"] == "invalid" and data["notes"][0] == {"code": cause.code, "text": cause.text}
     assert set(data["events"].values()) == {None} == set(data["burn_rates"].values())
@@ -75,9 +80,14 @@ def nothing_is_reported(one: Budget) -> None:
     assert [budget_data[name] for name in ("consumed", "remaining", "exhaustion", "forecast")] == [None] * 4
     head: dict[str, Any] = {"title": "Review", "generated": NOW}
     first = cause.text.partition(";")[0].split("<")[0]
-    for text in (render([one], **head), to_markdown([one], **head), to_json([one], **head), to_html(one)):
+    for text in (
+        render([evaluated], **head),
+        to_markdown([evaluated], **head),
+        to_json([evaluated], **head),
+        to_html(evaluated),
+    ):
         assert first in text.replace("\\", "") and not re.search(r"\bnan\b", text, re.IGNORECASE)
-    row = to_csv([one]).splitlines()[1].split(",")
+    row = to_csv([evaluated]).splitlines()[1].split(",")
     assert row[2] == "invalid" and row[7:18] == [""] * 11  # from total to exhaustion
 
 
@@ -93,9 +103,13 @@ def nothing_is_reported(one: Budget) -> None:
     ],
 )
 def test_counts_that_cannot_be_true_are_withheld_and_named(errors: float, total: float, words: str) -> None:
-    one = budget(measured(*flat(errors, total)))
-    assert one.notes[0].code == "impossible" and words in one.notes[0].text and "; usually " in one.notes[0].text
-    nothing_is_reported(one)
+    evaluated = budget(measured(*flat(errors, total)))
+    assert (
+        evaluated.notes[0].code == "impossible"
+        and words in evaluated.notes[0].text
+        and "; usually " in evaluated.notes[0].text
+    )
+    nothing_is_reported(evaluated)
 
 
 @given(
@@ -106,25 +120,26 @@ def test_no_figure_is_ever_outside_what_is_possible(drawn: list[tuple[int, int]]
     errors, total = flat(1, 50)
     for number, (bad, events) in enumerate(drawn):
         errors[-1 - 7 * number], total[-1 - 7 * number] = bad * 10.0**off, events
-    one = budget(measured(errors, total))
+    evaluated = budget(measured(errors, total))
     inside = slice(-7 * DAY // STEP, None)
     bad, events = errors[inside].sum(), total[inside].sum()
     if not 0 <= bad <= events:
-        nothing_is_reported(one)
+        nothing_is_reported(evaluated)
         return
-    figures = [one.sli, one.error_ratio, *(incident.error_ratio for incident in one.incidents)]
+    figures = [evaluated.sli, evaluated.error_ratio, *(incident.error_ratio for incident in evaluated.incidents)]
     assert all(figure is None or 0 <= figure <= 1 for figure in figures)
-    highest = 1 / one.error_budget * (1 + 1e-9)
-    rates = [one.burn_rates(window) for window in ("5m", "1h", "6h", "3d")]
+    highest = 1 / evaluated.error_budget * (1 + 1e-9)
+    rates = [evaluated.burn_rates(window) for window in ("5m", "1h", "6h", "3d")]
     known = np.concatenate(rates)
     known = known[~np.isnan(known)]
     assert ((known >= -1e-6) & (known <= highest)).all()
     wrong = int(((errors[inside] < 0) | (errors[inside] > total[inside])).sum())
-    if one.invalid:  # an alert might fire on a short window that cannot be believed, within an SLO window that can
-        assert "in the last " in one.notes[0].text
-        nothing_is_reported(one)
+    # An alert might fire on a short window that cannot be believed, within an SLO window that can.
+    if evaluated.invalid:
+        assert "in the last " in evaluated.notes[0].text
+        nothing_is_reported(evaluated)
     else:
-        named = [note.text for note in one.notes if note.code == "impossible-steps"]
+        named = [note.text for note in evaluated.notes if note.code == "impossible-steps"]
         assert [
             f"in {wrong:,} of 2,016 steps of 5m errors are below 0 or above the total" in text for text in named
         ] == ([True] if wrong else [])
@@ -132,8 +147,8 @@ def test_no_figure_is_ever_outside_what_is_possible(drawn: list[tuple[int, int]]
 
 def test_rounding_is_not_a_cause() -> None:
     _, total = flat(0, 0.1)
-    one = budget(measured(np.cumsum(np.full(COUNT, 0.0)) - 1e-14, total))
-    assert one.state is State.HEALTHY and one.sli == 1.0 and one.errors == 0.0
+    evaluated = budget(measured(np.cumsum(np.full(COUNT, 0.0)) - 1e-14, total))
+    assert evaluated.state is State.HEALTHY and evaluated.sli == 1.0 and evaluated.errors == 0.0
     assert bool(possible(-1e-10, 1.0)) and not bool(possible(-0.01, 1e6))
 
 
@@ -141,11 +156,11 @@ def test_sums_of_many_impossible_steps_are_not_believed() -> None:
     """What is too much in one step and too little in the next adds up to nothing, in a week of such steps."""
     errors, total = flat(0, 10)
     errors[:] = np.where(np.arange(COUNT) % 2, 3, -3)
-    one = budget(measured(errors, total))
-    assert one.notes[0].text.startswith(
+    evaluated = budget(measured(errors, total))
+    assert evaluated.notes[0].text.startswith(
         "in 1,008 of 2,016 steps of 5m errors are below 0 or above the total, at worst -3 of 10"
     )
-    nothing_is_reported(one)
+    nothing_is_reported(evaluated)
     few = errors * (np.arange(COUNT) > COUNT - 200)  # 100 of 2,016 steps
     assert budget(measured(few, total)).state is State.HEALTHY
 
@@ -174,18 +189,20 @@ def test_one_impossible_hour_makes_a_budget_that_seems_to_last_invalid() -> None
     """The week has errors enough below its total; whether it burns now cannot be known."""
     errors, total = flat(1, 1000)
     errors[-12:], total[-12:] = 30, 20
-    one = budget(measured(errors, total))
-    assert one.notes[0].text.startswith("360 errors of 240 events in the last 1h: errors cannot exceed the total")
-    nothing_is_reported(one)
+    evaluated = budget(measured(errors, total))
+    assert evaluated.notes[0].text.startswith("360 errors of 240 events in the last 1h: errors cannot exceed the total")
+    nothing_is_reported(evaluated)
 
 
 def test_an_impossible_step_that_no_alert_hangs_on_leaves_the_figures() -> None:
     """Errors of one target may come a scrape before the total of another: the hour is quiet, so no alert may fire."""
     errors, total = flat(1, 1000)
     errors[-1], total[-1] = 3, 2
-    one = budget(measured(errors, total))
-    assert one.state is State.HEALTHY and one.burn_rate("5m") is None and one.burn_rate("1h") is not None
-    assert [note.code for note in one.notes] == ["impossible-steps"]
+    evaluated = budget(measured(errors, total))
+    assert (
+        evaluated.state is State.HEALTHY and evaluated.burn_rate("5m") is None and evaluated.burn_rate("1h") is not None
+    )
+    assert [note.code for note in evaluated.notes] == ["impossible-steps"]
     # With an hour that burns, it would be a page if the step were true.
     errors[-12:-6] = 100
     burning = budget(measured(errors, total))
@@ -196,9 +213,9 @@ def test_an_impossible_step_that_no_alert_hangs_on_leaves_the_figures() -> None:
 def test_a_budget_that_is_gone_is_exhausted_whatever_an_hour_says() -> None:
     errors, total = flat(20, 1000)
     errors[-12:], total[-12:] = 30, 20
-    one = budget(measured(errors, total))
-    assert one.state is State.EXHAUSTED and one.burn_rate("1h") is None
-    [note] = [note for note in one.notes if note.code == "impossible-steps"]
+    evaluated = budget(measured(errors, total))
+    assert evaluated.state is State.EXHAUSTED and evaluated.burn_rate("1h") is None
+    [note] = [note for note in evaluated.notes if note.code == "impossible-steps"]
     assert note.text.startswith(
         "in 12 of 2,016 steps of 5m errors are below 0 or above the total, at worst 30 of 20 up to 19 Nov"
     )
@@ -209,12 +226,12 @@ def test_what_the_counting_disowns_is_withheld_with_its_own_words_first() -> Non
         Note("several-writers", "job a falls at half of its scrapes; figures <b> are unusable"),
         Note("more", "and more"),
     )
-    found = measured(*flat(1, 1000), invalid=cause, notes=(Note("source", "partial"),))
-    one = budget(found)
-    assert [note.code for note in one.notes[:3]] == ["several-writers", "more", "source"]
-    nothing_is_reported(one)
+    measurement = measured(*flat(1, 1000), invalid=cause, notes=(Note("source", "partial"),))
+    evaluated = budget(measurement)
+    assert [note.code for note in evaluated.notes[:3]] == ["several-writers", "more", "source"]
+    nothing_is_reported(evaluated)
     # Also where there was nothing at all, and where nothing is known.
-    nothing_is_reported(budget(replace(found, has_data=False)))
+    nothing_is_reported(budget(replace(measurement, has_data=False)))
     nothing_is_reported(budget(measured(np.full(COUNT, np.nan), np.full(COUNT, 5.0), invalid=cause)))
 
 
@@ -225,9 +242,9 @@ def test_through_a_source() -> None:
     slo = ratio_slo("99")
     assert evaluate(slo, source, END).state is State.EXHAUSTED
     narrow = Ratio(replace(TOTAL, matchers=(Matcher("code", "=", "200"),)), ERRORS, "errors")
-    one = evaluate(replace(slo, sli=narrow), source, END)
-    assert "129,600 errors of 43,200 events" in one.notes[0].text
-    nothing_is_reported(one)
+    evaluated = evaluate(replace(slo, sli=narrow), source, END)
+    assert "129,600 errors of 43,200 events" in evaluated.notes[0].text
+    nothing_is_reported(evaluated)
 
 
 def test_an_invalid_window_is_never_compared() -> None:
@@ -242,16 +259,16 @@ def test_an_invalid_window_is_never_compared() -> None:
     # The previous window had more errors than events.
     wrong = with_older(fine, Measured(replace(before, errors=before.errors * 1000)), 7 * DAY)
     disowned = with_older(fine, Measured(before, invalid=(Note("several-writers", "two writers"),)), 7 * DAY)
-    for one in (wrong, disowned):
-        assert one.remaining == fine.remaining and one.change is None
-        for past in (one.earlier, one.previous):
+    for evaluated in (wrong, disowned):
+        assert evaluated.remaining == fine.remaining and evaluated.change is None
+        for past in (evaluated.earlier, evaluated.previous):
             assert past is not None
             assert past.state is State.INVALID and past.remaining is None
-        data = one.to_dict()
+        data = evaluated.to_dict()
         SloShape.model_validate(data)
         assert data["previous"]["state"] == "invalid" and data["previous"]["incidents"] is None
         assert set(data["previous"]["events"].values()) == {None}
-        page = render([one], title="Review", generated=NOW)
+        page = render([evaluated], title="Review", generated=NOW)
         assert "invalid then" in page and "The figures of the previous window" in page
         assert not re.search(r"\bnan\b", page, re.IGNORECASE)
 
@@ -262,11 +279,11 @@ class Unasked:
 
 
 def test_what_is_invalid_now_has_no_past() -> None:
-    one = budget(measured(*flat(20, 10)))
-    [reported] = with_past([one], Unasked(), 7 * DAY)
-    assert reported is one
-    assert with_older(one, None, 7 * DAY) is one
-    [known] = with_events([one], [Event(END - 2 * HOUR, END - HOUR, "racks", "*", "maintenance")])
+    evaluated = budget(measured(*flat(20, 10)))
+    [reported] = with_past([evaluated], Unasked(), 7 * DAY)
+    assert reported is evaluated
+    assert with_older(evaluated, None, 7 * DAY) is evaluated
+    [known] = with_events([evaluated], [Event(END - 2 * HOUR, END - HOUR, "racks", "*", "maintenance")])
     assert known.without_maintenance is None
 
 
@@ -291,17 +308,19 @@ def test_it_stands_behind_what_needs_somebody_now_and_before_all_that_lasts() ->
     assert "1 of 2 SLOs has invalid figures." in text
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     assert ["Invalid" in lines[1], "Healthy" in lines[2]] == [True, True]
-    assert [one["state"] for one in json.loads(to_json([healthy, invalid], title="", generated=NOW))["slos"]] == [
+    assert [entry["state"] for entry in json.loads(to_json([healthy, invalid], title="", generated=NOW))["slos"]] == [
         "invalid", "healthy",
     ]  # fmt: skip
 
 
 def test_gaps_are_still_reported_of_what_is_invalid() -> None:
-    found = measured(*flat(20, 10))
+    measurement = measured(*flat(20, 10))
     gap = Gap(END - 5 * HOUR, END - 3 * HOUR)
-    found = replace(found, counts=replace(found.counts, seen=replace(found.counts.seen, gaps=(gap,), resets=3)))
-    one = budget(found)
-    assert {"gaps", "resets"} <= {note.code for note in one.notes}
-    assert one.coverage == pytest.approx(1 - 2 / 168, rel=1e-3)
+    measurement = replace(
+        measurement, counts=replace(measurement.counts, seen=replace(measurement.counts.seen, gaps=(gap,), resets=3))
+    )
+    evaluated = budget(measurement)
+    assert {"gaps", "resets"} <= {note.code for note in evaluated.notes}
+    assert evaluated.coverage == pytest.approx(1 - 2 / 168, rel=1e-3)
     with pytest.raises(ValueError, match="its figures are invalid: 40,320 errors"):
-        plot(one)
+        plot(evaluated)

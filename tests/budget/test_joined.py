@@ -26,11 +26,11 @@ def stretch(
 
 
 def test_events_and_buckets_of_the_later_one_follow() -> None:
-    found = _joined(stretch(END, [1, 2, 3], [0.5, 1]), stretch(END + 2 * MINUTE, [4, 5], [0.5, 1]))
-    assert found.counts.grid == Grid(END + 2 * MINUTE, MINUTE, 5)
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([1, 2, 3, 4, 5], [10] * 5)
-    assert found.bounds.tolist() == [0.5, 1]
-    assert found.bucket_counts.tolist() == [[0, 0], [1, 1], [2, 2], [0, 0], [1, 1]]
+    joined = _joined(stretch(END, [1, 2, 3], [0.5, 1]), stretch(END + 2 * MINUTE, [4, 5], [0.5, 1]))
+    assert joined.counts.grid == Grid(END + 2 * MINUTE, MINUTE, 5)
+    assert (joined.counts.errors.tolist(), joined.counts.total.tolist()) == ([1, 2, 3, 4, 5], [10] * 5)
+    assert joined.bounds.tolist() == [0.5, 1]
+    assert joined.bucket_counts.tolist() == [[0, 0], [1, 1], [2, 2], [0, 0], [1, 1]]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_events_and_buckets_of_the_later_one_follow() -> None:
 def test_bounds_are_todays_and_those_before_are_the_same(
     old: list[float], new: list[float], bounds: list[float], buckets: list[list[float]]
 ) -> None:
-    found = _joined(stretch(END, [1, 2, 3], old), stretch(END + 2 * MINUTE, [4, 5], new))
-    assert (found.bounds.tolist(), found.bucket_counts.tolist()) == (bounds, buckets)
-    assert found.bucket_counts.size == np.size(buckets)
+    joined = _joined(stretch(END, [1, 2, 3], old), stretch(END + 2 * MINUTE, [4, 5], new))
+    assert (joined.bounds.tolist(), joined.bucket_counts.tolist()) == (bounds, buckets)
+    assert joined.bucket_counts.size == np.size(buckets)
 
 
 @pytest.mark.parametrize(("before", "after", "usual"), [(60.0, 30.0, 30.0), (60.0, 0.0, 60.0), (0.0, 30.0, 30.0)])
@@ -69,8 +69,8 @@ def test_gaps_that_touch_are_one() -> None:
 @pytest.mark.parametrize("new_has", [False, True])
 def test_either_may_have_data_and_be_invalid(old_has: bool, new_has: bool) -> None:
     one, other = Note("a", "one"), Note("b", "other")
-    found = _joined(
+    joined = _joined(
         stretch(END, [1.0], [], has_data=old_has, invalid=(one,)),
         stretch(END + MINUTE, [1.0], [], has_data=new_has, invalid=(other,)),
     )
-    assert found.has_data is (old_has or new_has) and found.invalid == (one, other)
+    assert joined.has_data is (old_has or new_has) and joined.invalid == (one, other)

@@ -59,24 +59,24 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Slo], Reco
     specs = load(place / "shop.yaml")
     samples, header = simulate(specs, days=66, seed=3, end_ms=END)
     write(place / "r.parquet", samples, header)
-    return {one.name: one for one in specs.values()}, Recording.open(place / "r.parquet")
+    return {slo.name: slo for slo in specs.values()}, Recording.open(place / "r.parquet")
 
 
 @pytest.mark.parametrize("name", ["errors", "latency", "up", "month", "busy"])
 def test_it_is_what_an_evaluation_said_then(shop: tuple[dict[str, Slo], Recording], name: str) -> None:
     specs, source = shop
     now = evaluate(specs[name], source, END)
-    [found] = with_past([now], source, WEEK)
-    assert found.to_dict() | {"earlier": None, "previous": None, "remaining_change": None} == now.to_dict()
-    for past, end in ((found.earlier, END - WEEK), (found.previous, round(now.start.timestamp() * 1000))):
+    [budget] = with_past([now], source, WEEK)
+    assert budget.to_dict() | {"earlier": None, "previous": None, "remaining_change": None} == now.to_dict()
+    for past, end in ((budget.earlier, END - WEEK), (budget.previous, round(now.start.timestamp() * 1000))):
         then = evaluate(specs[name], source, end)
         assert past is not None and then.total > 0
         assert (past.start, past.end, past.errors, past.total) == (then.start, then.end, then.errors, then.total)
         assert past.coverage == pytest.approx(then.coverage, abs=1e-9)
         assert past.incidents == then.incidents
         assert past.quantiles == pytest.approx(then.quantiles)
-        assert found.earlier is not None
-    assert found.change == found.remaining - found.earlier.remaining  # type: ignore[operator, union-attr]
+        assert budget.earlier is not None
+    assert budget.change == budget.remaining - budget.earlier.remaining  # type: ignore[operator, union-attr]
 
 
 def counted(days: float, window: str = "30d") -> Budget:
@@ -87,16 +87,16 @@ def counted(days: float, window: str = "30d") -> Budget:
         for code, each in (("200", 99.0), ("500", 1.0))
     ]
     source = held(rows)
-    [found] = with_past([evaluate(ratio_slo("99", window), source, END)], source, WEEK)
-    return found
+    [budget] = with_past([evaluate(ratio_slo("99", window), source, END)], source, WEEK)
+    return budget
 
 
 def test_what_is_not_covered_is_not_compared() -> None:
     """Of the window a week ago 28 of 30 days are there, of the one before 5; of one 25 days old nothing worth a word."""
-    found = counted(35)
-    assert found.earlier is not None and found.earlier.coverage == pytest.approx(28 / 30, abs=1e-3)
-    assert found.previous is not None and found.previous.coverage == pytest.approx(5 / 30, abs=1e-3)
-    assert found.change == pytest.approx(0.0)
+    counts = counted(35)
+    assert counts.earlier is not None and counts.earlier.coverage == pytest.approx(28 / 30, abs=1e-3)
+    assert counts.previous is not None and counts.previous.coverage == pytest.approx(5 / 30, abs=1e-3)
+    assert counts.change == pytest.approx(0.0)
     young = counted(20)
     assert young.earlier is not None and young.earlier.coverage == pytest.approx(13 / 30, abs=1e-3)
     assert young.change is None
@@ -119,10 +119,10 @@ def test_a_source_that_forgets_leaves_the_past_out_and_says_so() -> None:
         END,
     )
     now = evaluate(ratio_slo("99"), source, END)
-    [found] = with_past([now], source, WEEK)
-    assert (found.earlier, found.previous, found.change) == (None, None, None)
-    assert [note.code for note in found.notes if note not in now.notes] == ["no-past"]
-    assert "out of retention" in found.notes[-1].text
+    [budget] = with_past([now], source, WEEK)
+    assert (budget.earlier, budget.previous, budget.change) == (None, None, None)
+    assert [note.code for note in budget.notes if note not in now.notes] == ["no-past"]
+    assert "out of retention" in budget.notes[-1].text
 
 
 def test_what_was_counted_before_fills_what_the_source_has_no_more() -> None:
@@ -134,11 +134,11 @@ def test_what_was_counted_before_fills_what_the_source_has_no_more() -> None:
 
     times = END - 5 * MINUTE * np.arange(33 * 288, -1, -1)
     source = held([({"__name__": "t", "job": "j", "code": "200"}, times, 1.0 * np.arange(len(times)))])
-    [found] = with_past([evaluate(ratio_slo("99"), source, END)], source, WEEK, known)
-    assert found.previous is not None
-    assert (found.previous.total, found.previous.errors) == (27 * 288 * 100 + 3 * 288, 27 * 288 * 2)
-    assert found.errors == 0
-    assert asked[0].end_ms == found.counts.grid.start_ms
+    [budget] = with_past([evaluate(ratio_slo("99"), source, END)], source, WEEK, known)
+    assert budget.previous is not None
+    assert (budget.previous.total, budget.previous.errors) == (27 * 288 * 100 + 3 * 288, 27 * 288 * 2)
+    assert budget.errors == 0
+    assert asked[0].end_ms == budget.counts.grid.start_ms
 
 
 def test_a_latency_that_is_young_is_compared_by_what_is_there() -> None:
@@ -150,17 +150,17 @@ def test_a_latency_that_is_young_is_compared_by_what_is_there() -> None:
     ]
     spec = replace(ratio_slo("99"), sli=Latency(VectorSelector("d_seconds"), Decimal("0.5")))
     source = held(rows)
-    [found] = with_past([evaluate(spec, source, END)], source, WEEK)
-    assert found.earlier is not None and found.previous is not None
-    assert (found.earlier.errors, found.earlier.total) == (23 * 288, 23 * 28_800)
-    assert found.change == pytest.approx(0.0)
-    assert (found.previous.errors, found.previous.total, found.previous.remaining) == (0, 0, None)
+    [budget] = with_past([evaluate(spec, source, END)], source, WEEK)
+    assert budget.earlier is not None and budget.previous is not None
+    assert (budget.earlier.errors, budget.earlier.total) == (23 * 288, 23 * 28_800)
+    assert budget.change == pytest.approx(0.0)
+    assert (budget.previous.errors, budget.previous.total, budget.previous.remaining) == (0, 0, None)
 
 
 def test_a_short_window_is_held_against_itself_a_week_ago() -> None:
-    found = counted(20, "24h")
-    assert found.earlier is not None and found.previous is not None
-    assert found.earlier.end == datetime.fromtimestamp((END - WEEK) / 1000, UTC)
-    assert found.previous.end == found.start
-    assert (found.earlier.total, found.previous.total) == (28_800, 28_800)
-    assert found.slo.window == parse_window("24h")
+    counts = counted(20, "24h")
+    assert counts.earlier is not None and counts.previous is not None
+    assert counts.earlier.end == datetime.fromtimestamp((END - WEEK) / 1000, UTC)
+    assert counts.previous.end == counts.start
+    assert (counts.earlier.total, counts.previous.total) == (28_800, 28_800)
+    assert counts.slo.window == parse_window("24h")

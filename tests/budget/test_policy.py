@@ -28,9 +28,9 @@ slos:
 
 def slos(text: str = STEPS) -> Specs:
     problems: list[object] = []
-    found = Specs(loads(text, "x.yaml", problems))  # type: ignore[arg-type]
+    specs = Specs(loads(text, "x.yaml", problems))  # type: ignore[arg-type]
     assert not problems, problems
-    return found
+    return specs
 
 
 @pytest.mark.parametrize(

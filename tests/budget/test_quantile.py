@@ -15,8 +15,8 @@ INF = float("inf")
 
 
 def quantile(q: float, bounds: list[float], *rows: list[float]) -> list[float]:
-    found: list[float] = histogram_quantile(q, np.array(bounds), np.array(rows, dtype=float)).tolist()
-    return found
+    quantiles: list[float] = histogram_quantile(q, np.array(bounds), np.array(rows, dtype=float)).tolist()
+    return quantiles
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_the_lowest_bucket_starts_at_zero_unless_its_bound_is_no_more_than_that(
 
 @pytest.mark.parametrize("bounds", [[INF], [1.0, 2.0], []])
 def test_without_a_bucket_for_all_or_any_other_there_is_none(bounds: list[float]) -> None:
-    found = histogram_quantile(0.5, np.array(bounds), np.full((2, len(bounds)), 5.0))
-    assert found.shape == (2,) and np.isnan(found).all()
+    quantiles = histogram_quantile(0.5, np.array(bounds), np.full((2, len(bounds)), 5.0))
+    assert quantiles.shape == (2,) and np.isnan(quantiles).all()
 
 
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=6), st.floats(0.01, 0.99), st.floats(-2, 2))
@@ -72,5 +72,5 @@ def test_it_is_the_engines(increments: list[int], q: float, lowest: float) -> No
 
 
 def test_the_least_value_of_a_histogram_that_begins_at_zero_is_zero() -> None:
-    found = histogram_quantile(0.0, np.array([0.0, 1.0, np.inf]), np.array([[0.0, 5.0, 5.0]]))
-    assert found.tolist() == [0.0]
+    quantiles = histogram_quantile(0.0, np.array([0.0, 1.0, np.inf]), np.array([[0.0, 5.0, 5.0]]))
+    assert quantiles.tolist() == [0.0]

@@ -97,7 +97,7 @@ def recorded(slo: str) -> tuple[Series, ...]:
 def named(*names: str) -> tuple[Series, ...]:
     """The tiles, and what says what they count, of some SLOs."""
     wanted = (*TILES, "slo_info")
-    return tuple(one for name in names for one in recorded(name) if one.labels["__name__"] in wanted)
+    return tuple(series for name in names for series in recorded(name) if series.labels["__name__"] in wanted)
 
 
 class Asked(Server):
@@ -117,22 +117,22 @@ def judged(name: str, series: Sequence[Series], how: str = "auto") -> list[Budge
     return evaluate_all([slo], reading(Asked(series), how), END)  # type: ignore[arg-type]
 
 
-def same(found: Budget, source: Memory | None = None) -> Budget:
+def same(budget: Budget, source: Memory | None = None) -> Budget:
     """Holds a budget to that of raw samples at the same moment, every step of it; returns it."""
-    expected = evaluate(found.slo, source or Server(raw(), END), found.end_ms)
-    assert (found.errors, found.total) == (expected.errors, expected.total)
-    assert found.total > 0
-    np.testing.assert_array_equal(found.counts.grid.ends, expected.counts.grid.ends)
-    np.testing.assert_array_equal(found.counts.errors, expected.counts.errors)
-    np.testing.assert_array_equal(found.counts.total, expected.counts.total)
-    assert found.state is expected.state
-    assert found.coverage == pytest.approx(expected.coverage, abs=3e-3)
-    assert [burn.firing for burn in found.burns] == [burn.firing for burn in expected.burns]
-    return found
+    expected = evaluate(budget.slo, source or Server(raw(), END), budget.end_ms)
+    assert (budget.errors, budget.total) == (expected.errors, expected.total)
+    assert budget.total > 0
+    np.testing.assert_array_equal(budget.counts.grid.ends, expected.counts.grid.ends)
+    np.testing.assert_array_equal(budget.counts.errors, expected.counts.errors)
+    np.testing.assert_array_equal(budget.counts.total, expected.counts.total)
+    assert budget.state is expected.state
+    assert budget.coverage == pytest.approx(expected.coverage, abs=3e-3)
+    assert [burn.firing for burn in budget.burns] == [burn.firing for burn in expected.burns]
+    return budget
 
 
 def note(budget: Budget, code: str) -> str:
-    [text] = [one.text for one in budget.notes if one.code == code]
+    [text] = [entry.text for entry in budget.notes if entry.code == code]
     return text
 
 
@@ -165,11 +165,11 @@ Change = Callable[[Series], Sequence[Series]]
 def without(low: int, high: int, names: Sequence[str] = (*TILES, "slo_info")) -> Change:
     """The series without the samples of (low, high]."""
 
-    def change(one: Series) -> Sequence[Series]:
-        if one.labels["__name__"] not in names:
-            return [one]
-        kept = (one.times <= low) | (one.times > high)
-        return [Series(one.labels, one.times[kept], one.values[kept])]
+    def change(series: Series) -> Sequence[Series]:
+        if series.labels["__name__"] not in names:
+            return [series]
+        kept = (series.times <= low) | (series.times > high)
+        return [Series(series.labels, series.times[kept], series.values[kept])]
 
     return change
 
@@ -177,16 +177,16 @@ def without(low: int, high: int, names: Sequence[str] = (*TILES, "slo_info")) ->
 def relabelled(before: int, labels: Mapping[str, str], factor: float = 1.0) -> Change:
     """The info series with other labels up to a moment, up to which tiles have other values."""
 
-    def change(one: Series) -> Sequence[Series]:
-        old = one.times <= before
-        if one.labels["__name__"] != "slo_info":
-            return [Series(one.labels, one.times, np.where(old, one.values * factor, one.values))]
-        rest = {key: value for key, value in one.labels.items() if key not in labels} | {
+    def change(series: Series) -> Sequence[Series]:
+        old = series.times <= before
+        if series.labels["__name__"] != "slo_info":
+            return [Series(series.labels, series.times, np.where(old, series.values * factor, series.values))]
+        rest = {key: value for key, value in series.labels.items() if key not in labels} | {
             k: v for k, v in labels.items() if v
         }
         return [
-            Series(rest, one.times[old], one.values[old]),
-            Series(one.labels, one.times[~old], one.values[~old]),
+            Series(rest, series.times[old], series.values[old]),
+            Series(series.labels, series.times[~old], series.values[~old]),
         ]
 
     return change
@@ -195,10 +195,12 @@ def relabelled(before: int, labels: Mapping[str, str], factor: float = 1.0) -> C
 def shifted(before: int, by: int) -> Change:
     """On another clock up to a moment, with values that say nothing."""
 
-    def change(one: Series) -> Sequence[Series]:
-        old = one.times <= before
-        times = np.where(old, one.times - by, one.times)
-        return [Series(one.labels, times, np.where(old & (one.labels["__name__"] != "slo_info"), 7.0, one.values))]
+    def change(series: Series) -> Sequence[Series]:
+        old = series.times <= before
+        times = np.where(old, series.times - by, series.times)
+        return [
+            Series(series.labels, times, np.where(old & (series.labels["__name__"] != "slo_info"), 7.0, series.values))
+        ]
 
     return change
 
@@ -216,8 +218,12 @@ CHANGES: Mapping[str, Change] = {
     "it was not said what was counted before": relabelled(HOUR_AGO, {FINGERPRINT_LABEL: ""}, 3.0),
     "the objective was another one": relabelled(HOUR_AGO, {"objective": "98%"}),
     "the group had another clock before": shifted(HOUR_AGO, 17_000),
-    "there are holes now and then": lambda one: [
-        Series(one.labels, one.times[one.times // MINUTE % 31 != 3], one.values[one.times // MINUTE % 31 != 3])
+    "there are holes now and then": lambda series: [
+        Series(
+            series.labels,
+            series.times[series.times // MINUTE % 31 != 3],
+            series.values[series.times // MINUTE % 31 != 3],
+        )
     ],
 }
 
@@ -225,7 +231,7 @@ CHANGES: Mapping[str, Change] = {
 @pytest.mark.parametrize("name", ["ratio", "day", "threshold", "each"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_is_not_whole_comes_from_raw_samples(name: str, change: str) -> None:
-    series = [changed for one in named(name) for changed in CHANGES[change](one)]
+    series = [changed for row in named(name) for changed in CHANGES[change](row)]
     for budget in judged(name, series):
         same(budget)
         assert "from recorded series" in note(budget, "recorded")
@@ -233,26 +239,29 @@ def test_what_is_not_whole_comes_from_raw_samples(name: str, change: str) -> Non
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_an_outage_is_judged_from_the_tiles_of_the_other_slo(change: str) -> None:
-    [budget] = judged("outage", [changed for one in named("ratio") for changed in CHANGES[change](one)])
+    [budget] = judged("outage", [changed for series in named("ratio") for changed in CHANGES[change](series)])
     same(budget)
     assert "from recorded series" in note(budget, "recorded")
 
 
-def with_labels(one: Series, **labels: str) -> Series:
-    return Series({**one.labels, **labels}, one.times, one.values)
+def with_labels(series: Series, **labels: str) -> Series:
+    return Series({**series.labels, **labels}, series.times, series.values)
 
 
 COPIES: Mapping[str, tuple[Change, str]] = {
-    "two replicas": (lambda one: [with_labels(one, replica="a"), with_labels(one, replica="b")], 'replica="a"'),
-    "two levels": (lambda one: [one, with_labels(one, prometheus="eu")], "there 2 times, as {"),
+    "two replicas": (lambda line: [with_labels(line, replica="a"), with_labels(line, replica="b")], 'replica="a"'),
+    "two levels": (lambda entry: [entry, with_labels(entry, prometheus="eu")], "there 2 times, as {"),
     "several clusters": (lambda one: [with_labels(one, cluster=name) for name in "abcde"], "and 2 more"),
     "one stray tile": (
-        lambda one: [one, Series({**one.labels, "replica": "x"}, one.times[-90:-89], one.values[-90:-89])],
+        lambda series: [
+            series,
+            Series({**series.labels, "replica": "x"}, series.times[-90:-89], series.values[-90:-89]),
+        ],
         'replica="x"',
     ),
     "two servers under the same labels": (
-        lambda one: [
-            Series(one.labels, np.sort(np.concatenate([one.times, one.times + 17_000])), np.repeat(one.values, 2))
+        lambda row: [
+            Series(row.labels, np.sort(np.concatenate([row.times, row.times + 17_000])), np.repeat(row.values, 2))
         ],
         "more than one value per",
     ),
@@ -263,7 +272,7 @@ COPIES: Mapping[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("name", ["ratio", "day"])
 def test_copies_are_not_added_up_and_none_is_picked_in_silence(name: str, copies: str) -> None:
     change, says = COPIES[copies]
-    series = [changed for one in named(name) for changed in change(one)]
+    series = [changed for row in named(name) for changed in change(row)]
     [budget] = judged(name, series)
     assert says in note(budget, "copies")
     expected = evaluate(budget.slo, Server(raw(), END), budget.end_ms)
@@ -274,7 +283,7 @@ def test_copies_are_not_added_up_and_none_is_picked_in_silence(name: str, copies
 
 
 def test_a_constant_label_of_all_series_is_no_copy() -> None:
-    [budget] = judged("ratio", [with_labels(one, cluster="eu") for one in named("ratio")])
+    [budget] = judged("ratio", [with_labels(series, cluster="eu") for series in named("ratio")])
     assert "from recorded series" in note(same(budget), "recorded")
 
 
@@ -282,7 +291,7 @@ def test_a_constant_label_of_all_series_is_no_copy() -> None:
     ("given", "says"), [("f0123", "count another SLI than this definition"), ("", "do not say what they count")]
 )
 def test_tiles_of_another_sli_are_not_read(given: str, says: str) -> None:
-    series = [changed for one in named("ratio") for changed in relabelled(END, {FINGERPRINT_LABEL: given}, 5.0)(one)]
+    series = [changed for row in named("ratio") for changed in relabelled(END, {FINGERPRINT_LABEL: given}, 5.0)(row)]
     [budget] = judged("ratio", series)
     assert says in note(budget, "recorded-otherwise")
     assert budget.total == evaluate(budget.slo, Server(raw(), END), END).total
@@ -311,7 +320,7 @@ def test_only_recorded_series_leave_the_rest_unknown() -> None:
 def test_only_raw_samples_where_that_is_asked_for() -> None:
     source = Asked(named("ratio"))
     [budget] = evaluate_all([SPECS["shop/ratio"]], reading(source, "raw"), END)
-    assert "recorded" not in {one.code for one in budget.notes}
+    assert "recorded" not in {entry.code for entry in budget.notes}
     assert not any(name.startswith("slo") for name in source.names)
 
 
@@ -334,14 +343,16 @@ def test_a_calendar_window_begins_within_a_tile() -> None:
     while slo.window.period(monday)[1] != monday:
         monday -= DAY
     move = monday + 5 * HOUR + 2 * MINUTE - END // MINUTE * MINUTE
-    everything = [Series(one.labels, one.times + move, one.values) for one in (*raw().series, *recorded("ratio"))]
+    everything = [
+        Series(series.labels, series.times + move, series.values) for series in (*raw().series, *recorded("ratio"))
+    ]
     at = END + move
     source = Server(Samples(everything), at)
     [budget] = evaluate_all([slo], reading(source, "auto"), at)
     assert "from recorded series" in note(budget, "recorded")
     assert budget.start_ms == monday
     assert (budget.end_ms - monday) % (5 * MINUTE)
-    only = Server(Samples([one for one in everything if not one.labels["__name__"].startswith("slo")]), at)
+    only = Server(Samples([series for series in everything if not series.labels["__name__"].startswith("slo")]), at)
     whole = slo.sli.measure(only, Grid(budget.end_ms, budget.end_ms - monday, 1), slo.scraping)
     assert (budget.errors, budget.total) == (whole.counts.errors[0], whole.counts.total[0])
 
@@ -358,21 +369,24 @@ class Compared:
 
 
 def reviews(name: str) -> Compared:
-    found = review(chosen(name), Asked(named(name)), since="6h")[0]
-    expected = review(chosen(name), Server(raw(), END), at=found.end_ms, since="6h", read="raw")[0]
-    return Compared(found, expected)
+    reviewed = review(chosen(name), Asked(named(name)), since="6h")[0]
+    expected = review(chosen(name), Server(raw(), END), at=reviewed.end_ms, since="6h", read="raw")[0]
+    return Compared(reviewed, expected)
 
 
 @pytest.mark.parametrize("name", ["ratio", "latency", "threshold"])
 def test_a_review_has_the_same_past_percentiles_and_contributors(name: str) -> None:
     both = reviews(name)
     assert both.found.change == both.expected.change
-    for found, expected in ((both.found.earlier, both.expected.earlier), (both.found.previous, both.expected.previous)):
-        assert found is not None and expected is not None
-        assert (found.errors, found.total) == (expected.errors, expected.total)
+    for actual, expected in (
+        (both.found.earlier, both.expected.earlier),
+        (both.found.previous, both.expected.previous),
+    ):
+        assert actual is not None and expected is not None
+        assert (actual.errors, actual.total) == (expected.errors, expected.total)
     assert both.found.quantiles == both.expected.quantiles
     assert both.found.bucket_counts.shape == both.expected.bucket_counts.shape
-    tables = [[one.to_dict() for one in budget.breakdowns] for budget in (both.found, both.expected)]
+    tables = [[breakdown.to_dict() for breakdown in budget.breakdowns] for budget in (both.found, both.expected)]
     assert tables[0] == tables[1]
 
 
@@ -381,9 +395,9 @@ def test_a_moment_that_is_named_is_answered_to_the_event(name: str) -> None:
     """The last tile ends minutes before it; a table of sums is not of another moment either."""
     expected = review(chosen(name), Server(raw(), END), at=END, since=None, read="raw")[0]
     for steps in (True, False):
-        found = review(chosen(name), Asked(named(name)), at=END, since=None, steps=steps)[0]
-        assert (found.end_ms, found.errors, found.total) == (END, expected.errors, expected.total)
-        assert "and not at the moment that was asked for" in note(found, "recorded")
+        reviewed = review(chosen(name), Asked(named(name)), at=END, since=None, steps=steps)[0]
+        assert (reviewed.end_ms, reviewed.errors, reviewed.total) == (END, expected.errors, expected.total)
+        assert "and not at the moment that was asked for" in note(reviewed, "recorded")
     of_tile = review(chosen(name), Asked(named(name)), at=END, since=None, read="recorded")[0]
     assert of_tile.end_ms < END
 
@@ -394,7 +408,7 @@ def test_many_slos_are_prepared_at_once() -> None:
     ask = source.samples
     source.samples = lambda selectors, start, end: asked.extend(selectors) or ask(selectors, start, end)  # type: ignore
     assert len(review(chosen("ratio", "two", "good", "day"), source, since=None, breakdown=False)) == 4
-    assert sum(one.name == "slo_info" for one in asked) == 1
+    assert sum(series.name == "slo_info" for series in asked) == 1
 
 
 def test_a_failure_names_the_slo() -> None:
@@ -447,28 +461,28 @@ def summed(names: Sequence[str], series: Sequence[Series]) -> tuple[list[Budget]
     )
 
 
-def near(found: float | None, expected: float | None) -> None:
-    assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
+def near(actual: float | None, expected: float | None) -> None:
+    assert actual == (None if expected is None else pytest.approx(expected, rel=1e-12))
 
 
-def alike(found: Budget, expected: Budget) -> None:
+def alike(actual: Budget, expected: Budget) -> None:
     """All that a table shows."""
-    assert (found.slo, found.start, found.end) == (expected.slo, expected.start, expected.end)
-    assert (found.errors, found.total) == (expected.errors, expected.total)
-    assert (found.sli, found.remaining, found.coverage) == (expected.sli, expected.remaining, expected.coverage)
-    assert found.state is expected.state
-    assert found.exhaustion == expected.exhaustion
+    assert (actual.slo, actual.start, actual.end) == (expected.slo, expected.start, expected.end)
+    assert (actual.errors, actual.total) == (expected.errors, expected.total)
+    assert (actual.sli, actual.remaining, actual.coverage) == (expected.sli, expected.remaining, expected.coverage)
+    assert actual.state is expected.state
+    assert actual.exhaustion == expected.exhaustion
     for window in ("1h", "6h", "3d"):
-        near(found.burn_rate(window), expected.burn_rate(window))
-    for burn, other in zip(found.burns, expected.burns, strict=True):
+        near(actual.burn_rate(window), expected.burn_rate(window))
+    for burn, other in zip(actual.burns, expected.burns, strict=True):
         near(burn.long, other.long)
         near(burn.short, other.short)
-    assert [one.code for one in found.notes] == [one.code for one in expected.notes]
+    assert [entry.code for entry in actual.notes] == [entry.code for entry in expected.notes]
 
 
 def test_a_table_needs_sums_alone() -> None:
-    found, expected = summed(SUMMED, [series for name in SUMMED for series in made(name)])
-    for budget, other in zip(found, expected, strict=True):
+    actual, expected = summed(SUMMED, [series for name in SUMMED for series in made(name)])
+    for budget, other in zip(actual, expected, strict=True):
         alike(budget, other)
         assert budget.sums is not None, budget.slo.id
         assert other.total > 0
@@ -477,8 +491,8 @@ def test_a_table_needs_sums_alone() -> None:
 UNSURE: Mapping[str, Change] = {
     **{name: change for name, change in CHANGES.items() if "objective" not in name},
     **{name: change for name, (change, _) in COPIES.items()},
-    "more errors than events in one tile": lambda one: [
-        Series(one.labels, one.times, np.where((one.labels.get("event") == "errors") & (one.times // (5 * MINUTE) == END // (5 * MINUTE) - 100), 1000.0, one.values))
+    "more errors than events in one tile": lambda series: [
+        Series(series.labels, series.times, np.where((series.labels.get("event") == "errors") & (series.times // (5 * MINUTE) == END // (5 * MINUTE) - 100), 1000.0, series.values))
     ],
 }  # fmt: skip
 
@@ -487,18 +501,18 @@ UNSURE: Mapping[str, Change] = {
 def test_sums_of_what_is_not_whole_are_not_believed(change: str) -> None:
     # What is wrong with coarse tiles, or with errors, says nothing of an SLO that has none.
     names = ("two",) if "errors than" in change or "coarse tile" in change else ("two", "day")
-    both = [series for name in names for one in made(name) for series in UNSURE[change](one)]
-    found, expected = summed((*names, "ratio"), [*both, *made("ratio")])
-    for budget, other in zip(found, expected, strict=True):
+    both = [series for name in names for row in made(name) for series in UNSURE[change](row)]
+    actual, expected = summed((*names, "ratio"), [*both, *made("ratio")])
+    for budget, other in zip(actual, expected, strict=True):
         assert (budget.sums is None) is (budget.slo.name != "ratio")
         alike(budget, other)
 
 
 def test_an_objective_that_was_changed_is_no_reason_to_doubt() -> None:
-    series = [changed for one in made("ratio") for changed in CHANGES["the objective was another one"](one)]
-    [found], [expected] = summed(["ratio"], series)
-    assert found.sums is not None
-    alike(found, expected)
+    series = [changed for row in made("ratio") for changed in CHANGES["the objective was another one"](row)]
+    [actual], [expected] = summed(["ratio"], series)
+    assert actual.sums is not None
+    alike(actual, expected)
 
 
 class Watched(Asked):
@@ -529,11 +543,11 @@ def steps(names: Sequence[str], series: Sequence[Series], together: bool) -> tup
 def test_days_known_to_be_whole_are(change: str, ago: int) -> None:
     """As each tile is looked at by itself, whatever is wrong and wherever; of which the days that are right are not looked at."""
 
-    def long_ago(one: Series) -> Sequence[Series]:
-        moved = UNSURE[change](Series(one.labels, one.times + ago, one.values))
+    def long_ago(actual: Series) -> Sequence[Series]:
+        moved = UNSURE[change](Series(actual.labels, actual.times + ago, actual.values))
         return [Series(item.labels, item.times - ago, item.values) for item in moved]
 
-    series = [series for one in made("two") for series in long_ago(one)] + [*made("ratio")]
+    series = [series for row in made("two") for series in long_ago(row)] + [*made("ratio")]
     found, _ = steps(("two", "ratio"), series, together=True)
     expected, _ = steps(("two", "ratio"), series, together=False)
     for budget, other in zip(found, expected, strict=True):
@@ -546,8 +560,8 @@ def test_days_known_to_be_whole_are(change: str, ago: int) -> None:
 def test_tiles_of_whole_days_are_not_looked_at_one_by_one() -> None:
     """But for the day on which they begin."""
     names = ("ratio", "two", "good", "latency", "threshold", "late")
-    found, source = steps(names, [one for name in names for one in made(name)], together=True)
+    found, source = steps(names, [series for name in names for series in made(name)], together=True)
     assert {budget.total > 0 for budget in found} == {True}
     assert source.looked < len(names) * DAY // (5 * MINUTE)
-    _, alone = steps(names, [one for name in names for one in made(name)], together=False)
+    _, alone = steps(names, [series for name in names for series in made(name)], together=False)
     assert alone.looked > 3 * source.looked

@@ -32,8 +32,8 @@ SPECS = load_text(DEFINITION, "shop.yaml")
 def written(path: Path, series: Sequence[Series]) -> Path:
     """As OpenMetrics text."""
     with path.open("wb") as file:
-        for one in series:
-            file.writelines(lines for _, lines in lines_by_block(one, 1000 * DAY))
+        for row in series:
+            file.writelines(lines for _, lines in lines_by_block(row, 1000 * DAY))
         file.write(b"# EOF\n")
     return path
 
@@ -58,16 +58,16 @@ def figures(budget: Budget) -> tuple[object, ...]:
     return budget.slo.id, budget.end, budget.errors, budget.total, budget.state, budget.burn_rate("1h")
 
 
-@pytest.mark.parametrize("name", [one.name for one in SPECS.values()])
+@pytest.mark.parametrize("name", [spec.name for spec in SPECS.values()])
 def test_figures_are_those_of_raw_samples(server: Prometheus, name: str) -> None:
     """Sixteen hours of recorded series, the day before from raw samples, every step of both."""
     source = open_source(server.url)
-    for found in evaluate_all([SPECS[f"shop/{name}"]], reading(source, "auto"), END):
-        expected = evaluate(found.slo, source, found.end_ms)
-        assert figures(found) == figures(expected)
-        np.testing.assert_array_equal(found.counts.errors, expected.counts.errors)
-        np.testing.assert_array_equal(found.counts.total, expected.counts.total)
-        [note] = [one.text for one in found.notes if one.code == "recorded"]
+    for budget in evaluate_all([SPECS[f"shop/{name}"]], reading(source, "auto"), END):
+        expected = evaluate(budget.slo, source, budget.end_ms)
+        assert figures(budget) == figures(expected)
+        np.testing.assert_array_equal(budget.counts.errors, expected.counts.errors)
+        np.testing.assert_array_equal(budget.counts.total, expected.counts.total)
+        [note] = [entry.text for entry in budget.notes if entry.code == "recorded"]
         assert "from recorded series" in note
         assert "from raw samples" in note
 
@@ -76,13 +76,13 @@ def test_sums_are_those_of_steps(server: Prometheus, tmp_path: Path) -> None:
     """Windows that lie within what is recorded, of three days too: of which a server here has twenty hours, all with traffic."""
     source = open_source(server.url)
     slos = [SPECS[f"shop/{name}"] for name in ("ratio", "day", "latency")]
-    for found, expected in zip(
+    for actual, expected in zip(
         evaluate_all(slos, reading(source, "auto"), END, steps=False),
         evaluate_all(slos, reading(source, "auto"), END),
         strict=True,
     ):
-        assert found.sums is None, "three days are not recorded"
-        assert figures(found) == figures(expected)
+        assert actual.sums is None, "three days are not recorded"
+        assert figures(actual) == figures(expected)
 
 
 def test_the_command(server: Prometheus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_the_command(server: Prometheus, tmp_path: Path, capsys: pytest.CaptureF
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Five days of made tiles alone, of some kinds."""
     place = tmp_path_factory.mktemp("month")
-    series = [one for name in SUMMED for one in made(name)]
+    series = [row for name in SUMMED for row in made(name)]
     data = load_openmetrics(written(place / "made.om", series), place / "data")
     with Prometheus(place, data=data) as running:
         yield running
@@ -112,11 +112,11 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 def test_a_server_adds_up_what_steps_do(month: Prometheus) -> None:
     source = open_source(month.url)
     slos = [SPECS[f"shop/{name}"] for name in SUMMED]
-    for found, expected in zip(
+    for actual, expected in zip(
         evaluate_all(slos, reading(source, "auto"), END, steps=False),
         evaluate_all(slos, reading(source, "recorded"), END),
         strict=True,
     ):
-        assert found.sums is not None, found.slo.id
-        assert found.total > 0
-        alike(found, expected)
+        assert actual.sums is not None, actual.slo.id
+        assert actual.total > 0
+        alike(actual, expected)

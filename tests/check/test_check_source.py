@@ -97,7 +97,7 @@ class ShortMemory(Prometheus):
     """A server that keeps 15 days."""
 
     def arguments(self) -> list[str]:
-        return [one.replace("time=100y", "time=15d") for one in super().arguments()]
+        return [argument.replace("time=100y", "time=15d") for argument in super().arguments()]
 
 
 HEAD = "service: shop\ndefaults: {scrape_interval: 1s, window: 1d}\nslos:\n"
@@ -192,7 +192,7 @@ def definition(name: str, entry: str) -> str:
 
 def specs_of(*texts: str) -> Specs:
     problems: list[object] = []
-    services = [one for number, text in enumerate(texts) for one in loads(text, f"{number}.yaml", problems)]  # type: ignore[arg-type]
+    services = [service for number, text in enumerate(texts) for service in loads(text, f"{number}.yaml", problems)]  # type: ignore[arg-type]
     assert not [problem for problem in problems if problem.severity == "error"]  # type: ignore[attr-defined]
     return Specs(services)
 
@@ -242,7 +242,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 def found_at(server: Prometheus, specs: Specs) -> list[Finding]:
     """All findings but that rules are not loaded."""
-    return [one for one in check_source(specs, PrometheusSource.open(server.url)) if one.check != "rules"]
+    return [finding for finding in check_source(specs, PrometheusSource.open(server.url)) if finding.check != "rules"]
 
 
 @pytest.mark.server
@@ -256,7 +256,9 @@ def test_what_a_server_fulfils_has_no_finding(server: Prometheus, name: str) -> 
 def test_what_a_server_does_not_fulfil_is_one_line_with_what_to_do(server: Prometheus, name: str) -> None:
     entry, check, severity, pieces = WRONG[name]
     findings = found_at(server, specs_of(definition(name, entry)))
-    assert [(one.check, one.severity, one.slo) for one in findings] == [(check, severity, f"shop/{name}")]
+    assert [(finding.check, finding.severity, finding.slo) for finding in findings] == [
+        (check, severity, f"shop/{name}")
+    ]
     for piece in pieces:
         assert piece in findings[0].message
     assert "\n" not in str(findings[0])
@@ -265,9 +267,9 @@ def test_what_a_server_does_not_fulfil_is_one_line_with_what_to_do(server: Prome
 
 @pytest.mark.server
 def test_another_scrape_interval_is_named(server: Prometheus) -> None:
-    [found] = found_at(server, specs_of(definition("probe", FINE["probe"]).replace("interval: 1s", "interval: 30s")))
-    assert (found.check, found.severity) == ("scrape-interval", "warning")
-    assert "well is scraped every 1s, and `scrape_interval` is 30s; set `scrape_interval: 1s`" in found.message
+    [finding] = found_at(server, specs_of(definition("probe", FINE["probe"]).replace("interval: 1s", "interval: 30s")))
+    assert (finding.check, finding.severity) == ("scrape-interval", "warning")
+    assert "well is scraped every 1s, and `scrape_interval` is 30s; set `scrape_interval: 1s`" in finding.message
 
 
 @pytest.mark.server
@@ -276,7 +278,7 @@ def test_loaded_rules_are_compared_with_those_of_now(server: Prometheus, tmp_pat
     source = PrometheusSource.open(server.url)
 
     def rules_now() -> list[Finding]:
-        return [one for one in check_source(specs, source) if one.check == "rules"]
+        return [finding for finding in check_source(specs, source) if finding.check == "rules"]
 
     [none] = rules_now()
     assert none.severity == "warning"
@@ -302,7 +304,7 @@ def test_loaded_rules_are_compared_with_those_of_now(server: Prometheus, tmp_pat
     # The same rules under other group names, in a second file.
     (tmp_path / "again.yml").write_text(to_yaml(groups).replace("name: slo/till", "name: copy/till"))
     server.reload(rules=[tmp_path / "half.yml", tmp_path / "again.yml"])
-    assert {one.slo: "loaded twice" in one.message for one in rules_now()} == {"shop/ratio": True}
+    assert {finding.slo: "loaded twice" in finding.message for finding in rules_now()} == {"shop/ratio": True}
 
 
 @pytest.mark.server
@@ -316,8 +318,8 @@ def test_the_command_has_exit_codes_and_json(server: Prometheus, tmp_path: Path)
     }
     assert codes == {"fine": 0, "wrong": 1, "doubt": 0}
     reported = json.loads(slo("check", tmp_path / "wrong.yaml", "-s", server.url, "--json").stdout)
-    [one] = [entry for entry in reported if entry.get("check") == "type"]
-    assert (one["slo"], one["severity"], one["line"]) == ("shop/no-probe", "error", 4)
+    [problem] = [entry for entry in reported if entry.get("check") == "type"]
+    assert (problem["slo"], problem["severity"], problem["line"]) == ("shop/no-probe", "error", 4)
     chosen = slo("check", tmp_path, "-s", server.address, "--slo", "probe")
     assert chosen.returncode == 0
     assert "no-probe" not in chosen.stderr

@@ -54,7 +54,7 @@ class Scraped:
             for labels, times, values in self._rows
         ]
         answer = Engine(Samples.from_series(there)).query_range(expr, start=at_ms / 1000, end=at_ms / 1000, step=1)
-        return Matrix(np.array([at_ms]), tuple(MatrixSeries(one.labels, one.values) for one in answer.series))
+        return Matrix(np.array([at_ms]), tuple(MatrixSeries(series.labels, series.values) for series in answer.series))
 
 
 def specs(interval: str, delay: str = "0s") -> Specs:
@@ -71,9 +71,9 @@ def findings(monkeypatch: pytest.MonkeyPatch) -> Any:
     def checked(source: Scraped, interval: str, delay: str = "0s") -> list[str]:
         monkeypatch.setattr(time, "monotonic", lambda: source.now_ms / 1000)
         monkeypatch.setattr(time, "sleep", source.sleep)
-        found = [finding.message for finding in check_late(specs(interval, delay), source)]  # type: ignore[arg-type]
+        messages = [finding.message for finding in check_late(specs(interval, delay), source)]  # type: ignore[arg-type]
         monkeypatch.undo()
-        return found
+        return messages
 
     return checked
 

@@ -209,11 +209,11 @@ def test_all_formats_of_the_report_hold_the_same_figures(folder: Path, tmp_path:
 def test_status_as_a_table_and_as_json_agree(folder: Path) -> None:
     table = slo("status", "shop.yaml", "--source", "r.parquet", cwd=folder)
     reported = json.loads(slo("status", "shop.yaml", "--source", "r.parquet", "--json", cwd=folder).stdout)
-    [found] = reported["slos"]
-    assert found["slo"] == "shop/errors"
-    assert found["state"] in table.stdout
+    [row] = reported["slos"]
+    assert row["slo"] == "shop/errors"
+    assert row["state"] in table.stdout
     assert "99%" in table.stdout
-    assert found["end"] == "2026-11-20T00:00:00Z"
+    assert row["end"] == "2026-11-20T00:00:00Z"
 
 
 def test_the_gate_fails_only_on_an_exhausted_budget(folder: Path, tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_a_recording_of_a_recording_holds_the_same(folder: Path, tmp_path: Path)
         json.loads(slo("status", "shop.yaml", "-s", source, "--json", cwd=folder).stdout)
         for source in ("r.parquet", copy)
     ]
-    for one in reported:
-        one["slos"][0].pop("source")
+    for row in reported:
+        row["slos"][0].pop("source")
     assert reported[0] == reported[1]
 
 

@@ -31,7 +31,7 @@ def test_every_kind_has_a_definition_to_start_from_without_a_fault() -> None:
         problems: list[object] = []
         [service] = loads(definition_of(kind, "shop"), "shop.yaml", problems)  # type: ignore[arg-type]
         assert problems == []
-        assert kind in [one.sli.key for one in service.slos]
+        assert kind in [spec.sli.key for spec in service.slos]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,10 +63,10 @@ def test_init_proposes_slos_for_what_a_server_has(tmp_path: Path) -> None:
         status = slo("status", tmp_path / "made.yaml", "-s", server.address)
         with_kind = propose(source, kind="probe")
     specs = load(tmp_path / "made.yaml")
-    by_kind = {one.sli.key: one for one in specs.values()}
+    by_kind = {spec.sli.key: spec for spec in specs.values()}
     assert {"ratio", "latency", "probe"} <= set(by_kind)
-    assert {one.service for one in specs.values()} == {"prom"}
-    assert any("prometheus_http_requests_total" in str(one.sli.selectors()) for one in specs.values())
+    assert {spec.service for spec in specs.values()} == {"prom"}
+    assert any("prometheus_http_requests_total" in str(spec.sli.selectors()) for spec in specs.values())
     assert status.returncode == 0, status.stderr
     assert "healthy" in status.stdout
     assert "unmatched" not in status.stderr
@@ -144,9 +144,9 @@ def test_every_code_of_a_note_is_explained_and_documented() -> None:
                         pairs = [(target, value)]
                         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
                             pairs = list(zip(target.elts, value.elts, strict=False))
-                        for one, text in pairs:
-                            if isinstance(one, ast.Name) and isinstance(text, ast.Constant):
-                                constants[one.id] = str(text.value)
+                        for pair, text in pairs:
+                            if isinstance(pair, ast.Name) and isinstance(text, ast.Constant):
+                                constants[pair.id] = str(text.value)
     for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Note" and node.args:
@@ -285,4 +285,4 @@ def test_an_slo_has_an_owner_of_its_own_or_its_services() -> None:
     text = GOOD.replace("service: shop\n", "service: shop\nowner: team-a\n")
     own = text + "  - {name: b, objective: 99, owner: team-b, sli: {probe: up}}\n"
     [service] = loads(own, "s.yaml", [])
-    assert [one.owner for one in service.slos] == ["team-a", "team-b"]
+    assert [spec.owner for spec in service.slos] == ["team-a", "team-b"]

@@ -89,8 +89,8 @@ def test_an_slo_that_two_files_define_is_taken_once(folder: Path, capsys: pytest
 
 def test_json_has_an_object_for_each_slo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["import", str(folder), "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert [(one["grade"], one["slo"], one["kind"]) for one in found] == [
+    data = json.loads(capsys.readouterr().out)
+    assert [(entry["grade"], entry["slo"], entry["kind"]) for entry in data] == [
         ("changed", "other/requests", "ratio"), ("exact", "shop/requests", "ratio"), ("refused", None, None),
     ]  # fmt: skip
 

@@ -238,5 +238,5 @@ def test_labels_with_digits_of_other_kinds_are_sorted() -> None:
         ({"__name__": "x", "l": label}, np.array([END_MS]), np.array([1.0]))
         for label in ("\u00b2b", "\u00b2a", "2", "10")
     )
-    found = Engine(samples).query('sort_by_label(x, "l")', at=END_MS / 1000)
-    assert [series.labels["l"] for series in found.series] == ["2", "10", "\u00b2a", "\u00b2b"]
+    answer = Engine(samples).query('sort_by_label(x, "l")', at=END_MS / 1000)
+    assert [series.labels["l"] for series in answer.series] == ["2", "10", "\u00b2a", "\u00b2b"]

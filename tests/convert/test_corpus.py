@@ -56,9 +56,9 @@ def results() -> dict[str, Imported]:
 
 
 def test_each_file_becomes_what_it_became(results: dict[str, Imported]) -> None:
-    found = {file: outcome(result) for file, result in results.items() if file in PINNED}
-    assert found == {file: lines for file, lines in PINNED.items() if file in found}
-    assert len(found) >= 60
+    outcomes = {file: outcome(result) for file, result in results.items() if file in PINNED}
+    assert outcomes == {file: lines for file, lines in PINNED.items() if file in outcomes}
+    assert len(outcomes) >= 60
 
 
 def test_every_file_has_an_outcome(results: dict[str, Imported]) -> None:
@@ -117,11 +117,11 @@ def test_on_simulated_traffic_both_figures_are_alike_or_it_is_said_why(
             assert "cannot simulate" in str(error)
             continue
         write(tmp_path / "r.parquet", samples, header)
-        for found in verify([result], Recording.open(tmp_path / "r.parquet")):
-            if found.theirs is None or found.ours is None:
-                assert found.why or found.theirs == found.ours, found
-            elif abs(found.theirs - found.ours) <= 0.002 * found.ours:
+        for comparison in verify([result], Recording.open(tmp_path / "r.parquet")):
+            if comparison.theirs is None or comparison.ours is None:
+                assert comparison.why or comparison.theirs == comparison.ours, comparison
+            elif abs(comparison.theirs - comparison.ours) <= 0.002 * comparison.ours:
                 alike += 1
             else:
-                assert found.why, found
+                assert comparison.why, comparison
     assert alike >= 15

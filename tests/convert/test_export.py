@@ -116,8 +116,8 @@ def there_and_back(slo: Slo, writer: ModuleType) -> Slo:
     assert not result.refusals, (exported.text, result.refusals)
     problems: list[Any] = []
     [service] = loads(file_text(result), "y.yaml", problems)
-    [found] = service.slos
-    return found
+    [spec] = service.slos
+    return spec
 
 
 @settings(max_examples=25)

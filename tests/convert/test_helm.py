@@ -97,10 +97,10 @@ def test_a_few_lines_that_would_become_gigabytes_are_refused(text: str, reason: 
 
 def test_named_templates_are_found() -> None:
     text = '{{- define "a" -}}\n{{ if .x }}1{{ else }}2{{ end }}\n{{- end -}}\n{{ define "b" }}web{{ end }}'
-    found = templates_in(text)
-    assert set(found) == {"a", "b"}
-    assert found["b"] == "web"
-    assert found["a"].strip() == "{{ if .x }}1{{ else }}2{{ end }}"
+    templates = templates_in(text)
+    assert set(templates) == {"a", "b"}
+    assert templates["b"] == "web"
+    assert templates["a"].strip() == "{{ if .x }}1{{ else }}2{{ end }}"
 
 
 CHART = """\

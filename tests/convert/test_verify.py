@@ -37,8 +37,8 @@ def recording(folder: Path, *rows: tuple[dict[str, str], object, object]) -> Rec
 
 
 def compared(text: str, source: Recording, **options: str) -> Comparison:
-    [found] = verify([imported(text, **options)], source)
-    return found
+    [verified] = verify([imported(text, **options)], source)
+    return verified
 
 
 STEADY = [
@@ -72,10 +72,10 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     ],
 )
 def test_on_steady_traffic_both_are_the_truth(steady: Recording, text: str, truth: float) -> None:
-    found = compared(text, steady, window="1d")
-    assert found.theirs == pytest.approx(truth, rel=0.01)
-    assert found.ours == pytest.approx(truth, rel=0.01)
-    assert found.why == ()
+    comparison = compared(text, steady, window="1d")
+    assert comparison.theirs == pytest.approx(truth, rel=0.01)
+    assert comparison.ours == pytest.approx(truth, rel=0.01)
+    assert comparison.why == ()
 
 
 def test_an_idle_night_weighs_as_a_busy_day_in_an_average_of_ratios(tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_an_idle_night_weighs_as_a_busy_day_in_an_average_of_ratios(tmp_path: Pa
     source = recording(
         tmp_path, series("x_total", day * 100_000, code="200"), series("x_total", night * 1_000, code="500")
     )
-    found = compared(sloth(BAD, ALL), source, window="1d")
-    assert found.averaged == pytest.approx(0.5, abs=0.03)
-    assert found.ours == pytest.approx(1_000 / (100_000 * 12 / 14 + 1_000), rel=0.02)
-    assert any(reason.startswith("average of ratios") for reason in found.why)
+    comparison = compared(sloth(BAD, ALL), source, window="1d")
+    assert comparison.averaged == pytest.approx(0.5, abs=0.03)
+    assert comparison.ours == pytest.approx(1_000 / (100_000 * 12 / 14 + 1_000), rel=0.02)
+    assert any(reason.startswith("average of ratios") for reason in comparison.why)
 
 
 def test_the_first_errors_are_seen_here_only(tmp_path: Path) -> None:
@@ -99,10 +99,10 @@ def test_the_first_errors_are_seen_here_only(tmp_path: Path) -> None:
         series("x_total", HOURS * 1_000, code="200"),
         series("x_total", np.full(len(late), 5.0), late, code="500"),
     )
-    found = compared(sloth(f"{BAD} or vector(0)", ALL), source, window="1d")
-    assert found.theirs == 0
-    assert found.ours == pytest.approx(5 / 24_005, rel=0.01)
-    assert any(reason.startswith("first errors: 0 errors there, 5 here") for reason in found.why)
+    comparison = compared(sloth(f"{BAD} or vector(0)", ALL), source, window="1d")
+    assert comparison.theirs == 0
+    assert comparison.ours == pytest.approx(5 / 24_005, rel=0.01)
+    assert any(reason.startswith("first errors: 0 errors there, 5 here") for reason in comparison.why)
 
 
 def test_extrapolation_is_named(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_extrapolation_is_named(tmp_path: Path) -> None:
         series("x_total", np.arange(len(times)) * 100.0, times, code="500"),
         series("x_total", np.arange(len(times)) * 100.0, times, code="200"),
     )
-    found = compared(sloth(BAD, ALL), source, window="1h")
-    assert any(reason.startswith("extrapolation") for reason in found.why)
+    comparison = compared(sloth(BAD, ALL), source, window="1h")
+    assert any(reason.startswith("extrapolation") for reason in comparison.why)
 
 
 def test_a_bound_that_the_server_spells_otherwise_is_named(tmp_path: Path) -> None:
@@ -124,10 +124,10 @@ def test_a_bound_that_the_server_spells_otherwise_is_named(tmp_path: Path) -> No
         series("d_seconds_bucket", HOURS * 90, le="5.0"),
         series("d_seconds_bucket", HOURS * 100, le="+Inf"),
     )
-    found = compared(sloth(f"{COUNT} - {FAST.replace('0.3', '5')}", COUNT), source, window="1d")
-    assert found.theirs is None
-    assert found.ours == pytest.approx(0.1)
-    assert found.why == (
+    comparison = compared(sloth(f"{COUNT} - {FAST.replace('0.3', '5')}", COUNT), source, window="1d")
+    assert comparison.theirs is None
+    assert comparison.ours == pytest.approx(0.1)
+    assert comparison.why == (
         'the original names le="5", which is spelt le="5.0" where Prometheus 3 scrapes; here a bound is a number',
     )
 
@@ -138,18 +138,20 @@ def test_slices_are_not_compared_as_events(tmp_path: Path) -> None:
         tmp_path, series("x_total", HOURS * 9_000, code="200"), series("x_total", HOURS * 1_000, code="500")
     )
     objective = "target: 0.99, timeSliceTarget: 0.95, timeSliceWindow: 5m"
-    found = compared(
+    comparison = compared(
         openslo(window="{duration: 1d, isRolling: true}", objective=objective, method="Timeslices"), source
     )
-    assert found.theirs == pytest.approx(0.1, rel=0.01)
-    assert found.ours == 1
-    assert found.why == ("slices: here each 5m is good or bad as a whole, and there each event",)
+    assert comparison.theirs == pytest.approx(0.1, rel=0.01)
+    assert comparison.ours == 1
+    assert comparison.why == ("slices: here each 5m is good or bad as a whole, and there each event",)
 
 
 def test_an_original_without_series_is_said(steady: Recording) -> None:
-    found = compared(sloth(BAD.replace("x_total", "nothing"), ALL.replace("x_total", "nothing")), steady, window="1d")
-    assert (found.theirs, found.ours) == (None, None)
-    assert found.why == ("the original gives no traffic, or no series that the original selects",)
+    comparison = compared(
+        sloth(BAD.replace("x_total", "nothing"), ALL.replace("x_total", "nothing")), steady, window="1d"
+    )
+    assert (comparison.theirs, comparison.ours) == (None, None)
+    assert comparison.why == ("the original gives no traffic, or no series that the original selects",)
 
 
 def test_the_command_prints_both_figures(steady: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,5 +164,5 @@ def test_the_command_prints_both_figures(steady: Recording, tmp_path: Path, caps
     assert re.search(r"^shop/requests: error ratio 1\.00\d% by the original expression, 1\.00\d% here$", out, re.M)
     assert re.search(r"^  as a mean of ratios over 5m, as Sloth records it: 1\.00\d%$", out, re.M)
     assert run([*arguments, "--json"]) == 0
-    [found] = json.loads(capsys.readouterr().out)["verified"]
-    assert (found["slo"], found["why"]) == ("shop/requests", [])
+    [data] = json.loads(capsys.readouterr().out)["verified"]
+    assert (data["slo"], data["why"]) == ("shop/requests", [])

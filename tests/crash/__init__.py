@@ -77,13 +77,13 @@ _TIMES = re.compile(
 
 def tree(*folders: Path) -> dict[str, str]:
     """The files below folders, temporary ones among them, with a digest of each one's content."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
             if path.is_file() and path.name != ".lock":
                 content = _TIMES.sub(b"", path.read_bytes())
-                found[str(path.relative_to(folder.parent))] = hashlib.sha256(content).hexdigest()
-    return found
+                digests[str(path.relative_to(folder.parent))] = hashlib.sha256(content).hexdigest()
+    return digests
 
 
 def is_temporary(name: str) -> bool:

@@ -82,12 +82,12 @@ def asked(engine: Engine, expr: str, now: bool) -> dict[tuple[str, str], float]:
     for name, value in CHOSEN.items():
         expr = expr.replace(name, value)
     assert "$" not in expr
-    found = engine.query(expr, END) if now else engine.query_range(expr, END - HOURS * 3600, END, 300)
+    answer = engine.query(expr, END) if now else engine.query_range(expr, END - HOURS * 3600, END, 300)
     return {
         (series.labels.get("service", series.labels.get("owner", "")), series.labels.get("slo", str(index))): float(
             series.values[-1]
         )
-        for index, series in enumerate(found.series)
+        for index, series in enumerate(answer.series)
     }
 
 
@@ -108,8 +108,8 @@ def test_every_query_gives_the_same_on_a_real_prometheus(server: Prometheus, rec
             rows = server.query_range(expr, END - HOURS * 3600, END, 300)
             values = sorted(float(row["values"][-1][1]) for row in rows)
         assert values, (uid, title, expr)
-        found = recorded.query(expr, END) if now else recorded.query_range(expr, END - HOURS * 3600, END, 300)
-        assert values == pytest.approx(sorted(float(series.values[-1]) for series in found.series)), (uid, title, expr)
+        answer = recorded.query(expr, END) if now else recorded.query_range(expr, END - HOURS * 3600, END, 300)
+        assert values == pytest.approx(sorted(float(series.values[-1]) for series in answer.series)), (uid, title, expr)
 
 
 def shown(engine: Engine, uid: str, title: str, index: int = 0) -> dict[tuple[str, str], float]:
@@ -190,7 +190,7 @@ def missing(data: Any, back: Any) -> set[str]:
         gone = {key for key in data if key not in back}
         return gone.union(*(missing(value, back[key]) for key, value in data.items() if key not in gone))
     if isinstance(data, list):
-        return set().union(*(missing(one, other) for one, other in zip(data, back, strict=True)))
+        return set().union(*(missing(ours, other) for ours, other in zip(data, back, strict=True)))
     return set() if data == back else {f"{data} became {back}"}
 
 

@@ -178,7 +178,7 @@ def test_the_report_of_the_live_server_holds_the_same_counts(live: Live, tmp_pat
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "index.html").read_text()
     reported = json.loads(slo("status", live.definition, "--source", live.server.url, "--end", end, "--json").stdout)
-    found = {one["name"]: one for one in reported["slos"]}["api-availability"]
+    found = {availability["name"]: availability for availability in reported["slos"]}["api-availability"]
     assert found["events"]["errors"] == live.failed
     assert f"{live.failed:,}" in page
     assert f"{found['events']['total']:,.0f}" in page

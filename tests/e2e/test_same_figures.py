@@ -77,7 +77,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
         os.environ.pop("PYTHONPATH")
         if old is not None:
             os.environ["PYTHONPATH"] = old
-    raw = {one["slo"]: one for one in json.loads((place / "out" / "report.json").read_text())["slos"]}
+    raw = {entry["slo"]: entry for entry in json.loads((place / "out" / "report.json").read_text())["slos"]}
     page = (place / "out" / "index.html").read_text()
     slos = "".join(path.read_text() for path in (place / "out" / "slos").glob("*.html"))
     articles = [plain(text) for text in re.findall(r"<article.*?</article>", slos, re.S)]
@@ -97,8 +97,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
 
 
 def _of(texts: list[str], name: str, within: int) -> str:
-    [found] = [text for text in texts if name in text[:within]]
-    return found
+    [line] = [text for text in texts if name in text[:within]]
+    return line
 
 
 def test_every_objective_is_in_every_form(read: Read) -> None:
@@ -128,14 +128,14 @@ def test_the_figures_are_the_same_everywhere(read: Read) -> None:
         assert sheet["sli"] == str(raw["sli"])
         # The SLI is shown to as many digits as each has room for, and rounded down everywhere.
         for text in texts:
-            reported = [float(one) / 100 for one in re.findall(r"(?<![\d.−-])(\d+(?:\.\d+)?)%", text)]
-            assert any(0 <= raw["sli"] - one < 1e-4 for one in reported), (name, raw["sli"], text)
+            reported = [float(figure) / 100 for figure in re.findall(r"(?<![\d.−-])(\d+(?:\.\d+)?)%", text)]
+            assert any(0 <= raw["sli"] - figure < 1e-4 for figure in reported), (name, raw["sli"], text)
 
 
 def test_the_bad_events_are_those_of_the_forecast_and_the_breakdown(read: Read) -> None:
     for name, raw in read.raw.items():
-        for found in raw["breakdown"]:
-            reported = sum(value["errors"] for value in found["values"]) + found["others"]["errors"]
-            assert reported == pytest.approx(raw["events"]["errors"]), (name, found["label"])
+        for breakdown in raw["breakdown"]:
+            reported = sum(value["errors"] for value in breakdown["values"]) + breakdown["others"]["errors"]
+            assert reported == pytest.approx(raw["events"]["errors"]), (name, breakdown["label"])
         if raw["remaining_change"] is not None:
             assert raw["remaining_change"] == raw["error_budget"]["remaining"] - raw["earlier"]["remaining"]

@@ -98,8 +98,8 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Forms:
     articles = [plain(text) for text in re.findall(r"<article.*?</article>", page, re.S)]
     summary = [plain(text) for text in re.findall(r'<tr class="[a-z-]+" data-owner=.*?</tr>', page, re.S)]
     return Forms(
-        status={one["name"]: one for one in status},
-        json={one["name"]: one for one in json.loads((place / "out" / "report.json").read_text())["slos"]},
+        status={row["name"]: row for row in status},
+        json={entry["name"]: entry for entry in json.loads((place / "out" / "report.json").read_text())["slos"]},
         sheet={row["name"]: row for row in csv.DictReader((place / "out" / "report.csv").open())},
         table={name: " ".join(_of(lines[: len(NAMES) + 1], f"shop/{name} ", 80).split()) for name in NAMES},
         reported=shown.stderr.splitlines(),

@@ -122,8 +122,8 @@ def preset(path: Path) -> None:
     (own / "orders.yaml").write_bytes(path.read_bytes())
     presets._read.cache_clear()
     with presets.folders_added([own.parent]):
-        found = load_text("service: shop\nslos:\n  - {preset: shop/orders, with: {service: x}}\n")
-    to_yaml(compile_specs(found)[0])
+        loaded_specs = load_text("service: shop\nslos:\n  - {preset: shop/orders, with: {service: x}}\n")
+    to_yaml(compile_specs(loaded_specs)[0])
 
 
 KINDS: dict[str, tuple[list[str], str, Callable[[Path], object]]] = {

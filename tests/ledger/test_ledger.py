@@ -45,7 +45,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         {"shop/errors": entry(MONDAY - DAY, 2 * 288), "shop/other": entry(MONDAY, 3), "pay/x": entry(MONDAY, 1)}
     )
     again = Ledger(tmp_path)
-    assert [(one.week, one.service) for one in partitions(again.store)] == [("2026-W09", "shop"), ("2026-W10", "pay"), ("2026-W10", "shop")]  # fmt: skip
+    assert [(partition.week, partition.service) for partition in partitions(again.store)] == [("2026-W09", "shop"), ("2026-W10", "pay"), ("2026-W10", "shop")]  # fmt: skip
     read = again.entry("shop/errors", MONDAY - HOUR, MONDAY + HOUR)
     assert read.ends.tolist() == (MONDAY - HOUR + STEP_MS * np.arange(1, 25)).tolist()
     assert read.total.sum() == 24_000 and not len(again.entry("shop/none", 0, 2 * MONDAY).ends)

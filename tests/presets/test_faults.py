@@ -39,8 +39,8 @@ slo:
 
 
 def read(entry: str) -> Slo:
-    [found] = load_text(f"service: shop\nslos:\n{entry}").values()
-    return found
+    [spec] = load_text(f"service: shop\nslos:\n{entry}").values()
+    return spec
 
 
 def said(entry: str) -> str:
@@ -98,11 +98,11 @@ def test_a_faulty_preset_does_not_hide_other_faults() -> None:
 @given(st.text(max_size=20).filter(lambda text: "\0" not in text and text.strip() and text.isprintable()))
 def test_a_value_stays_one_value_whatever_it_holds(value: str) -> None:
     sli = presets.load("nginx-ingress/availability").entry({"ingress": value})[0]["sli"]["ratio"]
-    found = read(
+    read_specs = read(
         f"  - {{name: a, objective: 99, sli: {{ratio: {{errors: {_yaml(sli['errors'])}, total: {_yaml(sli['total'])}}}}}}}\n"
     )
-    assert isinstance(found.sli, Ratio)
-    assert found.sli.total.matchers == (Matcher("ingress", "=", value),)
+    assert isinstance(read_specs.sli, Ratio)
+    assert read_specs.sli.total.matchers == (Matcher("ingress", "=", value),)
 
 
 def _yaml(text: str) -> str:

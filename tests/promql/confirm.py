@@ -37,7 +37,9 @@ def result_of(answer: dict[str, Any]) -> Result | str:
         return Result("string", (), warnings, infos, text=held[1])
     if kind == "scalar":
         return Result("scalar", (_series({}, [held]),), warnings, infos)
-    rows = tuple(_series(one["metric"], one["values"] if "values" in one else [one["value"]]) for one in held)
+    rows = tuple(
+        _series(series["metric"], series["values"] if "values" in series else [series["value"]]) for series in held
+    )
     return Result(kind, rows, warnings, infos)
 
 
@@ -57,10 +59,10 @@ class Servers:
         self.stop()
         self.running = server(self.tmp).start()
         real = Real(self.running.address)
-        rows = [(one.labels, one.times.tolist(), one.values.tolist()) for one in samples.series]
+        rows = [(series.labels, series.times.tolist(), series.values.tolist()) for series in samples.series]
         if rows:
             real.write(rows)
-        return lambda one: problem(one, ask(real, one))
+        return lambda case: problem(case, ask(real, case))
 
     def stop(self) -> None:
         if self.running is not None:
@@ -74,17 +76,17 @@ class Servers:
         self.stop()
 
 
-def ask(real: Real, one: Eval) -> Result | str:
+def ask(real: Real, case: Eval) -> Result | str:
     """The server's answer to an eval."""
-    if one.end is None:
-        return result_of(real.ask("/api/v1/query", query=one.expr, time=f"{one.start:.3f}"))
+    if case.end is None:
+        return result_of(real.ask("/api/v1/query", query=case.expr, time=f"{case.start:.3f}"))
     return result_of(
         real.ask(
             "/api/v1/query_range",
-            query=one.expr,
-            start=f"{one.start:.3f}",
-            end=f"{one.end:.3f}",
-            step=f"{one.step:.3f}",
+            query=case.expr,
+            start=f"{case.start:.3f}",
+            end=f"{case.end:.3f}",
+            step=f"{case.step:.3f}",
         )
     )
 

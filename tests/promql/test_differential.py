@@ -51,16 +51,16 @@ def cases(rng: random.Random) -> Eval:
     return Eval(0, expr, at, at + rng.randrange(0, 3000), rng.choice([15, 60, 61, 300]), Expectation())
 
 
-def difference(engine: Engine, real: Real, one: Eval) -> str | None:
+def difference(engine: Engine, real: Real, case: Eval) -> str | None:
     """What the two disagree on, or None."""
-    theirs = confirm.ask(real, one)
+    theirs = confirm.ask(real, case)
     ours: Result | str
     try:
         with np.errstate(all="ignore"):
             ours = (
-                engine.query(one.expr, at=one.start)
-                if one.end is None
-                else engine.query_range(one.expr, one.start, one.end, one.step)
+                engine.query(case.expr, at=case.start)
+                if case.end is None
+                else engine.query_range(case.expr, case.start, case.end, case.step)
             )
     except PromqlError as error:
         ours = str(error)
@@ -68,7 +68,7 @@ def difference(engine: Engine, real: Real, one: Eval) -> str | None:
         if isinstance(ours, str) and isinstance(theirs, str) and _cause(ours) == _cause(theirs):
             return None
         return f"ours: {str(ours)[:300]}; the server: {str(theirs)[:300]}"
-    close = 1e-6 if CANCELS.search(one.expr) else 1e-12
+    close = 1e-6 if CANCELS.search(case.expr) else 1e-12
     mine, wanted = _points(ours), _points(theirs)
     if set(mine) != set(wanted):
         return f"only ours {list(set(mine) - set(wanted))[:3]}, only theirs {list(set(wanted) - set(mine))[:3]}"
@@ -79,8 +79,8 @@ def difference(engine: Engine, real: Real, one: Eval) -> str | None:
             if not _same(value, mine[labels][at], close):
                 return f"{labels} at {at}: {mine[labels][at]!r}, the server {value!r}"
     if (
-        one.end is None
-        and re.match(r"(sort|topk|bottomk)", one.expr)
+        case.end is None
+        and re.match(r"(sort|topk|bottomk)", case.expr)
         and len(mine) <= 12
         and list(mine) != list(wanted)
     ):
@@ -106,8 +106,8 @@ def _blunt(note: str) -> str:
 
 def _points(result: Result) -> dict[tuple[tuple[str, str], ...], dict[int, float]]:
     return {
-        tuple(sorted(one.labels.items())): dict(zip(one.times.tolist(), one.values.tolist(), strict=True))
-        for one in result.series
+        tuple(sorted(row.labels.items())): dict(zip(row.times.tolist(), row.values.tolist(), strict=True))
+        for row in result.series
     }
 
 

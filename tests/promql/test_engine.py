@@ -57,8 +57,8 @@ def test_names_dropped_at_once_or_at_the_end() -> None:
 
 def test_a_name_is_dropped_or_kept_as_the_first_of_merged_series_has_it() -> None:
     held = engine(({"__name__": "x"}, [0, 60, 120], [1.0, 1.0, 2.0]))
-    found = held.query_range("(x offset 1m == bool x) or x", 0, 120, 60)
-    assert [one.labels for one in found.series] == [{"__name__": "x"}]
+    answer = held.query_range("(x offset 1m == bool x) or x", 0, 120, 60)
+    assert [row.labels for row in answer.series] == [{"__name__": "x"}]
 
 
 def test_of_equal_elements_those_stay_that_a_heap_keeps() -> None:
@@ -66,8 +66,8 @@ def test_of_equal_elements_those_stay_that_a_heap_keeps() -> None:
         *[({"__name__": "x", "a": str(a)}, [0], [value]) for a, value in enumerate((1.0, 1.0, 1.0, 2.0, 1.0))]
     )
     # the heap of the first three is 0 1 2; the 2 takes the place of 0 and sinks below 1
-    assert [one.labels["a"] for one in held.query("topk(3, x)", at=0).series] == ["3", "1", "2"]
-    assert [one.labels["a"] for one in held.query("bottomk(2, x)", at=0).series] == ["0", "1"]
+    assert [row.labels["a"] for row in held.query("topk(3, x)", at=0).series] == ["3", "1", "2"]
+    assert [row.labels["a"] for row in held.query("bottomk(2, x)", at=0).series] == ["0", "1"]
 
 
 def test_a_frame_has_a_column_per_series() -> None:

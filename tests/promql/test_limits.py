@@ -88,7 +88,7 @@ def test_a_rule_that_asks_for_too_much_is_named() -> None:
     }
     result = run_rules(groups, SAMPLES, END - 600, END)
     assert any(REFUSED in str(problem) for problem in result.problems)
-    assert {one.labels["__name__"] for one in result.recorded.series} == {"b"}
+    assert {series.labels["__name__"] for series in result.recorded.series} == {"b"}
 
 
 ALLOWED = """

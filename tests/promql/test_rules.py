@@ -93,7 +93,7 @@ def test_an_alert_is_pending_then_fires_then_is_kept() -> None:
     rule = {"alert": "A", "expr": "x > 0", "for": "2m", "keep_firing_for": "2m"}
     result = run_rules([{"name": "g", "interval": "1m", "rules": [rule]}], held, 0, 600)
     # holds at 1..3, fires from 3; gone from 4, kept through 5; at 6 it holds again, gone from 7, kept through 8
-    assert [(one.state, one.start_ms // 60_000, one.end_ms // 60_000) for one in result.alerts] == [
+    assert [(alert.state, alert.start_ms // 60_000, alert.end_ms // 60_000) for alert in result.alerts] == [
         ("pending", 1, 3),
         ("firing", 3, 9),
     ]

@@ -79,8 +79,8 @@ def test_no_series_of_random_expressions_has_a_label_that_was_not_foreseen() -> 
         if labels is None or value_type(node) != "vector":
             continue
         with suppress(PromqlError), np.errstate(all="ignore"):
-            found = engine.query(node, at=BASE / 1000 + 3000 + rng.randrange(600)).series
-            bounded += bool(found)
-            assert all(set(row.labels) <= labels for row in found), text
-            assert len(found) <= 1 or labels, text
+            rows = engine.query(node, at=BASE / 1000 + 3000 + rng.randrange(600)).series
+            bounded += bool(rows)
+            assert all(set(row.labels) <= labels for row in rows), text
+            assert len(rows) <= 1 or labels, text
     assert bounded > 400

@@ -23,8 +23,8 @@ def test_the_kth_of_a_window_is_that_of_the_sorted_window(values: list[float], d
     lo = data.draw(st.integers(0, len(values) - 1))
     hi = data.draw(st.integers(lo + 1, len(values)))
     held = np.array(values)
-    one = held[lo:hi]
-    wanted = np.concatenate([one[np.isnan(one)], np.sort(one[~np.isnan(one)])])
+    part = held[lo:hi]
+    wanted = np.concatenate([part[np.isnan(part)], np.sort(part[~np.isnan(part)])])
     k = np.arange(hi - lo)
     got = Order(held).kth(np.full(len(k), lo), np.full(len(k), hi), k)
     assert np.array_equal(got, wanted, equal_nan=True)
@@ -35,10 +35,10 @@ def test_the_median_deviation_is_that_of_the_window(values: list[float], data: s
     lo = data.draw(st.integers(0, len(values) - 1))
     hi = data.draw(st.integers(lo + 1, len(values)))
     order, edges = Order(np.array(values)), (np.array([lo]), np.array([hi]))
-    one = np.array(values[lo:hi])
+    part = np.array(values[lo:hi])
     middle = quantile(order, *edges, np.array([0.5]))[0]
-    assert middle == pytest.approx(np.median(one), rel=1e-12, abs=1e-9)
-    assert median_deviation(order, *edges)[0] == pytest.approx(np.median(np.abs(one - middle)), rel=1e-12, abs=1e-9)
+    assert middle == pytest.approx(np.median(part), rel=1e-12, abs=1e-9)
+    assert median_deviation(order, *edges)[0] == pytest.approx(np.median(np.abs(part - middle)), rel=1e-12, abs=1e-9)
 
 
 @given(

@@ -80,12 +80,12 @@ def budget(case: Case, seed: int = 1) -> Budget:
     windows = burn_windows(slo.window, slo.objective.error_budget, slo.scrape_interval_ms)
     history = max(*SHOWN_BURN_WINDOWS_MS, *(burn.long_ms for burn in windows))
     grid = Grid(end_ms, step, -(-(end_ms - start_ms + history) // step))
-    found = budget_from(slo, "recording.parquet", _measured(case, grid, seed), start_ms, window_end_ms, windows)
-    older = older_grid(found, 7 * DAY)
+    evaluated = budget_from(slo, "recording.parquet", _measured(case, grid, seed), start_ms, window_end_ms, windows)
+    older = older_grid(evaluated, 7 * DAY)
     if older is None:
-        return with_older(found, None, 7 * DAY)
-    before = replace(case, gap=None, faults=tuple(replace(one, hours=one.hours * 0.6) for one in case.faults))
-    return with_older(found, _measured(before, older, seed + 100), 7 * DAY)
+        return with_older(evaluated, None, 7 * DAY)
+    before = replace(case, gap=None, faults=tuple(replace(fault, hours=fault.hours * 0.6) for fault in case.faults))
+    return with_older(evaluated, _measured(before, older, seed + 100), 7 * DAY)
 
 
 def _measured(case: Case, grid: Grid, seed: int) -> Measured:

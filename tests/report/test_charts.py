@@ -45,8 +45,8 @@ class Planted:
         return Matrix(times, (MatrixSeries({}, np.where(spike, self.high, self.usual)),), ())
 
 
-def found(one: Budget, source: Any) -> Values:
-    return values_of([one], source)[one.slo.id]
+def found(evaluated: Budget, source: Any) -> Values:
+    return values_of([evaluated], source)[evaluated.slo.id]
 
 
 def titled(charts: tuple[Chart, ...], title: str) -> Chart:
@@ -54,24 +54,24 @@ def titled(charts: tuple[Chart, ...], title: str) -> Chart:
 
 
 def test_a_value_is_drawn_against_its_bound_and_a_spike_of_ten_minutes_is_seen() -> None:
-    one, source = budget(Case("memory", sli=MEMORY, objective="99.5")), Planted()
-    values = found(one, source)
+    evaluated, source = budget(Case("memory", sli=MEMORY, objective="99.5")), Planted()
+    values = found(evaluated, source)
     assert source.asked == ["max(process_resident_memory_bytes)"]
     assert (values.highest.max(), values.lowest.max(), values.now) == (5 * GIB, 2 * GIB, 2 * GIB)
     high = np.flatnonzero(values.highest == 5 * GIB)
     planted = END.timestamp() * 1000 - 72 * HOUR
     assert len(high) <= 2 and values.edges[high[0]] <= planted <= values.edges[high[-1] + 1]
-    chart = titled(draw(one, values), "Measured value")
+    chart = titled(draw(evaluated, values), "Measured value")
     assert ("limit", "good below 4 GiB") in chart.plot.legend
     assert "4 GiB" in [tick.label for tick in chart.plot.y]
-    html = render([one], title="x", generated=NOW, values={one.slo.id: values})
+    html = render([evaluated], title="x", generated=NOW, values={evaluated.slo.id: values})
     assert "Measured value" in html and "now 2 GiB" in html and '"chart-title">Error ratio' not in html
 
 
 def test_an_age_is_drawn_as_a_length_of_time() -> None:
-    one = budget(Case("backup", sli=AGE, objective="99.9"))
+    evaluated = budget(Case("backup", sli=AGE, objective="99.9"))
     source = Planted(1200, 2 * 3600)
-    chart = titled(draw(one, found(one, source)), "Measured value")
+    chart = titled(draw(evaluated, found(evaluated, source)), "Measured value")
     assert source.asked[0].startswith("max(time() - http_requests_total")
     assert ("limit", "good up to 1h") in chart.plot.legend
     assert [tick.label for tick in chart.plot.y] == ["0s", "30m", "1h", "1h 30m", "2h"]
@@ -84,9 +84,9 @@ def test_a_source_that_fails_leaves_the_error_ratio() -> None:
         def query_range(self, *_: Any) -> Matrix:
             raise SourceError("down")
 
-    one = budget(Case("memory", sli=MEMORY))
-    assert values_of([one], Down()) == {}  # type: ignore[arg-type]
-    assert "Error ratio" in [chart.title for chart in draw(one)]
+    evaluated = budget(Case("memory", sli=MEMORY))
+    assert values_of([evaluated], Down()) == {}  # type: ignore[arg-type]
+    assert "Error ratio" in [chart.title for chart in draw(evaluated)]
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_outages_are_bars_with_their_figures_in_front() -> None:
         Downtime(END - timedelta(hours=ago), END - timedelta(hours=ago - hours))
         for ago, hours in ((90, 0.5), (20, 1.0))
     )
-    one = replace(budget(Case("recovery", sli=sli, background=0.0)), downtimes=two)
-    chart = titled(draw(one), "Outages")
+    changed = replace(budget(Case("recovery", sli=sli, background=0.0)), downtimes=two)
+    chart = titled(draw(changed), "Outages")
     assert len(re.findall(r'<path class="outage"', chart.plot.shapes)) == 2
     assert ("limit", "bad from 15m on") in chart.plot.legend
-    html = render([one], title="x", generated=NOW)
+    html = render([changed], title="x", generated=NOW)
     front = html[html.index('class="key-figures"') :].split("</dl>")[0]
     names = re.findall(r"<dt>([^<]+)</dt><dd><b[^>]*>([^<]+)", front)
     assert names[:3] == [
@@ -131,9 +131,9 @@ def test_no_errors_are_a_line_at_zero_not_an_empty_chart() -> None:
 
 
 def test_what_fires_now_stands_clear_of_the_edge_and_can_be_seen() -> None:
-    one = budget(Case("now", background=0.0, faults=(Fault(0.4, 0.4, 0.5),)))
-    assert one.firings("page")[-1][1] == one.end
-    chart = titled(draw(one), "Error ratio")
+    evaluated = budget(Case("now", background=0.0, faults=(Fault(0.4, 0.4, 0.5),)))
+    assert evaluated.firings("page")[-1][1] == evaluated.end
+    chart = titled(draw(evaluated), "Error ratio")
     bars = re.findall(r'<rect class="fired-page" x="(\d+)" y="\d+" width="(\d+)"', chart.bands)
     assert [int(width) >= NARROWEST for _, width in bars] == [True] * len(bars)
     assert int(bars[-1][0]) + int(bars[-1][1]) < WIDTH
@@ -152,8 +152,8 @@ def test_what_burns_is_shown_over_its_last_day_too() -> None:
 
 def test_a_heatmap_shows_a_short_incident_of_87_percent() -> None:
     """Half an hour of it is 5% of its column's requests."""
-    one = budget(Case("latency", sli=LATENCY, objective="95", background=0.0, faults=(Fault(200, 0.5, 0.87),)))
-    chart = titled(draw(one), "Latency heatmap")
+    evaluated = budget(Case("latency", sli=LATENCY, objective="95", background=0.0, faults=(Fault(200, 0.5, 0.87),)))
+    chart = titled(draw(evaluated), "Latency heatmap")
     # Of the bad 60% lie in the first bucket above: the root of 0.52 is the fifth of six shades.
     assert 'class="b5"' in chart.plot.shapes and 'class="b6"' not in chart.plot.shapes
     calm = budget(Case("latency", sli=LATENCY, objective="95", background=0.0))

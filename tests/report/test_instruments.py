@@ -20,17 +20,17 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BURNING = Case("now", background=0.0003, faults=(Fault(300, 1, 0.05), Fault(1.2, 1.2, 0.03)))
 
 
-def decoded(one: Series) -> list[str]:
-    found: list[str] = []
-    for value in one.values.split("|"):
-        found.append(value or found[-1])
-    return found
+def decoded(series: Series) -> list[str]:
+    texts: list[str] = []
+    for value in series.values.split("|"):
+        texts.append(value or texts[-1])
+    return texts
 
 
 @pytest.mark.parametrize("share", [Decimal("0.1"), Decimal("0.5"), Decimal(1), Decimal(2), Decimal(5)])
 def test_what_if_is_what_an_evaluation_with_that_objective_gives(share: Decimal) -> None:
     """The same traffic, counted anew with the other objective."""
-    [found] = [one for one in what_if(budget(BURNING)) if one.share == share]
+    [found] = [scenario for scenario in what_if(budget(BURNING)) if scenario.share == share]
     other = budget(replace(BURNING, objective=str(100 - Decimal("0.1") * share)))
     assert found.objective == str(other.slo.objective)
     assert (found.state, found.left) == (other.state, show_percent(other.remaining))
@@ -38,29 +38,33 @@ def test_what_if_is_what_an_evaluation_with_that_objective_gives(share: Decimal)
 
 
 def test_what_if_knows_several_states_and_its_own_objective_is_the_real_one() -> None:
-    one = budget(BURNING)
-    found = what_if(one)
-    assert len({option.state for option in found}) >= 3
-    [real] = [option for option in found if option.share == 1]
-    assert (real.state, real.left, real.forecast) == (one.state, show_percent(one.remaining), sentences.forecast(one))
-    assert [option.share for option in found] == [share for share in SHARES if 100 - Decimal("0.1") * share > 0]
+    evaluated = budget(BURNING)
+    outcomes = what_if(evaluated)
+    assert len({option.state for option in outcomes}) >= 3
+    [real] = [option for option in outcomes if option.share == 1]
+    assert (real.state, real.left, real.forecast) == (
+        evaluated.state,
+        show_percent(evaluated.remaining),
+        sentences.forecast(evaluated),
+    )
+    assert [option.share for option in outcomes] == [share for share in SHARES if 100 - Decimal("0.1") * share > 0]
     assert what_if(budget(Case("none", has_data=False))) == ()
 
 
 def test_values_at_the_pointer_are_those_of_the_steps() -> None:
-    one = budget(BURNING)
-    charts = {chart.title: chart for chart in draw(one)}
-    left = dict(zip(one.timeline.ends_ms.tolist(), one.timeline.budget_remaining.tolist(), strict=True))
+    evaluated = budget(BURNING)
+    charts = {chart.title: chart for chart in draw(evaluated)}
+    left = dict(zip(evaluated.timeline.ends_ms.tolist(), evaluated.timeline.budget_remaining.tolist(), strict=True))
     [series] = charts["Error budget remaining"].series
     values = decoded(series)
     for place in (0, 17, 100, len(values) - 1):
         at = min(series.first_ms + place * series.step_ms, charts["Error budget remaining"].span[2])
         assert values[place] == show_percent(left[at]), place
-    assert values[-1] == show_percent(one.remaining)
+    assert values[-1] == show_percent(evaluated.remaining)
     [rates] = charts["Burn rate over 1h and 5m"].series
-    assert decoded(rates)[-1] == show_rate(one.burn_rate("1h"))
+    assert decoded(rates)[-1] == show_rate(evaluated.burn_rate("1h"))
     [ratio] = charts["Error ratio, last 24 h"].series
-    step = one.timeline.error_ratio[-1]
+    step = evaluated.timeline.error_ratio[-1]
     assert float(decoded(ratio)[-1].rstrip("%")) == pytest.approx(step * 100, abs=0.001)
 
 

@@ -76,11 +76,13 @@ def figures(html: str) -> dict[str, str]:
 
 def test_the_figures_are_the_budgets() -> None:
     # 30 d of 5 m steps with 100 events each; 1 in 1,000 may fail, and 300 do.
-    one = budget(Case("exact", per_minute=0))
-    errors, total = one.counts.errors.copy(), one.counts.total.copy()
+    evaluated = budget(Case("exact", per_minute=0))
+    errors, total = evaluated.counts.errors.copy(), evaluated.counts.total.copy()
     total[-8640:], errors[-8640:-8630] = 100.0, 30.0
-    one = replace(one, errors=300.0, total=864_000.0, counts=replace(one.counts, errors=errors, total=total))
-    shown = figures(rendered(one))
+    evaluated = replace(
+        evaluated, errors=300.0, total=864_000.0, counts=replace(evaluated.counts, errors=errors, total=total)
+    )
+    shown = figures(rendered(evaluated))
     assert shown["All events"] == "864,000"
     assert shown["Bad events"] == "300"
     assert shown["Bad events allowed"] == "864"
@@ -206,9 +208,9 @@ def test_without_data_it_says_so_and_shows_no_figure(case: Case, sentences: str)
 
 
 def test_incidents_are_listed_with_what_they_cost() -> None:
-    one = budget(Case("broken", background=0.0, faults=(Fault(200, 2, 1.0),)))
-    (incident,) = one.incidents
-    page = Page(rendered(one))
+    evaluated = budget(Case("broken", background=0.0, faults=(Fault(200, 2, 1.0),)))
+    (incident,) = evaluated.incidents
+    page = Page(rendered(evaluated))
     (row,) = [row for row in page.rows if row and row[0] == "12 Nov 2026 10:00"]
     assert row[1] == "2h"
     assert row[2] == f"{incident.errors:,.0f}"
@@ -216,9 +218,9 @@ def test_incidents_are_listed_with_what_they_cost() -> None:
 
 
 def test_an_exhausted_budget_is_named_in_words() -> None:
-    one = budget(Case("broken", background=0.003))
-    page = Page(rendered(one))
-    assert one.state is State.EXHAUSTED
+    evaluated = budget(Case("broken", background=0.003))
+    page = Page(rendered(evaluated))
+    assert evaluated.state is State.EXHAUSTED
     assert "The SLO has exhausted its error budget." in page.text
     assert "too many" in page.text
 
@@ -263,16 +265,16 @@ def test_totals_stand_by_service_team_and_tier_where_they_tell_something() -> No
 
 def test_firings_stand_where_both_windows_burn_and_over_the_error_ratio() -> None:
     """35 % errors for 1 h 45 min at 99.9 %: the page of 1h fires within 2.5 min and resets with its short window."""
-    found = budget(Case("availability", faults=(Fault(400, 1.75, 0.35),), background=0.0))
-    pages, tickets = found.firings("page"), found.firings("ticket")
+    evaluated = budget(Case("availability", faults=(Fault(400, 1.75, 0.35),), background=0.0))
+    pages, tickets = evaluated.firings("page"), evaluated.firings("ticket")
     assert len(pages) == len(tickets) == 1
-    begin = found.end.timestamp() - 400 * 3600
+    begin = evaluated.end.timestamp() - 400 * 3600
     assert 0 <= pages[0][0].timestamp() - begin <= 300
     # Of 6h and 30m: (0.35 - 0.006) ÷ 0.35 of half an hour after the end.
     assert abs(pages[0][1].timestamp() - (begin + 1.75 * 3600 + 1769)) <= 300
     # Of 3d and 6h.
     assert abs(tickets[0][1].timestamp() - (begin + 1.75 * 3600 + 21538)) <= 300
-    page = render([found], title="x", generated=datetime(2026, 11, 20, tzinfo=UTC))
+    page = render([evaluated], title="x", generated=datetime(2026, 11, 20, tzinfo=UTC))
     assert page.count('<rect class="fired-page"') == 2  # the bar, and its key
     assert "a page fired, " in page and "ticket fired</li>" in page
     quiet = render([budget(Case("calm", background=0.0))], title="x", generated=datetime(2026, 11, 20, tzinfo=UTC))

@@ -33,35 +33,37 @@ def test_all_forms_have_the_same_figures_in_the_same_order(budgets: list[Budget]
     ]
     rows = list(csv.DictReader(io.StringIO(to_csv(budgets))))
     data = json.loads(to_json(budgets, title="Review", generated=NOW))["slos"]
-    by_id = {one.slo.id: one for one in budgets}
+    by_id = {evaluated.slo.id: evaluated for evaluated in budgets}
     assert (
-        [row[1] for row in table] == [f"{row['service']}/{row['name']}" for row in rows] == [one["slo"] for one in data]
+        [row[1] for row in table]
+        == [f"{row['service']}/{row['name']}" for row in rows]
+        == [entry["slo"] for entry in data]
     )
     assert {row[2] for row in table} == set(shown)
-    for row, one in zip(rows, data, strict=True):
-        found = by_id[one["slo"]]
-        assert one["events"]["errors"] == found.errors == float(row["errors"])
-        assert one["sli"] == found.sli == (float(row["sli"]) if row["sli"] else None)
-        assert one["error_budget"]["remaining"] == found.remaining
+    for row, series in zip(rows, data, strict=True):
+        found = by_id[series["slo"]]
+        assert series["events"]["errors"] == found.errors == float(row["errors"])
+        assert series["sli"] == found.sli == (float(row["sli"]) if row["sli"] else None)
+        assert series["error_budget"]["remaining"] == found.remaining
 
 
 def test_unknown_figures_are_absent_not_zero() -> None:
-    one = budget(Case("archive", has_data=False))
-    (row,) = csv.DictReader(io.StringIO(to_csv([one])))
+    evaluated = budget(Case("archive", has_data=False))
+    (row,) = csv.DictReader(io.StringIO(to_csv([evaluated])))
     assert row["sli"] == row["remaining"] == row["minutes_remaining"] == row["burn_rate_1h"] == ""
-    assert json.loads(to_json([one], title="", generated=NOW))["slos"][0]["sli"] is None
-    assert "| n/a | 99.9% 30d | n/a |" in to_markdown([one], title="Review", generated=NOW)
+    assert json.loads(to_json([evaluated], title="", generated=NOW))["slos"][0]["sli"] is None
+    assert "| n/a | 99.9% 30d | n/a |" in to_markdown([evaluated], title="Review", generated=NOW)
 
 
 def test_hostile_names_break_neither_table_nor_sheet() -> None:
-    one = budget(Case("a|b\n| c [x](javascript:1) <img> @all", service='=HYPERLINK("x")'))
-    one = replace(one, source="`rm`")
-    text = to_markdown([one], title="# x", generated=NOW)
+    evaluated = budget(Case("a|b\n| c [x](javascript:1) <img> @all", service='=HYPERLINK("x")'))
+    evaluated = replace(evaluated, source="`rm`")
+    text = to_markdown([evaluated], title="# x", generated=NOW)
     (line,) = [line for line in text.splitlines() if "img" in line and line.startswith("|")]
     assert len(re.findall(r"(?<!\\)\|", line)) == 9
     assert "@all" not in text
     assert not re.search(r"(?<!\\)[<\[]", line)
-    (row,) = csv.DictReader(io.StringIO(to_csv([one])))
+    (row,) = csv.DictReader(io.StringIO(to_csv([evaluated])))
     assert row["service"] == '\'=HYPERLINK("x")'
 
 

@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BURNING = Case("now", background=0.0, faults=(Fault(1.2, 1.2, 0.03),))
 
 
-@pytest.mark.parametrize("one", demo(), ids=lambda one: one.slo.name)
+@pytest.mark.parametrize("one", demo(), ids=lambda entry: entry.slo.name)
 def test_what_burns_is_never_only_not_at_risk(one: Budget) -> None:
     said = sentences.forecast(one)
     if one.state is State.BURNING:
@@ -33,26 +33,28 @@ def test_what_burns_is_never_only_not_at_risk(one: Budget) -> None:
 
 
 def test_a_burning_budget_says_both_rates_and_says_it_everywhere_alike() -> None:
-    one = budget(BURNING)
-    said = sentences.forecast(one)
-    found = re.fullmatch(r"exhausted in (\d+)h( \d+m)? at the current 1h rate; not at risk at the 3d rate", said)
-    assert found is not None and 20 <= int(found[1]) <= 25
-    page = html.unescape(render([one], title="x", generated=NOW))
+    evaluated = budget(BURNING)
+    said = sentences.forecast(evaluated)
+    match = re.fullmatch(r"exhausted in (\d+)h( \d+m)? at the current 1h rate; not at risk at the 3d rate", said)
+    assert match is not None and 20 <= int(match[1]) <= 25
+    page = html.unescape(render([evaluated], title="x", generated=NOW))
     # Summary, headline, key figures, exact figures, and what if the objective were what it is.
     assert page.count(said) == 5
-    assert said in to_markdown([one], title="x", generated=NOW)
+    assert said in to_markdown([evaluated], title="x", generated=NOW)
     assert "lasts at" not in page and "current pace it ends" not in page
 
 
 def test_a_days_cell_without_events_is_hatched_and_not_0() -> None:
     """Two whole days without a request, and one with requests and no error."""
-    one = budget(Case("quiet", background=0.0))
-    errors, total = one.counts.errors.copy(), one.counts.total.copy()
-    day = (one.counts.grid.ends - 1) // DAY
+    evaluated = budget(Case("quiet", background=0.0))
+    errors, total = evaluated.counts.errors.copy(), evaluated.counts.total.copy()
+    day = (evaluated.counts.grid.ends - 1) // DAY
     last = int(day[-1])
     total[(day == last - 3) | (day == last - 4)] = 0
-    _, days = cells(replace(one, counts=replace(one.counts, errors=errors, total=total), total=float(np.sum(total))))
-    assert [(found.consumed, found.level) for found in days[-5:-1]] == [
+    _, days = cells(
+        replace(evaluated, counts=replace(evaluated.counts, errors=errors, total=total), total=float(np.sum(total)))
+    )
+    assert [(entry.consumed, entry.level) for entry in days[-5:-1]] == [
         ("n/a", None),
         ("n/a", None),
         ("0%", 0),

@@ -111,8 +111,8 @@ class Draw(random.Random):
             escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
             return f'{label}{op}"{escaped}"'
 
-        found = ", ".join(one() for _ in range(self.randint(0, 2)))
-        return "{" + found + self.choice(["}", "}", " }", ",}" if found else "}"]) if found or self.rarely(0.2) else ""
+        items = ", ".join(one() for _ in range(self.randint(0, 2)))
+        return "{" + items + self.choice(["}", "}", " }", ",}" if items else "}"]) if items or self.rarely(0.2) else ""
 
     def selector(self, metrics: list[str] | None = None) -> str:
         name = self.choice(metrics or (METRICS if self.rarely(0.1) else METRICS[:2]))
@@ -168,11 +168,11 @@ class Draw(random.Random):
                     total, part = 'd_bucket{le="+Inf"}', 'd_bucket{le="0.5"}'
                 return {"ratio": {self.choice(["errors", "good"]): part, "total": total}}
             case "latency":
-                found = {
+                sli = {
                     "histogram": self.selector(["d_seconds", "x_ms"]),
                     "threshold": self.duration(["500ms", "1s", "2m"]),
                 }
-                return {"latency": found | ({"native": True} if self.rarely(0.1) else {})}
+                return {"latency": sli | ({"native": True} if self.rarely(0.1) else {})}
             case "probe":
                 return {"probe": {"metric": self.selector(["up", "probe_success"])}}
             case "raw":
@@ -205,48 +205,48 @@ class Draw(random.Random):
             if self.rarely(0.2):
                 sound = template(self, 1)
                 return mutated(self, sound) if self.rarely() else sound
-            found = self.text()
-            return found if "{{" not in found or self.rarely(0.1) else "x"
+            drawn = self.text()
+            return drawn if "{{" not in drawn or self.rarely(0.1) else "x"
 
         own = self.label() if self.rarely(0.1) else self.choice(["note", "x1", "pager"])
         return {own: text()} if self.rarely(0.5) else {}
 
     def alert_texts(self) -> dict[str, Any]:
         """What any alert can be given."""
-        found: dict[str, Any] = {}
+        block: dict[str, Any] = {}
         if self.rarely(0.3):
-            found["name"] = self.choice(["a-b", "1x", "", "é"]) if self.rarely(0.02) else self.choice(["Burns", "A_1"])
+            block["name"] = self.choice(["a-b", "1x", "", "é"]) if self.rarely(0.02) else self.choice(["Burns", "A_1"])
         if self.rarely(0.4):
-            found["labels"] = self.alert_labels()
+            block["labels"] = self.alert_labels()
         if self.rarely(0.15):
-            found["annotations"] = self.annotations()
+            block["annotations"] = self.annotations()
         for key in ("for", "keep_firing_for"):
             if self.rarely(0.2):
-                found[key] = self.duration(["2m", "5m", "0s"])
-        return found
+                block[key] = self.duration(["2m", "5m", "0s"])
+        return block
 
     def alerting(self) -> Any:
         if self.rarely(0.1):
             return "off"
-        found: dict[str, Any] = self.alert_texts() if self.rarely(0.3) else {}
+        block: dict[str, Any] = self.alert_texts() if self.rarely(0.3) else {}
         for severity in ("page", "ticket"):
             if self.rarely(0.5):
-                found[severity] = "off" if self.rarely(0.1) else self.alert_texts()
-                if found[severity] != "off" and self.rarely(0.3):
-                    where = found[severity] if self.rarely(0.5) else found[severity].setdefault("labels", {})
+                block[severity] = "off" if self.rarely(0.1) else self.alert_texts()
+                if block[severity] != "off" and self.rarely(0.3):
+                    where = block[severity] if self.rarely(0.5) else block[severity].setdefault("labels", {})
                     where["severity"] = self.choice(["P1", "critical", "{{ $labels.job }}", 'say "x"', "é"])
         if self.rarely(0.3):
-            found["absent"] = "off" if self.rarely(0.2) else self.alert_texts()
-            if found["absent"] != "off" and self.rarely(0.3):
-                found["absent"]["severity"] = "P1" if self.rarely() else self.choice(["page", "ticket"])
+            block["absent"] = "off" if self.rarely(0.2) else self.alert_texts()
+            if block["absent"] != "off" and self.rarely(0.3):
+                block["absent"]["severity"] = "P1" if self.rarely() else self.choice(["page", "ticket"])
         if self.rarely(0.3):
             marks = self.sample(["50%", "0.75", "100%", "1.5%", "12.5%"], self.randint(1, 3))
             marks += self.choice([["50"], ["0%"], ["150%"], ["1e9%"], ["half"], marks[:1]]) if self.rarely() else []
-            found["budget"] = marks if self.rarely(0.5) else {**self.alert_texts(), "consumed": marks}
+            block["budget"] = marks if self.rarely(0.5) else {**self.alert_texts(), "consumed": marks}
         if self.rarely(0.2):
-            found["least_errors"] = self.choice(["0", "3", "100", "few"] if self.rarely(0.1) else ["3"])
+            block["least_errors"] = self.choice(["0", "3", "100", "few"] if self.rarely(0.1) else ["3"])
         if self.rarely(0.1):
-            found["windows"] = []
+            block["windows"] = []
             for _ in range(self.randint(1, 3)):
                 pace = self.choice([{"budget": "2%"}, {"factor": "2"}, {"factor": "1.5"}])
                 pair = {
@@ -254,57 +254,59 @@ class Draw(random.Random):
                     "long": self.choice(["1h", "1h", "6h", "3d"]),
                     **pace,
                 }
-                if pair not in [{key: one[key] for key in pair if key in one} for one in found["windows"]]:
-                    found["windows"].append(pair | (self.alert_texts() if self.rarely(0.5) else {}))
-        return found
+                if pair not in [
+                    {key: window_entry[key] for key in pair if key in window_entry} for window_entry in block["windows"]
+                ]:
+                    block["windows"].append(pair | (self.alert_texts() if self.rarely(0.5) else {}))
+        return block
 
     def scraped(self, annotations: dict[str, str]) -> dict[str, Any]:
         """How samples arrive, what is recorded of them, and links; a link is rarely given twice."""
-        found: dict[str, Any] = {}
+        block: dict[str, Any] = {}
         if self.rarely(0.2):
-            found["delay"] = "2h" if self.rarely(0.02) else self.choice(["1m", "0s", "90s"])
+            block["delay"] = "2h" if self.rarely(0.02) else self.choice(["1m", "0s", "90s"])
         if self.rarely(0.1):
-            found["scrape_interval"] = self.duration(["15s", "30s", "1m", "5m"])
+            block["scrape_interval"] = self.duration(["15s", "30s", "1m", "5m"])
         if self.rarely(0.2):
-            found["labels_on"] = self.choice(["series", "info"]) if not self.rarely() else "none"
+            block["labels_on"] = self.choice(["series", "info"]) if not self.rarely() else "none"
         if self.rarely(0.2):
             odd = ["wiki", "", "https://a b", "https://x/{{ end }}"]
             url = "https://runbooks.example.com/{{ $labels.job }}"
             key = self.choice(["runbook_url", "dashboard_url"])
-            found[key] = self.choice(odd) if self.rarely(0.02) else url
+            block[key] = self.choice(odd) if self.rarely(0.02) else url
             if not self.rarely():
                 annotations.pop(key.removesuffix("_url"), None)
-        return found
+        return block
 
     def slo(self, number: int, earlier: list[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {"name": self.choice(["a", "b-c", "d.e", "F_1", "9"]) + str(number)}
-        found["objective"] = self.choice(
+        block: dict[str, Any] = {"name": self.choice(["a", "b-c", "d.e", "F_1", "9"]) + str(number)}
+        block["objective"] = self.choice(
             ["100", "0", "101", "x"] if self.rarely(0.02) else ["99.9", "99", "95%", "99.999", "50", "1.5"]
         )
-        found["window"] = self.choice(WINDOWS if self.rarely(0.1) else WINDOWS[:10])
-        found["sli"] = self.sli(earlier)
-        kind = next(iter(found["sli"]))
+        block["window"] = self.choice(WINDOWS if self.rarely(0.1) else WINDOWS[:10])
+        block["sli"] = self.sli(earlier)
+        kind = next(iter(block["sli"]))
         if kind in ("ratio", "latency", "probe") and self.rarely(0.3):
             if self.rarely(0.5):
-                found["by"] = self.sample([*LABELS, *(TAKEN if self.rarely(0.1) else [])], self.randint(1, 2))
+                block["by"] = self.sample([*LABELS, *(TAKEN if self.rarely(0.1) else [])], self.randint(1, 2))
             else:
-                found["by"] = {self.label(): list(dict.fromkeys(self.text() for _ in range(2)))}
-        found["labels"], found["annotations"] = self.labels(), self.annotations()
+                block["by"] = {self.label(): list(dict.fromkeys(self.text() for _ in range(2)))}
+        block["labels"], block["annotations"] = self.labels(), self.annotations()
         if self.rarely(0.4):
-            found["alerting"] = self.alerting()
-        return found | self.scraped(found["annotations"]) | {"description": self.text() + self.text()}
+            block["alerting"] = self.alerting()
+        return block | self.scraped(block["annotations"]) | {"description": self.text() + self.text()}
 
     def alert(self, number: int) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        block: dict[str, Any] = {
             "name": f"Alert_{0 if self.rarely(0.02) else number}",
             "expr": self.vector(),
             "labels": self.labels(1),
         }
-        found["annotations"] = self.annotations()
-        found["description"] = template(self, 2) if self.rarely(0.5) else self.choice(["plain", "{ x }", "日本\n"])
+        block["annotations"] = self.annotations()
+        block["description"] = template(self, 2) if self.rarely(0.5) else self.choice(["plain", "{ x }", "日本\n"])
         if self.rarely(0.4):
-            found |= {"for": self.duration(["5m"]), "keep_firing_for": self.duration(["10m"])}
-        return found | ({"severity": self.choice(["page", "info", "P1"])} if self.rarely(0.5) else {})
+            block |= {"for": self.duration(["5m"]), "keep_firing_for": self.duration(["10m"])}
+        return block | ({"severity": self.choice(["page", "info", "P1"])} if self.rarely(0.5) else {})
 
     def document(self, number: int) -> dict[str, Any]:
         slos: list[dict[str, Any]] = []

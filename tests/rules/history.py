@@ -64,7 +64,7 @@ def write(
     gap = (night + 14 * HOUR + 10 * 60, night + 14 * HOUR + 20 * 60)
     crashes = {0: [night + 1 * HOUR + 600, night + 1 * HOUR + 1230], 1: [night + 1 * HOUR + 900]}
     scraped: list[NDArray[np.floating[Any]]] = []
-    found: dict[str, list[Floats]] = {"errors": [], "total": [], "slow": []}
+    arrays: dict[str, list[Floats]] = {"errors": [], "total": [], "slow": []}
     lines: dict[str, list[str]] = {"requests": [], "duration": []}
     for instance in range(instances):
         scrapes = clock + 3.1 + 1.7 * (instance % 12)
@@ -103,13 +103,15 @@ def write(
             summed = np.concatenate([[0], np.cumsum(events)[seen]])
             revealed = np.diff(summed).astype(float)
             revealed[0] = 0.0  # the baseline
-            found[what].append(revealed)
+            arrays[what].append(revealed)
     with path.open("w") as file:
         file.write("# TYPE requests counter\n" + "".join(lines["requests"]))
         if histogram:
             file.write("# TYPE duration_seconds histogram\n" + "".join(lines["duration"]))
         file.write("# EOF\n")
-    return History(end, np.concatenate(scraped), *(np.concatenate(found[what]) for what in ("errors", "total", "slow")))
+    return History(
+        end, np.concatenate(scraped), *(np.concatenate(arrays[what]) for what in ("errors", "total", "slow"))
+    )
 
 
 def _series(

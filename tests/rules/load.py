@@ -85,12 +85,12 @@ class Outcome:
 
     def lost(self) -> dict[str, tuple[int, int]]:
         """(SLOs whose tiles hold other counts than happened, events that they lack), for both lengths of tiles."""
-        found = {}
+        faults = {}
         for name, counted in (("1m", self.fine), ("5m", self.coarse)):
             wrong = [slo for slo, events in self.happened.items() if counted.get(slo) != events]
             lacking = sum(self.happened[slo][1] - counted.get(slo, (0, 0))[1] for slo in wrong)
-            found[name] = (len(wrong), lacking)
-        return found
+            faults[name] = (len(wrong), lacking)
+        return faults
 
     def examples(self) -> list[str]:
         """Some SLOs whose tiles hold other counts than happened."""
@@ -141,10 +141,10 @@ def metric(server: Server, name: str) -> float:
 
 def counted(store: Prometheus | VictoriaMetrics, tile: str) -> dict[str, tuple[int, int]]:
     """(bad events, all events) of all recorded tiles, by SLO."""
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for row in store.query(f"sum by (slo, event) (sum_over_time(slo:events:increase{tile}[6h]))", time.time()):
-        found.setdefault(row["metric"]["slo"], {})[row["metric"]["event"]] = int(float(row["value"][1]))
-    return {slo: (events["bad"], events["bad"] + events["good"]) for slo, events in found.items()}
+        counts.setdefault(row["metric"]["slo"], {})[row["metric"]["event"]] = int(float(row["value"][1]))
+    return {slo: (events["bad"], events["bad"] + events["good"]) for slo, events in counts.items()}
 
 
 def run(place: Path, kind: str, slos: int, seconds: float) -> Outcome:

@@ -44,7 +44,7 @@ def recordings(groups: Sequence[RuleGroup], keep: Callable[[Recording], bool]) -
 
 def alerts_recorded(groups: Sequence[RuleGroup]) -> tuple[RuleGroup, ...]:
     """The burn alerts as recordings `alert:<window>`, with what they read and no more: promtool leaves alerts out."""
-    found = []
+    kept_groups = []
     for group in groups:
         rules: list[Rule] = []
         for rule in group.rules:
@@ -58,9 +58,9 @@ def alerts_recorded(groups: Sequence[RuleGroup]) -> tuple[RuleGroup, ...]:
                         name, rule.expr, {key: rule.labels[key] for key in ("service", "slo") if key in rule.labels}
                     )
                 )
-        found.append(replace(group, rules=tuple(rules)))
-    read = read_by(found, lambda name: name.startswith("alert:"))
-    return recordings(found, lambda rule: rule.name in read)
+        kept_groups.append(replace(group, rules=tuple(rules)))
+    read = read_by(kept_groups, lambda name: name.startswith("alert:"))
+    return recordings(kept_groups, lambda rule: rule.name in read)
 
 
 def read_by(groups: Sequence[RuleGroup], keep: Callable[[str], bool]) -> set[str]:
@@ -82,14 +82,14 @@ def passes(groups: Sequence[RuleGroup]) -> tuple[tuple[RuleGroup, ...], ...]:
         own = of_slo.setdefault((group.service, group.slo), [])
         own += (rule for rule in group.rules if isinstance(rule, Recording))
     levels = {slo: _levels(rules) for slo, rules in of_slo.items()}
-    deepest = max((level for found in levels.values() for level in found.values()), default=-1)
-    found = []
+    deepest = max((level for value in levels.values() for level in value.values()), default=-1)
+    levels_of_rules = []
     for number in range(deepest + 1):
         kept = (
             replace(group, rules=tuple(_at_level(group, levels[group.service, group.slo], number))) for group in groups
         )
-        found.append(tuple(group for group in kept if group.rules))
-    return tuple(found)
+        levels_of_rules.append(tuple(group for group in kept if group.rules))
+    return tuple(levels_of_rules)
 
 
 def _at_level(group: RuleGroup, levels: dict[str, int], number: int) -> list[Recording]:
@@ -100,13 +100,13 @@ def _levels(rules: Sequence[Recording]) -> dict[str, int]:
     """How many passes must come before each recorded name of one SLO."""
     recorded = {rule.name for rule in rules}
     reads = {rule.name: _names(rule) & recorded for rule in rules}
-    found: dict[str, int] = {}
-    while len(found) < len(recorded):
-        ready = [name for name in recorded - found.keys() if reads[name] <= found.keys()]
+    order: dict[str, int] = {}
+    while len(order) < len(recorded):
+        ready = [name for name in recorded - order.keys() if reads[name] <= order.keys()]
         if not ready:
             raise ValueError("recorded series read each other in a circle")
-        found |= dict.fromkeys(ready, max(found.values(), default=-1) + 1)
-    return found
+        order |= dict.fromkeys(ready, max(order.values(), default=-1) + 1)
+    return order
 
 
 def _names(rule: Rule) -> set[str]:

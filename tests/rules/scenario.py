@@ -142,7 +142,7 @@ def outages(
     (place / "history.txt").write_text("".join(_lines(lasts, clean, begin, end)))
     data = load_openmetrics(place / "history.txt", place / "data")
     backfill(place, data, groups, begin + HOUR, end)
-    found: dict[tuple[float, str], tuple[Firing, ...]] = {}
+    fired_by_case: dict[tuple[float, str], tuple[Firing, ...]] = {}
     interval = {rule.name: group.interval_ms // 1000 for group in groups for rule in group.rules}
     with Prometheus(place, data=data) as server:
         for ratio, seconds in lasts.items():
@@ -157,8 +157,8 @@ def outages(
                         fired.append(Firing(window, min(times) - begin - clean, last))
                 if fired:
                     assert len(fired) == len(NAMES)
-                    found[ratio, window] = tuple(fired)
-    return found
+                    fired_by_case[ratio, window] = tuple(fired)
+    return fired_by_case
 
 
 def _lines(lasts: Mapping[float, int], clean: int, begin: int, end: int) -> Iterator[str]:
@@ -228,18 +228,18 @@ def first_pages(place: Path) -> dict[tuple[float, int], float]:
     test = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
     (place / "first.yml").write_text(yaml.safe_dump(test))
     said = promtool("test", "rules", place / "first.yml", timeout=900)
-    found = {}
+    seconds = {}
     for case, value in re.findall(r'\{case="([^"]*)"\} ([0-9.eE+]+)', said.stdout + said.stderr):
         ratio, phase, start = starts[case]
-        found[ratio, phase] = float(value) - start
-    assert len(found) == len(starts), said.stdout + said.stderr
-    return found
+        seconds[ratio, phase] = float(value) - start
+    assert len(seconds) == len(starts), said.stdout + said.stderr
+    return seconds
 
 
 def first_pages_by_engine(place: Path) -> dict[tuple[float, int], float]:
     """The same by our own engine, without a server."""
     groups = of_definitions(fast_definition(place)).groups
-    found = {}
+    first = {}
     for ratio in FAILING:
         for phase in PHASES:
             bad, good, start, end = _failing(ratio, phase)
@@ -250,17 +250,21 @@ def first_pages_by_engine(place: Path) -> dict[tuple[float, int], float]:
                 times = _T0 * 1000 + _EVERY_15_S * 1000 * np.arange(len(steps))
                 rows.append((labels, times, np.cumsum(steps)))
             ran = run_rules(groups, Samples.from_series(rows), _T0, _T0 + end)
-            pages = [one.start_ms for one in ran.alerts if one.state == "firing" and ("severity", "page") in one.labels]
-            found[ratio, phase] = min(pages) / 1000 - _T0 - start
-    return found
+            pages = [
+                alert.start_ms
+                for alert in ran.alerts
+                if alert.state == "firing" and ("severity", "page") in alert.labels
+            ]
+            first[ratio, phase] = min(pages) / 1000 - _T0 - start
+    return first
 
 
-def first_pages_table(found: Mapping[tuple[float, int], float]) -> Iterator[str]:
+def first_pages_table(pages: Mapping[tuple[float, int], float]) -> Iterator[str]:
     """Rows of docs/alerting.md."""
     yield "| failing | " + " | ".join(f"{phase} s" for phase in PHASES) + " | workbook |"
     yield "|---|" + "---|" * (len(PHASES) + 1)
     for ratio in FAILING:
-        cells = " | ".join(f"{found[ratio, phase]:,.0f} s" for phase in PHASES)
+        cells = " | ".join(f"{pages[ratio, phase]:,.0f} s" for phase in PHASES)
         yield f"| {ratio * 100:g} % | {cells} | {3600 * 14.4 * 0.001 / ratio:,.0f} s |"
 
 

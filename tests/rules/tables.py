@@ -60,8 +60,8 @@ def specs(place: Path) -> Specs:
 
 
 def value(server: Prometheus, expr: str, at: float) -> float:
-    found = server.query(expr, at)
-    return float(found[0]["value"][1]) if found else math.nan
+    answer = server.query(expr, at)
+    return float(answer[0]["value"][1]) if answer else math.nan
 
 
 def counted(server: Prometheus, series: str, slo: str, window: int, at: float) -> tuple[float, float]:
@@ -185,7 +185,7 @@ def _without_recent(
     history: Path, old: Path, end: float
 ) -> dict[tuple[tuple[str, str], ...], list[tuple[float, float]]]:
     """Writes what a running server has in blocks, the recorded series with it; returns what it has in memory, by labels."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    spans: dict[str, list[tuple[float, float]]] = {}
     with history.open() as lines, old.open("w") as file:
         for line in chain(lines, _recorded(int(end))):
             if line.startswith("#"):
@@ -195,11 +195,11 @@ def _without_recent(
             if float(at) < end - IN_MEMORY:
                 file.write(line)
             else:
-                found.setdefault(name, []).append((float(at), float(sample)))
+                spans.setdefault(name, []).append((float(at), float(sample)))
         file.write("# EOF\n")
     history.unlink()
     by_labels = {}
-    for name, samples in found.items():
+    for name, samples in spans.items():
         metric, _, labels = name.partition("{")
         by_labels[("__name__", metric), *re.findall(r'(\w+)="([^"]*)"', labels)] = samples
     return by_labels
@@ -216,8 +216,8 @@ def _recorded(end: int) -> Iterable[str]:
     labels = '{service="shop",slo="availability"}'
     kept = [labels.replace("}", f',event="{event}"}}') for event in ("good", "bad")]
     for name, interval, length in (
-        *((f"slo:events:increase1m{one}", 60, DAY) for one in kept),
-        *((f"slo:events:increase5m{one}", 300, 30 * DAY) for one in kept),
+        *((f"slo:events:increase1m{series}", 60, DAY) for series in kept),
+        *((f"slo:events:increase5m{series}", 300, 30 * DAY) for series in kept),
         ("classic:ratio_rate5m", 60, 30 * DAY),
     ):
         yield f"# TYPE {name.partition('{')[0]} unknown\n"
@@ -251,7 +251,7 @@ def detection(place: Path, ratios: Sequence[float] = tuple(OUTAGES)) -> Iterable
             if expected[1] <= 0 or got is None:
                 yield f"| {ratio * 100:g} % | {name} | {'never' if expected[1] <= 0 else f'{expected[0]:,.0f} s'} | {'never' if got is None else 'fires'} | | |"
                 continue
-            after, reset = _span([one.after for one in got]), _span([one.reset for one in got])
+            after, reset = _span([series.after for series in got]), _span([series.reset for series in got])
             yield f"| {ratio * 100:g} % | {name} | {expected[0]:,.0f} s | {after} | {expected[1]:,.0f} s | {reset} |"
 
 

@@ -61,7 +61,7 @@ def counters(parts: Sequence[tuple[int, float | None]], scrape: int, first: int 
 
 def ask(
     place: Path,
-    found: Specs,
+    defined: Specs,
     series: Mapping[str, str],
     questions: Iterable[tuple[str, str, float | None]],
     *,
@@ -70,7 +70,7 @@ def ask(
     tool: str = "promtool",
 ) -> None:
     """What promtool says of expressions at moments: (expression, moment, the one value expected, or None for nothing)."""
-    groups, _ = compile_specs(found)
+    groups, _ = compile_specs(defined)
     (place / "rules.yml").write_text(to_yaml(groups))
     test: dict[str, Any] = {
         "rule_files": ["rules.yml"],
@@ -145,8 +145,8 @@ def test_a_service_without_traffic_resolves_its_page_and_misses_no_data(tmp_path
         (minutes(PAGE, "10m"), "97m", None),
         (minutes(MISSING, "140m"), "140m", None),
     ]
-    found = definition("alerting: {windows: [{severity: page, long: 1h, budget: 2%}]}")
-    ask(tmp_path, found, series, questions)
+    loaded_specs = definition("alerting: {windows: [{severity: page, long: 1h, budget: 2%}]}")
+    ask(tmp_path, loaded_specs, series, questions)
 
 
 @pytest.mark.server
@@ -231,8 +231,8 @@ def test_each_mark_of_a_budget_is_one_alert_until_the_budget_is_back(tmp_path: P
         (f"count({fired}}})", f"{hours + 20}h", 3.0),
         (f"count({fired}}})", f"{hours + 26}h", None),
     ]
-    found = definition("alerting: {budget: [50%, 75%, 100%]}")
-    ask(tmp_path, found, series, questions, scrape=3600, every="1h")
+    loaded_specs = definition("alerting: {budget: [50%, 75%, 100%]}")
+    ask(tmp_path, loaded_specs, series, questions, scrape=3600, every="1h")
 
 
 @pytest.mark.server
@@ -245,14 +245,16 @@ def test_a_label_of_an_alert_is_a_template_and_the_pair_that_holds_splits_nothin
     }
     # Half an hour of history is a twelfth of 6h.
     series[f'slo:events:increase1m{own[:-1]},event="bad"}}'] = "0x60"
-    found = definition("by: [route]", "alerting: {labels: {team: 'team{{ $labels.route }}'}, page: {severity: P1}}")
+    loaded_specs = definition(
+        "by: [route]", "alerting: {labels: {team: 'team{{ $labels.route }}'}, page: {severity: P1}}"
+    )
     page = 'ALERTS{alertname="ErrorBudgetBurn",alertstate="firing",severity="P1"'
     questions = [
         (minutes(f'{page},team="team/x",window="1h, 6h"}}', "60m"), "59m", 60.0),
         (f"count(count_over_time({page}}}[60m]))", "59m", 1.0),
         ('count(changes(ALERTS_FOR_STATE{severity="P1"}[59m]) == 0)', "59m", 1.0),
     ]
-    ask(tmp_path, found, series, questions, scrape=60)
+    ask(tmp_path, loaded_specs, series, questions, scrape=60)
 
 
 def test_pairs_are_one_alert_unless_they_are_given_something_of_their_own() -> None:
@@ -301,8 +303,8 @@ def test_names_times_and_severities_are_a_teams_to_set() -> None:
 def test_every_text_of_an_alert_is_a_template_whose_queries_are_promql(names: str) -> None:
     """With the labels of the SLO put in, as a server does."""
     by = "  - {name: routes, objective: 99, by: [route], alerting: {budget: [50%]}, sli: {probe: {metric: 'up{x=\"`\"}'}}}\n"
-    found = specs(ALL_KINDS.replace("defaults: {", "defaults: {recorded_labels: {ruler: 'a`b\"%d'}, ") + by)
-    groups, _ = compile_specs(found, NAMES[names])
+    loaded_specs = specs(ALL_KINDS.replace("defaults: {", "defaults: {recorded_labels: {ruler: 'a`b\"%d'}, ") + by)
+    groups, _ = compile_specs(loaded_specs, NAMES[names])
     asked = 0
     for rule in (rule for group in groups if group.slo for rule in group.rules if isinstance(rule, AlertRule)):
         for text in (*rule.annotations.values(), *rule.labels.values()):

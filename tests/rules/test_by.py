@@ -80,9 +80,9 @@ tests:
 
 def specs(text: str = DEFINITION) -> Specs:
     problems: list[object] = []
-    found = Specs(loads(text, "shop.yaml", problems))  # type: ignore[arg-type]
+    loaded_specs = Specs(loads(text, "shop.yaml", problems))  # type: ignore[arg-type]
     assert not problems, problems
-    return found
+    return loaded_specs
 
 
 @pytest.mark.server
@@ -133,11 +133,11 @@ def test_a_label_may_have_any_name(tmp_path: Path, victoria_metrics: VictoriaMet
 def test_a_name_in_quotes_is_nowhere_in_on_and_counts_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prometheus 3.5 loses the quotes there."""
     samples = history(tmp_path, 3, "http.route").all()
-    found = specs(DEFINITION.replace("[route]", "[http.route]"))
-    rewritten = compile_specs(found)[0]
+    loaded_specs = specs(DEFINITION.replace("[route]", "[http.route]"))
+    rewritten = compile_specs(loaded_specs)[0]
     monkeypatch.setattr("slo.rules.compile.without_quotes", lambda node: node)
     compared = 0
-    for ours, plain in zip(rewritten, compile_specs(found)[0], strict=True):
+    for ours, plain in zip(rewritten, compile_specs(loaded_specs)[0], strict=True):
         for rule, other in zip(ours.rules, plain.rules, strict=True):
             names = {
                 label
@@ -149,7 +149,10 @@ def test_a_name_in_quotes_is_nowhere_in_on_and_counts_alike(tmp_path: Path, monk
             if isinstance(rule, RecordingRule) and rule.expr != other.expr:
                 at = END / 1000 - 600
                 got, expected = (
-                    {tuple(one.labels.items()): one.values.tolist() for one in Engine(samples).query(asked, at).series}
+                    {
+                        tuple(series.labels.items()): series.values.tolist()
+                        for series in Engine(samples).query(asked, at).series
+                    }
                     for asked in (rule.expr, other.expr)
                 )
                 assert got == expected
@@ -160,9 +163,9 @@ def test_a_name_in_quotes_is_nowhere_in_on_and_counts_alike(tmp_path: Path, monk
 @pytest.mark.server
 @pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
 def test_its_rules_prove_themselves(tmp_path: Path) -> None:
-    found = specs(DEFINITION.replace("[route]", "[http.route]", 1))
-    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(found)[0]))
-    for number, text in enumerate(rule_tests(found, ["rules.yml"]).values()):
+    loaded_specs = specs(DEFINITION.replace("[route]", "[http.route]", 1))
+    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(loaded_specs)[0]))
+    for number, text in enumerate(rule_tests(loaded_specs, ["rules.yml"]).values()):
         (tmp_path / f"t{number}.yml").write_text(text)
         said = promtool("test", "rules", tmp_path / f"t{number}.yml")
         assert said.returncode == 0, said.stdout + said.stderr
@@ -232,8 +235,8 @@ def test_no_rule_of_many_values_gives_more_than_its_limit() -> None:
     groups, _ = compile_specs(specs())
     for text in (to_yaml(groups), to_prometheus_rule(groups, "shop")):
         content = read_yaml(text)
-        found = content.get("spec", content)["groups"]
-        assert {group.get("limit") for group in found} == {10 * MOST}
+        group_list = content.get("spec", content)["groups"]
+        assert {group.get("limit") for group in group_list} == {10 * MOST}
     plain = compile_specs(specs(DEFINITION.replace("    by: [route]\n", "")))[0]
     assert "limit" not in to_yaml(plain)
 
@@ -262,16 +265,16 @@ def many(place: Path, routes: int) -> tuple[Samples, Recording, int]:
 
 def test_twenty_thousand_values_are_a_hundred(tmp_path: Path) -> None:
     _, recording, end = many(tmp_path, 20_000)
-    found, values = expand(specs(ONE)["shop/availability"], recording, end)
+    slos, values = expand(specs(ONE)["shop/availability"], recording, end)
     assert values == 20_000
-    assert {one.labels["route"] for one in found} == {f"/{route}" for route in range(20_000 - MOST, 20_000)}
+    assert {slo.labels["route"] for slo in slos} == {f"/{route}" for route in range(20_000 - MOST, 20_000)}
 
 
 def test_a_tile_has_no_more_than_a_hundred_values(tmp_path: Path) -> None:
     samples, _, end = many(tmp_path, 5 * MOST)
     tile = compile_specs(specs(ONE))[0][0].rules[0]
     series = Engine(samples).query(tile.expr, end / 1000).series
-    assert {one.labels["route"] for one in series} == {f"/{route}" for route in range(4 * MOST, 5 * MOST)}
+    assert {row.labels["route"] for row in series} == {f"/{route}" for route in range(4 * MOST, 5 * MOST)}
 
 
 START = 1_790_000_000_000 // 3_600_000 * 3_600_000
@@ -308,19 +311,19 @@ def test_the_evaluation_has_a_budget_for_each_route_and_loses_none(tmp_path: Pat
 
 def test_a_backtest_and_a_report_know_labels_of_any_name(tmp_path: Path) -> None:
     recording = history(tmp_path, 3, "http.route")
-    found = specs(ONE.replace("[route]", "[http.route]").replace("objective: 99", "objective: 99.9"))
-    outcome = run(found, recording).policies[0].outcomes["shop/availability"]
+    loaded_specs = specs(ONE.replace("[route]", "[http.route]").replace("objective: 99", "objective: 99.9"))
+    outcome = run(loaded_specs, recording).policies[0].outcomes["shop/availability"]
     # 0.5 % and 1 % of the requests of two routes fail: six hours of that are a page for the second only.
-    labels = [dict(one.labels) for one in outcome.intervals]
-    assert {(one["http.route"], one["severity"]) for one in labels} == {("/2", "page")}
+    labels = [dict(interval.labels) for interval in outcome.intervals]
+    assert {(label["http.route"], label["severity"]) for label in labels} == {("/2", "page")}
     report = json.loads(
         to_json(
-            evaluate_all(found.values(), recording, END),
+            evaluate_all(loaded_specs.values(), recording, END),
             title="a week",
             generated=datetime.fromtimestamp(END / 1000, UTC),
         )
     )
-    assert [one["labels"] for one in report["slos"]] == [{"http.route": f"/{route}"} for route in (2, 1, 0)]
+    assert [entry["labels"] for entry in report["slos"]] == [{"http.route": f"/{route}"} for route in (2, 1, 0)]
 
 
 @pytest.mark.server

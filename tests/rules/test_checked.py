@@ -54,7 +54,7 @@ def culprit(batch: Compiled, tool: str, file: Path) -> str:
 def compiled() -> tuple[Compiled, int, int]:
     """The definitions that pass with their rules, and how many were refused; each refusal has a place."""
     draw = Draw(SEED)
-    found: Compiled = []
+    passed: Compiled = []
     accepted = rejected = 0
     for number in range(CASES):
         text = yaml.dump(draw.document(number), Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False)
@@ -70,8 +70,8 @@ def compiled() -> tuple[Compiled, int, int]:
         names = NAMES["sloth" if number % 4 == 0 else "slo"]
         groups, _ = compile_specs(specs, names)  # raises nothing: what passes, compiles
         rule_tests(specs, ["x.yml"], names)
-        found.append((text, list(groups)))
-    return found, accepted, rejected
+        passed.append((text, list(groups)))
+    return passed, accepted, rejected
 
 
 def test_most_definitions_pass_and_many_are_refused(compiled: tuple[Compiled, int, int]) -> None:
@@ -97,9 +97,9 @@ def is_new(text: str, groups: list[RuleGroup]) -> bool:
 @pytest.mark.server
 @pytest.mark.parametrize("tool", ["promtool", "promtool2"])
 def test_what_check_passes_promtool_passes(compiled: tuple[Compiled, int, int], tool: str, tmp_path: Path) -> None:
-    found = [(text, groups) for text, groups in compiled[0] if tool == "promtool" or not is_new(text, groups)]
-    assert len(found) >= CASES * 0.5
-    for start in range(0, len(found), PER_FILE):
-        batch = found[start : start + PER_FILE]
+    passed = [(text, groups) for text, groups in compiled[0] if tool == "promtool" or not is_new(text, groups)]
+    assert len(passed) >= CASES * 0.5
+    for start in range(0, len(passed), PER_FILE):
+        batch = passed[start : start + PER_FILE]
         if refused([group for _, groups in batch for group in groups], tool, tmp_path / "rules.yml"):
             pytest.fail(culprit(batch, tool, tmp_path / "rules.yml"))

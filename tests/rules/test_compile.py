@@ -62,8 +62,8 @@ def one(sli: str = "probe: {metric: up}", **keys: str) -> Specs:
     )
 
 
-def rule(found: Specs, name: str) -> Recording:
-    groups, _ = compile_specs(found)
+def rule(defined: Specs, name: str) -> Recording:
+    groups, _ = compile_specs(defined)
     [match] = [r for group in groups for r in group.rules if isinstance(r, Recording) and r.name == name]
     return match
 
@@ -71,9 +71,9 @@ def rule(found: Specs, name: str) -> Recording:
 @pytest.mark.server
 @pytest.mark.parametrize("tool", ["promtool", "promtool2"])
 def test_promtool_finds_nothing_to_say(tmp_path: Path, tool: str) -> None:
-    for number, found in enumerate((load(DEFINITIONS), specs(ALL_KINDS))):
+    for number, defined in enumerate((load(DEFINITIONS), specs(ALL_KINDS))):
         for names in ("slo", "sloth"):
-            groups, _ = compile_specs(found, SLOTH) if names == "sloth" else compile_specs(found)
+            groups, _ = compile_specs(defined, SLOTH) if names == "sloth" else compile_specs(defined)
             file = tmp_path / f"{number}{names}.yml"
             file.write_text(to_yaml(groups, flat=names == "slo"))
             said = promtool("check", "rules", "--lint=all", "--lint-fatal", file, name=tool)
@@ -82,10 +82,10 @@ def test_promtool_finds_nothing_to_say(tmp_path: Path, tool: str) -> None:
 
 
 def test_the_same_definitions_give_the_same_bytes_in_any_order() -> None:
-    found = specs(ALL_KINDS)
-    text = to_yaml(compile_specs(found)[0], ["/home/a/b.yaml", "a.yaml"])
+    loaded_specs = specs(ALL_KINDS)
+    text = to_yaml(compile_specs(loaded_specs)[0], ["/home/a/b.yaml", "a.yaml"])
     shuffled = Specs(
-        [type(s)(**{**{f: getattr(s, f) for f in s.__slots__}, "slos": s.slos[::-1]}) for s in found.services]
+        [type(s)(**{**{f: getattr(s, f) for f in s.__slots__}, "slos": s.slos[::-1]}) for s in loaded_specs.services]
     )
     assert to_yaml(compile_specs(shuffled)[0], ["a.yaml", "b.yaml"]) == text
     assert "/home" not in text
@@ -123,12 +123,12 @@ def test_what_reads_raw_series_reads_two_hours_at_most() -> None:
 
 def test_no_expression_is_longer_than_victoria_metrics_takes() -> None:
     """16 KiB; an outage of a latency counts its histogram twice."""
-    found = specs(
+    loaded_specs = specs(
         "service: shop\nslos:\n"
         '  - {name: lat, objective: 99, sli: {latency: {histogram: \'http_request_duration_seconds{job="checkout-service",namespace="production"}\', threshold: 300ms}}}\n'
         "  - {name: down, objective: 99.9, sli: {outage: {of: lat, longer_than: 10m}}}\n"
     )
-    longest = max(len(str(r.expr)) for group in compile_specs(found)[0] for r in group.rules)
+    longest = max(len(str(r.expr)) for group in compile_specs(loaded_specs)[0] for r in group.rules)
     assert longest < 12_000
 
 
@@ -201,8 +201,8 @@ HOSTILE = [
 def test_hostile_texts_arrive_as_they_are(tmp_path: Path) -> None:
     for text in HOSTILE:
         assert yaml.safe_load(scalar(text)) == text
-    found = specs(ALL_KINDS)
-    service = found.services[0]
+    loaded_specs = specs(ALL_KINDS)
+    service = loaded_specs.services[0]
     from dataclasses import replace
 
     for text in HOSTILE:
@@ -277,9 +277,9 @@ def test_every_objective_and_window_gets_alerts_that_can_fire(objective: str, wi
         f"service: s\ndefaults: {{scrape_interval: {scrape}}}\nslos:\n"
         f"  - {{name: a, objective: {objective}, window: {window}, sli: {{probe: {{metric: up}}}}}}\n"
     )
-    found = specs(text)
-    [slo] = found.values()
-    groups, reported = compile_specs(found)
+    loaded_specs = specs(text)
+    [slo] = loaded_specs.values()
+    groups, reported = compile_specs(loaded_specs)
     budget = slo.objective.error_budget
     # What the catalogue has and this objective cannot reach is named; it was widened.
     problems = [problem for problem in reported if "could never fire" not in problem.message]

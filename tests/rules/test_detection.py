@@ -16,13 +16,13 @@ LIMITS = {1.0: (75, 120), 0.2: (285, 330), 0.05: (1065, 1110)}
 
 
 def test_the_first_page_comes_within_the_limits_and_as_the_docs_say(tmp_path: Path) -> None:
-    found = scenario.first_pages_by_engine(tmp_path)
-    for (ratio, phase), after in found.items():
+    pages_by_case = scenario.first_pages_by_engine(tmp_path)
+    for (ratio, phase), after in pages_by_case.items():
         least, most = LIMITS[ratio]
         assert least <= after <= most, (ratio, phase)
         # It cannot come before the errors are that share of the budget.
         assert after >= 3600 * 14.4 * 0.001 / ratio
-    assert "\n".join(scenario.first_pages_table(found)) in DOCS.read_text()
+    assert "\n".join(scenario.first_pages_table(pages_by_case)) in DOCS.read_text()
 
 
 @pytest.mark.server

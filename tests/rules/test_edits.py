@@ -87,7 +87,7 @@ class Server:
     """
 
     def __init__(self, samples: Samples) -> None:
-        self.kept = {tuple(sorted(one.labels.items())): one for one in samples.series}
+        self.kept = {tuple(sorted(series.labels.items())): series for series in samples.series}
         self.failed: list[tuple[int, str]] = []
         self.every = {
             rule.name: group.interval_ms
@@ -107,9 +107,9 @@ class Server:
                 except PromqlError:
                     self.failed.append((at_ms, rule.name))
                     continue
-                for one in answer:
-                    labels = {k: v for k, v in one.labels.items() if k != "__name__"} | dict(rule.labels)
-                    given[tuple(sorted(labels.items()))] = float(one.values[0])
+                for row in answer:
+                    labels = {k: v for k, v in row.labels.items() if k != "__name__"} | dict(rule.labels)
+                    given[tuple(sorted(labels.items()))] = float(row.values[0])
                 if len(given) < len(answer):  # two series with the same labels
                     self.failed.append((at_ms, rule.name))
                     continue
@@ -135,8 +135,8 @@ class Server:
         """The series of a name at a moment, by their labels."""
         answer = Engine(Samples(self.kept.values())).query(name, at_ms / 1000).series
         return {
-            tuple(sorted((k, v) for k, v in one.labels.items() if k != "__name__")): float(one.values[0])
-            for one in answer
+            tuple(sorted((k, v) for k, v in series.labels.items() if k != "__name__")): float(series.values[0])
+            for series in answer
         }
 
 
@@ -252,11 +252,13 @@ def test_another_kind_begins_a_new_budget(words: str, before_of_each: Mapping[st
     """Whatever other kinds have recorded under the name, of an hour without a good event in it: neither figures nor
     tickets come from that."""
     assert table()["another kind of SLI"] == "begins anew"
-    others = [one for name, samples in before_of_each.items() if name != words for one in samples.series]
-    once = {tuple(sorted(one.labels.items())): one for one in others}
+    others = [series for name, samples in before_of_each.items() if name != words for series in samples.series]
+    once = {tuple(sorted(series.labels.items())): series for series in others}
     server = after(BASE.replace(SLI, KEPT[words]), Samples(once.values()), silent=("page", "ticket"))
-    kept = [dict(key) for key, one in server.kept.items() if one.times[-1] == END]
-    assert {one["event"] for one in kept if one["__name__"] == "slo:events:increase1m"} == set(words.split(", "))
+    kept = [dict(key) for key, series in server.kept.items() if series.times[-1] == END]
+    assert {series["event"] for series in kept if series["__name__"] == "slo:events:increase1m"} == set(
+        words.split(", ")
+    )
     [(labels, left)] = server.value(LEFT, END).items()
     assert (labels, left) == (SHOP, 1.0 if words.startswith(("checks", "values")) else ANEW)
     [covered] = server.value(COVERAGE, END).values()
@@ -280,7 +282,9 @@ def test_the_docs_have_each_kinds_own_words() -> None:
 def test_the_docs_join_brings_a_definitions_labels(before: Samples, unedited: float) -> None:
     [join] = re.findall(r"```promql\n(.+ group_left .+)\n```", DOCS.read_text())
     labels = "owner: web\nlabels: {tier: '1'}\nslos:"
-    found = after(BASE.replace("slos:", labels), before).value(join, END)
-    assert found == {(("owner", "web"), *SHOP, ("tier", "1")): pytest.approx(unedited)}
+    joined = after(BASE.replace("slos:", labels), before).value(join, END)
+    assert joined == {(("owner", "web"), *SHOP, ("tier", "1")): pytest.approx(unedited)}
     several = after(edited("`by` added").replace("slos:", labels), before).value(join, END)
-    assert set(several) == {tuple(sorted((*one, ("owner", "web"), ("tier", "1")))) for one in (*ROUTES, SHOP)}
+    assert set(several) == {
+        tuple(sorted((*labels_of_series, ("owner", "web"), ("tier", "1")))) for labels_of_series in (*ROUTES, SHOP)
+    }

@@ -71,8 +71,9 @@ def pages(history: History, objective: str) -> list[tuple[int, int]]:
     start = history.grid.start_ms / 1000
     result = run_rules(read_yaml(to_yaml(groups)), history.samples, start - 3600, history.grid.end_ms / 1000)
     assert result.problems == ()
-    found = (one for one in result.alerts if one.state == "firing" and dict(one.labels)["severity"] == "page")
-    return [tuple((at - history.grid.start_ms) // 60_000 for at in (one.start_ms, one.end_ms)) for one in found]  # type: ignore[misc]
+    pages = (alert for alert in result.alerts if alert.state == "firing" and dict(alert.labels)["severity"] == "page")
+    start_ms = history.grid.start_ms
+    return [((alert.start_ms - start_ms) // 60_000, (alert.end_ms - start_ms) // 60_000) for alert in pages]
 
 
 @pytest.mark.parametrize("name", QUIET)

@@ -45,14 +45,16 @@ def histories() -> dict[str, History]:
 
 def own_names(service: str, history: History) -> tuple[str, list[Series]]:
     """The definition and the samples of a history, with metrics that no other one has."""
-    bases = {re.sub("_(bucket|count|sum)$", "", one.labels["__name__"]) for one in history.samples.series}
+    bases = {re.sub("_(bucket|count|sum)$", "", series.labels["__name__"]) for series in history.samples.series}
     text = history.definition.replace("window: 1d", "window: 30d").replace("service: contract", f"service: {service}")
     text = text.replace("objective: 99,", f"objective: {99.6 if history.name in QUIET else 99.8},")
     for base in bases:
         text = re.sub(rf"\b{base}\b", f"{service}_{base}", text)
     rows = [
-        Series({**one.labels, "__name__": f"{service}_{one.labels['__name__']}"}, one.times + SHIFT, one.values)
-        for one in history.samples.series
+        Series(
+            {**series.labels, "__name__": f"{service}_{series.labels['__name__']}"}, series.times + SHIFT, series.values
+        )
+        for series in history.samples.series
     ]
     return text, rows
 
@@ -105,7 +107,7 @@ def test_pages_on_a_server_are_those_that_should_be(tmp_path: Path, kind: str) -
     paging = tuple(
         replace(group, rules=tuple(rule for rule in group.rules if isinstance(rule, AlertRule))) for group in groups
     )
-    with store(kind, tmp_path, Samples([one for _, rows in texts.values() for one in rows])) as server:
+    with store(kind, tmp_path, Samples([series for _, rows in texts.values() for series in rows])) as server:
         # What reads raw series first, then what reads that: so no rule waits for another one's results.
         for level in (*passes(groups), tuple(group for group in paging if group.rules)):
             replay(tmp_path, read_yaml(to_yaml(level)), server, start, end, delay="0s", timeout=1200)

@@ -127,13 +127,13 @@ class Watched:
 
     def counted(self, slo: str, since: float) -> list[tuple[float, float]]:
         """(events in tiles that were recorded since a moment, what the counters gained since it), by server."""
-        found = []
+        faults = []
         for server in self.servers:
             now = time.time()
             tiles = f'slo:events:increase1m{{slo="{slo}",event!="passed"}}'
             [row] = server.query(f"sum(sum_over_time({tiles}[{int(now - since)}s]))", now)
-            found.append((float(row["value"][1]), PER_S * len(PODS) * (now - since)))
-        return found
+            faults.append((float(row["value"][1]), PER_S * len(PODS) * (now - since)))
+        return faults
 
 
 def test_rules_live_on_a_server_that_was_down(tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ class Late(Server):
     def __init__(self, late_ms: int) -> None:
         super().__init__(Samples([]))
         self.late_ms = late_ms
-        self.raw = {tuple(sorted(one.labels.items())): one for one in raw().series}
+        self.raw = {tuple(sorted(series.labels.items())): series for series in raw().series}
 
     def alerts(self, text: str) -> Iterator[set[str]]:
         """The alerts that hold at each of the minutes, by name."""
         for at in range(START, END + 1, MINUTE):
-            for key, one in self.raw.items():
-                seen = one.times <= at - self.late_ms
-                self.kept[key] = type(one)(one.labels, one.times[seen], one.values[seen])
+            for key, series in self.raw.items():
+                seen = series.times <= at - self.late_ms
+                self.kept[key] = type(series)(series.labels, series.times[seen], series.values[seen])
             yield {dict(alert)["alertname"] for alert in self.evaluate(text, at)}
 
 
@@ -64,10 +64,10 @@ def test_no_data_is_missing_after_a_server_was_down(keys: str, monkeypatch: pyte
         begin, start = stop - 8 * MINUTE, stop + down * MINUTE
         scraped = raw().series
         for at in [*range(begin, stop, MINUTE), *range(start, start + 9 * MINUTE, MINUTE)]:
-            for one in scraped:
+            for series in scraped:
                 # The first scrape comes a whole interval after the start.
-                seen = (one.times <= at) & ((one.times < stop) | (one.times > start + MINUTE))
-                key = tuple(sorted(one.labels.items()))
-                server.kept[key] = type(one)(one.labels, one.times[seen], one.values[seen])
+                seen = (series.times <= at) & ((series.times < stop) | (series.times > start + MINUTE))
+                key = tuple(sorted(series.labels.items()))
+                server.kept[key] = type(series)(series.labels, series.times[seen], series.values[seen])
             named = {dict(alert)["alertname"] for alert in server.evaluate(text, at)}
             assert MISSING not in named, (down, (at - start) / MINUTE)

@@ -45,35 +45,39 @@ def complaints(rule: dict[str, Any], group: str, recorded: dict[str, set[str]]) 
     """The checks of pint that a rule fails, as its documentation describes them, on a server with the defaults."""
     node = parse(rule["expr"])
     nodes = list(walk(node))
-    names = {one.name for one in nodes if isinstance(one, VectorSelector)}
+    names = {inner.name for inner in nodes if isinstance(inner, VectorSelector)}
     if "record" in rule and any(recorded.get(name or "", {group}) - {group} for name in names):
         yield "rule/dependency"
-    if any(isinstance(one, MatrixSelector | Subquery) and one.range_ms > RETENTION_MS for one in nodes):
+    if any(isinstance(inner, MatrixSelector | Subquery) and inner.range_ms > RETENTION_MS for inner in nodes):
         yield "promql/range_query"
     if names:
         yield "promql/series"  # nothing of them is there before the rules are loaded, or the first error happens
     inside = {
-        id(below) for one in nodes for below in walk(one)
-        if (isinstance(one, Call) and one.func in ALLOWED) or (isinstance(one, Aggregate) and one.op in ("count", "group"))
+        id(below) for inner in nodes for below in walk(inner)
+        if (isinstance(inner, Call) and inner.func in ALLOWED) or (isinstance(inner, Aggregate) and inner.op in ("count", "group"))
     }  # fmt: skip
     if any(
-        isinstance(one, VectorSelector) and COUNTER.match(one.name or "") and id(one) not in inside for one in nodes
+        isinstance(inner, VectorSelector) and COUNTER.match(inner.name or "") and id(inner) not in inside
+        for inner in nodes
     ):
         yield "promql/counter"
     if any(
-        isinstance(one, VectorSelector) and any(m.label == "le" and "~" in m.op for m in one.matchers) for one in nodes
+        isinstance(inner, VectorSelector) and any(m.label == "le" and "~" in m.op for m in inner.matchers)
+        for inner in nodes
     ):
         yield "promql/regexp"
     if "alert" in rule and not any(
-        isinstance(one, Binary) and one.op in ("<", "<=", ">", ">=", "==", "!=") for one in nodes
+        isinstance(inner, Binary) and inner.op in ("<", "<=", ">", ">=", "==", "!=") for inner in nodes
     ):
         yield "alerts/comparison"
-    for one in nodes:
-        if isinstance(one, Aggregate) and one.op in ("sum", "avg", "stddev", "stdvar"):
-            divided = [below for below in walk(one.expr) if isinstance(below, Binary) and below.op in ("/", "%")]
+    for part in nodes:
+        if isinstance(part, Aggregate) and part.op in ("sum", "avg", "stddev", "stdvar"):
+            divided = [below for below in walk(part.expr) if isinstance(below, Binary) and below.op in ("/", "%")]
             if any(not _never_zero(below.right) for below in divided):
                 yield "promql/nan"
-    if "alert" in rule and any(isinstance(one, Aggregate) and one.op in ("topk", "bottomk", "limitk") for one in nodes):
+    if "alert" in rule and any(
+        isinstance(inner, Aggregate) and inner.op in ("topk", "bottomk", "limitk") for inner in nodes
+    ):
         yield "promql/fragile"
     if "alert" in rule and "$value" in "".join(rule.get("labels", {}).values()):
         yield "alerts/template"
@@ -90,11 +94,11 @@ def rules_of(text: str) -> Iterator[tuple[str, str, dict[str, Any], set[str]]]:
     content = read_yaml(text)
     rules = [(group, rule) for group in content.get("spec", content)["groups"] for rule in group["rules"]]
     for number, (group, rule) in zip(starts, rules, strict=True):
-        found, above = set(), number - 1
+        faults, above = set(), number - 1
         while match := re.fullmatch(r" +# pint disable (\S+)", lines[above]):
-            found.add(match[1])
+            faults.add(match[1])
             above -= 1
-        yield group["name"], group["interval"], rule, found
+        yield group["name"], group["interval"], rule, faults
 
 
 def in_file(text: str) -> set[str]:
@@ -113,16 +117,16 @@ def test_what_pint_finds_in_our_rules_has_its_comment_and_nothing_else_is_switch
     assert of_file == set(FILE_CHECKS)
     for group, interval, rule, disabled in rules_of(text):
         assert interval in ("1m", "5m")  # group/interval: a longer one leaves gaps
-        found = set(complaints(rule, group, recorded))
-        needed |= found & of_file
+        said = set(complaints(rule, group, recorded))
+        needed |= said & of_file
         if group.endswith("/alerts"):
             # A team's own alerts are checked as usual.
             assert not disabled
-            assert found == {"promql/series"} | (
+            assert said == {"promql/series"} | (
                 {"promql/counter"} if rule["alert"] == "Many" else {"alerts/comparison"}
             )
             continue
-        assert found - of_file == disabled, (group, rule)
+        assert said - of_file == disabled, (group, rule)
     assert needed == of_file
     assert "# pint file/disable" in to_prometheus_rule(groups, "shop")
 

@@ -76,16 +76,16 @@ def test_vmalert_records_and_alerts(tmp_path: Path) -> None:
         traffic(server),
         Vmalert(tmp_path, rules, server, notifier=receiver.address, flags=["-remoteWrite.flushInterval=1s"]) as vmalert,
     ):
-        wait_until(lambda: any(one["labels"]["severity"] == "page" for one in got), "the page", seconds=420)
+        wait_until(lambda: any(series["labels"]["severity"] == "page" for series in got), "the page", seconds=420)
         now = time.time()
         tiles = server.query('last_over_time(slo:events:increase1m{slo="availability",event="bad"}[5m])', now)
         assert {row["metric"]["route"]: float(row["value"][1]) > 0 for row in tiles} == {"/a": False, "/b": True}
         assert server.query("last_over_time(slo:sli_error:ratio_rate2m[5m])", now)
-    page = next(one for one in got if one["labels"]["severity"] == "page")
+    page = next(series for series in got if series["labels"]["severity"] == "page")
     assert {key: page["labels"][key] for key in ("alertname", "service", "slo", "route")} == {
         "alertname": "ErrorBudgetBurn", "service": "shop", "slo": "availability", "route": "/b",
     }  # fmt: skip
-    assert all(one["labels"]["route"] == "/b" for one in got)
+    assert all(series["labels"]["route"] == "/b" for series in got)
     assert page["annotations"]["summary"].startswith("[page] shop/availability (route /b): 33.3% of requests bad over")
     assert page["annotations"]["runbook"] == "https://runbooks.example.com/shop"
     complaints = [line for line in vmalert.log().splitlines() if "\terror\t" in line or "\tfatal\t" in line]

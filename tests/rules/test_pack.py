@@ -43,35 +43,35 @@ def probes(count: int) -> str:
 @pytest.mark.parametrize("names", list(NAMES))
 @pytest.mark.parametrize("text", [ALL_KINDS, ALL_SETTINGS], ids=["kinds", "settings"])
 def test_no_group_has_more_rules_than_rulers_take(text: str, names: str) -> None:
-    found = specs(text)
-    groups, _ = compile_specs(found, NAMES[names])
+    loaded_specs = specs(text)
+    groups, _ = compile_specs(loaded_specs, NAMES[names])
     assert all(0 < len(group.rules) <= MOST_RULES for group in groups)
     assert len({group.name for group in groups}) == len(groups)
     if text is ALL_SETTINGS:
         assert [len(group.rules) for group in groups if not group.slo] == [20, 20, 5]
         assert max(len([1 for group in groups if group.slo == slo]) for slo in ("marks", "windows")) > 2
-    assert "".join(one.text for one in rule_texts(found, NAMES[names])[0]) in to_yaml(groups)
+    assert "".join(rule_text.text for rule_text in rule_texts(loaded_specs, NAMES[names])[0]) in to_yaml(groups)
 
 
 def rules_by_slo(groups: Sequence[RuleGroup]) -> dict[str, list[str]]:
     """The rules of each SLO in their order, by interval; `by` has no rule without them."""
-    found: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     for group in groups:
         for rule in group.rules:
             key = f"{group.interval_ms} {rule.labels.get('service')} {rule.labels.get('slo')}"
-            found.setdefault(key, []).append(f"{rule.name} {rule.labels} {rule.expr}")
-    return found
+            texts.setdefault(key, []).append(f"{rule.name} {rule.labels} {rule.expr}")
+    return texts
 
 
 def test_packed_groups_have_the_same_rules_in_the_same_order() -> None:
     groups, _ = compile_specs(load(ROOT / "definitions"))
-    [found] = packed([groups], 60)
-    assert len(found) <= 60 < len(groups)
-    assert all(len(group.rules) <= MOST_RULES for group in found)
-    assert len({group.name for group in found}) == len(found)
-    assert rules_by_slo(found) == rules_by_slo(groups)
+    [document] = packed([groups], 60)
+    assert len(document) <= 60 < len(groups)
+    assert all(len(group.rules) <= MOST_RULES for group in document)
+    assert len({group.name for group in document}) == len(document)
+    assert rules_by_slo(document) == rules_by_slo(groups)
     lines = [line for group in groups for line in group.comment]
-    assert sorted(line for group in found for line in group.comment) == sorted(lines)
+    assert sorted(line for group in document for line in group.comment) == sorted(lines)
 
 
 def test_groups_within_the_limit_stay_as_they_are() -> None:

@@ -31,7 +31,7 @@ ERRORS = 'slo:events:increase1m{service="shop",slo="a",event="bad_checks"}'
 
 def check(
     place: Path,
-    found: Specs,
+    defined: Specs,
     step: str,
     series: Mapping[str, str],
     asked: Sequence[tuple[str, str, float | None]],
@@ -39,7 +39,7 @@ def check(
     every: str = "",
 ) -> None:
     """promtool's own judgement of (expression, moment, value or None for nothing)."""
-    groups, _ = compile_specs(found)
+    groups, _ = compile_specs(defined)
     (place / "rules.yml").write_text(to_yaml(groups))
     test = {
         "rule_files": ["rules.yml"],
@@ -124,8 +124,8 @@ def test_a_calendar_has_the_midnights_of_its_time_zone(unit: CalendarUnit, zone:
     node = calendar_id(window, 0)
     numbers = [float(engine.query(node, at).series[0].values[-1]) for at in around_midnights(zone)]
     periods = [window.period(at * 1000 + 1) for at in around_midnights(zone)]
-    changes = [(one != other) for one, other in itertools.pairwise(periods)]
-    assert [(one != other) for one, other in itertools.pairwise(numbers)] == changes
+    changes = [(earlier != other) for earlier, other in itertools.pairwise(periods)]
+    assert [(earlier != other) for earlier, other in itertools.pairwise(numbers)] == changes
     assert len(set(numbers)) == len(set(periods))
 
 
@@ -183,14 +183,14 @@ def test_without_traffic_there_is_not_a_ratio_and_no_nan(tmp_path: Path) -> None
 
 def test_an_outage_counts_once_it_is_too_long(tmp_path: Path) -> None:
     """Down for 20 minutes where 15 are allowed: the slices from the fifteenth minute on are bad."""
-    found = specs(
+    loaded_specs = specs(
         "service: shop\nslos:\n"
         "  - {name: a, objective: 99.9, window: 6h, sli: {outage: {of: up, longer_than: 15m}}}\n"
         "  - {name: up, objective: 99, sli: {probe: {metric: probe_success}}}\n"
     )
     check(
         tmp_path,
-        found,
+        loaded_specs,
         "30s",
         {'probe_success{job="x",instance="y"}': "1x59 0x39 1x100"},
         [
@@ -204,14 +204,14 @@ def test_an_outage_counts_once_it_is_too_long(tmp_path: Path) -> None:
 
 def test_an_outage_of_counters_counts_as_their_own_rules_do(tmp_path: Path) -> None:
     """Half of the requests fail for 20 minutes; a new error code on the way, and counters as they are in a fleet."""
-    found = specs(
+    loaded_specs = specs(
         "service: shop\nslos:\n"
         "  - {name: a, objective: 99.9, window: 6h, sli: {outage: {of: r, longer_than: 15m, down_at: 50%}}}\n"
         "  - {name: r, objective: 99, sli: {ratio: {errors: 'r_total{code=\"500\"}', total: r_total}}}\n"
     )
     check(
         tmp_path,
-        found,
+        loaded_specs,
         "30s",
         {
             'r_total{job="x",instance="y",code="200"}': "1000+100x59 6900x39 7000+100x100",
@@ -229,7 +229,7 @@ def test_an_outage_of_counters_counts_as_their_own_rules_do(tmp_path: Path) -> N
 
 def test_victoria_metrics_counts_the_same(tmp_path: Path) -> None:
     reported = history.write(tmp_path / "history.txt", days=1.2, instances=2)
-    found: list[float] = []
+    values: list[float] = []
     with (
         Prometheus(tmp_path, data=load_openmetrics(tmp_path / "history.txt", tmp_path / "data")) as server,
         VictoriaMetrics(tmp_path) as other,
@@ -241,6 +241,6 @@ def test_victoria_metrics_counts_the_same(tmp_path: Path) -> None:
                 _, part = slo.sli.part_tile(Tile(60_000, 30_000))
                 for tile in (part, total_tile(slo.sli, 300_000, 30_000)):
                     [row] = other.query(str(tile), at)
-                    found.append(float(row["value"][1]))
-                    assert found[-1] == tables.value(server, str(tile), at)
-    assert sum(value > 0 for value in found) > 8
+                    values.append(float(row["value"][1]))
+                    assert values[-1] == tables.value(server, str(tile), at)
+    assert sum(value > 0 for value in values) > 8

@@ -59,11 +59,11 @@ def test_what_is_not_a_label_is_refused(name: str, value: str) -> None:
 @given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9])?", fullmatch=True))
 def test_every_name_of_ours_has_one_that_kubernetes_takes(name: str) -> None:
     """And one that is good stays what it is."""
-    found = object_name(name)
-    assert len(found) <= 253
-    assert all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in found.split("."))
+    shown_name = object_name(name)
+    assert len(shown_name) <= 253
+    assert all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in shown_name.split("."))
     if all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in name.split(".")) and "--" not in name:
-        assert found == name
+        assert shown_name == name
 
 
 def test_two_services_are_two_objects() -> None:

@@ -63,9 +63,9 @@ def test_prometheus_2_counts_the_same(replayed: tuple[Prometheus, History], tmp_
 @pytest.mark.parametrize(("ratio", "lasts"), [(1.0, 1200), (0.1, 3600)])
 def test_pages_fire_and_resolve_when_the_workbook_says(tmp_path: Path, ratio: float, lasts: int) -> None:
     """Within one evaluation interval and one tile, of a minute each; windows of hours are a tile later."""
-    found = scenario.definition(tmp_path)
-    fired = scenario.outage(tmp_path, found, ratio, 7 * HOUR, lasts, 2400)
-    for burn in scenario.windows_of(found)[:2]:
+    loaded_specs = scenario.definition(tmp_path)
+    fired = scenario.outage(tmp_path, loaded_specs, ratio, 7 * HOUR, lasts, 2400)
+    for burn in scenario.windows_of(loaded_specs)[:2]:
         detect, reset = scenario.workbook(burn, 0.001, ratio)
         got = fired[f"{burn.long_ms // 3_600_000}h"]
         assert 0 <= got.after - detect <= (120 if burn.long_ms <= 3_600_000 else 180)
@@ -74,8 +74,8 @@ def test_pages_fire_and_resolve_when_the_workbook_says(tmp_path: Path, ratio: fl
 
 def test_a_fresh_rule_set_does_not_page_for_a_blip(tmp_path: Path) -> None:
     """Five minutes of history with 3 % errors: of an hour that is 0.25 %, far from the 1.44 % that pages."""
-    found = scenario.definition(tmp_path)
-    assert scenario.outage(tmp_path, found, 0.03, 60, 300, 1800) == {}
+    loaded_specs = scenario.definition(tmp_path)
+    assert scenario.outage(tmp_path, loaded_specs, 0.03, 60, 300, 1800) == {}
 
 
 slow = pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow runs it")
@@ -85,14 +85,14 @@ slow = pytest.mark.skipif("SLO_SLOW" not in os.environ, reason="slow; make slow 
 def test_rules_pass_the_tests_that_are_made_for_them(tmp_path: Path, names: str) -> None:
     """Of every kind in `make slow`, as promtool takes seconds for each SLO."""
     if "SLO_SLOW" not in os.environ:
-        found = scenario.definition(tmp_path)
+        loaded_specs = scenario.definition(tmp_path)
     elif names == "slo":
-        found = specs(ALL_KINDS.split("  - {name: throughput")[0])
+        loaded_specs = specs(ALL_KINDS.split("  - {name: throughput")[0])
     else:
-        found = load(DEFINITIONS / "hitl-api.yaml")
-    groups, _ = compile_specs(found, NAMES[names])
+        loaded_specs = load(DEFINITIONS / "hitl-api.yaml")
+    groups, _ = compile_specs(loaded_specs, NAMES[names])
     (tmp_path / "rules.yml").write_text(to_yaml(groups))
-    texts = rule_tests(found, ["rules.yml"], NAMES[names])
+    texts = rule_tests(loaded_specs, ["rules.yml"], NAMES[names])
     assert texts
     for interval, text in texts.items():
         (tmp_path / f"test-{interval}.yml").write_text(text)
@@ -119,11 +119,11 @@ def test_an_slo_that_has_values_without_series_is_left_out_of_the_tests(tmp_path
 
 
 def test_a_rule_set_that_is_wrong_fails_the_tests(tmp_path: Path) -> None:
-    found = scenario.definition(tmp_path)
-    groups, _ = compile_specs(found)
+    loaded_specs = scenario.definition(tmp_path)
+    groups, _ = compile_specs(loaded_specs)
     # Either pair of windows alone would fire too.
     (tmp_path / "rules.yml").write_text(re.sub(r"> 0\.(0144|006)\b", "> 0.9", to_yaml(groups)))
-    [text] = rule_tests(found, ["rules.yml"]).values()
+    [text] = rule_tests(loaded_specs, ["rules.yml"]).values()
     (tmp_path / "test.yml").write_text(text)
     assert promtool("test", "rules", tmp_path / "test.yml").returncode != 0
 

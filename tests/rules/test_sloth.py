@@ -37,16 +37,16 @@ def selectors(names: Names) -> list[VectorSelector]:
     nodes: list[Node] = [
         node for group in compile_specs(specs(ALL_KINDS), names)[0] for rule in group.rules for node in walk(rule.expr)
     ]
-    return [one for one in nodes if isinstance(one, VectorSelector) and (one.name or "").startswith("slo:")]
+    return [node for node in nodes if isinstance(node, VectorSelector) and (node.name or "").startswith("slo:")]
 
 
 @pytest.mark.parametrize(
     ("names", "labels"), [(OWN, {"service", "slo"}), (SLOTH, {"sloth_id", "sloth_service", "sloth_slo"})]
 )
 def test_neither_reads_what_the_other_records(names: Names, labels: set[str]) -> None:
-    found = selectors(names)
-    assert len(found) > 50
-    assert all(labels <= {matcher.label for matcher in one.matchers if matcher.op == "="} for one in found)
+    picked = selectors(names)
+    assert len(picked) > 50
+    assert all(labels <= {matcher.label for matcher in selector.matchers if matcher.op == "="} for selector in picked)
     row = next(line for line in GUIDE.splitlines() if line.startswith("| an SLO is identified by"))
     reported = {frozenset(re.findall("`([a-z_]+)`", cell)) for cell in row.split("|")[2:-1]}
     assert frozenset(labels) in reported
@@ -72,19 +72,19 @@ slos: [{name: a, objective: 99, sli: {ratio: {errors: 'requests_total{code="500"
 
 @pytest.mark.server
 def test_window_and_value_mean_what_the_guide_says(tmp_path: Path) -> None:
-    found = specs(
+    loaded_specs = specs(
         TEXT.replace("slos:", f"defaults:\n{re.sub('^', '  ', ALERTING, flags=re.MULTILINE).rstrip()}\nslos:")
     )
-    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(found, SLOTH)[0]))
+    (tmp_path / "rules.yml").write_text(to_yaml(compile_specs(loaded_specs, SLOTH)[0]))
     (tmp_path / "test.yml").write_text(TEST)
     said = promtool("test", "rules", tmp_path / "test.yml")
     text = said.stdout + said.stderr
     # A quarter fails: 25 times what an objective of 99 % allows.
     assert 'title="[page] shop/a: 25.0% of requests bad over 1h (burn rate 25.0x, threshold 14.4x)"' in text
     assert text.count('ratio="25%"') == 1
-    labels = [found for found in re.findall(r"alertname=[^}]+", text) if 'severity="page"' in found]
-    assert labels and all(' window="1h, 6h"' in one and ' sloth_window="1h, 6h"' in one for one in labels)
-    assert all('sloth_severity="page"' in one for one in labels)
+    labels = [matchers for matchers in re.findall(r"alertname=[^}]+", text) if 'severity="page"' in matchers]
+    assert labels and all(' window="1h, 6h"' in line and ' sloth_window="1h, 6h"' in line for line in labels)
+    assert all('sloth_severity="page"' in line for line in labels)
 
 
 def test_the_two_ratios_compare() -> None:
@@ -98,8 +98,8 @@ def test_the_two_ratios_compare() -> None:
             [0.01],
         ),
     ]
-    [one] = Engine(Samples.from_series(rows)).query(query, 60).series
-    assert one.values.tolist() == [2.0] and dict(one.labels) == {"sloth_id": "shop-a"}
+    [series] = Engine(Samples.from_series(rows)).query(query, 60).series
+    assert series.values.tolist() == [2.0] and dict(series.labels) == {"sloth_id": "shop-a"}
 
 
 @pytest.mark.server

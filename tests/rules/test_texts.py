@@ -63,13 +63,13 @@ def forms() -> Specs:
 
 @pytest.mark.parametrize(("names", "flat"), [(OWN, True), (SLOTH, False)])
 def test_texts_are_those_of_each_slos_own_rules(names: Names, flat: bool) -> None:
-    for found in (forms(), specs(ALL_KINDS), load(DEFINITIONS)):
-        groups, problems = compile_specs(found, names)
-        texts, same = rule_texts(found, names, flat=flat)
+    for defined in (forms(), specs(ALL_KINDS), load(DEFINITIONS)):
+        groups, problems = compile_specs(defined, names)
+        texts, same = rule_texts(defined, names, flat=flat)
         made = list(texts)
-        text = "".join(yaml_file((one.text for one in made), ["x.yaml"]))
+        text = "".join(yaml_file((series.text for series in made), ["x.yaml"]))
         assert text == to_yaml(groups, ["x.yaml"], flat=flat)
-        assert (sum(one.rules for one in made), sum(one.groups for one in made), same) == (
+        assert (sum(series.rules for series in made), sum(series.groups for series in made), same) == (
             sum(len(group.rules) for group in groups),
             len(groups),
             problems,
@@ -78,15 +78,20 @@ def test_texts_are_those_of_each_slos_own_rules(names: Names, flat: bool) -> Non
 
 
 def test_a_resource_of_the_operator_is_the_same_too() -> None:
-    found = forms()
-    texts = (one.text for one in rule_texts(found, pad="  ")[0])
+    loaded_specs = forms()
+    texts = (rule_text.text for rule_text in rule_texts(loaded_specs, pad="  ")[0])
     labels = {"a": "b"}
     assert "".join(prometheus_rule(texts, "shop", "monitoring", labels)) == to_prometheus_rule(
-        compile_specs(found)[0], "shop", "monitoring", labels
+        compile_specs(loaded_specs)[0], "shop", "monitoring", labels
     )
 
 
 def test_plain_alerts_come_before_the_slos_of_their_service(tmp_path: Path) -> None:
     text = "service: {}\nalerts: [{{name: A, expr: up == 0}}]\nslos: [{{name: a, objective: 99, sli: {{probe: {{metric: up}}}}}}]\n"
-    found = Specs([one for service in ("b", "a") for one in loads(text.format(service), f"{service}.yaml", [])])
-    assert [(one.service, one.slo, one.rules) for one in rule_texts(found)[0]][::2] == [("a", "", 1), ("b", "", 1)]
+    loaded_specs = Specs(
+        [entry for service in ("b", "a") for entry in loads(text.format(service), f"{service}.yaml", [])]
+    )
+    assert [(rule_text.service, rule_text.slo, rule_text.rules) for rule_text in rule_texts(loaded_specs)[0]][::2] == [
+        ("a", "", 1),
+        ("b", "", 1),
+    ]

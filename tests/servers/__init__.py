@@ -311,8 +311,8 @@ class Alertmanager(Server):
         self.binary_path = copy
 
     def alerts(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.get("/api/v2/alerts"))
-        return found
+        data: list[dict[str, Any]] = json.loads(self.get("/api/v2/alerts"))
+        return data
 
 
 class VictoriaMetrics(_Queries):

@@ -19,13 +19,14 @@ Samples = Sequence[tuple[float, float]]
 
 def write(server: Prometheus, series: Mapping[tuple[tuple[str, str], ...], Samples]) -> None:
     """Samples (seconds, value) by labels, `__name__` among them, in the order of time; the server was started with FLAG."""
-    labels = {one: b"".join(_label(*label) for label in sorted(one)) for one in series}
+    labels = {row: b"".join(_label(*label) for label in sorted(row)) for row in series}
     times = [at for samples in series.values() for at, _ in (samples[0], samples[-1])]
     start = min(times)
     while start <= max(times):
         end = start + _SLICE_SECONDS
         sent = (
-            (labels[one], [sample for sample in samples if start <= sample[0] < end]) for one, samples in series.items()
+            (labels[entry], [sample for sample in samples if start <= sample[0] < end])
+            for entry, samples in series.items()
         )
         _post(server, b"".join(_field(1, own + b"".join(map(_sample, samples))) for own, samples in sent if samples))
         start = end
@@ -56,11 +57,11 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    message = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        message.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*message, value])
 
 
 def _snappy(content: bytes) -> bytes:

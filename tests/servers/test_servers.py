@@ -34,9 +34,9 @@ def test_prometheus_answers_from_old_blocks_and_stops(tmp_path: Path, name: str)
     text = tmp_path / "samples.txt"
     text.write_text(TEXT)
     with Prometheus(tmp_path, data=load_openmetrics(text, tmp_path / "blocks"), binary=name) as server:
-        (found,) = server.query("requests_total[1m]", at=T0 + 20)
+        (answer,) = server.query("requests_total[1m]", at=T0 + 20)
         pid = server.pid
-    assert found["values"] == [[T0, "1"], [T0 + 15, "2"]]
+    assert answer["values"] == [[T0, "1"], [T0 + 15, "2"]]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -62,8 +62,8 @@ def test_victoria_metrics_and_alertmanager_start(tmp_path: Path) -> None:
     text.write_text(TEXT)
     with VictoriaMetrics(tmp_path) as server:
         server.load(text)
-        (found,) = server.query("requests_total[1m]", at=T0 + 20)
-        assert found["values"] == [[T0, "1"], [T0 + 15, "2"]]
+        (answer,) = server.query("requests_total[1m]", at=T0 + 20)
+        assert answer["values"] == [[T0, "1"], [T0 + 15, "2"]]
     with Alertmanager(tmp_path) as manager:
         assert manager.alerts() == []
 

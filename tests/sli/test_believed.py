@@ -27,26 +27,26 @@ def test_what_is_believed_makes_more_believable_three_times_over(fourth: float) 
     ]
     # Elsewhere all is believed at once.
     other = series([5000.0] * 27 + [10.0] * 5, job="other")
-    found = tally(steady, *rows, other, minutes=6)
-    assert found.sums.tolist() == [0, 215, 1230, 8610, 0, 0]
-    assert found.doubt == fourth
+    tallied = tally(steady, *rows, other, minutes=6)
+    assert tallied.sums.tolist() == [0, 215, 1230, 8610, 0, 0]
+    assert tallied.doubt == fourth
 
 
 @pytest.mark.parametrize(("after", "counts"), [(60.0, True), (61.0, False)])
 def test_what_another_of_its_job_had_after_its_restart_makes_more_possible(after: float, counts: bool) -> None:
     """Both are idle. One has ten events after a restart, three times as many in 15 minutes, and twice these are possible."""
-    one = series([5000.0] * 20 + [10.0, 10.0])
+    row = series([5000.0] * 20 + [10.0, 10.0])
     other = series([5000.0] * 21 + [after], instance="b")
-    assert sums(one, other, minutes=2) == [10, after if counts else 0]
-    assert sums(other, one, minutes=2) == [10, after if counts else 0]
+    assert sums(row, other, minutes=2) == [10, after if counts else 0]
+    assert sums(other, row, minutes=2) == [10, after if counts else 0]
 
 
 def test_another_that_began_since_the_last_scrape_makes_no_restart_possible() -> None:
     """Its own target is idle; a new one counts 1,000 in half a minute."""
     idle = series([5000.0] * 20 + [300.0])
     new = series([0, 500, 1000], every_ms=15 * SECOND, instance="b")
-    found = tally(idle, new, minutes=1)
-    assert (found.sums.tolist(), found.doubt) == ([1000], 300)
+    tallied = tally(idle, new, minutes=1)
+    assert (tallied.sums.tolist(), tallied.doubt) == ([1000], 300)
 
 
 @pytest.mark.parametrize(("born", "first", "counts"), [(320.0, 2220.0, True), (320.0, 2221.0, False)])
@@ -55,8 +55,8 @@ def test_what_is_born_counts_three_times_for_the_next(born: float, first: float,
     asked_before = series([20.0 + n for n in range(11)], instance="c")
     busy = series([10.0 * n for n in range(60)], code="200")
     anew = series([born] * 5, code="500")
-    found = tally(asked_before, busy, anew, series([first], instance="b"), minutes=1)
-    assert found.sums.tolist() == [1 + 10 + (first if counts else 0)]
+    tallied = tally(asked_before, busy, anew, series([first], instance="b"), minutes=1)
+    assert tallied.sums.tolist() == [1 + 10 + (first if counts else 0)]
 
 
 @pytest.mark.parametrize("scraped_every_ms", [30 * SECOND, 120 * SECOND])
@@ -76,8 +76,8 @@ def test_labels_of_a_target_but_the_last_name_its_job() -> None:
     known = [series([10.0 * n for n in range(31)], cluster="x", job=job) for job in "jk"]
     new = series([70.0], cluster="x", instance="b")
     elsewhere = [series([70.0], cluster="y", instance="b"), series([70.0], cluster="x", job="l", instance="b")]
-    found = Counters([*known, new, *elsewhere], by).tally(Cursor(Grid(END, MINUTE, 1), 0))
-    assert (found.sums.tolist(), found.born) == ([10 + 10 + 70], 1)
+    tallied = Counters([*known, new, *elsewhere], by).tally(Cursor(Grid(END, MINUTE, 1), 0))
+    assert (tallied.sums.tolist(), tallied.born) == ([10 + 10 + 70], 1)
 
 
 def test_a_target_is_as_old_as_its_slowest_series_has_scrapes() -> None:
@@ -104,16 +104,16 @@ def test_what_a_series_counted_before_and_after_a_pause_lies_where_it_was() -> N
 def test_a_new_target_may_have_had_more_while_its_job_was_away(first: float, counts: bool) -> None:
     """150 events in the 15 minutes before half an hour without a scrape, in which it begins; then the job is there again."""
     known = series([*[10.0 * n for n in range(31)], *[NONE] * 31, 920.0])
-    found = tally(known, series([first, first, first], instance="b"), minutes=3)
-    assert found.sums.tolist() == [first if counts else 0, 0, 620]
+    tallied = tally(known, series([first, first, first], instance="b"), minutes=3)
+    assert tallied.sums.tolist() == [first if counts else 0, 0, 620]
 
 
 @pytest.mark.parametrize(("gained", "goes_on"), [(81.0, True), (84.0, False)])
 def test_a_young_instance_was_as_fast_as_in_its_busiest_five_minutes(gained: float, goes_on: bool) -> None:
     """40 events in its four minutes are 24 a minute of 15, as three times the last five count; three times these, and ten."""
     old = series([1000.0, 1010, 1020, 1030, 1040], end_ms=END - MINUTE)
-    found = tally(old, series([1040 + gained], instance="b"), minutes=1)
-    assert (found.sums.tolist(), found.continued) == (([gained], 1) if goes_on else ([0], 0))
+    tallied = tally(old, series([1040 + gained], instance="b"), minutes=1)
+    assert (tallied.sums.tolist(), tallied.continued) == (([gained], 1) if goes_on else ([0], 0))
 
 
 @pytest.mark.parametrize(("errors", "goes_on"), [(None, False), (49.0, False), (50.0, True)])
@@ -123,23 +123,23 @@ def test_each_series_of_a_relabelled_instance_goes_on(errors: float | None, goes
     new = [series([10_100.0], code="200", instance="b")]
     if errors is not None:
         new.append(series([errors], instance="b"))
-    found = tally(*old, *new, minutes=1)
-    assert (found.sums.tolist(), found.continued) == (([100], 2) if goes_on else ([0], 0))
-    assert found.doubt == (0 if goes_on else 10_100 + (errors or 0))
+    tallied = tally(*old, *new, minutes=1)
+    assert (tallied.sums.tolist(), tallied.continued) == (([100], 2) if goes_on else ([0], 0))
+    assert tallied.doubt == (0 if goes_on else 10_100 + (errors or 0))
 
 
 def test_an_instance_that_ended_as_another_began_is_not_a_other_name_of_it() -> None:
     """Both are scraped at the same moment."""
     old = series([1000 + 10.0 * n for n in range(30)])
-    found = tally(old, series([1295.0], instance="b"), minutes=1)
-    assert (found.sums.tolist(), found.continued, found.doubt) == ([10], 0, 1295)
+    tallied = tally(old, series([1295.0], instance="b"), minutes=1)
+    assert (tallied.sums.tolist(), tallied.continued, tallied.doubt) == ([10], 0, 1295)
 
 
 @pytest.mark.parametrize("value", [-5.0, -1.0, -0.5])
 def test_values_below_zero_are_none_at_any_place(value: float) -> None:
     for values in ([10, value, 13, 15], [value, 10, 13, 15], [10, 13, 15, value]):
-        found = tally(series(values), minutes=3)
-        assert (found.sums.sum(), found.dropped, found.resets) == (5, 1, 0)
+        tallied = tally(series(values), minutes=3)
+        assert (tallied.sums.sum(), tallied.dropped, tallied.resets) == (5, 1, 0)
     assert tally(series([0, 0, 3]), minutes=3).dropped == 0
 
 
@@ -172,10 +172,10 @@ def test_a_pause_of_two_hours_makes_eight_times_as_much_possible(first: float, c
 
 def test_what_appears_after_the_period_is_none_of_it() -> None:
     known, new = series([0, 10, 20, 30, 40], code="200"), series([7], code="500")
-    found = Counters([known, new]).tally(Cursor(Grid(END - MINUTE, MINUTE, 3), 0))
-    assert found.sums.tolist() == [10, 10, 10]
-    found = Counters([known, series([7] * 5, code="500")]).tally(Cursor(Grid(END, MINUTE, 1), 0))
-    assert found.sums.tolist() == [10]
+    tallied = Counters([known, new]).tally(Cursor(Grid(END - MINUTE, MINUTE, 3), 0))
+    assert tallied.sums.tolist() == [10, 10, 10]
+    tallied = Counters([known, series([7] * 5, code="500")]).tally(Cursor(Grid(END, MINUTE, 1), 0))
+    assert tallied.sums.tolist() == [10]
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_after_hours_without_its_job_first_errors_are_in_doubt() -> None:
     """The target that was there before had none that were counted."""
     old = series([10.0 * n for n in range(31)], END - 3 * HOUR, instance="a")
     every = series([700, 705], instance="b")
-    found = tally(series([7, 8], instance="b", code="500"), minutes=2, whole=[old, every])
-    assert (found.sums.tolist(), found.doubt, found.without_baseline) == ([0, 1], 7, 1)
+    tallied = tally(series([7, 8], instance="b", code="500"), minutes=2, whole=[old, every])
+    assert (tallied.sums.tolist(), tallied.doubt, tallied.without_baseline) == ([0, 1], 7, 1)
 
 
 def test_errors_may_be_scraped_at_moments_of_their_own() -> None:
@@ -204,8 +204,8 @@ def test_errors_may_be_scraped_at_moments_of_their_own() -> None:
     late = END - 30 * SECOND
     steady = series([5.0] * 10, late, code="500")
     away = series([3, 3, 3, NONE, NONE, 8, 8, 8, 8, 8], late, code="501")
-    found = tally(steady, away, minutes=10, whole=[whole])
-    assert (found.sums.sum(), found.doubt, found.continued) == (5, 0, 0)
+    tallied = tally(steady, away, minutes=10, whole=[whole])
+    assert (tallied.sums.sum(), tallied.doubt, tallied.continued) == (5, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -214,16 +214,16 @@ def test_errors_may_be_scraped_at_moments_of_their_own() -> None:
 def test_up_to_three_eighths_of_a_scrape_it_is_the_same_one(before_s: int, first: float, counts: bool) -> None:
     """150 events in 15 minutes; the last ten came so long before the birth: in its scrape, or before it."""
     steady = series([10.0 * n for n in range(61)], END - before_s * SECOND, code="200")
-    found = tally(steady, series([first], code="500"), minutes=1)
-    assert found.sums.tolist() == [10 + (first if counts else 0)]
+    tallied = tally(steady, series([first], code="500"), minutes=1)
+    assert tallied.sums.tolist() == [10 + (first if counts else 0)]
 
 
 @pytest.mark.parametrize(("before_s", "goes_on"), [(45, True), (44, False)])
 def test_what_was_there_less_than_three_quarters_of_a_scrape_ago_has_not_vanished(before_s: int, goes_on: bool) -> None:
     steady = series([10.0 * n for n in range(61)], code="200")
     old = series([30.0] * 20, END - before_s * SECOND, code="500", version="1")
-    found = tally(steady, old, series([33.0], code="500", version="2"), minutes=1)
-    assert (found.sums.tolist(), found.continued) == ([10 + (3 if goes_on else 33)], int(goes_on))
+    tallied = tally(steady, old, series([33.0], code="500", version="2"), minutes=1)
+    assert (tallied.sums.tolist(), tallied.continued) == ([10 + (3 if goes_on else 33)], int(goes_on))
 
 
 def test_one_that_vanished_is_continued_once() -> None:
@@ -231,24 +231,24 @@ def test_one_that_vanished_is_continued_once() -> None:
     steady = series([10.0 * n for n in range(61)], code="200")
     old = series([1000.0] * 59, END - 2 * MINUTE, code="500", version="1")
     one, two = series([1010.0, 1010.0], code="500", version="2"), series([1020.0], code="500", version="3")
-    found = tally(steady, old, one, two, minutes=2)
-    assert (found.sums.tolist(), found.continued, found.doubt) == ([20, 10], 1, 1020)
+    tallied = tally(steady, old, one, two, minutes=2)
+    assert (tallied.sums.tolist(), tallied.continued, tallied.doubt) == ([20, 10], 1, 1020)
 
 
 def test_what_appears_alongside_one_that_comes_back_is_held_against_the_traffic() -> None:
     """The one has gained three meanwhile; the other one shows 9,000."""
     steady = series([0, 50, 100, 150, 200, 250], code="200")
     away, new = series([70, 72, NONE, NONE, 75, 76], code="404"), series([9000, 9001], code="500")
-    found = tally(steady, away, new, minutes=5)
-    assert (found.sums.tolist(), found.doubt) == ([52, 50, 50, 53, 52], 9000)
+    tallied = tally(steady, away, new, minutes=5)
+    assert (tallied.sums.tolist(), tallied.doubt) == ([52, 50, 50, 53, 52], 9000)
 
 
 @pytest.mark.parametrize(("first", "counts"), [(200.0, True), (201.0, False)])
 def test_what_one_that_comes_back_has_gained_is_traffic(first: float, counts: bool) -> None:
     """Nothing else happens: twice the 100 that it has gained may be another one's first value."""
     idle, away = series([5000.0] * 20, code="200"), series([*[70.0] * 17, NONE, NONE, 170], code="404")
-    found = tally(idle, away, series([first], code="500"), minutes=1)
-    assert (found.sums.tolist(), found.doubt) == (([100 + first], 0) if counts else ([100], first))
+    tallied = tally(idle, away, series([first], code="500"), minutes=1)
+    assert (tallied.sums.tolist(), tallied.doubt) == (([100 + first], 0) if counts else ([100], first))
 
 
 def test_what_goes_on_by_more_than_can_be_is_in_doubt_with_all_that_came_back() -> None:
@@ -256,8 +256,8 @@ def test_what_goes_on_by_more_than_can_be_is_in_doubt_with_all_that_came_back() 
     steady = series([10.0 * n for n in range(30)], code="200")
     old, new = series([100.0] * 3, END - MINUTE, code="500", version="1"), series([9000.0], code="500", version="2")
     back = series([*[21.0] * 25, *[NONE] * 4, 50], code="500", version="3")
-    found = tally(steady, old, back, new, minutes=1)
-    assert (found.sums.tolist(), found.doubt) == ([10], 8950)
+    tallied = tally(steady, old, back, new, minutes=1)
+    assert (tallied.sums.tolist(), tallied.doubt) == ([10], 8950)
 
 
 @pytest.mark.parametrize(("first", "counts"), [(600.0, True), (601.0, False)])
@@ -271,8 +271,8 @@ def test_after_a_pause_of_its_target_as_much_more_may_appear(first: float, count
 def test_errors_of_a_new_target_are_held_against_its_next_scrape_too(then: float, counts: bool) -> None:
     """Its first scrape has 30 errors, of no request yet; these are counted when they end."""
     whole = [series([10.0 * n for n in range(31)]), series([0, then], instance="b")]
-    found = tally(series([30, 30], instance="b", code="500"), minutes=2, whole=whole)
-    assert (found.sums.tolist(), found.doubt) == (([30, 0], 0) if counts else ([0, 0], 30))
+    tallied = tally(series([30, 30], instance="b", code="500"), minutes=2, whole=whole)
+    assert (tallied.sums.tolist(), tallied.doubt) == (([30, 0], 0) if counts else ([0, 0], 30))
 
 
 def test_a_relabelled_instance_goes_on_from_its_first_values() -> None:
@@ -282,8 +282,8 @@ def test_a_relabelled_instance_goes_on_from_its_first_values() -> None:
         series([50.0] * 29, END - 2 * MINUTE),
     ]
     new = [series([10_000.0, 10_100], code="200", instance="b"), series([49.0, 60], instance="b")]
-    found = tally(*old, *new, minutes=2)
-    assert (found.sums.tolist(), found.continued, found.doubt) == ([0, 111], 0, 10_049)
+    tallied = tally(*old, *new, minutes=2)
+    assert (tallied.sums.tolist(), tallied.continued, tallied.doubt) == ([0, 111], 0, 10_049)
 
 
 def test_at_a_fifth_of_the_samples_falls_are_of_several_writers() -> None:

@@ -100,11 +100,11 @@ def source() -> Memory:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_what_it_counts(source: Memory, name: str) -> None:
     sli, errors, total = EXPECTED[name]
-    found = sli.measure(source, Grid(END, STEP, STEPS), Scraping())
-    assert found.has_data and not found.invalid
-    assert found.counts.errors.tolist() == pytest.approx(errors)
-    assert found.counts.total.tolist() == pytest.approx(total)
-    parts = found.counts.parts
+    measurement = sli.measure(source, Grid(END, STEP, STEPS), Scraping())
+    assert measurement.has_data and not measurement.invalid
+    assert measurement.counts.errors.tolist() == pytest.approx(errors)
+    assert measurement.counts.total.tolist() == pytest.approx(total)
+    parts = measurement.counts.parts
     assert (parts is not None) is sli.has_breakdown
     if parts is not None:
         assert sum(part.errors for part in parts) == sum(errors)
@@ -126,9 +126,9 @@ def test_narrowed_to_one_target(source: Memory, name: str) -> None:
     sli, _, total = EXPECTED[name]
     whole = 0.0
     for instance in "ab":
-        one = sli.narrowed((Matcher("instance", "=", instance),))
-        assert type(one) is type(sli)
-        whole += float(one.measure(source, Grid(END, STEP, STEPS), Scraping()).counts.total.sum())
+        narrowed = sli.narrowed((Matcher("instance", "=", instance),))
+        assert type(narrowed) is type(sli)
+        whole += float(narrowed.measure(source, Grid(END, STEP, STEPS), Scraping()).counts.total.sum())
     assert whole == sum(total)
 
 
@@ -136,32 +136,32 @@ def test_an_outage_of_a_latency_has_no_latency_of_its_own(source: Memory) -> Non
     latency = EXPECTED["latency"][0]
     assert latency.measure(source, Grid(END, STEP, STEPS), Scraping()).bucket_counts.size
     slow = Outage(latency, "latency", 3 * MINUTE, Decimal("0.2"), MINUTE)
-    found = slow.measure(source, Grid(END, STEP, STEPS), Scraping())
-    assert (found.bounds.size, found.bucket_counts.size) == (0, 0)
+    measurement = slow.measure(source, Grid(END, STEP, STEPS), Scraping())
+    assert (measurement.bounds.size, measurement.bucket_counts.size) == (0, 0)
     # A fifth of the requests is slow all the while.
-    assert found.counts.errors.tolist() == [5.0] * 8
+    assert measurement.counts.errors.tolist() == [5.0] * 8
     assert slow.gap_words == latency.gap_words and slow.selectors() == latency.selectors()
 
 
 def test_milliseconds_become_seconds_on_samples_too(source: Memory) -> None:
     rows = []
-    for one in source.samples([VectorSelector("h_bucket"), VectorSelector("h_count")], 0, END).series:
-        spelled = {"0.5": "500", "1": "1000", "+Inf": "+Inf"}.get(one.labels.get("le", ""))
-        rows.append(({**one.labels, **({"le": spelled} if spelled else {})}, one.times, one.values))
+    for series in source.samples([VectorSelector("h_bucket"), VectorSelector("h_count")], 0, END).series:
+        spelled = {"0.5": "500", "1": "1000", "+Inf": "+Inf"}.get(series.labels.get("le", ""))
+        rows.append(({**series.labels, **({"le": spelled} if spelled else {})}, series.times, series.values))
     sli = Latency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
-    found = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, 2), Scraping())
-    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
-    assert found.bucket_counts.tolist() == [[80.0, 90.0, 100.0]] * 2
-    assert found.counts.errors.tolist() == [20.0, 20.0]
+    measurement = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, 2), Scraping())
+    assert measurement.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert measurement.bucket_counts.tolist() == [[80.0, 90.0, 100.0]] * 2
+    assert measurement.counts.errors.tolist() == [20.0, 20.0]
 
 
 def test_a_histogram_without_any_count_of_all_has_no_data(source: Memory) -> None:
     rows = [
-        (one.labels, one.times, one.values)
-        for one in source.samples([VectorSelector("h_bucket", (Matcher("le", "!=", "+Inf"),))], 0, END).series
+        (series.labels, series.times, series.values)
+        for series in source.samples([VectorSelector("h_bucket", (Matcher("le", "!=", "+Inf"),))], 0, END).series
     ]
-    found = EXPECTED["latency"][0].measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, 2), Scraping())
-    assert not found.has_data and found.counts.total.tolist() == [0, 0]
+    measurement = EXPECTED["latency"][0].measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, 2), Scraping())
+    assert not measurement.has_data and measurement.counts.total.tolist() == [0, 0]
 
 
 def test_what_cannot_be_narrowed_says_so() -> None:
@@ -260,19 +260,19 @@ def test_the_labels_that_it_fixes_and_what_two_of_a_kind_share() -> None:
 def test_what_the_rules_keep(source: Memory) -> None:
     """Whether it was down is kept, and from that follows what was bad: of each minute whether it was too late."""
     kept = DOWN.recorded(Tile(MINUTE), lambda what, range_ms: MatrixSelector(VectorSelector(f"kept_{what}"), range_ms))
-    assert [one.what for one in kept] == ["down", "events"]
+    assert [series.what for series in kept] == ["down", "events"]
     [(_, down)] = source.query_range(kept[0].expr, END - 39 * MINUTE, END, MINUTE).series
     assert np.flatnonzero(down).tolist() == list(range(10, 18))  # the minutes that end with 11 to 18
     times = END - MINUTE * np.arange(39, -1, -1)
     # As rules write it: what was down without a break, at the moment of its tile.
     recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, down)]), END)
-    found = recorded.query_range(kept[1].expr, END - 35 * MINUTE, END, MINUTE).series
+    rows = recorded.query_range(kept[1].expr, END - 35 * MINUTE, END, MINUTE).series
     events, errors = (
-        next(row for labels, row in found if labels["event"] == event) for event in ("slices", "bad_slices")
+        next(row for labels, row in rows if labels["event"] == event) for event in ("slices", "bad_slices")
     )
     assert set(events.tolist()) == {1.0}
     assert (np.flatnonzero(errors) + 4).tolist() == list(range(12, 18))
-    assert [one.what for one in RATIO.recorded(Tile(MINUTE), lambda *_: MatrixSelector(UP, 1))] == ["events"]
+    assert [series.what for series in RATIO.recorded(Tile(MINUTE), lambda *_: MatrixSelector(UP, 1))] == ["events"]
 
 
 @pytest.mark.parametrize(
@@ -304,8 +304,8 @@ def test_events_or_events_a_second(text: str, unit: str | None) -> None:
 
 
 def test_the_selectors_of_an_expression_are_bare() -> None:
-    found = selectors_in("increase(x{a='1'}[$window] offset 5m) + y @ 100 + x{a='1'}")
-    assert list(dict.fromkeys(found)) == [VectorSelector("x", (Matcher("a", "=", "1"),)), VectorSelector("y")]
+    selectors = selectors_in("increase(x{a='1'}[$window] offset 5m) + y @ 100 + x{a='1'}")
+    assert list(dict.fromkeys(selectors)) == [VectorSelector("x", (Matcher("a", "=", "1"),)), VectorSelector("y")]
     sli = Raw("increase(e[$window])", "increase(t[$window])")
     assert sli.selectors() == (VectorSelector("t"), VectorSelector("e"))
 
@@ -321,8 +321,8 @@ def test_the_selectors_of_an_expression_are_bare() -> None:
     ],
 )
 def test_the_counters_of_an_expression_are_those_over_its_window(text: str, counters: list[str]) -> None:
-    assert [one.name for one in counters_in(parse(text))] == counters
-    assert all(one.offset_ms == 0 for one in counters_in(parse(text)))
+    assert [counter.name for counter in counters_in(parse(text))] == counters
+    assert all(counter.offset_ms == 0 for counter in counters_in(parse(text)))
 
 
 @pytest.mark.parametrize(
@@ -345,17 +345,17 @@ def test_requests_count_while_their_target_has_the_bucket(bucket_minutes: list[f
         times = END + (MINUTE * np.array(minutes)).astype(np.int64)
         return Samples.from_series([({"__name__": "x"}, times, np.arange(float(len(times))))])
 
-    [one] = made([*range(20)]).series
-    left = _while_there(one, made(bucket_minutes).series)
+    [series] = made([*range(20)]).series
+    left = _while_there(series, made(bucket_minutes).series)
     assert ((left.times - END) // MINUTE).tolist() == kept
     assert left.values.tolist() == kept
 
 
 def test_a_bucket_without_a_number_is_none() -> None:
     times = END + MINUTE * np.arange(3)
-    [one] = Samples.from_series([({"__name__": "x"}, times, np.arange(3.0))]).series
+    [series] = Samples.from_series([({"__name__": "x"}, times, np.arange(3.0))]).series
     [nothing] = Samples.from_series([({"__name__": "b"}, times[:2], np.full(2, np.nan))]).series
-    left = _while_there(one, [nothing])
+    left = _while_there(series, [nothing])
     assert (left.times.tolist(), left.values.tolist()) == ([], [])
 
 
@@ -394,11 +394,11 @@ def test_who_had_most_of_the_bad_events(source: Memory, name: str, worst: dict[s
     """Of 40 minutes, as `increase` counts; who had none is left out."""
     node = EXPECTED[name][0].breakdown(40 * MINUTE, TARGET_LABELS)
     assert node is not None
-    found = {
+    counts = {
         labels["instance"] + labels.get("code", ""): float(values[0])
         for labels, values in source.query(node, END).series
     }
-    assert found == pytest.approx(worst, rel=0.03)
+    assert counts == pytest.approx(worst, rel=0.03)
 
 
 @pytest.mark.parametrize("name", [name for name, _ in WORST])
@@ -406,9 +406,9 @@ def test_of_many_with_bad_events_five_are_named(source: Memory, name: str) -> No
     """Seven targets that all have some."""
     sli = EXPECTED[name][0]
     rows = [
-        ({**one.labels, "instance": str(number)}, one.times, one.values)
-        for one in source.samples(sli.selectors(), 0, END).series
-        if one.labels["instance"] == "a"
+        ({**selector.labels, "instance": str(number)}, selector.times, selector.values)
+        for selector in source.samples(sli.selectors(), 0, END).series
+        if selector.labels["instance"] == "a"
         for number in range(7)
     ]
     node = sli.breakdown(40 * MINUTE, TARGET_LABELS)
@@ -424,14 +424,14 @@ def test_who_had_most_is_not_known_of_what_is_judged_as_a_whole(name: str) -> No
 def test_a_target_without_any_good_event_is_among_the_worst(source: Memory) -> None:
     """Of two targets one has bad events alone, 80 of them, as many as the other one has alongside its good ones."""
     rows = [
-        (one.labels, one.times, one.values)
-        for one in source.samples([TOTAL], 0, END).series
-        if (one.labels["instance"], one.labels["code"]) != ("b", "200")
+        (series.labels, series.times, series.values)
+        for series in source.samples([TOTAL], 0, END).series
+        if (series.labels["instance"], series.labels["code"]) != ("b", "200")
     ]
     node = EXPECTED["ratio of good"][0].breakdown(40 * MINUTE, TARGET_LABELS)
     assert node is not None
-    found = Memory(Samples.from_series(rows), END).query(node, END).series
-    assert {labels["instance"]: float(values[0]) for labels, values in found} == pytest.approx(
+    lines = Memory(Samples.from_series(rows), END).query(node, END).series
+    assert {labels["instance"]: float(values[0]) for labels, values in lines} == pytest.approx(
         {"a": 80, "b": 80}, rel=0.03
     )
 
@@ -441,9 +441,9 @@ def test_a_gap_in_scraping_is_seen(source: Memory, name: str) -> None:
     """Nothing came for ten minutes; scrapes are half a minute apart."""
     sli = EXPECTED[name][0]
     rows = []
-    for one in source.samples(sli.selectors(), 0, END).series:
-        there = (one.times <= END - 20 * MINUTE) | (one.times > END - 10 * MINUTE)
-        rows.append((one.labels, one.times[there], one.values[there]))
+    for selector in source.samples(sli.selectors(), 0, END).series:
+        there = (selector.times <= END - 20 * MINUTE) | (selector.times > END - 10 * MINUTE)
+        rows.append((selector.labels, selector.times[there], selector.values[there]))
     seen = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, STEPS), Scraping()).counts.seen
     [gap] = seen.gaps
     assert (gap.start_ms, gap.end_ms) == (END - 20 * MINUTE - 5_000, END - 10 * MINUTE + 25_000)
@@ -453,13 +453,13 @@ def test_a_gap_in_scraping_is_seen(source: Memory, name: str) -> None:
 @pytest.mark.parametrize(("first", "doubt"), [(30.0, 0.0), (5000.0, 5000.0)])
 def test_errors_that_appear_in_numbers_that_cannot_be_are_in_doubt(source: Memory, first: float, doubt: float) -> None:
     """A target without an error has one more series ten minutes before the end; it had 150 events a step."""
-    rows = [(one.labels, one.times, one.values) for one in source.samples([GOOD], 0, END).series]
+    rows = [(series.labels, series.times, series.values) for series in source.samples([GOOD], 0, END).series]
     labels, times, _ = rows[0]
     rows.append(({**labels, "code": "500"}, times[-20:], first + np.zeros(20)))
     for sli in (RATIO, Ratio(TOTAL, GOOD, "good")):
-        found = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, STEPS), Scraping()).counts
-        assert found.errors.sum() == pytest.approx(0 if doubt else first)
-        assert (found.seen.doubt_events, found.seen.doubt_errors) == (doubt, doubt if sli is RATIO else 0)
+        counts = sli.measure(Memory(Samples.from_series(rows), END), Grid(END, STEP, STEPS), Scraping()).counts
+        assert counts.errors.sum() == pytest.approx(0 if doubt else first)
+        assert (counts.seen.doubt_events, counts.seen.doubt_errors) == (doubt, doubt if sli is RATIO else 0)
 
 
 @pytest.mark.parametrize(("away", "bad"), [(14.5, 1.0), (15, 0.0)])
@@ -468,8 +468,8 @@ def test_an_outage_is_as_old_as_a_quarter_of_an_hour_without_traffic_allows(away
     kept = DOWN.recorded(Tile(MINUTE), lambda what, range_ms: MatrixSelector(VectorSelector(f"kept_{what}"), range_ms))
     times = END - np.array([2 * MINUTE + round(away * MINUTE), MINUTE, 0])
     recorded = Memory(Samples.from_series([({"__name__": "kept_down"}, times, np.ones(3))]), END)
-    found = {labels["event"]: float(values[0]) for labels, values in recorded.query(kept[1].expr, END).series}
-    assert found == {"slices": 1.0, "bad_slices": bad}
+    values_by_event = {labels["event"]: float(values[0]) for labels, values in recorded.query(kept[1].expr, END).series}
+    assert values_by_event == {"slices": 1.0, "bad_slices": bad}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -483,24 +483,24 @@ def test_two_of_a_form_differ_by_their_parameters_alone(name: str) -> None:
     assert sli.with_parameters(sli.parameters) == sli
     other = sli.with_parameters((VectorSelector("other"),))
     assert type(other) is type(sli) and other.parameters == (VectorSelector("other"),)
-    assert all((one.name or "").startswith("other") for one in (*other.selectors(), *other.printed))
+    assert all((selector.name or "").startswith("other") for selector in (*other.selectors(), *other.printed))
     assert other.with_parameters(sli.parameters) == sli
 
 
 @pytest.mark.parametrize(("late_s", "kept"), [(0, 1), (30, 1), (31, 0), (-30, 1), (-31, 0)])
 def test_a_count_seen_once_is_taken_to_come_every_minute(late_s: int, kept: int) -> None:
     """A bucket within half of that is of the same scrape."""
-    [one] = Samples.from_series([({"__name__": "x"}, np.array([END]), np.array([5.0]))]).series
+    [series] = Samples.from_series([({"__name__": "x"}, np.array([END]), np.array([5.0]))]).series
     bucket = Samples.from_series([({"__name__": "b"}, np.array([END + late_s * 1000]), np.array([1.0]))]).series
-    assert len(_while_there(one, bucket).times) == kept
+    assert len(_while_there(series, bucket).times) == kept
 
 
 @pytest.mark.parametrize("lag_ms", [0, MINUTE])
 def test_the_slices_of_an_outage_are_read_as_of_their_end(lag_ms: int) -> None:
     """What is moved is the tile, by its lag."""
     for node in (DOWN.errors_tile(Tile(STEP, lag_ms)), DOWN.total_tile(Tile(STEP, lag_ms))):
-        assert {one.offset_ms for one in walk(node) if isinstance(one, VectorSelector)} == {0}
-        moved = {one.offset_ms for one in walk(node) if isinstance(one, Subquery)}
+        assert {inner.offset_ms for inner in walk(node) if isinstance(inner, VectorSelector)} == {0}
+        moved = {inner.offset_ms for inner in walk(node) if isinstance(inner, Subquery)}
         assert moved <= {0, lag_ms, 2 * MINUTE} and lag_ms in moved
 
 

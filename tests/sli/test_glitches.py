@@ -18,10 +18,10 @@ def steady(start: float = 10_000) -> np.ndarray:
 
 def shown(values: dict[int, float], start: float = 10_000) -> np.ndarray:
     """A steady counter that shows these values instead at these minutes."""
-    found = steady(start)
+    values_of = steady(start)
     for minute, value in values.items():
-        found[minute] = value
-    return found
+        values_of[minute] = value
+    return values_of
 
 
 def dropped(*lines: np.ndarray, times: np.ndarray = TIMES, restarts: list[int] | None = None) -> list[list[int]]:
@@ -160,8 +160,8 @@ def test_a_sum_falls_by_what_one_of_it_had(left: float, refused: bool) -> None:
     values = steady(start=1000 - 10 * (AT - 1))
     values[AT:] = left + 10.0 * np.arange(SIZE - AT)
     assert values[AT - 1] == 1000
-    found = falls_of_sums([(TIMES, values, falls_of(values))])
-    assert found.tolist() == ([AT * MINUTE] if refused else [])
+    falls = falls_of_sums([(TIMES, values, falls_of(values))])
+    assert falls.tolist() == ([AT * MINUTE] if refused else [])
 
 
 @pytest.mark.parametrize(("left", "refused"), [(51, True), (50, False)])
@@ -225,8 +225,8 @@ def test_of_less_than_ten_samples_one_may_be_left_out() -> None:
 
 def fallen(*lines: np.ndarray) -> list[int]:
     """The minutes of falls that cannot be restarts."""
-    found = falls_of_sums([(TIMES, values, falls_of(values)) for values in lines])
-    return [int(at) // MINUTE for at in found]
+    falls = falls_of_sums([(TIMES, values, falls_of(values)) for values in lines])
+    return [int(at) // MINUTE for at in falls]
 
 
 def falls_to(before: float, left: float) -> np.ndarray:

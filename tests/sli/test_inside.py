@@ -19,7 +19,7 @@ from slo.spec.model import Specs
 
 def reported(part: str, total: str) -> list[tuple[str, str | None, bool]]:
     own, whole = (parse_selector(f"x_total{{{text}}}").matchers for text in (part, total))
-    return [(one.label, one.value, one.apart) for one in outside(own, whole)]
+    return [(outsider.label, outsider.value, outsider.apart) for outsider in outside(own, whole)]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_within_or_unknown_is_nothing(part: str, total: str) -> None:
     ],
 )
 def test_what_lies_outside_is_named(part: str, total: str, label: str, value: str | None) -> None:
-    [(found, example, _)] = reported(part, total)
-    assert (found, example) == (label, value)
+    [(reported_now, example, _)] = reported(part, total)
+    assert (reported_now, example) == (label, value)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +90,18 @@ def text_of(matchers: list[tuple[str, str]]) -> str:
 @given(MATCHERS, MATCHERS)
 def test_what_is_said_is_so(part: list[tuple[str, str]], total: list[tuple[str, str]]) -> None:
     """Against all codes there are: a value that is named is the part's alone; what is apart has nothing in common."""
-    own, whole = (parse_selector(f"x_total{{{text_of(one)}}}").matchers for one in (part, total))
+    own, whole = (parse_selector(f"x_total{{{text_of(selector)}}}").matchers for selector in (part, total))
 
     def held(code: str) -> tuple[bool, bool]:
-        first, second = (all(matches(m, {"code": code}) for m in one) for one in (own, whole))
+        first, second = (all(matches(m, {"code": code}) for m in matchers) for matchers in (own, whole))
         return first, second
 
-    for one in outside(own, whole):
-        if one.apart:
+    for outsider in outside(own, whole):
+        if outsider.apart:
             assert not any(all(held(code)) for code in CODES)
-        if one.value is not None:
-            assert held(one.value) == (True, False)
-        assert one.total and set(one.total) <= set(whole) - set(own)
+        if outsider.value is not None:
+            assert held(outsider.value) == (True, False)
+        assert outsider.total and set(outsider.total) <= set(whole) - set(own)
 
 
 DEFINITION = "service: s\nslos:\n  - {{name: e, objective: 99, window: 1d, sli: {{ratio: {{{kind}: 'x_total{{{part}}}', total: 'x_total{{{total}}}'}}}}}}\n"

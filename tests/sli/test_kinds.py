@@ -47,7 +47,7 @@ def test_nothing_outside_matches_on_kinds(path: Path) -> None:
         if isinstance(node, ast.MatchClass):
             assert ast.unparse(node.cls) not in NAMES, f"{path}:{node.lineno} matches on a kind"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
-            named = {one.id for one in ast.walk(node.args[1]) if isinstance(one, ast.Name)}
+            named = {inner.id for inner in ast.walk(node.args[1]) if isinstance(inner, ast.Name)}
             assert not named & NAMES, f"{path}:{node.lineno} asks for a kind"
 
 
@@ -122,6 +122,6 @@ def test_a_kind_that_a_simulation_does_not_know_is_refused_by_name() -> None:
 
 def test_every_kind_is_in_a_definition() -> None:
     """All kinds of a definition are read by their own files, and their names are the keys of the YAML."""
-    found = {type(one.sli).key for one in load(ROOT / "definitions").values()}
+    found = {type(in_use.sli).key for in_use in load(ROOT / "definitions").values()}
     assert found <= set(KINDS)
     assert {"ratio", "latency", "probe", "threshold", "freshness", "outage"} <= found

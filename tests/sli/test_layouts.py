@@ -52,8 +52,8 @@ def test_a_count_is_taken_while_its_target_had_a_bucket() -> None:
         ([7], []),
         ([], []),
     ):
-        found = _while_there(count, [series(bucket, le="1")])
-        assert (found.times // MINUTE).tolist() == found.values.tolist() == left, bucket
+        kept = _while_there(count, [series(bucket, le="1")])
+        assert (kept.times // MINUTE).tolist() == kept.values.tolist() == left, bucket
     both = _while_there(count, [series([0, 1], le="1"), series([5], le="1.0")])
     assert both.values.tolist() == [0, 1, 5]
 
@@ -103,17 +103,17 @@ def test_three_targets_without_the_bound_are_named(many: int, said: str) -> None
     rows = [("a", "h_count", "", RISING), ("a", "h_bucket", "0.25", RISING)]
     for number in range(many):
         rows += [(str(number), "h_count", "", RISING), (str(number), "h_bucket", "0.5", RISING)]
-    found = counted(*rows, ("b", "h_bucket", "fast", RISING), ("a", "h_bucket", "1", []))
-    [note] = found.notes
+    counts = counted(*rows, ("b", "h_bucket", "fast", RISING), ("a", "h_bucket", "1", []))
+    [note] = counts.notes
     assert note.text.startswith("not counted: job=j, instance=0")
     assert note.text.endswith(f"{said}, whose h has no bucket bound 0.25; its bounds are 0.5")
-    assert found.counts.total.tolist() == [10] * 5 and found.counts.errors.tolist() == [0] * 5
-    assert found.counts.seen.without_bound == tuple(f"job=j, instance={number}" for number in range(many))
-    assert found.counts.seen.bounds == (Decimal("0.25"), Decimal("0.5"))
+    assert counts.counts.total.tolist() == [10] * 5 and counts.counts.errors.tolist() == [0] * 5
+    assert counts.counts.seen.without_bound == tuple(f"job=j, instance={number}" for number in range(many))
+    assert counts.counts.seen.bounds == (Decimal("0.25"), Decimal("0.5"))
 
 
 def test_what_is_in_doubt_of_the_fast_ones_is_reported() -> None:
     """A sum over processes loses one: what is left of all requests, and of the fast ones, is not a restart."""
     every, fast = [5_000 + 10.0 * n for n in range(30)] + [4_700.0, 4_710.0], [50.0] * 30 + [20.0, 21.0]
-    found = counted(("a", "h_count", "", every), ("a", "h_bucket", "0.25", fast))
-    assert (found.counts.seen.doubt_events, found.counts.seen.doubt_errors) == (4_700, 20)
+    counts = counted(("a", "h_count", "", every), ("a", "h_bucket", "0.25", fast))
+    assert (counts.counts.seen.doubt_events, counts.counts.seen.doubt_errors) == (4_700, 20)

@@ -49,5 +49,5 @@ def test_the_clock_of_a_tile_is_as_late_as_the_tile(func: str) -> None:
 )
 def test_errors_are_a_part_of_the_one_counter_of_the_total(errors: str, total: str, parts: dict[str, str]) -> None:
     """Of several counters nobody knows which; the parts are held against what the whole counted."""
-    found = Raw(errors, total)._parts
-    assert found == {VectorSelector(part): VectorSelector(whole) for part, whole in parts.items()}
+    read_parts = Raw(errors, total)._parts
+    assert read_parts == {VectorSelector(part): VectorSelector(whole) for part, whole in parts.items()}

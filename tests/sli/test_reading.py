@@ -15,7 +15,7 @@ def faults(sli: str, objective: str = "99", before: str = UP) -> list[str]:
     problems: list[Problem] = []
     text = f"service: shop\nslos:\n{before}  - name: a\n    objective: {objective}\n    sli: {sli}\n"
     loads(text, "x.yaml", problems)
-    return [str(one) for one in problems if one.severity == "error"]
+    return [str(problem) for problem in problems if problem.severity == "error"]
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_one_mistake_is_one_fault(sli: str, path: str, words: str) -> None:
     assert f"slos[1].sli.{path}: " in fault and words in fault
     problems: list[Problem] = []
     text = f"service: shop\nslos:\n{UP}  - {{name: a, objective: 99, sli: {sli}}}\n"
-    found = [slo.name for service in loads(text, "x.yaml", problems) for slo in service.slos]
-    assert "a" not in found  # what is faulty has no figures
+    names = [slo.name for service in loads(text, "x.yaml", problems) for slo in service.slos]
+    assert "a" not in names  # what is faulty has no figures
 
 
 def test_an_outage_of_what_is_judged_by_slices_is_refused() -> None:

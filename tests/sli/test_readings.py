@@ -25,16 +25,16 @@ def lines(*values: Sequence[float], **labels: Sequence[str]) -> list[_Line]:
 
 def test_a_series_that_is_new_starts_at_zero() -> None:
     [one, other] = made = lines([7, 9], [5])
-    found = _read(made, [_Run(0, 0, 2), _Run(1, 0, 1)], [0, 1], [])
-    assert (found.events, found.went_on) == (12, False)
-    assert found.shares == [(one, 7, 0), (other, 5, 0)]
+    read_specs = _read(made, [_Run(0, 0, 2), _Run(1, 0, 1)], [0, 1], [])
+    assert (read_specs.events, read_specs.went_on) == (12, False)
+    assert read_specs.shares == [(one, 7, 0), (other, 5, 0)]
 
 
 def test_a_series_that_comes_back_has_gained_since_its_last_value() -> None:
     """From 30 to 50; or it fell from 50 to 4, which counts where it is believed."""
     made = lines([10, 30, 50, 60])
-    found = _read(made, [_Run(0, 0, 2), _Run(0, 2, 4)], [1], [])
-    assert (found.events, found.shares) == (20, [(made[0], 20, 20)])
+    read_specs = _read(made, [_Run(0, 0, 2), _Run(0, 2, 4)], [1], [])
+    assert (read_specs.events, read_specs.shares) == (20, [(made[0], 20, 20)])
     made = lines([10, 30, 7, 50, 4, 5])
     assert _read(made, [_Run(0, 0, 4), _Run(0, 4, 6)], [1], []).events == 4
     made[0].believed = np.array([7.0, 0.0])
@@ -58,16 +58,16 @@ def test_of_two_readings_the_one_with_fewer_events_counts(
     appeared: float, vanished: list[float], events: float, went_on: bool
 ) -> None:
     made = lines([appeared])
-    found = _read(made, [_Run(0, 0, 1)], [0], vanished)
-    assert (found.events, found.went_on) == (events, went_on)
+    read_specs = _read(made, [_Run(0, 0, 1)], [0], vanished)
+    assert (read_specs.events, read_specs.went_on) == (events, went_on)
 
 
 def test_one_that_comes_back_may_go_on_for_another_too() -> None:
     """Back at 50 from 30 it has gained 20; for one that ended at 35 it has gained 15."""
     made = lines([10, 30, 50])
     runs = [_Run(0, 0, 2), _Run(0, 2, 3)]
-    found = _read(made, runs, [1], [35])
-    assert (found.events, found.went_on, found.shares) == (15, True, [(made[0], 15, 20)])
+    read_specs = _read(made, runs, [1], [35])
+    assert (read_specs.events, read_specs.went_on, read_specs.shares) == (15, True, [(made[0], 15, 20)])
     assert not _read(made, runs, [1], [30]).went_on
     assert _read(made, runs, [1], [25]).events == 20
 
@@ -118,9 +118,9 @@ def cut(minutes: Sequence[float], scraped: Sequence[float] = range(400)) -> list
     """The runs of a series with samples at these minutes, whose target was scraped at those."""
     times = (MINUTE * np.array(minutes)).astype(np.int64)
     line = _line({}, times, np.zeros(len(times)))
-    found = _runs(7, line, (MINUTE * np.array(scraped)).astype(np.int64))
-    assert all(run.line == 7 for run in found)
-    return [(run.low, run.high) for run in found]
+    runs = _runs(7, line, (MINUTE * np.array(scraped)).astype(np.int64))
+    assert all(run.line == 7 for run in runs)
+    return [(run.low, run.high) for run in runs]
 
 
 def test_a_series_is_cut_where_it_paused_while_its_target_was_scraped() -> None:

@@ -59,8 +59,8 @@ def measured(source: Memory, steps: int = 12, sli: Ratio | Latency | Probe = RAT
     return sli.measure(source, Grid(END, 5 * MINUTE, steps), Scraping())
 
 
-def codes(found: Measured) -> list[str]:
-    return [note.code for note in found.notes]
+def codes(measurement: Measured) -> list[str]:
+    return [note.code for note in measurement.notes]
 
 
 def test_samples_are_read_until_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,24 +88,28 @@ def test_of_a_long_period_a_few_hundred_moments_tell_how_many_there_are(monkeypa
 @pytest.mark.usefixtures("steps_only")
 def test_a_server_counts_what_samples_do() -> None:
     """Ten scrapes a step, 9 good and 1 bad event each."""
-    found = measured(server(counter(9, 400, code="200"), counter(1, 400, code="500")))
-    assert found.counts.errors.tolist() == [10.0] * 12
-    assert found.counts.total.tolist() == [100.0] * 12
-    assert found.has_data and found.counts.parts is None
-    assert (found.counts.seen.gaps, found.counts.seen.dropped, found.counts.seen.longest_unseen_ms) == ((), 0, 0)
-    assert codes(found) == ["stepwise"]
-    assert "in steps of 5m" in found.notes[0].text
+    measurement = measured(server(counter(9, 400, code="200"), counter(1, 400, code="500")))
+    assert measurement.counts.errors.tolist() == [10.0] * 12
+    assert measurement.counts.total.tolist() == [100.0] * 12
+    assert measurement.has_data and measurement.counts.parts is None
+    assert (
+        measurement.counts.seen.gaps,
+        measurement.counts.seen.dropped,
+        measurement.counts.seen.longest_unseen_ms,
+    ) == ((), 0, 0)
+    assert codes(measurement) == ["stepwise"]
+    assert "in steps of 5m" in measurement.notes[0].text
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_without_an_error_there_are_none_and_without_a_total_nothing() -> None:
     """Data for the last half an hour of the hour."""
-    found = measured(server(counter(9, 61, code="200")))
-    assert found.counts.errors.tolist() == [0.0] * 12
-    assert found.counts.total.tolist()[7:] == [90.0] * 5
-    assert found.counts.seen.gaps == (Gap(END - HOUR, END - 30 * MINUTE - 5 * MINUTE),)
-    assert found.counts.seen.longest_unseen_ms == 0  # before the data begins is not a pause
-    assert codes(found) == ["stepwise", "unmatched"]
+    measurement = measured(server(counter(9, 61, code="200")))
+    assert measurement.counts.errors.tolist() == [0.0] * 12
+    assert measurement.counts.total.tolist()[7:] == [90.0] * 5
+    assert measurement.counts.seen.gaps == (Gap(END - HOUR, END - 30 * MINUTE - 5 * MINUTE),)
+    assert measurement.counts.seen.longest_unseen_ms == 0  # before the data begins is not a pause
+    assert codes(measurement) == ["stepwise", "unmatched"]
     nothing = measured(server())
     assert not nothing.has_data and codes(nothing) == ["stepwise", "unmatched"]
     assert "`total` matches no series: there is no metric t_total" in nothing.notes[1].text
@@ -123,9 +127,9 @@ def test_a_pause_beyond_the_look_back_is_named(away: int, unseen: int, then: flo
     labels, times, values = counter(9, 1000, code="200")
     gone = (times > END - HOUR - away) & (times <= END - HOUR)
     row = (labels, times[~gone], values[~gone])
-    found = measured(server(row, counter(0, 1000, code="500")), steps=72)
+    measurement = measured(server(row, counter(0, 1000, code="500")), steps=72)
     only = measured(server(row), steps=72)
-    assert found.counts.seen.longest_unseen_ms == 0  # the other series was scraped throughout
+    assert measurement.counts.seen.longest_unseen_ms == 0  # the other series was scraped throughout
     assert only.counts.seen.longest_unseen_ms == unseen
     assert only.counts.seen.gaps == (Gap(END - HOUR - away, END - HOUR),)
     assert only.counts.total[-12] == then
@@ -134,9 +138,9 @@ def test_a_pause_beyond_the_look_back_is_named(away: int, unseen: int, then: flo
 @pytest.mark.usefixtures("steps_only")
 def test_a_pause_that_lasts_has_hidden_nothing_yet() -> None:
     """For three hours nothing has come: what is back then is not known before it is."""
-    found = measured(server(counter(9, 400, END - 3 * HOUR, code="200")), steps=72)
-    assert found.counts.seen.gaps == (Gap(END - 3 * HOUR, END),)
-    assert found.counts.seen.longest_unseen_ms == 0
+    measurement = measured(server(counter(9, 400, END - 3 * HOUR, code="200")), steps=72)
+    assert measurement.counts.seen.gaps == (Gap(END - 3 * HOUR, END),)
+    assert measurement.counts.seen.longest_unseen_ms == 0
 
 
 @pytest.mark.usefixtures("steps_only")
@@ -147,17 +151,17 @@ def test_of_several_pauses_the_longest_is_named(hours: tuple[int, int]) -> None:
     gone = np.zeros(len(times), bool)
     for length, ago in zip(hours, (7, 1), strict=True):
         gone |= (times > END - (ago + length) * HOUR) & (times <= END - ago * HOUR)
-    found = measured(server((labels, times[~gone], values[~gone])), steps=12 * 14)
-    assert found.counts.seen.longest_unseen_ms == 5 * HOUR
+    measurement = measured(server((labels, times[~gone], values[~gone])), steps=12 * 14)
+    assert measurement.counts.seen.longest_unseen_ms == 5 * HOUR
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_what_is_not_a_number_is_counted_and_left_out() -> None:
     labels, times, values = counter(9, 400, code="200")
     values[-13] = np.nan
-    found = measured(server((labels, times, values)))
-    assert found.counts.seen.dropped > 0
-    assert found.counts.total.sum() == 12 * 90
+    measurement = measured(server((labels, times, values)))
+    assert measurement.counts.seen.dropped > 0
+    assert measurement.counts.total.sum() == 12 * 90
 
 
 @pytest.mark.usefixtures("steps_only")
@@ -167,8 +171,8 @@ def test_writers_are_those_of_the_period(until: int, named: int) -> None:
     labels, times, values = counter(9, 400, code="200")
     values[(times <= END - until) & (np.arange(400) % 2 == 0)] += 50_000
     values[times > END - until] += 50_000
-    found = measured(server((labels, times, values)))
-    assert len(found.counts.seen.several_writers) == named
+    measurement = measured(server((labels, times, values)))
+    assert len(measurement.counts.seen.several_writers) == named
 
 
 @pytest.mark.usefixtures("steps_only")
@@ -188,9 +192,9 @@ def test_relabelled_and_born_series_are_counted_as_such() -> None:
 def test_births_that_are_not_believed_are_in_doubt() -> None:
     """9,000 errors appear on a target with 9 events a scrape."""
     labels, times, values = counter(1, 30, code="500")
-    found = measured(server(counter(9, 400, code="200"), (labels, times, values + 8000))).counts
-    assert found.errors.sum() == 29
-    assert (found.seen.doubt_events, found.seen.doubt_errors, found.seen.born) == (9000, 9000, 0)
+    counts = measured(server(counter(9, 400, code="200"), (labels, times, values + 8000))).counts
+    assert counts.errors.sum() == 29
+    assert (counts.seen.doubt_events, counts.seen.doubt_errors, counts.seen.born) == (9000, 9000, 0)
 
 
 UP = Probe(VectorSelector("up"))
@@ -206,20 +210,20 @@ def gauge(values: list[float]) -> Row:
     ("odd", "named"), [([], None), ([2.0], "(2)"), ([-1.0], "(-1)"), ([3.0, -2.0, 2.0], "(-2, 3)"), ([1.0, 0.0, 0.5], None)]
 )  # fmt: skip
 def test_a_probe_on_a_server_has_values_from_0_to_1(odd: list[float], named: str | None) -> None:
-    found = UP.measure(server(gauge([1.0] * 40 + odd + [1.0] * 10)), Grid(END, 5 * MINUTE, 3), Scraping())
-    assert [note.code for note in found.invalid] == (["not-a-probe"] if named else [])
+    measurement = UP.measure(server(gauge([1.0] * 40 + odd + [1.0] * 10)), Grid(END, 5 * MINUTE, 3), Scraping())
+    assert [note.code for note in measurement.invalid] == (["not-a-probe"] if named else [])
     if named:
-        assert named in found.invalid[0].text
+        assert named in measurement.invalid[0].text
     on_samples = UP.count(Samples.from_series([gauge([1.0] * 40 + odd + [1.0] * 10)]), Grid(END, HOUR, 1), ("job",))
-    assert [note.text for note in on_samples.invalid] == [note.text for note in found.invalid]
+    assert [note.text for note in on_samples.invalid] == [note.text for note in measurement.invalid]
 
 
 def test_of_a_probe_what_is_not_a_number_is_not_a_check() -> None:
-    found = UP.count(
+    counts = UP.count(
         Samples.from_series([gauge([1.0, float("nan"), 0.0, float("inf"), 1.0])]), Grid(END, HOUR, 1), ("job",)
     )
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([1], [3])
-    assert found.counts.seen.dropped == 2
+    assert (counts.counts.errors.tolist(), counts.counts.total.tolist()) == ([1], [3])
+    assert counts.counts.seen.dropped == 2
 
 
 @pytest.mark.usefixtures("steps_only")
@@ -228,8 +232,8 @@ def test_a_probe_is_looked_at_in_every_step(step: int) -> None:
     """One value of 2 in the last minute of a step."""
     values = [1.0] * 60
     values[29 + 10 * step + 9] = 2.0
-    found = UP.measure(server(gauge(values)), Grid(END - 30_000, 5 * MINUTE, 3), Scraping())
-    assert [note.code for note in found.invalid] == ["not-a-probe"]
+    measurement = UP.measure(server(gauge(values)), Grid(END - 30_000, 5 * MINUTE, 3), Scraping())
+    assert [note.code for note in measurement.invalid] == ["not-a-probe"]
 
 
 def histogram(
@@ -251,59 +255,59 @@ LATENCY = Latency(VectorSelector("h"), Decimal("0.5"))
 def test_the_buckets_of_steps_that_have_few_scrapes(step_s: int) -> None:
     """Of scrapes 30 s apart; an increase is looked for over five of them at least, and a step has its share of it."""
     grid = Grid(END, step_s * 1000, 3)
-    found = LATENCY.measure(server(*histogram(8, 10)), grid, Scraping())
-    assert found.bucket_counts == pytest.approx(np.array([[8.0, 10, 10]] * 3) * step_s / 30, rel=1e-3)
+    measurement = LATENCY.measure(server(*histogram(8, 10)), grid, Scraping())
+    assert measurement.bucket_counts == pytest.approx(np.array([[8.0, 10, 10]] * 3) * step_s / 30, rel=1e-3)
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_the_bounds_of_buckets_that_never_grew_are_known_too() -> None:
-    found = LATENCY.measure(server(*histogram(0, 0, scrapes=2)), Grid(END, MINUTE, 2), Scraping())
-    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
-    assert found.bucket_counts.tolist() == [[0, 0, 0]] * 2
+    measurement = LATENCY.measure(server(*histogram(0, 0, scrapes=2)), Grid(END, MINUTE, 2), Scraping())
+    assert measurement.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert measurement.bucket_counts.tolist() == [[0, 0, 0]] * 2
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_the_buckets_of_a_server() -> None:
     """8 of 10 requests a scrape within half a second; by step 80, 100 and 100 below the bounds."""
-    found = measured(server(*histogram(8, 10)), steps=3, sli=LATENCY)
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([20.0] * 3, [100.0] * 3)
-    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
-    assert found.bucket_counts == pytest.approx(np.array([[80.0, 100, 100]] * 3), rel=1e-3)
-    assert codes(found) == ["stepwise"]
+    measurement = measured(server(*histogram(8, 10)), steps=3, sli=LATENCY)
+    assert (measurement.counts.errors.tolist(), measurement.counts.total.tolist()) == ([20.0] * 3, [100.0] * 3)
+    assert measurement.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert measurement.bucket_counts == pytest.approx(np.array([[80.0, 100, 100]] * 3), rel=1e-3)
+    assert codes(measurement) == ["stepwise"]
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_two_spellings_of_a_bound_are_one_bucket() -> None:
     rows = histogram(8, 10) + histogram(4, 5, bounds=("0.50", "1.0"), instance="b")
-    found = measured(server(*rows), steps=1, sli=LATENCY)
-    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
-    assert found.bucket_counts == pytest.approx(np.array([[120.0, 150, 150]]), rel=1e-3)
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([30.0], [150.0])
+    measurement = measured(server(*rows), steps=1, sli=LATENCY)
+    assert measurement.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert measurement.bucket_counts == pytest.approx(np.array([[120.0, 150, 150]]), rel=1e-3)
+    assert (measurement.counts.errors.tolist(), measurement.counts.total.tolist()) == ([30.0], [150.0])
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_milliseconds_become_seconds() -> None:
     sli = Latency(VectorSelector("h"), Decimal("0.5"), Decimal("0.001"))
-    found = measured(server(*histogram(8, 10, bounds=("500", "1000"))), steps=1, sli=sli)
-    assert found.bounds.tolist() == [0.5, 1.0, np.inf]
-    assert found.counts.errors.tolist() == [20.0]
+    measurement = measured(server(*histogram(8, 10, bounds=("500", "1000"))), steps=1, sli=sli)
+    assert measurement.bounds.tolist() == [0.5, 1.0, np.inf]
+    assert measurement.counts.errors.tolist() == [20.0]
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_a_server_without_the_threshold_names_the_targets_and_the_bounds() -> None:
     rows = histogram(8, 10) + histogram(4, 5, bounds=("0.25", "2"), instance="b")
-    found = measured(server(*rows), steps=2, sli=LATENCY)
-    assert found.counts.total.tolist() == [100.0] * 2  # of the target that has it
-    assert found.counts.seen.without_bound == ("job=j, instance=b",)
-    [note] = [note for note in found.notes if note.code == "bound-missing"]
+    measurement = measured(server(*rows), steps=2, sli=LATENCY)
+    assert measurement.counts.total.tolist() == [100.0] * 2  # of the target that has it
+    assert measurement.counts.seen.without_bound == ("job=j, instance=b",)
+    [note] = [note for note in measurement.notes if note.code == "bound-missing"]
     assert "job=j, instance=b, whose h has no bucket bound 0.5; its bounds are 0.25, 0.5, 1, 2" in note.text
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_a_histogram_without_its_count_is_counted_by_its_last_bucket() -> None:
-    found = measured(server(*histogram(8, 10)[:3]), steps=2, sli=LATENCY)
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([20.0] * 2, [100.0] * 2)
-    assert found.has_data
+    measurement = measured(server(*histogram(8, 10)[:3]), steps=2, sli=LATENCY)
+    assert (measurement.counts.errors.tolist(), measurement.counts.total.tolist()) == ([20.0] * 2, [100.0] * 2)
+    assert measurement.has_data
 
 
 def test_all_series_of_an_answer_are_added_up() -> None:
@@ -435,9 +439,9 @@ def test_targets_of_a_job_are_born_by_what_the_busiest_has() -> None:
     """a has 9 events a scrape, 180 in ten minutes; b begins in the middle with as many as is possible, or more."""
     for first, believed in ((50.0, True), (5000.0, False)):
         labels, times, values = counter(9, 30, code="200", instance="b")
-        found = measured(server(counter(9, 400, code="200"), (labels, times, values - 1000 + first)), steps=12).counts
-        assert found.total.sum() == 12 * 90 + 29 * 9 + (first if believed else 0)
-        assert (found.seen.born, found.seen.doubt_events) == ((1, 0) if believed else (0, first))
+        counts = measured(server(counter(9, 400, code="200"), (labels, times, values - 1000 + first)), steps=12).counts
+        assert counts.total.sum() == 12 * 90 + 29 * 9 + (first if believed else 0)
+        assert (counts.seen.born, counts.seen.doubt_events) == ((1, 0) if believed else (0, first))
 
 
 @pytest.mark.usefixtures("steps_only")
@@ -462,8 +466,8 @@ def test_a_sum_that_lost_a_part_has_not_restarted() -> None:
 def test_a_restart_at_any_place_of_a_step(at: int) -> None:
     labels, times, values = counter(9, 400)
     values[at:] = 4 + 9 * np.arange(-at)
-    found = measured(server((labels, times, values)), steps=12).counts
-    assert found.total.sum() == 12 * 90 - 9 + 4
+    counts = measured(server((labels, times, values)), steps=12).counts
+    assert counts.total.sum() == 12 * 90 - 9 + 4
 
 
 def without_bucket(rows: list[Row], since: int, until: int) -> list[Row]:
@@ -479,28 +483,28 @@ def without_bucket(rows: list[Row], since: int, until: int) -> list[Row]:
 @pytest.mark.parametrize(("since", "until", "steps"), [(25, 15, 2), (25, 10, 3), (59, 0, 11), (2, 1, 0)])
 def test_steps_in_which_a_target_had_no_bucket_are_reported(since: int, until: int, steps: int) -> None:
     """Of an hour; in steps that have one sample of it a target has it."""
-    found = measured(server(*without_bucket(histogram(8, 10), since, until)), sli=LATENCY)
-    texts = [note.text for note in found.notes if note.code == "bound-missing"]
+    measurement = measured(server(*without_bucket(histogram(8, 10), since, until)), sli=LATENCY)
+    texts = [note.text for note in measurement.notes if note.code == "bound-missing"]
     assert texts == (
         [f"in {steps} steps a target had no bucket bound 0.5; it was not counted in them"] if steps else []
     )
-    assert found.counts.seen.without_bound == ()
-    assert np.count_nonzero(found.counts.total) == 12 - steps
+    assert measurement.counts.seen.without_bound == ()
+    assert np.count_nonzero(measurement.counts.total) == 12 - steps
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_a_target_that_has_no_bucket_for_hours_is_named_at_the_end() -> None:
     """Its other buckets are there; then how many steps it lacked is not said."""
     rows = histogram(8, 10) + without_bucket(histogram(8, 10, instance="b"), 130, 0)
-    found = measured(server(*rows), sli=LATENCY)
-    assert found.counts.seen.without_bound == ("job=j, instance=b",)
-    [note] = [note for note in found.notes if note.code == "bound-missing"]
+    measurement = measured(server(*rows), sli=LATENCY)
+    assert measurement.counts.seen.without_bound == ("job=j, instance=b",)
+    [note] = [note for note in measurement.notes if note.code == "bound-missing"]
     assert note.text.startswith("not counted: job=j, instance=b, whose h has no bucket bound 0.5")
-    assert found.counts.seen.bounds == (Decimal("0.5"), Decimal("1"))
+    assert measurement.counts.seen.bounds == (Decimal("0.5"), Decimal("1"))
 
 
 @pytest.mark.usefixtures("steps_only")
 def test_a_server_without_any_bucket_has_no_bounds() -> None:
-    found = measured(server(counter(10, 400, name="h_count")), steps=2, sli=LATENCY)
-    assert not found.has_data and found.bounds.size == 0 and found.bucket_counts.size == 0
-    assert found.counts.seen.bounds == ()
+    measurement = measured(server(counter(10, 400, name="h_count")), steps=2, sli=LATENCY)
+    assert not measurement.has_data and measurement.bounds.size == 0 and measurement.bucket_counts.size == 0
+    assert measurement.counts.seen.bounds == ()

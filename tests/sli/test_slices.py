@@ -27,11 +27,11 @@ END = 1_798_761_600_000
 
 def flags(text: str) -> tuple[np.ndarray, np.ndarray]:
     """(down, known) of slices: `x` is down, `.` up, `?` unknown."""
-    return np.array([one == "x" for one in text], bool), np.array([one != "?" for one in text], bool)
+    return np.array([mark == "x" for mark in text], bool), np.array([mark != "?" for mark in text], bool)
 
 
-def drawn(found: np.ndarray) -> str:
-    return "".join("x" if one else "." for one in found)
+def drawn(slices: np.ndarray) -> str:
+    return "".join("x" if bad else "." for bad in slices)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_stretches(text: str, expected: list[tuple[int, int]]) -> None:
 def test_too_long_is_an_outage_with_as_many_slices_before(text: str, longest: int) -> None:
     """Slice by slice, as somebody counts who watches: how long has it been down?"""
     lasted, expected = 0, ""
-    for one in text:
-        lasted = lasted + 1 if one == "x" or (one == "?" and lasted) else 0
+    for mark in text:
+        lasted = lasted + 1 if mark == "x" or (mark == "?" and lasted) else 0
         expected += "x" if lasted >= longest else "."
     assert drawn(too_long(*flags(text), longest)) == expected
 
@@ -108,32 +108,32 @@ def at_most(bound: str, every_ms: int = MINUTE, op: str = "<=") -> Threshold:
 )  # fmt: skip
 def test_a_value_on_its_bound(op: str, bad: list[int]) -> None:
     """4, 5 and 6 held against 5."""
-    found = at_most("5", op=op).measure(gauge({"a": [4, 5, 6]}), Grid(END, MINUTE, 3), Scraping())
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == (bad, [1, 1, 1])
+    measurement = at_most("5", op=op).measure(gauge({"a": [4, 5, 6]}), Grid(END, MINUTE, 3), Scraping())
+    assert (measurement.counts.errors.tolist(), measurement.counts.total.tolist()) == (bad, [1, 1, 1])
 
 
 def test_each_series_is_judged_in_each_slice() -> None:
     """Steps of two slices; a is bad in the last three, b in the first."""
     source = gauge({"a": [1, 9, 9, 9], "b": [9, 1, 1, 1]})
-    found = at_most("5").measure(source, Grid(END, 2 * MINUTE, 2), Scraping(), first=1)
-    assert found.counts.errors.tolist() == [2, 2]
-    assert found.counts.total.tolist() == [4, 4]
-    assert found.counts.seen.series == 2 and found.counts.seen.gaps == () and found.has_data
+    measurement = at_most("5").measure(source, Grid(END, 2 * MINUTE, 2), Scraping(), first=1)
+    assert measurement.counts.errors.tolist() == [2, 2]
+    assert measurement.counts.total.tolist() == [4, 4]
+    assert measurement.counts.seen.series == 2 and measurement.counts.seen.gaps == () and measurement.has_data
     # By series the second step alone, as was asked for.
-    assert found.counts.parts is not None
-    assert {part.labels["instance"]: (part.errors, part.total) for part in found.counts.parts} == {
+    assert measurement.counts.parts is not None
+    assert {part.labels["instance"]: (part.errors, part.total) for part in measurement.counts.parts} == {
         "a": (2, 2), "b": (0, 2),
     }  # fmt: skip
-    assert found.notes == ()
+    assert measurement.notes == ()
 
 
 def test_a_slice_without_a_value_is_not_judged_and_a_step_without_any_is_a_gap() -> None:
     """The value is NaN, then gone as its stale marker says, then back: two steps of three minutes each have a slice."""
     nan = float("nan")
     source = gauge({"a": [9, nan, STALE, STALE, STALE, STALE, 1, nan, nan]})
-    found = at_most("5").measure(source, Grid(END, 3 * MINUTE, 3), Scraping())
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([1, 0, 0], [1, 0, 1])
-    assert found.counts.seen.gaps == (Gap(END - 6 * MINUTE, END - 3 * MINUTE),)
+    measurement = at_most("5").measure(source, Grid(END, 3 * MINUTE, 3), Scraping())
+    assert (measurement.counts.errors.tolist(), measurement.counts.total.tolist()) == ([1, 0, 0], [1, 0, 1])
+    assert measurement.counts.seen.gaps == (Gap(END - 6 * MINUTE, END - 3 * MINUTE),)
     nothing = at_most("5").measure(gauge({"a": [nan]}), Grid(END, MINUTE, 1), Scraping())
     assert not nothing.has_data
 
@@ -142,7 +142,7 @@ def test_the_parts_of_a_stretch_are_those_of_its_slices() -> None:
     source = gauge({"a": [9, 9, 1, 9]})
     parts = at_most("5").parts(source, END - 3 * MINUTE, END, Scraping())
     assert parts is not None
-    assert [(dict(one.labels)["instance"], one.errors, one.total) for one in parts] == [("a", 2, 3)]
+    assert [(dict(part.labels)["instance"], part.errors, part.total) for part in parts] == [("a", 2, 3)]
 
 
 # A series without a stale marker is shown for five minutes after its last sample: values at minutes 0 to 9, and what
@@ -165,9 +165,9 @@ def test_a_series_that_goes_on_under_another_label_is_judged_twice_for_a_while(l
         ),
         END,
     )
-    found = at_most("5").measure(source, Grid(END, MINUTE, 20), Scraping())
-    noted = [note for note in found.notes if note.code == "judged-twice"]
-    assert found.counts.total.sum() == 20 + twice
+    measurement = at_most("5").measure(source, Grid(END, MINUTE, 20), Scraping())
+    noted = [note for note in measurement.notes if note.code == "judged-twice"]
+    assert measurement.counts.total.sum() == 20 + twice
     assert bool(noted) is bool(twice)
     if twice:
         assert noted[0].text.startswith(f"{twice} slices may be judged twice")
@@ -199,16 +199,16 @@ def outage(longest_minutes: int, down_at: str = "0.5") -> Outage:
 def test_an_outage_that_is_over_in_time_is_good() -> None:
     """Up for 6 minutes, down for 2, up for 2, down for 5, up for 5; outages of three minutes are too long."""
     source = gauge({"a": [1] * 6 + [0] * 2 + [1] * 2 + [0] * 5 + [1] * 5})
-    found = outage(3).measure(source, Grid(END, 5 * MINUTE, 3), Scraping())
+    measurement = outage(3).measure(source, Grid(END, 5 * MINUTE, 3), Scraping())
     # Of the last 15 minutes: the second outage is of minutes 10 to 14, and bad from its third minute on.
-    assert found.counts.errors.tolist() == [0, 3, 0]
-    assert found.counts.total.tolist() == [5, 5, 5]
+    assert measurement.counts.errors.tolist() == [0, 3, 0]
+    assert measurement.counts.total.tolist() == [5, 5, 5]
     minute = [END - 19 * MINUTE + number * MINUTE for number in range(20)]
-    assert found.downtimes == (
+    assert measurement.downtimes == (
         (minute[6] - MINUTE, minute[7]),
         (minute[10] - MINUTE, minute[14]),
     )
-    assert not found.bounds.size and not found.bucket_counts.size
+    assert not measurement.bounds.size and not measurement.bucket_counts.size
 
 
 @pytest.mark.parametrize("lag", [0, 5 * MINUTE])
@@ -224,34 +224,38 @@ def test_as_promql_too_where_scrapes_come_at_the_edges_of_slices(lag: int) -> No
 def test_an_outage_is_as_old_as_it_was_before_the_steps_began() -> None:
     """Down for 8 minutes, of which the steps hold the last 5: all of these are too late for a bound of four."""
     source = gauge({"a": [1, 1] + [0] * 8})
-    found = outage(4).measure(source, Grid(END, 5 * MINUTE, 1), Scraping())
-    assert found.counts.errors.tolist() == [5]
-    assert found.downtimes == ((END - 8 * MINUTE, END),)
+    measurement = outage(4).measure(source, Grid(END, 5 * MINUTE, 1), Scraping())
+    assert measurement.counts.errors.tolist() == [5]
+    assert measurement.downtimes == ((END - 8 * MINUTE, END),)
 
 
 def test_an_outage_before_the_steps_is_none_of_theirs() -> None:
     source = gauge({"a": [0, 0, 1, 1, 1, 1, 1]})
-    found = outage(2).measure(source, Grid(END, 5 * MINUTE, 1), Scraping())
-    assert (found.counts.errors.tolist(), found.counts.total.tolist(), found.downtimes) == ([0], [5], ())
+    measurement = outage(2).measure(source, Grid(END, 5 * MINUTE, 1), Scraping())
+    assert (measurement.counts.errors.tolist(), measurement.counts.total.tolist(), measurement.downtimes) == (
+        [0],
+        [5],
+        (),
+    )
 
 
 @pytest.mark.parametrize(("down_at", "bad"), [("0.25", 5), ("0.5", 5), ("0.51", 0)])
 def test_it_is_down_from_a_share_on(down_at: str, bad: int) -> None:
     """One of two instances is down."""
     source = gauge({"a": [0] * 8, "b": [1] * 8})
-    found = outage(1, down_at).measure(source, Grid(END, 5 * MINUTE, 1), Scraping())
-    assert found.counts.errors.tolist() == [bad]
+    measurement = outage(1, down_at).measure(source, Grid(END, 5 * MINUTE, 1), Scraping())
+    assert measurement.counts.errors.tolist() == [bad]
 
 
 def test_before_anything_is_known_nothing_is_judged() -> None:
     """Three minutes of data in a step of five."""
-    found = outage(1).measure(gauge({"a": [0, 0, 0]}), Grid(END, 5 * MINUTE, 1), Scraping())
-    assert (found.counts.errors.tolist(), found.counts.total.tolist()) == ([3], [3])
+    measurement = outage(1).measure(gauge({"a": [0, 0, 0]}), Grid(END, 5 * MINUTE, 1), Scraping())
+    assert (measurement.counts.errors.tolist(), measurement.counts.total.tolist()) == ([3], [3])
 
 
 def test_as_promql_an_outage_is_as_old_as_its_history() -> None:
     """Down from its first scrape on, five minutes before the end; three minutes are too long."""
     source = gauge({"a": [0.0] * 6})
-    found = source.query_range(outage(3).errors_tile(Tile(MINUTE)), END - 4 * MINUTE, END, MINUTE).series
-    [(_, errors)] = found
+    rows = source.query_range(outage(3).errors_tile(Tile(MINUTE)), END - 4 * MINUTE, END, MINUTE).series
+    [(_, errors)] = rows
     assert errors.tolist() == [0, 1, 1, 1, 1]

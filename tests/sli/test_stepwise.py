@@ -53,8 +53,8 @@ class Asked(Server):
 
     def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Matrix:
         self.questions.append((str(expr), start_ms, end_ms, len(range(start_ms, end_ms + 1, step_ms))))
-        found = super().query_range(expr, start_ms, end_ms, step_ms)
-        return Matrix(found.times, found.series, (*found.notes, *([self._said] if self._said else ())))
+        answer = super().query_range(expr, start_ms, end_ms, step_ms)
+        return Matrix(answer.times, answer.series, (*answer.notes, *([self._said] if self._said else ())))
 
 
 class Many(Server):
@@ -163,9 +163,9 @@ def test_a_few_writers_are_read_each_once_and_no_others() -> None:
     """Seven series that fall often; the others do not."""
     rows = [taking_turns(120, 0, code=str(code)) for code in range(7)]
     server = Asked(*rows, row(600, code="200"))
-    found = _writers((TOTAL, TOTAL), server, Grid(END, 5 * MINUTE, 24))
-    assert len(found) == len(set(found)) == 5
-    assert all("200" not in name for name in found)
+    writers = _writers((TOTAL, TOTAL), server, Grid(END, 5 * MINUTE, 24))
+    assert len(writers) == len(set(writers)) == 5
+    assert all("200" not in name for name in writers)
     assert server.read == [(END - LOOKBACK_MS, END)] * 5
 
 
@@ -240,8 +240,8 @@ def measured_of(server: Server, sli: Ratio = RATIO, steps: int = 24) -> Measured
 
 def test_where_no_series_appears_the_cheap_form_is_asked_for_and_the_dear_one_nowhere() -> None:
     server = Asked(row(300, each=9, code="200"), row(300, code="500"))
-    found = measured_of(server)
-    assert found.counts.total.tolist() == [100.0] * 24 and found.counts.errors.tolist() == [10.0] * 24
+    measurement = measured_of(server)
+    assert measurement.counts.total.tolist() == [100.0] * 24 and measurement.counts.errors.tolist() == [10.0] * 24
     assert not any("birth" in text for text, *_ in server.questions)
 
 
@@ -249,41 +249,45 @@ def test_where_a_series_appears_the_dear_form_is_asked_for_there_alone() -> None
     """Errors are there for an hour: of two metrics only these appear."""
     for sli, new in ((RATIO, {"code": "500"}), (TWO, {"name": "e_total"})):
         server = Asked(row(300, each=9, code="200"), row(32, each=0, **new))  # type: ignore[arg-type]
-        found = measured_of(server, sli)
+        measurement = measured_of(server, sli)
         dear = [(start, end) for text, start, end, _ in server.questions if "birth" in text]
         assert dear and set(dear) == {(END - 30 * MINUTE, END - 30 * MINUTE)}
         # 1,000 are more than the target had.
-        assert found.counts.errors.sum() == 0 and found.counts.seen.doubt_errors == 1000
+        assert measurement.counts.errors.sum() == 0 and measurement.counts.seen.doubt_errors == 1000
 
 
 def test_what_a_server_says_alongside_its_answers_is_said_once() -> None:
-    found = measured_of(Asked(row(300), said="a store is down"))
-    assert [note.text for note in found.notes] == ["a store is down"]
-    assert [note.code for note in found.notes] == ["source"]
+    measurement = measured_of(Asked(row(300), said="a store is down"))
+    assert [note.text for note in measurement.notes] == ["a store is down"]
+    assert [note.code for note in measurement.notes] == ["source"]
 
 
 @pytest.mark.parametrize(("since", "until"), [(60, 0), (600, 190)])
 def test_before_the_data_begins_and_after_it_ends_nothing_is_unseen(since: int, until: int) -> None:
     """Six hours are asked for; more than two of them are without data."""
-    found = measured_of(Server(Samples.from_series([row(since, until)]), END), steps=72)
-    [only] = found.counts.seen.gaps
+    measurement = measured_of(Server(Samples.from_series([row(since, until)]), END), steps=72)
+    [only] = measurement.counts.seen.gaps
     assert only.end_ms - only.start_ms > 2 * HOUR
     assert (only.start_ms == END - 6 * HOUR) or (only.end_ms == END)
-    assert found.counts.seen.longest_unseen_ms == 0
+    assert measurement.counts.seen.longest_unseen_ms == 0
 
 
 @pytest.mark.parametrize(("away", "unseen"), [(120, 0), (125, 125)])
 def test_a_pause_of_more_than_two_hours_is_unseen(away: int, unseen: int) -> None:
     rows = [row(600, 60 + away), row(60)]
-    joined = (rows[0][0], np.concatenate([one[1] for one in rows]), np.concatenate([rows[0][2], 5000 + rows[1][2]]))
-    found = measured_of(Server(Samples.from_series([joined]), END), steps=72)
-    assert found.counts.seen.gaps == (Gap(END - (60 + away) * MINUTE, END - 60 * MINUTE),)
-    assert found.counts.seen.longest_unseen_ms == unseen * MINUTE
+    joined = (
+        rows[0][0],
+        np.concatenate([series[1] for series in rows]),
+        np.concatenate([rows[0][2], 5000 + rows[1][2]]),
+    )
+    measurement = measured_of(Server(Samples.from_series([joined]), END), steps=72)
+    assert measurement.counts.seen.gaps == (Gap(END - (60 + away) * MINUTE, END - 60 * MINUTE),)
+    assert measurement.counts.seen.longest_unseen_ms == unseen * MINUTE
 
 
 def test_series_are_there_where_one_step_has_some() -> None:
-    found = measured_of(Server(Samples.from_series([row(60)]), END)).counts.seen
-    assert found.series == 1
+    seen = measured_of(Server(Samples.from_series([row(60)]), END)).counts.seen
+    assert seen.series == 1
     assert measured_of(Server(Samples.from_series([]), END)).counts.seen.series == 0
 
 
@@ -297,8 +301,8 @@ def test_what_is_there_at_any_time_of_the_period_is_matched(
     """Errors that were there for some minutes; two hours are asked for."""
     monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", -1)
     server = Asked(row(400, each=9, code="200"), row(since, until, code="500"))
-    found = RATIO.measure(server, Grid(END, MINUTE, 120), Scraping())
-    assert [note.code for note in found.notes if note.code == "unmatched"] == named
+    measurement = RATIO.measure(server, Grid(END, MINUTE, 120), Scraping())
+    assert [note.code for note in measurement.notes if note.code == "unmatched"] == named
 
 
 def test_whether_anything_is_there_is_asked_at_a_few_hundred_moments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,5 +321,5 @@ def test_what_an_expression_counts_is_asked_for_with_all_births() -> None:
     """An expression may count more than its counters: 1,000 errors appear where 18,000 events are usual."""
     raw = Raw("sum(increase(t_total{code='500'}[$window]))", "sum(increase(t_total[$window]))")
     server = Asked(row(300, each=600, code="200"), row(32, each=0, code="500"))
-    found = raw.measure(server, Grid(END, 5 * MINUTE, 24), Scraping())
-    assert found.counts.errors.sum() == 1000
+    measurement = raw.measure(server, Grid(END, 5 * MINUTE, 24), Scraping())
+    assert measurement.counts.errors.sum() == 1000

@@ -39,9 +39,9 @@ def total(*rows: Row, tile: Tile = TILE, at_ms: int = END) -> dict[str, float]:
 
 def reported(node: Node, *rows: Row) -> float | None:
     """What an expression of one series says; None where it has none."""
-    found = asked(node, *rows)
-    assert len(found) <= 1
-    return next(iter(found.values()), None)
+    answer = asked(node, *rows)
+    assert len(answer) <= 1
+    return next(iter(answer.values()), None)
 
 
 def test_a_target_counts_what_its_series_gained() -> None:
@@ -305,9 +305,9 @@ def test_births_of_one_family_come_together(part_name: str, whole_name: str, one
     """80 appear alongside nothing, while the target counts 90: of one family births are those of the whole, here none."""
     whole, some = VectorSelector(whole_name), VectorSelector(part_name, (Matcher("code", "=", "500"),))
     rows = [row(grows(9), name=whole_name, code="200"), row([80], name=part_name, code="500")]
-    found = asked(counted_part(some, whole, TILE), *rows)
+    answer = asked(counted_part(some, whole, TILE), *rows)
     alone = part_name != whole_name and one_family
-    assert found == {"a": 0 if alone else 80}
+    assert answer == {"a": 0 if alone else 80}
 
 
 def test_what_is_there_is_one_for_each_value_of_by() -> None:
@@ -335,7 +335,7 @@ def test_series_with_samples_that_are_no_numbers_are_reported() -> None:
 
 
 def lengths(node: Node) -> set[tuple[int, int]]:
-    return {(one.range_ms, one.step_ms or 0) for one in walk(node) if isinstance(one, Subquery)}
+    return {(inner.range_ms, inner.step_ms or 0) for inner in walk(node) if isinstance(inner, Subquery)}
 
 
 def test_falls_are_looked_for_at_the_steps_whose_own_step_lies_in_the_tile() -> None:
@@ -353,6 +353,6 @@ def test_tiles_add_up() -> None:
     known = [value for value in made[59:] if not math.isnan(value)]
     true = sum(b - a if b >= a else b for a, b in itertools.pairwise(known))
     for rest in (0, 7_000, 29_000):
-        found = [total(row(made), at_ms=END + rest - 5 * MINUTE * tile).get("a", 0) for tile in range(14)]
-        assert sum(found) == true
+        totals = [total(row(made), at_ms=END + rest - 5 * MINUTE * tile).get("a", 0) for tile in range(14)]
+        assert sum(totals) == true
     assert HOUR % (5 * MINUTE) == 0

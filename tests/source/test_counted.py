@@ -127,7 +127,7 @@ def two() -> pd.DataFrame:
 
 def test_a_column_of_slos_gives_each_its_own() -> None:
     budgets = slo.review(SPECS, slo.from_events(two(), good="good", slo="slo"))
-    assert [(one.slo.id, one.errors) for one in budgets] == [("shop/orders", 288), ("shop/mails", 0)]
+    assert [(budget.slo.id, budget.errors) for budget in budgets] == [("shop/orders", 288), ("shop/mails", 0)]
     frame = two().query("slo == 'shop/orders'")
     budgets = slo.review(SPECS, slo.from_events(frame, good="good", slo="slo"))
     assert budgets[1].state is slo.State.NO_DATA
@@ -174,7 +174,7 @@ def test_files_are_sources_of_every_command(tmp_path: Path, name: str) -> None:
     assert isinstance(open_source(tmp_path / name), CountSource)
     reported = run("status", "shop.yaml", "-s", name, "--json", cwd=tmp_path)
     assert reported.returncode == 0, reported.stderr
-    assert [one["events"]["errors"] for one in json.loads(reported.stdout)["slos"]] == [288, 0]
+    assert [entry["events"]["errors"] for entry in json.loads(reported.stdout)["slos"]] == [288, 0]
     report = run("report", "shop.yaml", "-s", name, "-o", "out", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
     for command in (["record", "--start", "1h", "-o", "r.parquet"], ["backtest"]):

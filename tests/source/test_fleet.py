@@ -135,22 +135,29 @@ def test_a_deployment_replaces_one_instance_after_the_other(tmp_path: Path, spec
     samples, header = made(tmp_path, specs, "  - {kind: deployment, job: shop, at: 10h, lasts: 8m}\n")
     event = only(header)
     names = [f"shop-{n}:8080" for n in range(4)]
-    assert [(one["old"], one["new"]) for one in event["replaced"]] == [(n, n.replace(":", "-r2:")) for n in names]
-    assert [one["at_ms"] - START - 10 * HOUR for one in event["replaced"]] == [0, 2 * MINUTE, 4 * MINUTE, 6 * MINUTE]
+    assert [(change["old"], change["new"]) for change in event["replaced"]] == [
+        (n, n.replace(":", "-r2:")) for n in names
+    ]
+    assert [change["at_ms"] - START - 10 * HOUR for change in event["replaced"]] == [
+        0,
+        2 * MINUTE,
+        4 * MINUTE,
+        6 * MINUTE,
+    ]
     for metric in ("r_total", "took_seconds_bucket", "up", "memory_bytes"):
         assert values_of(samples, "instance", __name__=metric) == {
-            n for one in event["replaced"] for n in (one["old"], one["new"])
+            n for change in event["replaced"] for n in (change["old"], change["new"])
         }
     assert values_of(samples, "instance", job="queue") == {f"queue-{n}:8080" for n in range(4)}
-    for one in event["replaced"]:
+    for restart in event["replaced"]:
         for series in samples.series:
             if series.labels["job"] != "shop":
                 continue
-            if series.labels["instance"] == one["old"]:
+            if series.labels["instance"] == restart["old"]:
                 # It ends, and a stale marker says so: nothing lingers for five minutes.
-                assert series.times[-1] <= one["at_ms"] and is_stale(series.values[-1:])[0]
-            elif series.labels["instance"] == one["new"]:
-                assert series.times[0] >= one["at_ms"] and not is_stale(series.values[:1])[0]
+                assert series.times[-1] <= restart["at_ms"] and is_stale(series.values[-1:])[0]
+            elif series.labels["instance"] == restart["new"]:
+                assert series.times[0] >= restart["at_ms"] and not is_stale(series.values[:1])[0]
                 if series.labels["__name__"] == "r_total":
                     assert series.values[0] < 6 * 30  # it began at 0
 
@@ -158,7 +165,7 @@ def test_a_deployment_replaces_one_instance_after_the_other(tmp_path: Path, spec
 def test_autoscaling_runs_more_instances_for_a_time_and_they_have_their_traffic(tmp_path: Path, specs: Specs) -> None:
     samples, header = made(tmp_path, specs, EVENTS["autoscaling"])
     event = only(header)
-    added = {one["instance"] for one in event["added"]}
+    added = {change["instance"] for change in event["added"]}
     assert added == {f"shop-{n}:8080" for n in range(4, 9)} and event["removed"] == []
     for series in samples.series:
         if series.labels["instance"] in added:
@@ -174,7 +181,9 @@ def test_autoscaling_runs_more_instances_for_a_time_and_they_have_their_traffic(
 def test_fewer_replicas_pause_the_others_and_new_processes_come_back(tmp_path: Path, specs: Specs) -> None:
     samples, header = made(tmp_path, specs, "  - {kind: autoscaling, job: shop, at: 10h, lasts: 4h, replicas: 2}\n")
     event = only(header)
-    assert [one["instance"] for one in event["removed"]] == ["shop-2:8080", "shop-3:8080"] and event["added"] == []
+    assert [change["instance"] for change in event["removed"]] == ["shop-2:8080", "shop-3:8080"] and event[
+        "added"
+    ] == []
     for series in samples.series:
         if series.labels["instance"] in ("shop-2:8080", "shop-3:8080"):
             assert series.times[-1] <= START + 10 * HOUR
@@ -198,9 +207,11 @@ def test_a_crash_loop_restarts_one_instance_again_and_again(tmp_path: Path, spec
     assert 35 <= falls.pop("shop-0:8080") <= 80
     assert sum(falls.values()) <= 1
     restarts = [
-        one for one in header.truth["restarts"] if window[0] <= one["at_ms"] <= window[1] and one["job"] == "shop"
+        change
+        for change in header.truth["restarts"]
+        if window[0] <= change["at_ms"] <= window[1] and change["job"] == "shop"
     ]
-    assert 75 <= len([one for one in restarts if one["instance"] == "shop-0:8080"]) <= 82
+    assert 75 <= len([change for change in restarts if change["instance"] == "shop-0:8080"]) <= 82
 
 
 def test_a_relabelling_adds_labels_to_everything_and_nothing_begins_again(tmp_path: Path, specs: Specs) -> None:
@@ -225,8 +236,8 @@ def test_without_events_a_scenario_is_what_it_was(tmp_path: Path, specs: Specs) 
     with_none, header = made(tmp_path, specs, "  []\n")
     far, later = made(tmp_path, specs, "  - {kind: deployment, at: 300d}\n")
     assert "events" not in header.truth and "events" not in later.truth
-    for one, other in zip(with_none.series, far.series, strict=True):
-        assert one.labels == other.labels and one.values.tobytes() == other.values.tobytes()
+    for series, other in zip(with_none.series, far.series, strict=True):
+        assert series.labels == other.labels and series.values.tobytes() == other.values.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -136,14 +136,14 @@ def test_a_gigabyte_and_a_half_in_few_bytes_takes_no_memory(status: str) -> None
 def test_unpacking_is_the_same_in_any_pieces(members: list[bytes], kind: str, size: int) -> None:
     members = members if kind == "gzip" else members[:1]
     data = b"".join(map(gzip.compress if kind == "gzip" else zlib.compress, members))
-    unpack, found = _Unpacker(), b""
+    unpack, unpacked = _Unpacker(), b""
     for start in range(0, len(data), size):
         chunk = data[start : start + size]
         while chunk:
             piece, chunk = unpack.some(chunk)
             assert len(piece) <= READ_BYTES
-            found += piece
-    assert found == b"".join(members) and unpack.whole
+            unpacked += piece
+    assert unpacked == b"".join(members) and unpack.whole
 
 
 @pytest.mark.parametrize("cut", [1, 8, 20])

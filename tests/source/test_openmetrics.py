@@ -45,7 +45,7 @@ def one(labels: Mapping[str, str], times: list[int], values: list[float]) -> Sam
 
 def read(text: str) -> dict[tuple[tuple[str, str], ...], list[tuple[int, float]]]:
     """The samples of a text, by a second way of reading it: unescaped by JSON's rules, which are the same here."""
-    found: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = {}
+    rows: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = {}
     quoted = r'"(?:[^"\\\n]|\\.)*"'
     for line in text.split("\n"):
         if not line or line.startswith("# "):
@@ -54,8 +54,8 @@ def read(text: str) -> dict[tuple[tuple[str, str], ...], list[tuple[int, float]]
         assert head is not None, line
         pairs = re.findall(rf"([a-z_]+)=({quoted})", head[2] or "")
         labels = {"__name__": head[1]} | {label: json.loads(value, strict=False) for label, value in pairs}
-        found.setdefault(tuple(sorted(labels.items())), []).append((int(head[4] + head[5]), float(head[3])))
-    return found
+        rows.setdefault(tuple(sorted(labels.items())), []).append((int(head[4] + head[5]), float(head[3])))
+    return rows
 
 
 def test_a_small_file_byte_by_byte(tmp_path: Path) -> None:
@@ -146,10 +146,10 @@ def test_hostile_labels_names_and_values_reach_a_real_prometheus(tmp_path: Path)
     with Prometheus(tmp_path, data=data) as server:
         for name in ("hostile_total", "numbers", "any.name at all"):
             selector = VectorSelector(None, (Matcher("__name__", "=", name),))
-            found = server.query(f"{selector}[1h]", (T0 + 60_000) / 1000)
+            answer = server.query(f"{selector}[1h]", (T0 + 60_000) / 1000)
             got = {
                 tuple(sorted(series["metric"].items())): [(round(1000 * t), float(v)) for t, v in series["values"]]
-                for series in found
+                for series in answer
             }
             expected = {
                 tuple(sorted(series.labels.items())): list(

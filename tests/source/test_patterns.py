@@ -63,9 +63,9 @@ GRAMMAR = st.recursive(
 
 @given(GRAMMAR)
 def test_patterns_of_usual_parts_have_examples_that_all_match(pattern: str) -> None:
-    found = examples(pattern, "0")
-    assert found
-    assert all(re2.fullmatch(pattern, text) for text in found)
+    texts = examples(pattern, "0")
+    assert texts
+    assert all(re2.fullmatch(pattern, text) for text in texts)
 
 
 @given(st.text("()[]{}|\\*+?.^$-a1:P<>,=", max_size=20))

@@ -52,8 +52,8 @@ def test_a_series_that_two_selectors_match_comes_once(tmp_path: Path) -> None:
         tmp_path, Samples.from_series([({"__name__": "x", "c": c}, [10], [1.0]) for c in ("200", "500")])
     )
     errors = VectorSelector("x", (Matcher("c", "=~", "5.."),))
-    found = recording.samples([VectorSelector("x"), errors], 0, 100).series
-    assert sorted(series.labels["c"] for series in found) == ["200", "500"]
+    rows = recording.samples([VectorSelector("x"), errors], 0, 100).series
+    assert sorted(series.labels["c"] for series in rows) == ["200", "500"]
     nameless = recording.samples([VectorSelector(None, (Matcher("c", "!=", "200"),))], 0, 100).series
     assert [series.labels["c"] for series in nameless] == ["500"]
 
@@ -68,11 +68,11 @@ def test_any_samples_survive(
     )
     path = tmp_path_factory.mktemp("r") / "r.parquet"
     write(path, samples, HEADER)
-    found = {
+    by_labels = {
         (s.labels["__name__"], s.labels["l"]): s.values.view(np.int64).tolist()
         for s in Recording.open(path).all().series
     }
-    assert found == {key: np.array(values, dtype=float).view(np.int64).tolist() for key, values in unique.items()}
+    assert by_labels == {key: np.array(values, dtype=float).view(np.int64).tolist() for key, values in unique.items()}
 
 
 def test_what_is_not_a_recording_is_refused(tmp_path: Path) -> None:
@@ -132,10 +132,10 @@ def test_series_of_one_target_share_their_times(tmp_path: Path) -> None:
     rows = [({"__name__": "x", "code": str(code)}, times.copy(), np.full(90, float(code))) for code in range(3)]
     rows += [({"__name__": "x", "code": "9"}, times + 1, np.zeros(90))]
     series = stored(tmp_path, Samples.from_series(rows)).all().series
-    assert [one.times.tolist() for one in series] == [one[1].tolist() for one in rows]
-    assert [one.values[0] for one in series] == [0.0, 1.0, 2.0, 0.0]
+    assert [row.times.tolist() for row in series] == [row[1].tolist() for row in rows]
+    assert [row.values[0] for row in series] == [0.0, 1.0, 2.0, 0.0]
     held = pq.read_table(tmp_path / "r.parquet").column("times").to_pylist()
-    assert [len(one) for one in held] == [90, 0, 0, 90]
+    assert [len(row) for row in held] == [90, 0, 0, 90]
     assert np.shares_memory(series[0].times, series[1].times)
 
 
@@ -146,10 +146,10 @@ def test_what_is_asked_for_shares_times_too(tmp_path: Path) -> None:
     rows += [({"__name__": "x", "code": "9"}, times + 1, np.zeros(90))]
     recording = stored(tmp_path, Samples.from_series(rows))
     for low, high in ((0, 90_000), (10_000, 20_000)):
-        one, two, other = recording.samples([VectorSelector("x")], low, high).series
-        assert one.times is two.times
-        assert one.times.tolist() == [at for at in times.tolist() if low <= at <= high]
-        assert two.values.tolist() == [at / 1000 + 1 for at in one.times.tolist()]
+        series, two, other = recording.samples([VectorSelector("x")], low, high).series
+        assert series.times is two.times
+        assert series.times.tolist() == [at for at in times.tolist() if low <= at <= high]
+        assert two.values.tolist() == [at / 1000 + 1 for at in series.times.tolist()]
         assert other.times.tolist() == [at + 1 for at in times.tolist() if low <= at + 1 <= high]
 
 
@@ -162,7 +162,7 @@ def test_a_recording_of_the_first_format_is_read(tmp_path: Path) -> None:
         rows.replace_schema_metadata({b"slo.recording": json.dumps(head).encode()}), tmp_path / "old.parquet"
     )
     series = Recording.open(tmp_path / "old.parquet").all().series
-    assert [(one.times.tolist(), one.values.tolist()) for one in series] == [([1, 2], [3.0, 4.0])] * 2
+    assert [(row.times.tolist(), row.values.tolist()) for row in series] == [([1, 2], [3.0, 4.0])] * 2
 
 
 def test_a_row_that_refers_to_none_is_damage(tmp_path: Path) -> None:

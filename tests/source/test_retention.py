@@ -171,7 +171,9 @@ class Keeping:
 
 
 def reported(slos: Sequence[Any], source: Any) -> list[str]:
-    return [note.text for one in evaluate_all(slos, source, END) for note in one.notes if note.code == "retention"]
+    return [
+        note.text for budget in evaluate_all(slos, source, END) for note in budget.notes if note.code == "retention"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,9 +190,9 @@ def reported(slos: Sequence[Any], source: Any) -> list[str]:
     ],
 )  # fmt: skip
 def test_a_window_beyond_what_a_server_keeps_is_noted(window: str, kept: int | None, words: str | None) -> None:
-    found = reported([ratio_slo("99", window)], Keeping(15, None if kept is None else kept * DAY))
-    assert len(found) == (words is not None)
-    assert words is None or words in found[0]
+    reported_now = reported([ratio_slo("99", window)], Keeping(15, None if kept is None else kept * DAY))
+    assert len(reported_now) == (words is not None)
+    assert words is None or words in reported_now[0]
 
 
 def test_parts_of_a_day_are_said_too() -> None:
@@ -217,7 +219,7 @@ def test_real_servers_say_what_they_keep(tmp_path: Path, binary: str, flags: lis
     class Own(Prometheus):
         def arguments(self) -> list[str]:
             # A flag may be given once.
-            return [one for one in super().arguments() if "retention" not in one]
+            return [argument for argument in super().arguments() if "retention" not in argument]
 
     with Own(tmp_path, binary=binary, flags=flags) as host:
         source = PrometheusSource.open(host.url)

@@ -57,11 +57,11 @@ def specs(tmp_path: Path) -> Specs:
 
 
 def within(samples: Samples, selector: str, start_h: float, end_h: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    found = []
-    for one in samples.select(parse_selector(selector)):
-        inside = (one.times > START + start_h * HOUR) & (one.times <= START + end_h * HOUR)
-        found.append((one.times[inside], one.values[inside]))
-    return found
+    rows = []
+    for series in samples.select(parse_selector(selector)):
+        inside = (series.times > START + start_h * HOUR) & (series.times <= START + end_h * HOUR)
+        rows.append((series.times[inside], series.values[inside]))
+    return rows
 
 
 def test_what_is_written_happens_and_nothing_else(tmp_path: Path, specs: Specs) -> None:
@@ -124,11 +124,11 @@ def test_an_incident_may_be_of_one_instance(tmp_path: Path, specs: Specs) -> Non
     (tmp_path / "s.yaml").write_text(text)
     samples, header = simulate(specs, days=1, seed=1, end_ms=END, scenario=read_scenario(tmp_path / "s.yaml", specs))
     grown: dict[str, float] = {}
-    for one in samples.select(parse_selector('r_total{code=~"5.."}')):
-        inside = (one.times > END - DAY + 6 * HOUR) & (one.times <= END - DAY + 7 * HOUR)
-        values = one.values[inside & np.isfinite(one.values)]
-        grown[one.labels["instance"]] = (
-            grown.get(one.labels["instance"], 0) + float(np.ptp(values)) if len(values) else 0.0
+    for series in samples.select(parse_selector('r_total{code=~"5.."}')):
+        inside = (series.times > END - DAY + 6 * HOUR) & (series.times <= END - DAY + 7 * HOUR)
+        values = series.values[inside & np.isfinite(series.values)]
+        grown[series.labels["instance"]] = (
+            grown.get(series.labels["instance"], 0) + float(np.ptp(values)) if len(values) else 0.0
         )
     assert grown["shop-2:8080"] > 0.9 * sum(grown.values()) > 100
     [incident] = header.truth["incidents"]
@@ -145,8 +145,8 @@ def test_deployments_and_maintenance_become_an_events_file(tmp_path: Path, specs
     )
     scenario = read_scenario(tmp_path / "s.yaml", specs)
     (tmp_path / "events.yaml").write_text(known_events(scenario, specs, START, END))
-    found = read_events(tmp_path / "events.yaml")
-    assert [(e.kind, e.start_ms - START, e.end_ms - e.start_ms, e.slo) for e in found] == [
+    events = read_events(tmp_path / "events.yaml")
+    assert [(e.kind, e.start_ms - START, e.end_ms - e.start_ms, e.slo) for e in events] == [
         ("deployment", 3 * HOUR, 300_000, "*"),
         ("maintenance", 6 * HOUR, HOUR, "shop/errors"),
     ]
@@ -157,7 +157,7 @@ def test_the_demonstration_is_a_believable_month() -> None:
     root = Path(__file__).parent.parent.parent
     specs = load(root / "definitions")
     scenario = read_scenario(root / "reports" / "demo.yaml", specs)
-    spans = [span for found in scenario.slos.values() for span in found]
+    spans = [span for value in scenario.slos.values() for span in value]
     assert max(span.end_ms - span.start_ms for span in spans) <= 4 * DAY
     assert sum(span.start_ms > 33 * DAY for span in spans) >= 10 and max(span.end_ms for span in spans) <= 40 * DAY
     assert len({span.instance for span in spans if span.instance}) >= 3

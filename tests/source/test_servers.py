@@ -85,12 +85,12 @@ def read(
 def written(
     *names: str, start_ms: int = 0, end_ms: int = END_MS
 ) -> dict[tuple[str, str], tuple[list[int], list[float]]]:
-    found = {}
+    answers = {}
     for key, (times, values) in WRITTEN.items():
         kept = (times >= start_ms) & (times <= end_ms)
         if key[0] in names and kept.any():
-            found[key] = (times[kept].tolist(), values[kept].tolist())
-    return found
+            answers[key] = (times[kept].tolist(), values[kept].tolist())
+    return answers
 
 
 REQUESTS = VectorSelector("requests_total")
@@ -156,8 +156,8 @@ def test_a_range_of_many_steps_is_what_the_server_answers_in_parts(loaded: Loade
     assert {series.labels["instance"] for series in matrix.series} == set(expected) == {"a", "late", "stops"}
     for series in matrix.series:
         present = ~np.isnan(series.values)
-        found = dict(zip(matrix.times[present].tolist(), series.values[present].tolist(), strict=True))
-        assert found == expected[series.labels["instance"]]
+        values_by_time = dict(zip(matrix.times[present].tolist(), series.values[present].tolist(), strict=True))
+        assert values_by_time == expected[series.labels["instance"]]
 
 
 def test_times_are_exact_to_the_millisecond(loaded: Loaded) -> None:

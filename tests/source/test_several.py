@@ -113,7 +113,7 @@ def test_a_recording_of_several_has_the_samples_of_all(tmp_path: Path) -> None:
     source = combined([("", Memory(shop(), END)), ("", Memory(till(), END))])
     saved = slo.record(SPECS, source, tmp_path / "r.parquet", start="2d")
     assert [budget.errors for budget in slo.review(SPECS, saved)] == [180, 0]
-    joined = source.samples([selector for one in SPECS.values() for selector in one.sli.selectors()], END - DAY, END)
+    joined = source.samples([selector for spec in SPECS.values() for selector in spec.sli.selectors()], END - DAY, END)
     assert len(joined.series) == 3
     twice = slo.load(
         {
@@ -331,7 +331,7 @@ def test_the_query_and_the_file_in_the_docs_work(tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "billing.csv").write_text("time,total,good\n")
     (tmp_path / "slo.yaml").write_text(text)
-    assert [(one.of, one.address) for one in sources(tmp_path / "slo.yaml")] == [
+    assert [(source.of, source.address) for source in sources(tmp_path / "slo.yaml")] == [
         ("billing", str(tmp_path / "events" / "billing.csv")),
         ("shop", "http://shop:9090"),
         ("*", "https://mimir.example.org/prometheus"),
@@ -419,15 +419,15 @@ class WithRules(Memory):
 def test_check_compares_the_rules_of_each_source_with_those_of_its_slos() -> None:
     """Neither server has any: the rules that are missing at one are those of the SLOs that are asked there."""
     sources = [named(WithRules(shop(), END), "first"), named(WithRules(till(), END), "second")]
-    found = [
+    findings = [
         item for item in check_source(SPECS, combined([("", source) for source in sources])) if item.check == "rules"
     ]
     alone = [
         [item for item in check_source(select(SPECS, Selection(services=[name])), source) if item.check == "rules"]
         for name, source in zip(("shop", "till"), sources, strict=True)
     ]
-    assert found == [*alone[0], *alone[1]]
-    assert len(found) == 2 and all("none of the" in item.message for item in found)
+    assert findings == [*alone[0], *alone[1]]
+    assert len(findings) == 2 and all("none of the" in item.message for item in findings)
 
 
 def test_backfill_has_a_folder_for_each_source(two: Path, capsys: pytest.CaptureFixture[str]) -> None:

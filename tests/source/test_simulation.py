@@ -183,7 +183,7 @@ def recounted(samples: Samples, weight: Picked, known: Picked) -> dict[int, int]
                 if not ended:
                     first[target] = min(first.get(target, at), at)
                     break
-    found: dict[int, int] = defaultdict(int)
+    counts: dict[int, int] = defaultdict(int)
     for labels, times, values, stale in series:
         if not weight(labels):
             continue
@@ -196,8 +196,8 @@ def recounted(samples: Samples, weight: Picked, known: Picked) -> dict[int, int]
             else:
                 new = value if value < before else value - before
             before = value
-            found[math.ceil(at / HOUR) * HOUR] += weight(labels) * int(new)
-    return {hour: count for hour, count in found.items() if count}
+            counts[math.ceil(at / HOUR) * HOUR] += weight(labels) * int(new)
+    return {hour: count for hour, count in counts.items() if count}
 
 
 def reported_hourly(reported: Mapping[str, Any], key: str) -> dict[int, int]:
@@ -287,17 +287,17 @@ def test_counters_hold_whole_events_and_fall_only_where_a_process_restarted(
 def test_buckets_hold_no_more_than_wider_ones(tmp_path: Path) -> None:
     specs = specs_of(tmp_path, CASES["latency whose count is another's total"])
     samples, _ = simulate(specs, days=DAYS, seed=3, end_ms=END)
-    found: dict[tuple[tuple[str, str], ...], list[tuple[float, Any]]] = defaultdict(list)
+    samples_by_labels: dict[tuple[tuple[str, str], ...], list[tuple[float, Any]]] = defaultdict(list)
     counts = {}
     for series in samples.series:
         rest = tuple(sorted((k, v) for k, v in series.labels.items() if k not in ("le", "__name__")))
         if series.labels["__name__"] == "took_seconds_bucket":
-            found[rest].append((float(series.labels["le"]), series))
+            samples_by_labels[rest].append((float(series.labels["le"]), series))
         else:
             counts[rest] = series
-    assert found.keys() == counts.keys()
-    assert len(found) > 8
-    for rest, buckets in found.items():
+    assert samples_by_labels.keys() == counts.keys()
+    assert len(samples_by_labels) > 8
+    for rest, buckets in samples_by_labels.items():
         ordered = [series for _, series in sorted(buckets, key=lambda bucket: bucket[0])]
         assert len(ordered) >= 4
         for narrow, wide in itertools.pairwise(ordered):
@@ -326,7 +326,7 @@ def test_a_sum_of_seconds_comes_where_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(MEAN)
     samples, _ = simulate(load(tmp_path), days=DAYS, seed=3, end_ms=END)
     series = {(s.labels["__name__"], s.labels["instance"], s.labels.get("le")): s for s in samples.series}
-    for instance in {one for _, one, _ in series}:
+    for instance in {row for _, row, _ in series}:
         seconds, count = series["took_seconds_sum", instance, None], series["took_seconds_count", instance, None]
         assert (seconds.times == count.times).all()
         held = ~is_stale(count.values)
@@ -364,9 +364,9 @@ def test_incidents_hold_their_events_to_the_event(tmp_path: Path) -> None:
         incidents = header.truth["incidents"]
         assert sum(i["errors"] for i in incidents) <= reported["errors"]
         outages += [i for i in incidents if i["kind"] == "outage" and i["total"] and i["errors"] == i["total"]]
-        for one in incidents:
-            assert header.start_ms < one["start_ms"] < one["end_ms"] <= END
-            assert one["errors"] > 0.015 * one["total"], one
+        for incident in incidents:
+            assert header.start_ms < incident["start_ms"] < incident["end_ms"] <= END
+            assert incident["errors"] > 0.015 * incident["total"], incident
     assert len(outages) >= 5
 
 
@@ -374,12 +374,12 @@ def test_dropouts_are_the_failed_scrapes_of_single_targets(all_of_it: tuple[Spec
     _, samples, header = all_of_it
     dropouts = header.truth["dropouts"]
     assert dropouts
-    for one in dropouts:
-        target = ("up", one["job"], one["instance"])
+    for dropout in dropouts:
+        target = ("up", dropout["job"], dropout["instance"])
         for up in samples.series:
             if (up.labels["__name__"], up.labels["job"], up.labels["instance"]) != target:
                 continue
-            inside = (up.times >= one["start_ms"]) & (up.times <= one["end_ms"])
+            inside = (up.times >= dropout["start_ms"]) & (up.times <= dropout["end_ms"])
             assert inside.any() and not up.values[inside].any()
 
 
@@ -458,7 +458,7 @@ def test_a_real_prometheus_holds_the_same_samples_and_events(tmp_path: Path) -> 
     samples, header = simulate(specs, days=1, seed=2, end_ms=END)
     write_openmetrics(tmp_path / "history.txt", samples)
     with Prometheus(tmp_path, data=load_openmetrics(tmp_path / "history.txt", tmp_path / "data")) as server:
-        found = {
+        actual = {
             tuple(sorted(series["metric"].items())): [(round(1000 * t), float(v)) for t, v in series["values"]]
             for name in ("took_seconds_count", "took_seconds_bucket")
             for series in server.query(f"{name}[2d]", END / 1000)
@@ -469,9 +469,9 @@ def test_a_real_prometheus_holds_the_same_samples_and_events(tmp_path: Path) -> 
         pairs = list(zip(series.times[held].tolist(), series.values[held].tolist(), strict=True))
         if pairs:
             expected[tuple(sorted(series.labels.items()))] = pairs
-    assert found == expected
+    assert actual == expected
     loaded = Samples.from_series(
-        (dict(labels), [at for at, _ in pairs], [value for _, value in pairs]) for labels, pairs in found.items()
+        (dict(labels), [at for at, _ in pairs], [value for _, value in pairs]) for labels, pairs in actual.items()
     )
     total = named("took_seconds_count")
     good = named("took_seconds_bucket", le="0.5")

@@ -62,10 +62,12 @@ def test_150_slos_on_one_metric_each_have_their_events_and_incidents(tmp_path: P
     truth = header.truth["slos"]
     assert min(truth[name]["errors"] for name in specs) > 0
     # An outage of a route is one: what its truth says that it did, it did.
-    outages = [one for one in header.truth["incidents"] if one["kind"] == "outage" and one["total"] > 20]
-    assert len({one["slo"] for one in outages}) > 50
-    alone = [one for one in outages if one["slo"] != "shop/s0000"]
-    assert np.median([one["errors"] / one["total"] for one in alone]) > 0.9
+    outages = [
+        incident for incident in header.truth["incidents"] if incident["kind"] == "outage" and incident["total"] > 20
+    ]
+    assert len({outage["slo"] for outage in outages}) > 50
+    alone = [outage for outage in outages if outage["slo"] != "shop/s0000"]
+    assert np.median([outage["errors"] / outage["total"] for outage in alone]) > 0.9
     # By hand, for one of them: all that its selectors select, summed.
     total, errors = (parse_selector(f'hits_total{{route="/r77"{code}}}') for code in ("", ',code=~"5.."'))
     for selector, key in ((total, "total"), (errors, "errors")):
@@ -110,7 +112,7 @@ METRIC = st.sampled_from(["hits", "calls"])
 @st.composite
 def selectors(draw: st.DrawFn, suffix: str, metric: str | None = None, least: int = 0) -> str:
     name = metric or draw(METRIC) + suffix
-    matchers = draw(st.lists(MATCHER, min_size=least, max_size=3, unique_by=lambda one: one[0]))
+    matchers = draw(st.lists(MATCHER, min_size=least, max_size=3, unique_by=lambda matcher: matcher[0]))
     inside = ",".join(f'{label}{op}"{value}"' for label, op, value in matchers)
     return f"{name}{{{inside}}}"
 
@@ -128,7 +130,7 @@ def slis(draw: st.DrawFn) -> str:
             inner = total[len(metric) + 1 : -1]
             more = draw(st.sampled_from(['code=~"5.."', 'code!~"2.."', 'route="/x"', 'zone="a"']))
             label = re.match("[a-z]+", more)[0]  # type: ignore[index]
-            kept = [one for one in inner.split('",') if one and not one.startswith(label)]
+            kept = [entry for entry in inner.split('",') if entry and not entry.startswith(label)]
             joined = '",'.join(kept)
             joined += "," if joined and joined.endswith('"') else '",' if joined else ""
             part = f"{metric}{{{joined}{more}}}"
@@ -169,16 +171,16 @@ def test_every_selector_has_data_or_its_slo_is_refused_by_name(tmp_path: Path, d
         assert "; " in named[0]  # what to do
         return
     assert not without_data(specs, samples)
-    for one in header.truth["incidents"]:
-        assert one["errors"] >= 0
+    for incident in header.truth["incidents"]:
+        assert incident["errors"] >= 0
         # Whoever calls events bad that the total does not select can have more bad ones than all.
-        sli = specs[one["slo"]].sli
+        sli = specs[incident["slo"]].sli
         if isinstance(sli, Ratio) and sli.part.name == sli.total.name:
             selected = [
                 {tuple(sorted(series.labels.items())) for series in samples.select(s)} for s in (sli.part, sli.total)
             ]
-            assert one["errors"] <= one["total"] or not selected[0] <= selected[1]
-        assert header.start_ms <= one["start_ms"] < one["end_ms"] <= END + HOUR
+            assert incident["errors"] <= incident["total"] or not selected[0] <= selected[1]
+        assert header.start_ms <= incident["start_ms"] < incident["end_ms"] <= END + HOUR
 
 
 PLAIN = st.fixed_dictionaries(
@@ -217,10 +219,10 @@ def plain(kind: str, metric: str, labels: dict[str, str]) -> str:
 def test_many_plain_slos_on_few_metrics_are_all_made(
     tmp_path: Path, drawn: list[tuple[str, str, dict[str, str]]]
 ) -> None:
-    specs = specs_of(tmp_path, [plain(*one) for one in drawn])
+    specs = specs_of(tmp_path, [plain(*drawn_slo) for drawn_slo in drawn])
     samples, header = simulate(specs, days=0.3, seed=1, end_ms=END)
     assert not without_data(specs, samples)
-    assert all(0 <= one["errors"] <= one["total"] for one in header.truth["incidents"])
+    assert all(0 <= incident["errors"] <= incident["total"] for incident in header.truth["incidents"])
 
 
 CERTIFICATES = """\
@@ -279,31 +281,35 @@ def test_values_that_time_moves_hold_but_in_their_incidents(tmp_path: Path) -> N
     samples, header = simulate(specs, days=25, seed=1, end_ms=END, scenario=scenario)
     assert len(header.truth["incidents"]) == 6
     for name, metric in METRICS.items():
-        spans = [(one["start_ms"], one["end_ms"]) for one in header.truth["incidents"] if one["slo"] == f"shop/{name}"]
+        spans = [
+            (incident["start_ms"], incident["end_ms"])
+            for incident in header.truth["incidents"]
+            if incident["slo"] == f"shop/{name}"
+        ]
         series = samples.select(parse_selector(metric))
         assert series
-        for one in series:
-            difference, high = value_of(name, one.times, one.values)
+        for row in series:
+            difference, high = value_of(name, row.times, row.values)
             bad = difference < 0 if high else difference > 0
-            planned = np.zeros(len(one.times), dtype=bool)
+            planned = np.zeros(len(row.times), dtype=bool)
             for start, end in spans:
-                planned |= (one.times > start) & (one.times <= end)
+                planned |= (row.times > start) & (row.times <= end)
             # An edge may lie a scrape alongside; a process that must run 5 m is short of it up to 5 m longer.
-            differ = one.times[bad != planned]
+            differ = row.times[bad != planned]
             slack = 5 * 60_000 if name == "uptime" else 60_000
             assert all(min(abs(at - edge) for span in spans for edge in span) <= slack for at in differ.tolist()), name
             # A timestamp stands still between renewals, and a time that has passed is not in the future.
-            assert len(np.unique(one.values)) < 30 * 24
+            assert len(np.unique(row.values)) < 30 * 24
             if name in ("backup-age", "uptime"):
-                assert (one.values <= one.times / 1000).all()
+                assert (row.values <= row.times / 1000).all()
 
 
 def test_a_certificate_is_not_all_bad_and_what_is_unknown_is_refused(tmp_path: Path) -> None:
     expiry = "{threshold: {value: 'probe_ssl_earliest_cert_expiry - time()', at_least: 1209600}}"
     specs = specs_of(tmp_path, [expiry])
     samples, _ = simulate(specs, days=3, seed=1, end_ms=END)
-    for one in samples.select(parse_selector("probe_ssl_earliest_cert_expiry")):
-        assert np.mean(one.values - one.times / 1000 >= 1_209_600) > 0.5
+    for series in samples.select(parse_selector("probe_ssl_earliest_cert_expiry")):
+        assert np.mean(series.values - series.times / 1000 >= 1_209_600) > 0.5
     for value in ("time() - a_seconds * b_seconds", "time() % a_seconds", "stddev(time() - a_seconds)"):
         specs = specs_of(tmp_path, [f"{{threshold: {{value: '{value}', below: 5}}}}"])
         with pytest.raises(
@@ -325,14 +331,16 @@ def test_two_jobs_thresholds_on_one_histogram_leave_each_other_alone(tmp_path: P
     )
     _, header = simulate(specs, days=4, seed=2, end_ms=END)
     incidents = header.truth["incidents"]
-    assert {one["slo"] for one in incidents} == set(specs)
-    for one in incidents:
-        assert one["errors"] > 0.015 * one["total"], one  # 2.5 budgets of 1 %
+    assert {incident["slo"] for incident in incidents} == set(specs)
+    for stretch in incidents:
+        assert stretch["errors"] > 0.015 * stretch["total"], stretch  # 2.5 budgets of 1 %
     # What takes longer than 1 s takes longer than 200 ms too.
-    lower = [one for one in incidents if one["slo"] == "shop/s0001"]
-    for one in (one for one in incidents if one["slo"] == "shop/s0002"):
-        [same] = [other for other in lower if (other["start_ms"], other["kind"]) == (one["start_ms"], one["kind"])]
-        assert same["errors"] >= one["errors"]
+    lower = [incident for incident in incidents if incident["slo"] == "shop/s0001"]
+    for stretch in (incident for incident in incidents if incident["slo"] == "shop/s0002"):
+        [same] = [
+            other for other in lower if (other["start_ms"], other["kind"]) == (stretch["start_ms"], stretch["kind"])
+        ]
+        assert same["errors"] >= stretch["errors"]
 
 
 def test_slos_that_count_the_same_events_have_the_same_incidents(tmp_path: Path) -> None:
@@ -340,15 +348,19 @@ def test_slos_that_count_the_same_events_have_the_same_incidents(tmp_path: Path)
     specs = specs_of(tmp_path, [sli, sli], interval="1m")
     _, header = simulate(specs, days=2, seed=1, end_ms=END)
     reported = {
-        name: [(one["kind"], one["start_ms"], one["errors"]) for one in header.truth["incidents"] if one["slo"] == name]
+        name: [
+            (incident["kind"], incident["start_ms"], incident["errors"])
+            for incident in header.truth["incidents"]
+            if incident["slo"] == name
+        ]
         for name in specs
     }
     assert reported["shop/s0000"] == reported["shop/s0001"] and len(reported["shop/s0000"]) >= 4
     # Each is planned for one of them, which a backtest takes it for.
-    assert {one["of"] for one in header.truth["incidents"] if "of" in one} == set(specs)
+    assert {incident["of"] for incident in header.truth["incidents"] if "of" in incident} == set(specs)
     plans = planted(header.truth)
-    assert sorted({one.start_ms for one in plans}) == [start for _, start, _ in reported["shop/s0000"]]
-    assert {one.slo for one in plans} == set(specs)
+    assert sorted({plan.start_ms for plan in plans}) == [start for _, start, _ in reported["shop/s0000"]]
+    assert {plan.slo for plan in plans} == set(specs)
 
 
 EXPRESSIONS = {
@@ -364,7 +376,8 @@ EXPRESSIONS = {
 
 def test_values_of_constants_shares_and_sums_keep_to_their_bounds_but_in_incidents(tmp_path: Path) -> None:
     text = "service: shop\ndefaults: {scrape_interval: 1m, window: 1d}\nslos:\n" + "".join(
-        f"  - {{name: {name}, objective: 99, sli: {{threshold: {one}}}}}\n" for name, one in EXPRESSIONS.items()
+        f"  - {{name: {name}, objective: 99, sli: {{threshold: {expression}}}}}\n"
+        for name, expression in EXPRESSIONS.items()
     )
     (tmp_path / "shop.yaml").write_text(text)
     (tmp_path / "scenario").write_text(
@@ -373,7 +386,7 @@ def test_values_of_constants_shares_and_sums_keep_to_their_bounds_but_in_inciden
     specs = load(tmp_path / "shop.yaml")
     scenario = read_scenario(tmp_path / "scenario", specs)
     samples, header = simulate(specs, days=1, seed=1, end_ms=END, scenario=scenario)
-    assert {one["slo"] for one in header.truth["incidents"]} == set(specs)
+    assert {stretch["slo"] for stretch in header.truth["incidents"]} == set(specs)
     write(tmp_path / "r.parquet", samples, header)
     for budget in evaluate_all(specs.values(), Recording.open(tmp_path / "r.parquet"), END):
         [incident] = budget.incidents

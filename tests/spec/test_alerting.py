@@ -39,10 +39,10 @@ def faults(text: str) -> list[str]:
 
 def sound(defaults: str = "", slo: str = "", objective: str = "99.9") -> Slo:
     text = definition(defaults, slo, objective)
-    found, problems = read(text)
+    read_specs, problems = read(text)
     assert problems == []
     jsonschema.validate(yaml.safe_load(text), json_schema())
-    return found
+    return read_specs
 
 
 def test_nothing_said_is_the_usual() -> None:

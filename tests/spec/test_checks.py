@@ -227,19 +227,19 @@ def test_a_ratio_over_buckets(good: str, total: str) -> None:
     problems: list[Problem] = []
     [service] = loads(ratio(f'd_bucket{{le="{good}"}}', f'd_bucket{{le="{total}"}}', "good"), "x.yaml", problems)
     assert problems == []
-    [found] = service.slos
-    assert isinstance(found.sli, Ratio)
+    [spec] = service.slos
+    assert isinstance(spec.sli, Ratio)
 
 
 def test_an_alert_is_defined_once_for_a_service(tmp_path: Path) -> None:
-    one = alert("expr: up == 0")
-    two = one.replace("name: a", "name: b")
-    assert [f"{p.line}: {p.message}" for p in _refused(tmp_path, one, two)] == [
+    text = alert("expr: up == 0")
+    two = text.replace("name: a", "name: b")
+    assert [f"{p.line}: {p.message}" for p in _refused(tmp_path, text, two)] == [
         f"8: alert A of shop is defined twice, first in {tmp_path / '0.yaml'}:8"
     ]
     from slo.rules import compile_specs
 
-    groups, _ = compile_specs(load(_written(tmp_path, one, two.replace("name: A", "name: B"))))
+    groups, _ = compile_specs(load(_written(tmp_path, text, two.replace("name: A", "name: B"))))
     assert [[rule.name for rule in g.rules] for g in groups if g.name == "slo/shop/alerts"] == [["A", "B"]]
 
 

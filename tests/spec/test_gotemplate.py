@@ -74,9 +74,9 @@ def refused_by(tool: str, texts: list[str], folder: Path) -> set[int]:
     file = folder / f"{tool}.yml"
     file.write_text(json.dumps({"groups": [{"name": "g", "rules": rules}]}, ensure_ascii=False), encoding="utf-8")
     said = promtool("check", "rules", "--lint=none", file, name=tool)
-    found = {int(number) for number in re.findall(r'rule \d+, "A(\d+)": annotation', said.stdout + said.stderr)}
-    assert (said.returncode == 0) == (not found), said.stdout + said.stderr
-    return found
+    numbers = {int(number) for number in re.findall(r'rule \d+, "A(\d+)": annotation', said.stdout + said.stderr)}
+    assert (said.returncode == 0) == (not numbers), said.stdout + said.stderr
+    return numbers
 
 
 @pytest.mark.server

@@ -79,8 +79,8 @@ def test_what_cannot_be_read_is_a_problem_with_a_place(name: str) -> None:
 def test_keys_that_look_like_a_models_name_are_named(text: str, path: str) -> None:
     problems: list[Problem] = []
     loads(text, "f.yaml", problems)
-    [found] = problems
-    assert found.path == path and "unknown key" in found.message
+    [problem] = problems
+    assert problem.path == path and "unknown key" in problem.message
 
 
 def test_five_hundred_terms_are_read_and_compiled(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def _key(group: dict[str, Any], rule: dict[str, Any]) -> tuple[str, str, frozens
 
 def firings(states: States, step_of: dict[str, int]) -> list[tuple[str, int, int]]:
     """(alert as in `expected`, first evaluation at which it fires, first one at which it no longer does)."""
-    found = []
+    faults = []
     for held, times in states.items():
         labels = dict(held)
         if labels["alertstate"] != "firing":
@@ -114,18 +114,21 @@ def firings(states: States, step_of: dict[str, int]) -> list[tuple[str, int, int
         first = ordered[0]
         for at, following in zip(ordered, [*ordered[1:], ordered[-1] + 10 * step], strict=True):
             if following - at > step:
-                found.append((shown, first, at + step))
+                faults.append((shown, first, at + step))
                 first = following
-    return found
+    return faults
 
 
 @pytest.mark.server
 def test_every_incident_fires_what_it_must_and_nothing_fires_alongside(system: System) -> None:
     truth = system.recording.header.truth
     incidents = {
-        (one.get("slo", one.get("alert")).partition("/")[2], one["kind"]): (one["start_ms"], one["end_ms"])
-        for one in (*truth["incidents"], *truth.get("alerts", ()))
-        if "of" not in one  # what another SLO planned on the same metrics
+        (incident.get("slo", incident.get("alert")).partition("/")[2], incident["kind"]): (
+            incident["start_ms"],
+            incident["end_ms"],
+        )
+        for incident in (*truth["incidents"], *truth.get("alerts", ()))
+        if "of" not in incident  # what another SLO planned on the same metrics
     }
     # Pairs of windows of one severity are one alert: `1h,6h` for each of both.
     merged: dict[str, str] = {}
@@ -199,7 +202,7 @@ def status(system: System, source: str) -> dict[str, dict[str, Any]]:
     """`slo status --json`, by the SLO's name."""
     done = slo("status", DEFINITIONS / f"{system.name}.yaml", "--source", source, "--end", str(END // 1000), "--json")
     assert done.returncode == 0, done.stderr
-    return {one["name"]: one for one in json.loads(done.stdout)["slos"]}
+    return {entry["name"]: entry for entry in json.loads(done.stdout)["slos"]}
 
 
 @pytest.mark.server
@@ -230,9 +233,9 @@ def test_status_tells_the_truth_through_the_recording_and_through_the_server(sys
                 if i["slo"] == f"{spec.service}/{spec.sli.of_name}" and i["errors"] >= float(spec.sli.down_ratio) * i["total"]
             ]  # fmt: skip
             lengths = [(i["end_ms"] - i["start_ms"]) / 1000 for i in outages]
-            found = [outage["seconds"] for outage in one["outages"]]
+            outage_seconds = [outage["seconds"] for outage in one["outages"]]
             slice_s = spec.sli.slice_ms / 1000
-            assert found == [pytest.approx(length, abs=2 * slice_s) for length in lengths]
+            assert outage_seconds == [pytest.approx(length, abs=2 * slice_s) for length in lengths]
             assert one["mttr_seconds"] == pytest.approx(sum(lengths) / len(lengths), abs=2 * slice_s)
             bad = sum(max(0.0, length - spec.sli.longest_ms / 1000) for length in lengths) / slice_s
             assert one["events"]["errors"] == pytest.approx(bad, abs=2 * len(lengths))

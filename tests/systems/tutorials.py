@@ -184,13 +184,13 @@ def _detail(spec: Slo) -> str:
 
 
 def _alerts(spec: Slo) -> str:
-    found = []
+    lines = []
     for severity in ("page", "ticket"):
         alert = spec.alerting.of(severity)
         windows = [format_duration(burn.long_ms) for burn in alert_windows(spec) if burn.severity == severity]
         if alert.enabled and windows:
-            found.append(f"{alert.labels.get('severity', severity)}: {', '.join(windows)}")
-    return "; ".join(found) or "none"
+            lines.append(f"{alert.labels.get('severity', severity)}: {', '.join(windows)}")
+    return "; ".join(lines) or "none"
 
 
 def _plain(specs: Specs) -> str:
@@ -203,21 +203,21 @@ def _fired(tested: Backtest) -> str:
         "| incident | SLO | lasted | budget consumed | first alert | after | consumed by then |",
         "|---|---|--:|--:|---|--:|--:|",
     ]
-    found: list[tuple[str, Detection]] = [
-        (outcome.slo.partition("/")[2], one) for outcome in tested.policies[0].outcomes.values() for one in outcome.caught
+    detections: list[tuple[str, Detection]] = [
+        (outcome.slo.partition("/")[2], detection) for outcome in tested.policies[0].outcomes.values() for detection in outcome.caught
     ]  # fmt: skip
-    for name, one in sorted(found, key=lambda item: item[1].incident.start_ms):
-        lasted = show_duration((one.incident.end_ms - one.incident.start_ms) / 1000)
+    for name, entry in sorted(detections, key=lambda item: item[1].incident.start_ms):
+        lasted = show_duration((entry.incident.end_ms - entry.incident.start_ms) / 1000)
         rows.append(
-            f"| {one.incident.name} | {name} | {lasted} | {show_percent(one.incident.budget_share)} | {one.alert} ({one.severity}) | "
-            f"{show_duration(one.delay_seconds)} | {show_percent(one.consumed)} |"
+            f"| {entry.incident.name} | {name} | {lasted} | {show_percent(entry.incident.budget_share)} | {entry.alert} ({entry.severity}) | "
+            f"{show_duration(entry.delay_seconds)} | {show_percent(entry.consumed)} |"
         )
     return "\n".join(rows)
 
 
 def _alert(specs: Specs, recording: Recording, name: str, tested: Backtest) -> str:
     """The first page of an SLO as Alertmanager gets it: labels and annotations, filled in."""
-    spec = next(one for one in specs.values() if one.name == name)
+    spec = next(slo_spec for slo_spec in specs.values() if slo_spec.name == name)
     groups, _ = compile_specs(specs)
     own = [group for group in groups if group.slo == name]
 
@@ -225,7 +225,8 @@ def _alert(specs: Specs, recording: Recording, name: str, tested: Backtest) -> s
         read_yaml(to_yaml(own)), recording.all(), recording.header.start_ms / 1000, recording.header.end_ms / 1000
     )
     [first, *_] = sorted(
-        (one for one in result.alerts if one.state == "firing" and one.name == BURN_ALERT), key=lambda one: one.start_ms
+        (alert for alert in result.alerts if alert.state == "firing" and alert.name == BURN_ALERT),
+        key=lambda entry: entry.start_ms,
     )
     rule = next(
         rule
@@ -251,11 +252,11 @@ def _filled_in(engine: Engine, rule: AlertRule, at: float) -> dict[str, str]:
         {"series": str(VectorSelector(name, tuple(Matcher(k, "=", v) for k, v in labels))), "values": repr(value)}
         for name, labels, value in (
             (
-                dict(one.labels)["__name__"],
-                sorted((k, v) for k, v in dict(one.labels).items() if k != "__name__"),
-                float(one.values[0]),
+                dict(row.labels)["__name__"],
+                sorted((k, v) for k, v in dict(row.labels).items() if k != "__name__"),
+                float(row.values[0]),
             )
-            for one in engine.query('{__name__=~"slo:.*"}', at=at).series
+            for row in engine.query('{__name__=~"slo:.*"}', at=at).series
         )
     ]
     # promtool begins at this moment: the history that the alert's own expression asks for is not there.

@@ -143,7 +143,7 @@ def test_what_another_sli_counted_is_left_out_and_said(place: Path) -> None:
     report = json.loads((place / "out" / "2026-W39" / "report.json").read_text())
     [said] = [text for text in report["warnings"] if "its SLI was another one" in text]
     assert "shop/errors" in said and "2026-W38" in said
-    [errors] = [one for one in report["slos"] if one["slo"] == "shop/errors"]
+    [errors] = [entry for entry in report["slos"] if entry["slo"] == "shop/errors"]
     assert errors["events"]["errors"] == 0
     # Written in another way it is the same.
     (place / "shop.yaml").write_text(
@@ -235,7 +235,7 @@ def test_a_week_in_new_york_is_that_of_the_job(tmp_path: Path) -> None:
     write(tmp_path / "r.parquet", Samples.from_series(rows), Header(int(times[0]), int(times[-1]), "a test"))
     go(configure(tmp_path, time_zone="America/New_York"), end + 1)
     report = json.loads((tmp_path / "out" / "2026-W38" / "report.json").read_text())
-    [errors] = [one for one in report["slos"] if one["slo"] == "shop/errors"]
+    [errors] = [entry for entry in report["slos"] if entry["slo"] == "shop/errors"]
     assert (errors["start"], errors["end"]) == ("2026-09-14T04:00:00Z", "2026-09-21T04:00:00Z")
     assert errors["events"]["errors"] == 2400 and errors["state"] == "exhausted"
 

@@ -94,8 +94,8 @@ def test_helm_renders_the_same(case: int, rules: str, tmp_path: Path) -> None:
 @pytest.mark.server
 @pytest.mark.parametrize("kind", ["PrometheusRule", "ConfigMap"])
 def test_the_rules_arrive_as_they_are(kind: str, rules: str, tmp_path: Path) -> None:
-    found = rendered({"rules": {"text": rules, "kind": kind}})[kind, "slo-rules"]
-    text = found["data"]["slo.yml"] if kind == "ConfigMap" else yaml.safe_dump(found["spec"])
+    rendered_objects = rendered({"rules": {"text": rules, "kind": kind}})[kind, "slo-rules"]
+    text = rendered_objects["data"]["slo.yml"] if kind == "ConfigMap" else yaml.safe_dump(rendered_objects["spec"])
     assert yaml.safe_load(text) == yaml.safe_load(rules)
     (tmp_path / "rules.yml").write_text(text, encoding="utf-8")
     assert promtool("check", "rules", tmp_path / "rules.yml").returncode == 0

@@ -249,7 +249,11 @@ def test_one_that_took_too_long_is_not_tried_for_each_missed_period(place: Path,
         with Hostile([answer]) as server:
             code, reported = go(file, now_ms, {"HOOK": f"{server.url}/{SECRET}"})
             assert SECRET not in json.dumps(reported)
-            return code, [one["error"] for event, one in reported if event == "delivery failed"], len(server.requests)
+            return (
+                code,
+                [fields["error"] for event, fields in reported if event == "delivery failed"],
+                len(server.requests),
+            )
 
     assert run_at(MONDAY + 1, reply(200, "ok")) == (0, [], 1)
     record(place, MONDAY - DAY, MONDAY + 3 * WEEK)

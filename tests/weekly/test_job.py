@@ -160,8 +160,8 @@ def test_a_report_is_on_the_period_of_its_title(
     )
     config = configure(tmp_path, time_zone=zone, period=period, ledger="ledger", formats="[html, markdown, json, csv]")
     assert go(config, at)[0] == 0
-    [folder] = [one for one in (tmp_path / "out").iterdir() if one.is_dir()]
-    slos = {one["name"]: one for one in json.loads((folder / "report.json").read_text())["slos"]}
+    [folder] = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    slos = {entry["name"]: entry for entry in json.loads((folder / "report.json").read_text())["slos"]}
     calendar, rolling = slos["calendar"], slos["rolling"]
     assert (calendar["start"], calendar["end"]) == (f"{start}:00Z", f"{end}:00Z")
     assert (calendar["events"]["total"], calendar["events"]["errors"]) == (hours * 1200, 8)
@@ -252,7 +252,7 @@ def test_a_source_that_is_down_is_missing_data_and_made_up_for(place: Path) -> N
         assert code == 1
         assert reported.events() == ["source failed"] * 3 + ["report", "delivered", "finished"]
         report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
-        assert [(one["state"], one["sli"]) for one in report["slos"]] == [("no data", None)] * 2
+        assert [(entry["state"], entry["sli"]) for entry in report["slos"]] == [("no data", None)] * 2
         assert "missing data" in (place / "out" / "2026-W38" / "index.html").read_text()
         # Said above all figures, wherever it is read.
         assert "no such recording" in report["missing"]
@@ -294,7 +294,7 @@ def test_one_objective_that_cannot_be_read_leaves_the_others_their_data(
     code, reported = go(file, MONDAY + 1)
     assert code == 1 and reported.events() == ["source failed"] * 3 + ["objective failed", "report", "finished"]
     report = json.loads((place / "out" / "2026-W38" / "report.json").read_text())
-    states = {one["slo"]: (one["state"], one["events"]["errors"]) for one in report["slos"]}
+    states = {entry["slo"]: (entry["state"], entry["events"]["errors"]) for entry in report["slos"]}
     assert states["shop/heavy"] == ("no data", 0) and states["shop/errors"][1] == 4032
     assert report["missing"].startswith("1 of 3 SLOs (shop/heavy): query processing would load too many samples")
     assert Ledger(place / "ledger").entry("shop/errors", MONDAY - WEEK, MONDAY).errors.sum() == 1008
@@ -374,7 +374,7 @@ def test_each_delivery_fails_by_itself_and_is_repeated_alone(place: Path) -> Non
         file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK}, %s}" % (email % free))
         code, reported = go(file, MONDAY + 1, env)
         assert code == 1 and len(got) == 1
-        [(_, fields)] = [one for one in reported if one[0] == "delivery failed"]
+        [(_, fields)] = [event for event in reported if event[0] == "delivery failed"]
         assert fields["to"] == "email" and str(free) in fields["error"]
         file = configure(place, deliver="{folder: out, webhook: {url_env: HOOK}, %s}" % (email % sink.port))
         code, reported = go(file, MONDAY + 2, env)
@@ -611,7 +611,7 @@ def test_an_invalid_objective_is_reported_as_such_and_never_kept(place: Path) ->
     [report] = [fields for event, fields in reported if event == "report"]
     assert report["invalid"] == ["shop/wrong"]
     folder = place / "out" / "2026-W38"
-    [wrong] = [one for one in json.loads((folder / "report.json").read_text())["slos"] if one["name"] == "wrong"]
+    [wrong] = [entry for entry in json.loads((folder / "report.json").read_text())["slos"] if entry["name"] == "wrong"]
     assert (wrong["state"], wrong["sli"], wrong["events"]["errors"]) == ("invalid", None, None)
     assert wrong["notes"][0]["code"] == "impossible"
     [row] = re.findall(

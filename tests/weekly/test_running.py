@@ -108,10 +108,10 @@ def test_systemd_finds_little_to_object_to() -> None:
     unit = REPORTS / "systemd" / "slo-weekly.service"
     command = ["systemd-analyze", "security", "--offline=true", str(unit)]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = re.search(r"Overall exposure level for slo-weekly\.service: (\d+\.\d)", said.stdout)
-    if found is None:
+    match = re.search(r"Overall exposure level for slo-weekly\.service: (\d+\.\d)", said.stdout)
+    if match is None:
         pytest.skip("this systemd-analyze knows no --offline")
-    assert float(found.group(1)) <= 2.0, said.stdout
+    assert float(match.group(1)) <= 2.0, said.stdout
 
 
 @pytest.mark.parametrize(
