@@ -107,6 +107,11 @@ def holds_userinfo(text: str) -> bool:
     return hide_userinfo(text) != text or _USER.search(text) is not None
 
 
+def has_userinfo(url: str) -> bool:
+    """Whether a right address that is shown to others, as a link, has a user before its host: `https://user:password@host/`."""
+    return re.match(r"\s*[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@", url) is not None
+
+
 # A key or a word as people write them. Nearly all passwords and tokens have a digit or another character.
 _WORD = re.compile(r"(?=.{1,40}$)[A-Za-z]+(?:[_.-][A-Za-z]+)*")
 # What a token is made of, between the slashes and dots of a path; and a piece of it that no name has: 8 characters and

@@ -13,6 +13,7 @@ import typer
 from slo.cli.output import say
 from slo.cli.program import FINE, command
 from slo.errors import ConfigError
+from slo.redact import has_userinfo
 
 
 class Form(StrEnum):
@@ -54,6 +55,10 @@ def dashboard(
             raise ConfigError("--namespace is a ConfigMap's; add --format configmap, or leave it out")
         namespace_of(namespace)
     for flag, url in (("--report-url", report_url), ("--runbook-url", runbook_url)):
+        if url is not None and has_userinfo(url):
+            raise ConfigError(
+                f"{flag} holds a user or password, which everybody would see who opens a dashboard; leave it out"
+            )
         if url is not None and not re.fullmatch(r"(?:https?://|/)\S+", url):
             raise ConfigError(
                 f"{flag} {url[:80]!r} is not an address; write one such as https://slo.example.com/${{service}}"

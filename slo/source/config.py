@@ -278,7 +278,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = read_text(path)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file; check SLO_CONFIG or --config") from None
+        shown = f"{path}: " if reads_as_path(str(path)) else ""
+        raise ConfigError(f"{shown}no such configuration file; check SLO_CONFIG or --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {_reason(error)}") from None
     try:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from slo.reading import Path, Report
+from slo.redact import has_userinfo
 from slo.spec.document import AlertingModel, AlertModel, DefaultsModel, ServiceModel, SloModel
 from slo.spec.gotemplate import fault_in
 
@@ -40,6 +41,8 @@ def linked(model: SloModel | DefaultsModel, base: Mapping[str, str], at: Path, r
         url: str | None = getattr(model, key)
         if url is not None and not _URL.fullmatch(_ACTION.sub("x", url.strip())):
             report((*at, key), f"{url!r} is not a URL; write one such as https://{old}s.example.com/shop", "error")
+        elif url is not None and has_userinfo(url):
+            report((*at, key), "holds a user or password, which every alert would show; leave it out", "error")
         for other in (key, old):
             text = model.annotations.get(other)
             if url is not None and text is not None and text != url:

@@ -170,6 +170,8 @@ def test_the_dashboards_lead_to_the_report_and_to_runbooks() -> None:
     text = json.dumps(boards[OVERVIEW])
     assert "https://runbooks.example.com/${__data.fields.service}/${__data.fields.slo}" in text
     assert run(["dashboard", "--report-url", "javascript:alert(1)", "-o", "nowhere"]) == 2
+    for flag in ("--report-url", "--runbook-url"):
+        assert run(["dashboard", flag, "https://ann:hunter2@slo.example.com/", "-o", "nowhere"]) == 2
 
 
 def test_grafanas_own_schema_knows_all_of_it() -> None:

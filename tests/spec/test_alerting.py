@@ -138,6 +138,7 @@ def test_links_are_annotations_the_old_way_and_the_new() -> None:
         (definition("recorded_labels: {a: x}", "by: [a]"), "x.yaml:2:30: error: defaults.recorded_labels.a: label `a` is also set by slos[0].by, so that one would overwrite the other; rename one of them"),
         (definition("recorded_labels: {a: x}", "alerting: {absent: {labels: {a: y}}}"), "x.yaml:2:30: error: defaults.recorded_labels.a: label `a` is also set by slos[0].alerting, so that one would overwrite the other; rename one of them"),
         (definition("", "recorded_labels: {a: x}"), "x.yaml:7:5: error: slos[0].recorded_labels: unknown key `recorded_labels`; did you mean `target_labels`?"),
+        (definition("", "runbook_url: 'https://ann:hunter2@wiki.example.com/x'"), "x.yaml:7:5: error: slos[0].runbook_url: holds a user or password, which every alert would show; leave it out"),
         (definition("", "runbook_url: on the wiki"), "x.yaml:7:5: error: slos[0].runbook_url: 'on the wiki' is not a URL; write one such as https://runbooks.example.com/shop"),
         (definition("", "dashboard_url: 'https://a.example.com'\n    annotations: {dashboard: b}"), "x.yaml:8:19: error: slos[0].annotations.dashboard: annotation `dashboard` is 'b' here and 'https://a.example.com' as `dashboard_url`; leave one out"),
         (definition("", "runbook_url: 'https://x/{{ $lables.a }}'"), "x.yaml:7:5: error: slos[0].runbook_url: not a valid template, at column 14 of the text: there is no variable `$lables` here; did you mean `$labels`?"),
