@@ -22,7 +22,7 @@ from slo.budget.track import RECORDED
 from slo.callable import callable_as
 from slo.errors import Problem, SourceError
 from slo.jobs import Processes, chunks, number_of
-from slo.limits import asked_for
+from slo.limits import MOST_ASKED, asked_for
 from slo.sli.base import Note
 from slo.sli.counts import Counts, Grid
 from slo.source.base import Source, source_of
@@ -35,8 +35,6 @@ from slo.window import moment, moment_ms, parse_duration
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 # A report compares with how things stood a week before.
 SINCE = "7d"
-# Of so many SLOs, the worst, a server is asked for what only raw samples have: who had the bad events, and percentiles.
-MOST_ASKED = 20
 NOT_ASKED = "not-asked"
 
 
@@ -148,7 +146,7 @@ def review(
     ago_ms = parse_duration(since) if isinstance(since, str) else since
     warnings = slos.warnings if isinstance(slos, Specs) else ()
     processes = 1 if opened is None or known is not None else number_of(jobs, len(specs))
-    shown = _Shown(at_ms, ago_ms, breakdown is not False, percentiles, past_steps)
+    shown = _Shown(at_ms, ago_ms, breakdown is not False, percentiles and read != "recorded", past_steps)
     evaluated = _Many(specs, source, shown, steps, known, keep)
     if processes > 1 and opened is not None:
         make = partial(_opened, opened, read, at is not None, specs, at_ms)

@@ -40,6 +40,7 @@ from slo.cli.program import (
     command,
 )
 from slo.errors import ConfigError
+from slo.limits import MOST_ASKED
 
 
 @command("slo report definitions/ --source recording.parquet -o reports/out")
@@ -74,9 +75,9 @@ def report(
             metavar="N",
             min=0,
             help="Of how many SLOs, the worst first, a server is asked for raw samples: for top contributors and, where figures are of "
-            "recorded series, percentiles.",
+            "recorded series, percentiles. With --scheduler of all, or with 0 of none.",
         ),
-    ] = 20,
+    ] = MOST_ASKED,
     service: OnlyService = None,
     slo: OnlySlo = None,
     owner: OnlyOwner = None,
@@ -110,7 +111,9 @@ def report(
         from slo.cli.spreading import review as spread_review
 
         at_ms = origin.latest_ms() if end is None else read_time(end, "--end")
-        budgets = spread_review(specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read))
+        budgets = spread_review(
+            specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read), contributors
+        )
     with progress("reading values", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
     texts = files(budgets, formats, Head(title, datetime.now(UTC), specs.warnings, values=values))

@@ -65,6 +65,7 @@ class Task:
     states: frozenset[State]
     events: tuple[Event, ...]
     read: From = "auto"
+    contributors: bool = True
 
 
 def reviewed(task: Task) -> tuple[tuple[Budget, ...], str]:
@@ -78,6 +79,8 @@ def reviewed(task: Task) -> tuple[tuple[Budget, ...], str]:
         keep=lambda budget: task.only.takes(budget.slo) and budget.state in task.states,
         events=task.events,
         read=task.read,
+        breakdown=task.contributors,
+        past_steps=False,
     )
     return part.budgets, part.source
 
@@ -92,15 +95,21 @@ def review(
     events: Path | Sequence[Event],
     scheduler: str,
     read: From = "auto",
+    contributors: bool = True,
 ) -> Review:
-    """What a review is, a few SLOs at a time evaluated by a worker, all at the same moment. Raises SourceError, ConfigError, DefinitionError."""
+    """What a review is, a few SLOs at a time evaluated by a worker, all at the same moment; `contributors` are of all or of none.
+
+    Raises SourceError, ConfigError, DefinitionError.
+    """
     from slo.review import Review
     from slo.spec.events import read_events
     from slo.spread import parts, spread
 
     reported = tuple(read_events(events) if isinstance(events, Path) else events)
     origin, chosen = Origin(tuple(sources or ()), config), frozenset(states)
-    tasks = [Task(some, origin, at_ms, only, chosen, reported, read) for some in parts(list(specs.values()))]
+    tasks = [
+        Task(some, origin, at_ms, only, chosen, reported, read, contributors) for some in parts(list(specs.values()))
+    ]
     with progress("evaluating", len(tasks)) as advance:
         answers = spread(reviewed, tasks, scheduler, advance, close)
     budgets = tuple(budget for part, _ in answers for budget in part)
