@@ -112,7 +112,7 @@ def report(
 
         at_ms = origin.latest_ms() if end is None else read_time(end, "--end")
         budgets = spread_review(
-            specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read), contributors
+            specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read), contributors > 0
         )
     with progress("reading values", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
