@@ -178,28 +178,38 @@ class Recorded:
         of = self._made_of(slo)
         if of is None:
             return None
-        length_ms = tile_length(slo.scrape_interval_ms) if of is not slo else step_ms
+        part_ms = tile_length(slo.scrape_interval_ms)
+        length_ms = max(part_ms, step_ms) if of is slo else part_ms
         with asked_for(slo.id):
-            track = self._track(of, end_ms, max(length_ms, tile_length(slo.scrape_interval_ms)))
+            track = self._track(of, end_ms, length_ms)
+            if isinstance(track, Track) and not self._ends_at(track, end_ms) and part_ms < length_ms:
+                # Shorter tiles end more often: up to a moment that is named there may be whole ones.
+                fine = self._track(of, end_ms, part_ms)
+                if isinstance(fine, Track) and self._ends_at(fine, end_ms):
+                    track = fine
         if not isinstance(track, Track):
             if track is not None:
                 self._why_not[slo.id] = track
             return None
-        if self._another_moment(track, end_ms):
+        if not self._ends_at(track, end_ms):
             self._why_not[slo.id] = Note(
                 RECORDED,
-                f"counted from raw samples, as the last tile ends at {moment(track.edge_ms):%H:%M:%S} UTC and not at the moment that "
-                "was asked for",
+                f"counted from raw samples, as tiles end at {moment(track.edge_ms):%H:%M:%S} UTC and not at the moment that was asked for",
             )
             return None
         self._tracks[of.id] = track
         if of.id not in self._days or self._days[of.id].tracks[of.id] != track:
             self._days[of.id] = Days(self.source, {of.id: track}, end_ms)
-        return track.edge_ms, max(step_ms, track.length_ms)
+        return end_ms if self._to_the_moment else track.edge_ms, max(step_ms, track.length_ms)
 
-    def _another_moment(self, track: Track, end_ms: int) -> bool:
-        """Whether the tiles do not tell what was up to the moment, and raw samples can."""
-        return self.exact and self.how == "auto" and track.edge_ms != end_ms
+    @property
+    def _to_the_moment(self) -> bool:
+        """Whether the moment was named, and raw samples can tell what tiles do not."""
+        return self.exact and self.how == "auto"
+
+    def _ends_at(self, track: Track, end_ms: int) -> bool:
+        """Whether a tile ends at the moment, which is recorded some time after it; or no such one is needed."""
+        return not self._to_the_moment or (end_ms - track.edge_ms) % track.length_ms == 0
 
     def _made_of(self, slo: Slo) -> Slo | None:
         """The SLO whose tiles tell its events: itself, or the one that it is made of. None where these are too long."""
@@ -244,7 +254,7 @@ class Recorded:
         days = self._days[slo.id]
         if not whole.any() or not can_be_known(days.tracks[slo.id]):
             return whole
-        low, high = _within(whole)
+        low, high = _within(whole & (moments <= days.end_ms))
         doubted = whole.copy()
         doubted[low:high] &= ~days.whole(slo.id, moments[low:high])
         return doubted
@@ -270,7 +280,7 @@ class Recorded:
                 isinstance(track, Track)
                 and can_be_known(track)
                 and 0 <= end_ms - track.last_ms < length_ms
-                and not self._another_moment(track, end_ms)
+                and not (self._to_the_moment and track.edge_ms != end_ms)
             ):
                 groups.setdefault((track.names.info, length_ms, part_ms), {})[key] = track
         result: dict[str, tuple[Track, Sums]] = {}
