@@ -1,6 +1,6 @@
 """The recorded series of one SLO over a span, by the embedded engine.
 
-What reads raw series goes in stretches of a day, so that memory holds one of them; what reads recorded series, windows
+What reads raw series goes in stretches of a day, or of several where they are few, so that memory holds one of them; what reads recorded series, windows
 of weeks among it, then reads those alone. Where a source has recorded series already, only what lies before, between and
 after them is made, at the moments at which its server evaluates.
 """
@@ -32,6 +32,7 @@ from slo.spec.model import Slo, Specs
 from slo.window import DAY, INSTANT_MS
 
 _STRETCH_MS = DAY
+_AT_ONCE = 500_000  # raw samples of a stretch, below which the next one is longer: what rules look back to is read with each
 Ints = NDArray[np.int64]
 
 
@@ -126,11 +127,15 @@ def _from_raw(
     # Rules that read what they recorded have to begin as early as they look back.
     alone = not any(links([rule for group in groups for rule in group.rules]))
     parts: list[Series] = []
-    for low in range(start_ms, end_ms, _STRETCH_MS):
-        high = min(low + _STRETCH_MS, end_ms)
+    low, stretch_ms = start_ms, _STRETCH_MS
+    while low < end_ms:
+        high = min(low + stretch_ms, end_ms)
         begin = low if alone else low - reach
         samples = source.samples(selectors, begin - reach, high)
         parts += _run(groups, samples, begin, high, clocks, low)
+        held = sum(len(series.times) for series in samples.series)
+        stretch_ms = _STRETCH_MS * max(1, min(7, _AT_ONCE * stretch_ms // _STRETCH_MS // max(held, 1)))
+        low = high
     return _merged(parts)
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from slo.errors import ConfigError
 from slo.files import replaced
 from slo.redact import hide_userinfo, looks_secret
-
-# Schemes of pyarrow's own file systems.
-SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
+from slo.source import objects
 
 
 class Store(Protocol):
@@ -42,25 +38,17 @@ class Store(Protocol):
 def store(place: str | os.PathLike[str]) -> Store:
     """The store at a path, or at an address such as `s3://bucket/ledger`. Raises ConfigError."""
     text = os.fspath(place)
-    scheme, sign, _ = text.partition("://")
-    if not sign:
+    if "://" not in text:
         if looks_secret(text) and not os.path.lexists(text):
             raise ConfigError(
                 "the ledger is a folder, or an address such as s3://bucket/ledger; what is given looks like a password or a token, and "
                 "is not shown"
             )
         return Folder(Path(text))
-    if scheme.lower() not in SCHEMES:
-        raise ConfigError(f"{hide_userinfo(text)}: a ledger is a folder, or an address of {', '.join(SCHEMES)}")
-    import pyarrow as pa
-    from pyarrow import fs
-
-    try:
-        filesystem, root = fs.FileSystem.from_uri(text)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ConfigError(f"{hide_userinfo(text)}: cannot be used as a ledger: {type(error).__name__}") from None
-    # What follows `?` is how to reach it, and may be a key.
-    return Objects(filesystem, root, hide_userinfo(text.partition("?")[0].rstrip("/")))
+    if objects.scheme_of(text) not in objects.SCHEMES:
+        raise ConfigError(f"{hide_userinfo(text)}: a ledger is a folder, or an address of {', '.join(objects.SCHEMES)}")
+    filesystem, root = objects.opened(text, "a ledger")
+    return Objects(filesystem, root, objects.shown(text))
 
 
 class Folder:
@@ -100,7 +88,7 @@ class Objects:
         return f"{self._shown}/{path}"
 
     def read(self, path: str) -> bytes:
-        with _named(self.name(path)), self._fs.open_input_stream(f"{self._root}/{path}") as stream:
+        with objects.named(self.name(path)), self._fs.open_input_stream(f"{self._root}/{path}") as stream:
             content: bytes = stream.read()
         return content
 
@@ -109,7 +97,7 @@ class Objects:
         if self._fs.type_name == "local":
             Folder(Path(self._root)).write(path, content)
             return
-        with _named(self.name(path)), self._fs.open_output_stream(full) as stream:
+        with objects.named(self.name(path)), self._fs.open_output_stream(full) as stream:
             stream.write(content)
 
     def paths(self, below: str, name: str) -> list[str]:
@@ -128,25 +116,13 @@ class Objects:
     def present(self, paths: Sequence[str]) -> list[str]:
         from pyarrow import fs
 
-        with _named(self._shown):
+        with objects.named(self._shown):
             infos = self._fs.get_file_info([f"{self._root}/{path}" for path in paths])
         return [path for path, info in zip(paths, infos, strict=True) if info.type == fs.FileType.File]
 
     def _below(self, folder: str, recursive: bool) -> Any:
         from pyarrow import fs
 
-        with _named(self._shown):
+        with objects.named(self._shown):
             chosen = fs.FileSelector(f"{self._root}/{folder}", recursive=recursive, allow_not_found=True)
             return self._fs.get_file_info(chosen)
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Within it, a failure names the object, and has a number, which those of object stores have not. Raises OSError."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        text = " ".join(hide_userinfo(str(error)).split())[:300]
-        raise OSError(error.errno or errno.EIO, text or os.strerror(errno.EIO), name) from error

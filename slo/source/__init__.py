@@ -11,6 +11,7 @@ from slo import plugins
 from slo.errors import ConfigError
 from slo.files import reads_as_path
 from slo.redact import holds_userinfo, without_userinfo
+from slo.source import objects
 from slo.source.base import Matrix, MatrixSeries, Source, retention_ms
 from slo.source.config import HOST_AND_PORT, SourceConfig, load
 from slo.source.limited import LimitedSource, Worker
@@ -20,7 +21,8 @@ __all__ = ["Matrix", "MatrixSeries", "Source", "open", "open_all", "retention_ms
 
 def open(text: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> Source:
     """The source at an http(s) URL of anything with the Prometheus API, or at a path: a recording, a CSV or Parquet file
-    of events per step, or a SQL query that gives them. Other schemes are those of installed packages (entry points of the group `slo.sources`).
+    of events per step, or a SQL query that gives them; a recording may be in an object store (`s3://bucket/shop.parquet`). Other schemes are
+    those of installed packages (entry points of the group `slo.sources`).
 
     `host:9090` is `http://host:9090`, unless there is such a file.
 
@@ -39,6 +41,10 @@ def _open(text: str | os.PathLike[str], config: str | os.PathLike[str] | SourceC
         return PrometheusSource.open(text, config=config)
     place = os.fspath(text)
     if not os.path.lexists(place):
+        scheme = objects.scheme_of(place)
+        if scheme in objects.SCHEMES and scheme not in plugins.installed(plugins.SOURCES):
+            limits = config if isinstance(config, SourceConfig) else load(config)
+            return Worker(objects.shown(place), limits, "put it nearer").run(lambda: objects.recording(place))
         if _ADDRESS.match(place) or holds_userinfo(place):
             return _of_package(place, config)
         if not reads_as_path(place):

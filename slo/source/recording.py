@@ -155,8 +155,8 @@ def _shared(times: Sequence[Any]) -> list[int | None]:
 class Recording(SampleSource):
     """A recording opened for reading. Only the metrics that are asked for are decoded, and kept for the next question."""
 
-    def __init__(self, path: Path, file: Any, header: Header) -> None:
-        self._path = path
+    def __init__(self, name: str, file: Any, header: Header) -> None:
+        self._name = name
         self._file = file
         self.header = header
         self._cache: dict[int, Samples] = {}
@@ -164,8 +164,8 @@ class Recording(SampleSource):
 
     @property
     def name(self) -> str:
-        """The file's path."""
-        return str(self._path)
+        """The file's path, or its address."""
+        return self._name
 
     def earliest_ms(self) -> int:
         """Where the recording begins."""
@@ -176,39 +176,39 @@ class Recording(SampleSource):
         return self.header.end_ms
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Recording:
-        """Opens a recording. Raises RecordingError if it is missing, damaged or of a later version."""
+    def open(cls, path: str | os.PathLike[str], name: str | None = None) -> Recording:
+        """Opens a recording; `name` is what it is called, if not by its path. Raises RecordingError if it is missing, damaged or of a later version."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        place = Path(path)
+        place, shown = Path(path), name or str(Path(path))
         if not place.exists():
-            raise RecordingError(f"{place}: no such recording; make one with `slo record` or `slo simulate`")
+            raise RecordingError(f"{shown}: no such recording; make one with `slo record` or `slo simulate`")
         if place.is_dir():
-            raise RecordingError(f"{place}: is a folder; name the recording in it")
+            raise RecordingError(f"{shown}: is a folder; name the recording in it")
         try:
             if not parquet.whole(place):
                 raise RecordingError(
-                    f"{place}: not a Parquet file, or damaged: its footer is not the one that was written"
+                    f"{shown}: not a Parquet file, or damaged: its footer is not the one that was written"
                 )
             file = pq.ParquetFile(place, memory_map=True, page_checksum_verification=True)
             metadata = file.schema_arrow.metadata or {}
         except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
-            raise RecordingError(f"{place}: not a Parquet file, or {_damaged(error)}") from error
+            raise RecordingError(f"{shown}: not a Parquet file, or {_damaged(error)}") from error
         if _KEY not in metadata:
             raise RecordingError(
-                f"{place}: a Parquet file, but no recording; make one with `slo record` or `slo simulate`"
+                f"{shown}: a Parquet file, but no recording; make one with `slo record` or `slo simulate`"
             )
         try:
             fields = json.loads(metadata[_KEY])
             version = fields["version"]
             if version > FORMAT_VERSION:
-                raise RecordingError(f"{place}: written by a later version (format {version}); update this package")
+                raise RecordingError(f"{shown}: written by a later version (format {version}); update this package")
             header = Header(**fields)
             _check(header, file.schema_arrow)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise RecordingError(f"{place}: its header is damaged{_reported(error)}") from error
-        return cls(place, file, header)
+            raise RecordingError(f"{shown}: its header is damaged{_reported(error)}") from error
+        return cls(shown, file, header)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -277,7 +277,7 @@ class Recording(SampleSource):
             table = self._file.read_row_group(index)
             return self._decoded(table)
         except (pa.ArrowException, OSError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-            raise RecordingError(f"{self._path}: {_damaged(error)}") from error
+            raise RecordingError(f"{self._name}: {_damaged(error)}") from error
 
     def _decoded(self, table: Any) -> Samples:
         rows = []
