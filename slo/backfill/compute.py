@@ -32,7 +32,9 @@ from slo.spec.model import Slo, Specs
 from slo.window import DAY, INSTANT_MS
 
 _STRETCH_MS = DAY
-_AT_ONCE = 500_000  # raw samples of a stretch, below which the next one is longer: what rules look back to is read with each
+_AT_ONCE = (
+    500_000  # raw samples of a stretch, below which the next one is longer: what rules look back to is read with each
+)
 Ints = NDArray[np.int64]
 
 
