@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from slo.convert.model import ConversionNotes, Refused
-from slo.convert.terms import MARK_MS, PartIs, Sides, Term, bound, histogram_of, is_fast, linear, sides
+from slo.convert.terms import MARK_MS, PartIs, Sides, Term, bound, histogram_of, is_fast, linear, named, sides
 from slo.errors import PromqlError
 from slo.promql.ast import (
     Aggregate,
@@ -91,9 +91,10 @@ def of_ratio(
 def of_selectors(part: str, total: str, part_is: PartIs, by: Sequence[str], at: Path, notes: ConversionNotes) -> Sli:
     """The SLI of two counters given by their selectors. Raises Refused."""
     some, every = (
-        Term(selector_of(text, what), tuple(by), "rate") for text, what in ((part, part_is), (total, "total"))
+        tuple(Term(selector, tuple(by), "rate") for selector in named(selector_of(text, what)))
+        for text, what in ((part, part_is), (total, "total"))
     )
-    return _of_sides(Sides((some,), (every,), part_is), at, notes)
+    return _of_sides(Sides(some, every, part_is), at, notes)
 
 
 def selector_of(text: str, what: str) -> VectorSelector:
@@ -510,7 +511,9 @@ def _checked(node: Node, holds: Literal["good", "bad"], at: Path, notes: Convers
     """`avg_over_time((value >= bool bound)[window:slice])`, also with `avg` around it: checks of a value, each good (or bad) where it
     holds; `1 - up` holds where `up` does not."""
     averaged = isinstance(node, Aggregate)
-    if isinstance(node, Aggregate) and node.op == "avg" and not node.grouping and not node.without:
+    by: tuple[str, ...] = ()
+    if isinstance(node, Aggregate) and node.op == "avg" and not node.without:
+        by = node.grouping
         node = node.expr
     match node:
         case Call("avg_over_time", (Subquery(inner, range_ms, step_ms, 0, None),)) if range_ms == MARK_MS:
@@ -520,12 +523,12 @@ def _checked(node: Node, holds: Literal["good", "bad"], at: Path, notes: Convers
     sli: Sli | None = None
     match inner:
         case Binary("-", Number(1.0), VectorSelector() as gauge):
-            sli = Sli("probe", {"metric": str(gauge)}) if holds == "bad" else None
+            sli = probe(gauge, by, at, notes) if holds == "bad" else None
         case Binary(op, VectorSelector() as gauge, Number(value), True) if (op, value) in (
             _WELL if holds == "good" else _BAD
         ) and not (op in _BOUNDS and step_ms is not None):
-            sli = Sli("probe", {"metric": str(gauge)})
-        case Binary(op, value, Number(limit), True) if op in _BOUNDS and step_ms is not None:
+            sli = probe(gauge, by, at, notes)
+        case Binary(op, value, Number(limit), True) if op in _BOUNDS and step_ms is not None and not by:
             kept = op if holds == "good" else _OPPOSITE[op]
             body = {"value": str(value), _BOUNDS[kept]: str(Number(limit)), "slice": format_duration(step_ms)}
             sli = Sli("threshold", body)

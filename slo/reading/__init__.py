@@ -2,7 +2,7 @@
 
 from slo.reading.expressions import WINDOW_VARIABLE, read_vector, read_windowed
 from slo.reading.faults import Fault, Path, Report
-from slo.reading.selectors import bucket_holds, check_counter, check_gauge, check_level
+from slo.reading.selectors import bucket_holds, check_counter, check_gauge, check_level, check_one_metric
 from slo.reading.texts import (
     parse_quantity,
     read_duration,
@@ -20,6 +20,7 @@ __all__ = [
     "check_counter",
     "check_gauge",
     "check_level",
+    "check_one_metric",
     "parse_quantity",
     "read_duration",
     "read_selector",

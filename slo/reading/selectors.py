@@ -6,7 +6,7 @@ import math
 import re
 
 from slo.promql.ast import Aggregate, Call, Matcher, MatrixSelector, Node, VectorSelector
-from slo.reading.faults import Path, Report
+from slo.reading.faults import Fault, Path, Report
 
 _COUNTER = re.compile(r".*_(?:total|count|sum|bucket)")
 # Names that are gauges wherever they come from. Counters without a suffix are many, so nothing else is doubted.
@@ -27,6 +27,19 @@ def check_matchers(selector: VectorSelector, at: Path, report: Report) -> None:
                 at, f"{matcher} compares with the text {matcher.value!r}, which is not a valid regular expression after "
                 f"`{matcher.op}`; did you mean {meant}?", "warning",
             )  # fmt: skip
+
+
+def check_one_metric(selector: VectorSelector, at: Path, report: Report) -> None:
+    """Reports a counter that several metrics may be: series of one target that differ by their metric's name alone would be one
+    to a server that subtracts them, and the rule would fail. Raises Fault once reported."""
+    patterns = [m for m in selector.matchers if m.label == "__name__"]
+    if selector.name is None and not any(m.op == "=" for m in patterns):
+        report(
+            at,
+            f"{selector} may be several metrics, which rules cannot tell apart; name each, in a list such as [a_total, b_total]",
+            "error",
+        )
+        raise Fault
 
 
 def check_counter(selector: VectorSelector, at: Path, report: Report) -> None:

@@ -25,7 +25,7 @@ from slo.promql.ast import (
 )
 from slo.promql.regex import literal
 from slo.promql.samples import Samples
-from slo.reading import Fault, Path, Report, bucket_holds, check_counter, read_selector
+from slo.reading import Fault, Path, Report, bucket_holds, check_counter, check_one_metric, read_selector
 from slo.reading.inside import outside
 from slo.sli import lean
 from slo.sli.base import Event, Measured, Simulated, Sli, Surroundings
@@ -89,6 +89,7 @@ def _read_counters(given: str | list[str], at: Path, report: Report) -> tuple[Ve
     places: list[Path] = [at] if isinstance(given, str) else [(*at, index) for index in range(len(texts))]
     selectors = tuple(read_selector(text, place, report) for text, place in zip(texts, places, strict=True))
     for selector, place in zip(selectors, places, strict=True):
+        check_one_metric(selector, place, report)
         check_counter(selector, place, report)
     check_apart(selectors, at, report)
     return selectors

@@ -27,7 +27,7 @@ from slo.promql.ast import (
     walk,
 )
 from slo.promql.parse import parse
-from slo.reading import WINDOW_VARIABLE, Fault, Path, Report, read_windowed
+from slo.reading import WINDOW_VARIABLE, Fault, Path, Report, check_one_metric, read_windowed
 from slo.sli.base import Measured, Reader, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Grid, PartIs
 from slo.sli.stepwise import measure_steps
@@ -93,6 +93,9 @@ class Raw(Sli):
         texts = {"errors": model.errors, "total": model.total}
         for key, text in texts.items():
             _check_named(read_windowed(text, (*at, key), report, around.by), around.by, (*at, key), report)
+        for key, text in texts.items():
+            for counter in counters_in(_parsed(text)):
+                check_one_metric(counter, (*at, key), report)
         units = {key: unit_of(_parsed(text)) for key, text in texts.items()}
         if set(units.values()) == {"rate", "count"}:
             rate, count = sorted(units, key=lambda key: units[key] != "rate")

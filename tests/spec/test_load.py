@@ -444,6 +444,7 @@ def test_good_and_bad_events_together_are_all(errors: str, good: str, total: str
         ("{errors: [], total: a_total}", "must hold at least one entry"),
         ("{errors: {}, total: a_total}", "must be text"),
         ("{errors: [a_total, a_total], total: b_total}", "is there twice"),
+        ("{errors: '{__name__=~\"a_total|b_total\"}', total: c_total}", "name each, in a list"),
         ("{errors: [a_total, 'x{'], total: b_total}", "not valid PromQL"),
         ("{errors: [a_total, b_total], total: [b_total, a_total]}", "everything counts as an error"),
         (
