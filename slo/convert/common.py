@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from slo.convert.expression import Sli
@@ -15,6 +15,7 @@ from slo.convert.model import (
     Refused,
     ServiceDraft,
     is_label,
+    is_number,
     optional,
     text_of,
 )
@@ -188,12 +189,9 @@ def _reason(problem: Problem) -> str:
 
 def percent_of(ratio: str) -> str:
     """A ratio in 0..1 as a percentage, exact to the digit. Raises Refused."""
-    try:
-        percent = Decimal(ratio) * 100
-    except InvalidOperation:
-        raise Refused(f"the goal {ratio!r} is not a valid number") from None
-    # What is far from a percentage is shown as it is written when it is refused.
-    return f"{percent.normalize():f}" if percent.is_finite() and abs(percent.adjusted()) < 20 else str(ratio)
+    if not is_number(ratio):
+        raise Refused(f"the goal {ratio!r} is not a valid number")
+    return f"{(Decimal(ratio) * 100).normalize():f}"
 
 
 def own_name(data: Mapping[str, Any]) -> str:

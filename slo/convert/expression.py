@@ -442,7 +442,7 @@ def _latency(good: VectorSelector, total: VectorSelector, at: Path, notes: Conve
     if seconds is None:
         notes.same(at, f"`{histogram}` does not say its unit, so the bucket is named as it stands")
         return None
-    if upper <= 0:
+    if upper <= 0 or abs(upper.adjusted()) >= 20:
         notes.same(at, f"requests cannot take {upper} at most, so the bucket is named as it stands")
         return None
     selector = replace(total, name=histogram, matchers=tuple(m for m in total.matchers if m.label != "le"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from slo.convert.common import check_draft, own_labels, own_name, percent_of, take_owner
@@ -16,6 +15,7 @@ from slo.convert.model import (
     Refusal,
     Refused,
     ServiceDraft,
+    is_number,
     mapping,
     name_of,
     optional,
@@ -382,10 +382,8 @@ def _threshold(
     if op not in _BOUNDS:
         raise Refused(f"`op: {op}` is none of {', '.join(_BOUNDS)}")
     value = required(objective, "value", "spec.objectives[].")
-    try:
-        Decimal(value)
-    except InvalidOperation:
-        raise Refused(f"`value: {value}` is not a valid number") from None
+    if not is_number(value):
+        raise Refused(f"`value: {value}` is not a valid number")
     body = {"value": " ".join(text.split()), _BOUNDS[op]: value}
     if slices:
         body["slice"] = required(objective, "timeSliceWindow", "spec.objectives[].")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from slo.convert.common import (
@@ -26,6 +26,7 @@ from slo.convert.model import (
     Refused,
     ServiceDraft,
     alert_name_of,
+    is_number,
     mapping,
     name_of,
     optional,
@@ -331,10 +332,9 @@ def _exhausted(chain: Sequence[Mapping[str, Any]], by: Sequence[str], notes: Con
     if config.get("selector_labels"):
         notes.changed(at, "`selector_labels` was left out: the alert is of this SLO's own series here")
     text = optional(config, "threshold") or "0"
-    try:
-        consumed = 100 - 100 * Decimal(text)
-    except InvalidOperation:
-        raise Refused(f"the threshold {text!r} of {_EXHAUSTED} is not a valid number") from None
+    if not is_number(text):
+        raise Refused(f"the threshold {text!r} of {_EXHAUSTED} is not a valid number")
+    consumed = 100 - 100 * Decimal(text)
     alert: dict[str, Any] = {
         "consumed": [f"{consumed.normalize():f}%"],
         "name": alert_name_of(optional(config, "alert_name") or "ErrorBudgetExhausted", at, notes),
@@ -361,10 +361,8 @@ def _alert_windows(given: Sequence[Mapping[str, Any]], window: str, notes: Conve
             where = f"spec.{severity}.{speed}."
             pair = mapping(mapping(spec, severity, "spec."), speed, f"spec.{severity}.")
             share = required(pair, "errorBudgetPercent", where)
-            try:
-                Decimal(share)
-            except InvalidOperation:
-                raise Refused(f"`{where}errorBudgetPercent` is {share!r}, which is not a valid number") from None
+            if not is_number(share):
+                raise Refused(f"`{where}errorBudgetPercent` is {share!r}, which is not a valid number")
             long, short = required(pair, "longWindow", where), required(pair, "shortWindow", where)
             pairs.append({"severity": severity, "long": long, "short": short, "budget": f"{share}%"})
         return pairs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from slo.spec.presets import load as load_preset
@@ -169,6 +170,15 @@ def is_label(name: str) -> bool:
 def text_of(value: Any) -> str:
     """A scalar as it was written: only `true` and `false` arrive as anything else than text."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number of a size that anybody measures in."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return False
+    return number.is_finite() and abs(number.adjusted()) < 30
 
 
 def mapping(parent: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:

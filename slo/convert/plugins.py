@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
-from slo.convert.model import Refused
+from slo.convert.model import Refused, is_number
 from slo.promql.ast import Matcher
 
 _HTTP_ERRORS = "(5..|429)"
@@ -65,10 +64,8 @@ def _option(options: Options, name: str) -> str:
 
 def _bucket(options: Options) -> str:
     text = _option(options, "bucket")
-    try:
-        Decimal(text)
-    except InvalidOperation:
-        raise Refused(f"the plugin's option `bucket` is {text!r}, which is not a valid number") from None
+    if not is_number(text):
+        raise Refused(f"the plugin's option `bucket` is {text!r}, which is not a valid number")
     return text
 
 

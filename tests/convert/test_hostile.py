@@ -110,3 +110,23 @@ def test_items_of_a_list_may_have_been_merged(text: str) -> None:
     entry = sloth(BAD, ALL)
     [result] = convert({"x.yaml": text % json.dumps(yaml.safe_load(entry))}, Options())
     assert [draft.name for draft in result.drafts] == ["requests"] and not result.refusals
+
+
+@pytest.mark.parametrize("number", ["1e999999", "-1e999999", "9" * 5000, "1e-999999", "NaN", "Infinity", "0x1", "1_0"])
+def test_a_number_that_nobody_can_mean_is_a_reason(number: str) -> None:
+    count, bucket = (
+        "sum(rate(d_seconds_count[{{.window}}]))",
+        f'sum(rate(d_seconds_bucket{{le="{number}"}}[{{{{.window}}}}]))',
+    )
+    exhausted = "{id: sloth.dev/contrib/error_budget_exhausted_alert/v1, config: {threshold: '%s'}}"
+    for text in (
+        openslo(objective=f"target: '{number}'"),
+        openslo(
+            THRESHOLD, objective=f"op: lte, value: '{number}', target: 0.99, timeSliceWindow: 1m", method="Timeslices"
+        ),
+        sloth(f"{count} - {bucket}", count),
+        sloth(BAD, ALL, objective=f"'{number}'"),
+        sloth(BAD, ALL, more=f"    plugins: {{chain: [{exhausted % number}]}}\n    alerting: {{name: A}}\n"),
+    ):
+        [result] = convert({"x.yaml": text}, Options())
+        assert result.drafts or result.refusals
