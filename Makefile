@@ -78,6 +78,7 @@ slow: $(VENV)/.installed-test
 	  tests/rules/test_checked.py tests/promql/test_differential.py \
 	  -k "drawn or prometheus or promtool or checked or victoria or random_expressions"
 	SLO_SLOW=1 $(PYTEST) -n 3 tests/fuzz -k "every_option or secrets"
+	SLO_SLOW=1 $(PYTEST) -n 3 tests/convert/test_alike.py tests/convert/test_mutations.py tests/sli/test_sums.py
 	SLO_SLOW=1 $(PYTEST) tests/presets/test_exporters.py tests/weekly/test_workflow.py tests/ledger -k 'cluster or exporter or workflow or object'
 	SLO_SLOW=1 SLO_KILLS=$(KILLS) SLO_SEED=$(SEED) $(PYTEST) -n 3 --dist loadscope tests/crash tests/weekly/test_job.py \
 	  -k "crash or killed_at"

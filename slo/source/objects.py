@@ -22,7 +22,7 @@ _AT_ONCE = 8 << 20  # bytes
 
 
 def scheme_of(text: str) -> str:
-    """`s3` of `s3://bucket/…`; empty where it is no address."""
+    """`s3` of `s3://bucket/…`; empty where it is not an address."""
     scheme, sign, _ = text.partition("://")
     return scheme.strip().lower() if sign else ""
 

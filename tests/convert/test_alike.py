@@ -138,7 +138,7 @@ def check_alike(text: str) -> str:
     ours = {key: errors.get(key, 0.0) / total[key] for key in total if total[key]}
     if not all(0 <= ratio <= 1 for ratio in ours.values()):
         return "impossible"  # such figures are withheld here, and there clamped, or not
-    # `increase` extrapolates at the edges, alike on both sides; a subquery takes the scrapes that its steps hit.
+    # `increase` extrapolates at the edges, alike on both sides; a subquery takes the scrapes at its steps.
     assert ours == pytest.approx(values(parse(theirs), list(slo.by)), rel=0.01, abs=2e-3), (text, draft.entry)
     return f"exact {draft.kind}"
 
