@@ -137,6 +137,7 @@ def test_every_note_has_its_row_and_every_row_is_a_note() -> None:
         "RECORDED": "recorded",
         "COPIES": "copies",
         "CHANGED": "recorded-otherwise",
+        "NOT_ASKED": "not-asked",
     }
     made |= {value for name, value in named.items() if re.search(rf"Note\(\s*{name}\b", source)}
     table = TEXT.split("## Notes")[1].split("## Limits")[0]
