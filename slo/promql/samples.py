@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import re2
 from numpy.typing import NDArray
 
-from slo.errors import PromqlError
 from slo.promql.ast import Matcher, VectorSelector
+from slo.promql.regex import compile_anchored
 
 _INDEXED = 500  # series of a name from which on they are looked up by their labels
 STALE_BITS = 0x7FF0000000000002
@@ -115,17 +114,6 @@ def matches(matcher: Matcher, labels: Mapping[str, str]) -> bool:
         case "!=":
             return value != matcher.value
         case "=~":
-            return bool(_regex(matcher.value).fullmatch(value))
+            return compile_anchored(matcher.value)(value)
         case _:
-            return not _regex(matcher.value).fullmatch(value)
-
-
-@lru_cache(maxsize=1024)
-def _regex(text: str) -> Any:
-    options = re2.Options()
-    options.dot_nl = True
-    options.log_errors = False
-    try:
-        return re2.compile(text, options=options)
-    except re2.error as error:
-        raise PromqlError(f"bad regular expression {text!r}: {error}") from None
+            return not compile_anchored(matcher.value)(value)

@@ -14,12 +14,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from slo.promql.expectation import problem
 from slo.promql.result import Result, ResultSeries
 from slo.promql.samples import Samples
-from slo.promql.script import Check, run
-from slo.promql.scriptfile import Eval
+from tests.promql.expectation import problem
 from tests.promql.remote import Real, server
+from tests.promql.script import Check, run
+from tests.promql.scriptfile import Eval
 from tests.servers import Prometheus
 
 _PLACE = re.compile(r" \(\d+:\d+\)$")

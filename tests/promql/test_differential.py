@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from slo.errors import PromqlError
 from slo.promql import Engine, rangecalls, windows
 from slo.promql.result import Result
-from slo.promql.scriptfile import Eval, Expectation
 from tests.promql import confirm
 from tests.promql.grammar import BASE, LENGTH, Grammar, samples, series
 from tests.promql.remote import Real, server
+from tests.promql.scriptfile import Eval, Expectation
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("promql-differential")]
 

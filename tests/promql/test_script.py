@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from slo.promql.notation import values_of
-from slo.promql.script import main, run
 from tests.promql.confirm import Servers
+from tests.promql.script import main, run
 
 SCRIPTS = sorted(Path(__file__).parent.glob("*.test"))
 

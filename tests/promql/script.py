@@ -1,4 +1,4 @@
-"""Runs test scripts in the grammar of Prometheus's promqltest: `python -m slo.promql.script FILE…`.
+"""Runs test scripts in the grammar of Prometheus's promqltest: `python -m tests.promql.script FILE…`.
 
 Each `eval` is checked against its expectations, instant ones also as range queries; a failure is printed with its
 file and line. The exit code is 0 when all held, else 1. Native histograms are not supported: an evaluation that
@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from slo.errors import PromqlError
-from slo.promql import scriptfile
 from slo.promql.ast import Binary, Call, Node, VectorSelector, walk
 from slo.promql.engine import Engine
-from slo.promql.expectation import almost, key_of, problem
 from slo.promql.notation import Labels, Unsupported
 from slo.promql.parse import parse
 from slo.promql.result import Result
 from slo.promql.samples import Samples
-from slo.promql.scriptfile import Clear, Eval, Fault, Load
+from tests.promql import scriptfile
+from tests.promql.expectation import almost, key_of, problem
+from tests.promql.scriptfile import Clear, Eval, Fault, Load
 
 
 @dataclass
@@ -187,7 +187,7 @@ def run(files: Sequence[str], checker: Callable[[Samples], Check] = on_engine) -
 
 def main(files: Sequence[str]) -> int:
     if not files:
-        print("usage: python -m slo.promql.script FILE…", file=sys.stderr)
+        print("usage: python -m tests.promql.script FILE…", file=sys.stderr)
         return 2
     total = run(files)
     for line in (*total.skipped, *total.failed):

@@ -11,7 +11,7 @@ import numpy as np
 from slo.promql.notation import Labels
 from slo.promql.result import Result
 from slo.promql.samples import is_stale
-from slo.promql.scriptfile import Eval, Expectation
+from tests.promql.scriptfile import Eval, Expectation
 
 _EPSILON = 1e-6
 
