@@ -142,6 +142,8 @@ def read_config(path: str | os.PathLike[str]) -> WeeklyConfig:
             "`source` is null; write a server's address, a recording's path, or `source_config` with `sources`",
             "error",
         )
+    if holds_userinfo(model.title):
+        report(("title",), "holds a credential, which every reader would see", "error")
     _check_places(model, Path(path), base, report)
     if problems:
         raise DefinitionError(problems)
@@ -190,7 +192,8 @@ def _check_places(model: WeeklyModel, config: Path, base: Path, report: Report) 
     among = metrics.suffix in (".yaml", ".yml") and any(place in metrics.parents for place in folders)
     if metrics in read or metrics in own or among:
         what = "is read by the job" if metrics not in own else "is another file of the job's own"
-        report(("metrics",), f"{what}, and would be lost; name another file", "error")
+        shown = f"{model.metrics} " if reads_as_path(model.metrics, base) else ""
+        report(("metrics",), f"{shown}{what}, and would be lost; name another file", "error")
 
 
 _OUTPUTS: tuple[YamlPath, ...] = (("ledger",), ("metrics",), ("deliver", "folder"))
@@ -325,7 +328,7 @@ def _number(text: str, at: YamlPath, least: int, most: int, report: Report) -> i
     if len(text) < 16 and text.isascii() and text.isdecimal() and least <= int(text) <= most:
         return int(text)
     shown = f"{text} is" if re.fullmatch(r"-?[0-9]{1,5}", text) else "is"
-    report(at, f"{shown} not a number from {least} to {most}", "error")
+    report(at, f"{shown} not a valid number from {least} to {most}", "error")
     return least
 
 

@@ -574,7 +574,7 @@ def test_its_metrics_are_what_promtool_accepts(place: Path) -> None:
         ({"perod": "week"}, "unknown key `perod`; did you mean `period`?"),
         ({"period": "day"}, "accepted is 'week', 'month' or 'quarter'"),
         ({"time_zone": "Berlin"}, "'Berlin' is not a valid time zone; did you mean `Europe/Berlin`?"),
-        ({"catch_up": "many"}, "is not a number from 1 to 520"),
+        ({"catch_up": "many"}, "is not a valid number from 1 to 520"),
         ({"deliver": "{folder: out, webhook: {url: 'http://x'}}"}, "unknown key `url`"),
         ({"deliver": "{folder: out, email: {host: h, from: a, to: []}}"}, "must hold at least one entry"),
         ({"deliver": "{folder: out, email: {host: h, from: a, to: [b], security: none, password_env: P}}"}, "encrypted connection only"),
