@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from slo.errors import named
 
 # Of so many SLOs, the worst, a server is asked for what only raw samples have: who had the bad events, and percentiles.
-MOST_ASKED = 20
+MOST_ASKED = 10
 
 
 @dataclass

@@ -38,6 +38,7 @@ FROM: tuple[From, ...] = ("auto", "recorded", "raw")
 # How far back the last tiles are looked for: of many SLOs at once, and of one whose last tiles are not there.
 _RECENT_MS, _LAST_MS = 15 * MINUTE, DAY
 _COARSE_MS = 5 * MINUTE  # of the rules
+_FEW_TILES = 100_000  # of two kinds of events, in an answer of some megabytes
 
 
 def checked_from(text: str) -> From:
@@ -249,6 +250,14 @@ class Recorded:
         for own, tracks in groups.values():
             own._days |= dict.fromkeys(tracks, Days(own.source, tracks, end_ms))
 
+    def _tiles(self, selector: VectorSelector, start_ms: int, end_ms: int, tiles: int) -> Samples:
+        """So many tiles; a server that would count them first need not where they are few."""
+        ask = getattr(self.source, "few_samples", None)
+        if ask is None or tiles > _FEW_TILES:
+            return self.source.samples([selector], start_ms, end_ms)
+        samples: Samples = ask(selector, start_ms, end_ms)
+        return samples
+
     def _in_doubt(self, slo: Slo, whole: Flags, moments: Ints) -> Flags:
         """Which of the tiles that are there are not known to be whole by their days."""
         days = self._days[slo.id]
@@ -317,7 +326,7 @@ class Recorded:
         tiles = grid.steps * (grid.step_ms // length)
         last_ms = track.last_ms - (track.edge_ms - grid.end_ms)
         first_ms = last_ms - (tiles - 1) * length
-        samples = self.source.samples([track.tiles(length)], first_ms - length + 1, last_ms)
+        samples = self._tiles(track.tiles(length), first_ms - length + 1, last_ms, tiles)
         own = {**track.names.identity(track.slo), **{matcher.label: matcher.value for matcher in track.matchers}}
         copies = copied(samples.series, length, (EVENT_LABEL, *own))
         if copies is not None:

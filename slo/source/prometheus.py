@@ -148,9 +148,16 @@ class PrometheusSource:
         """
         _check_period(start_ms, end_ms)
         bare = _widest(dict.fromkeys(replace(selector, offset_ms=0, at=None) for selector in selectors))
-        by_labels: dict[Labels, tuple[VectorSelector, list[Part]]] = {}
         planned = self._each(lambda selector: self._plan(selector, start_ms - 1, end_ms), bare)
-        spans = [span for plan in planned for span in plan]
+        return self._fetched([span for plan in planned for span in plan])
+
+    def few_samples(self, selector: VectorSelector, start_ms: int, end_ms: int) -> Samples:
+        """The same of one selector, of which the asker knows that there are not many: they are not counted first. Raises SourceError."""
+        _check_period(start_ms, end_ms)
+        return self._fetched([Span(replace(selector, offset_ms=0, at=None), start_ms - 1, end_ms)])
+
+    def _fetched(self, spans: Sequence[Span]) -> Samples:
+        by_labels: dict[Labels, tuple[VectorSelector, list[Part]]] = {}
         for span, parts in zip(spans, self._each(self._fetch, spans), strict=True):
             for part in parts:
                 # A series that two selectors match is whole in the answers to either.

@@ -136,6 +136,36 @@ def test_overlapping_selectors_count_nothing_twice(loaded: Loaded, monkeypatch: 
     assert read(loaded.source, some, REQUESTS, later, REQUESTS) == written("requests_total")
 
 
+def test_a_selector_that_narrows_another_one_is_not_asked_for(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its series are in the other one's answer; of another metric, or with another matcher, they are not."""
+    planned: list[VectorSelector] = []
+    plan = PrometheusSource._plan
+
+    def noted(self: PrometheusSource, selector: VectorSelector, after_ms: int, end_ms: int) -> list[module.Span]:
+        planned.append(selector)
+        return plan(self, selector, after_ms, end_ms)
+
+    monkeypatch.setattr(PrometheusSource, "_plan", noted)
+    narrow = VectorSelector("requests_total", (Matcher("instance", "!=", "late"),))
+    assert read(loaded.source, narrow, REQUESTS, ERRORS) == written("requests_total", "errors_total")
+    assert set(planned) == {REQUESTS, ERRORS}
+    planned.clear()
+    other = VectorSelector("requests_total", (Matcher("instance", "=", "late"),))
+    assert read(loaded.source, narrow, other) == written("requests_total")
+    assert set(planned) == {narrow, other}
+
+
+def test_few_samples_are_those_of_many(loaded: Loaded) -> None:
+    """Where they are more than was thought, they come all the same."""
+    start_ms, end_ms = START_MS + 100 * STEP_MS, END_MS - 50 * STEP_MS
+    few = loaded.source.few_samples(REQUESTS, start_ms, end_ms)
+    every = loaded.source.samples([REQUESTS], start_ms, end_ms)
+    assert [(one.labels, one.times.tolist()) for one in few.series] == [
+        (one.labels, one.times.tolist()) for one in every.series
+    ]
+    assert few.series
+
+
 def test_no_such_series_is_not_an_error(loaded: Loaded) -> None:
     assert read(loaded.source, VectorSelector("no_such_metric")) == {}
     assert read(loaded.source, REQUESTS, start_ms=0, end_ms=1000) == {}
