@@ -287,7 +287,13 @@ def _sli(
         role = "success" if optional(ratio, "rawType") == "success" else "ratio"
         return of_ratio(text, at, notes, role=role, invert=invert), {role: text}  # type: ignore[arg-type]
     part = "good" if ratio.get("good") is not None else "bad"
-    own, total = (_query(mapping(ratio, key, "ratioMetric."), known) for key in (part, "total"))
+    if part == "good" and ratio.get("total") is None and ratio.get("bad") is not None:
+        part = "bad"
+        own, fine = (_query(mapping(ratio, key, "ratioMetric."), known) for key in ("bad", "good"))
+        total = f"{own} + {fine}"
+        notes.same(at, "all events are the good and the bad ones")
+    else:
+        own, total = (_query(mapping(ratio, key, "ratioMetric."), known) for key in (part, "total"))
     part_is = "good" if part == "good" else "errors"
     if "{{" in own or "{{" in total:
         own, total = windowed(own), windowed(total)

@@ -262,3 +262,9 @@ def test_what_was_fast_as_bad_events_is_refused_unless_it_shall_be_turned_round(
     text = openslo(f"ratioMetric: {{counter: true, bad: {fast}, total: {metric('sum(d_seconds_count)')}}}")
     assert "inverted" in reasons(text)
     assert draft_of(text, invert=True).entry["sli"] == {"latency": {"histogram": "d_seconds", "threshold": "300ms"}}
+
+
+def test_good_and_bad_events_are_all_events() -> None:
+    ratio = f"ratioMetric: {{counter: true, bad: {metric('sum(a_total)')}, good: {metric('sum(b_total)')}}}"
+    draft = draft_of(openslo(ratio))
+    assert (draft.entry["sli"], draft.grade) == ({"ratio": {"errors": "a_total", "good": "b_total"}}, "exact")

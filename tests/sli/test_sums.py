@@ -11,6 +11,7 @@ import pytest
 
 from slo.budget.evaluate import evaluate
 from slo.budget.groups import expand
+from slo.errors import SloError
 from slo.promql.ast import VectorSelector
 from slo.promql.parse import parse_selector
 from slo.promql.samples import Samples
@@ -19,6 +20,7 @@ from slo.sli.base import Scraping
 from slo.sli.counts import Grid
 from slo.sli.sums import Sums
 from slo.sli.tile import Tile, settled
+from slo.source.simulation import simulate
 from slo.spec.load import load_text
 from slo.window import HOUR, MINUTE
 from tests.contract.histories import History, draw
@@ -152,3 +154,11 @@ def test_a_value_that_only_one_of_the_counters_has_has_a_budget() -> None:
     tile = Tile(5 * MINUTE, by=("route",), lean=True)
     errors = source.query_range(slo.sli.errors_tile(tile), END, END, MINUTE).series
     assert {labels["route"]: values[0] for labels, values in errors} == {"broken": 100.0, "fine": 0.0}
+
+
+def test_errors_and_good_events_of_two_metrics_can_be_simulated_and_other_sums_say_that_they_cannot() -> None:
+    text = "service: a\nslos:\n  - {name: r, objective: 99, window: 1d, sli: {ratio: {errors: %s, good: b_total}}}\n"
+    samples, _ = simulate(load_text(text % "a_total"), days=0.1, seed=1, end_ms=END)
+    assert {series.labels["__name__"] for series in samples.series} == {"a_total", "b_total"}
+    with pytest.raises(SloError, match="adds up several counters"):
+        simulate(load_text(text % "[a_total, c_total]"), days=0.1, seed=1, end_ms=END)

@@ -50,6 +50,10 @@ def _from_terms(slo: Slo, errors: Terms, total: Terms) -> Ratio | Probe:
             return Ratio(whole, good, "good")
         case [(_, _), (("events", part),), (("events", good),)] if _units(total, errors, rest):
             return Apart(good, part, "errors")
+    if slo.sli.key == "ratio":
+        raise cannot(
+            slo, "it adds up several counters; one of errors and one of good events can be simulated, without a total"
+        )
     raise cannot(
         slo,
         "its raw expressions are not errors of one total; "
