@@ -15,6 +15,7 @@ from slo.errors import SloError
 from slo.promql.ast import VectorSelector
 from slo.promql.parse import parse_selector
 from slo.promql.samples import Samples
+from slo.rules import compile_specs
 from slo.sli import stepwise
 from slo.sli.base import Scraping
 from slo.sli.counts import Grid
@@ -162,3 +163,16 @@ def test_errors_and_good_events_of_two_metrics_can_be_simulated_and_other_sums_s
     assert {series.labels["__name__"] for series in samples.series} == {"a_total", "b_total"}
     with pytest.raises(SloError, match="adds up several counters"):
         simulate(load_text(text % "[a_total, c_total]"), days=0.1, seed=1, end_ms=END)
+
+
+def test_three_counters_of_errors_fit_into_what_victoria_metrics_takes() -> None:
+    """16 KiB, as docs/definitions.md says."""
+    matchers = '{job="payments-service",namespace="production",cluster="eu-west-1"}'
+    lengths = []
+    for number in (2, 3):
+        errors = ", ".join(f"'payments_failed_{index}_total{matchers}'" for index in range(number))
+        ratio = f"{{ratio: {{errors: [{errors}], total: 'payments_total{matchers}'}}}}"
+        groups, _ = compile_specs(load_text(f"service: a\nslos:\n  - {{name: r, objective: 99.9, sli: {ratio}}}\n"))
+        lengths.append(max(len(str(rule.expr)) for group in groups for rule in group.rules))
+    assert lengths[1] < 16_384
+    assert lengths[1] - lengths[0] == pytest.approx(3_300, rel=0.1)
