@@ -83,7 +83,7 @@ def _fits(groups: object, most: int) -> bool:
 def row(of: Size) -> str:
     """A row of the table."""
     size_mb = of.bytes / 1e6
-    shown = f"{size_mb:.1f}" if size_mb < 1 else f"{size_mb:.0f}"
+    shown = f"{size_mb:.1f}" if size_mb < 10 else f"{size_mb:.0f}"
     more = f", or {of.fewest:,}" if of.fewest < of.groups else ""
     return f"| {of.slos:,} | {of.rules:,} | {shown} MB | {of.groups:,}{more} | {float(f'{of.samples:.3g}'):,.0f} |"
 
