@@ -35,7 +35,6 @@ from tests.contract.fleet import (
     Ints,
     OfRules,
     Stream,
-    Target,
     Why,
     events_of,
     rows_of,
@@ -189,10 +188,14 @@ class _Oracle:
                 most = max(most, float((rates * lengths)[inside].sum()))
         return max(10.0, 0.9 * 2 * most)
 
-    def _shared(self, target: Target) -> bool:
-        """Whether other targets are behind a target's address."""
-        others = (one.target for one in self.streams if one.target.counters and one.target is not target)
-        return any(other.address == target.address for other in others)
+    def _shared(self, stream: Stream, at_ms: int) -> bool:
+        """Whether other targets are behind a target's address, or another scraper whose scrapes are far from one at a moment."""
+        others = [
+            one
+            for one in self.streams
+            if one is not stream and one.target.counters and one.target.address == stream.target.address
+        ]
+        return any(other.target is not stream.target or _far_from(other, at_ms) for other in others)
 
     def _read(self, stream: Stream) -> list[tuple[Ints, Floats, Floats]]:
         found = []
@@ -315,7 +318,7 @@ class _Oracle:
         renamed = stream.names[key][before] != stream.names[key][now]
         elapsed = at_ms - int(stream.times[before])
         possible = self._recent([stream], at_ms) * elapsed
-        if same and self._shared(stream.target):
+        if same and self._shared(stream, at_ms):
             self._renamed_at_a_shared_address(stream, key, now, grown)
         if same:  # renamed alone
             self._doubt(
@@ -392,6 +395,12 @@ class _Oracle:
         weights = self.fleet.keys[key]
         low, high = sorted((-less * weights.errors, more * weights.errors))
         return Doubt(at_ms, why, max(0.0, -low), less * weights.total, max(0.0, high), more * weights.total)
+
+
+def _far_from(stream: Stream, at_ms: int) -> bool:
+    """Whether a scraper that is there around a moment has no scrape that rules take for the same, within a third of 30 s."""
+    apart = np.abs(stream.times[stream.ok] - at_ms)
+    return bool((apart <= RECENT_MS).any()) and not (apart <= 10 * SECOND).any()
 
 
 def _that_say_something(doubts: Iterable[Doubt]) -> list[Doubt]:

@@ -48,6 +48,19 @@ def test_only_what_is_relabelled_at_a_shared_address_is_taken_otherwise() -> Non
     assert back.more_total == pytest.approx(40 * 600, rel=0.05)
 
 
+@pytest.mark.parametrize(("every_s", "reasons"), [(15, []), (120, ["shared address"] * 4)])
+def test_two_scrapers_of_a_target_are_one_to_rules_where_their_scrapes_are_near(
+    every_s: int, reasons: list[str]
+) -> None:
+    """One is 24 s behind the other, and 9 s before its next of each 15 s; one series is called otherwise for 40 minutes."""
+    made = setting("ratio of two", 2)
+    pair = (("a", (-FOREVER, FOREVER)), ("b", (-FOREVER, FOREVER)))
+    made.add("a", 10.0, 0.01, 1e6, every_ms=every_s * SECOND, replicas=pair)
+    made.fleet.renames.append(_rename(90, 130))
+    found = [doubt for doubt in finish(made, "a pair").of_rules if doubt.more_total or doubt.less_total]
+    assert [doubt.why for doubt in found] == reasons
+
+
 def test_a_series_that_was_held_back_since_its_target_began_is_new_to_rules() -> None:
     def joined(minutes: float) -> list[Doubt]:
         made = setting("ratio of two", 2)
