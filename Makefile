@@ -68,7 +68,7 @@ KILLS ?= 30
 slow: $(VENV)/.installed-test
 	SLO_SLOW=1 SLO_LIVE_SECONDS=330 $(PYTEST) $(SPREAD) -n 3 tests/cli tests/e2e \
 	  tests/systems tests/rules/test_live_vmalert.py tests/rules/test_detection.py tests/browser tests/test_notebooks.py tests/contract/test_second.py \
-	  tests/test_walkthrough.py tests/budget/test_recorded_live.py tests/test_jobs.py tests/rules/test_by.py tests/rules/test_servers.py \
+	  tests/test_walkthrough.py tests/budget/test_recorded_live.py tests/test_jobs.py tests/report/test_folder.py tests/rules/test_by.py tests/rules/test_servers.py \
 	  tests/backfill/test_backfill.py tests/promql/test_limits.py tests/spec/test_hostile.py tests/spec/test_gotemplate.py \
 	  tests/source/test_counted.py tests/source/test_simulation_complete.py tests/rules/test_texts.py \
 	  -k "own_tests or live or jobs or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk \
