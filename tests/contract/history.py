@@ -60,6 +60,8 @@ class History:
     lead_total: float = 0.0
     # what was revealed while series had other labels, for so short that the rules cannot tell them from lasting ones
     taken_back: float = 0.0
+    # the same of those that a server, which adds up in steps, sees the beginning and the end of in one
+    taken_back_in_a_step: float = 0.0
 
     slo_name = "judged"
 
@@ -290,6 +292,7 @@ def finish(made: Setting, name: str, hazards: Sequence[str] = (), step_ms: int =
         not fleet.broken and not any(rename.keys is not None for rename in fleet.renames),
         float(reading.happened[2][reading.happened[0] <= grid.start_ms].sum()),
         _taken_back(fleet, reading, FOREVER if {"no job and instance", "series away"} & set(hazards) else _SHORT_MS),
+        _taken_back_in_a_step(fleet, reading, grid),
     )
 
 
@@ -316,6 +319,18 @@ def _taken_back(fleet: Fleet, reading: Reading, within_ms: int) -> float:
         paused = any(low <= rename.end_ms <= high for low, high in pauses)
         if paused or rename.end_ms - rename.start_ms <= within_ms:
             held |= (times >= rename.start_ms) & (times <= rename.end_ms + 5 * MINUTE)
+    return float(total[held].sum())
+
+
+def _taken_back_in_a_step(fleet: Fleet, reading: Reading, grid: Grid) -> float:
+    """All events revealed while a relabelling held that is over in the step in which it began, or began up to five minutes
+    before: so far back a server looks for the last few scrapes before a step."""
+    times, _, total = reading.revealed
+    held = np.zeros(len(times), bool)
+    for rename in fleet.renames:
+        step_ms = rename.end_ms - (rename.end_ms - grid.start_ms) % grid.step_ms
+        if rename.end_ms != FOREVER and not rename.drop and rename.start_ms > step_ms - 5 * MINUTE:
+            held |= (times >= rename.start_ms) & (times <= rename.end_ms)
     return float(total[held].sum())
 
 

@@ -132,6 +132,17 @@ def test_a_limit_explains_what_it_is_about_and_nothing_elsewhere() -> None:
     assert _found(history, replace(right, errors=right.errors + _one(history, 0.11, limit))) is not None
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "twice"), [(91, 94, 1_800), (88, 93, 3_000), (84, 93, 0), (91, 131, 0), (91, None, 0)]
+)
+def test_what_is_taken_back_within_a_step_of_a_server(start: float, end: float | None, twice: float) -> None:
+    """Steps of five minutes; all of ten events a second while the relabelling held."""
+    made = setting("ratio of two", 2)
+    made.add("a", 10.0, 0.01, 1e6)
+    made.fleet.renames.append(_rename(start, end))
+    assert finish(made, "taken back").taken_back_in_a_step == pytest.approx(twice, rel=0.2)
+
+
 def test_without_a_limit_a_fiftieth_is_too_much() -> None:
     made: Setting = setting("ratio of two", 2)
     made.add("a", 10.0, 0.01, 1e6)

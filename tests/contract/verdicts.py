@@ -72,6 +72,8 @@ def fault_on_a_server(history: History, came: Counted) -> str | None:
         return found
     # A pause may hide how much a series has that began in it; what is not believed is in doubt.
     most = share * float(history.total.sum()) + 10 + history.begun_in_pauses(TRAFFIC_MS)
+    # Within a step the old labels are no new ones, and count what the others counted meanwhile.
+    most += history.taken_back_in_a_step
     return _beyond(history, came, most, f"{sorted(came.codes)} explain")
 
 
