@@ -30,11 +30,11 @@ Result = TypeVar("Result")
 _state: Any = None
 
 
-def number_of(jobs: int | None, items: int, least: int = LEAST) -> int:
-    """How many processes to use: all cores unless said otherwise, one for less than `least` items. Raises ConfigError."""
+def number_of(jobs: int | None, items: int, least: int | None = None) -> int:
+    """How many processes to use: all cores unless said otherwise, one for less than `least` items, `LEAST` if not given. Raises ConfigError."""
     if jobs is not None and jobs < 1:
         raise ConfigError(f"{jobs} jobs cannot do anything; give 1 or more")
-    if items < least:
+    if items < (LEAST if least is None else least):
         return 1
     return min(items, jobs or _cores())
 
