@@ -18,6 +18,7 @@ from slo.ledger.tables import (
     STEPS,
     Partition,
     days_of,
+    nothing_there,
     partitions,
     partitions_of,
     ratio,
@@ -41,7 +42,7 @@ class Ledger:
     """
 
     def __init__(self, place: str | os.PathLike[str]) -> None:
-        self.store = store(place)
+        self.place, self.store = place, store(place)
         self._rows: dict[Partition, dict[str, list[Entry]]] = {}
         self._known: list[Partition] | None = None
         self._by_service: dict[str, list[Partition]] = {}
@@ -105,8 +106,13 @@ class Ledger:
         return max(ends, default=None)
 
     def check(self) -> Iterator[str]:
-        """What is wrong with it: partitions that are damaged, days that are not the sums of their steps, and steps without days."""
+        """What is wrong with it: partitions that are damaged, days that are not the sums of their steps, and steps without days.
+
+        Raises ConfigError where there is no ledger: one that was looked for in the wrong place is not whole.
+        """
         steps, days = set(self._partitions()), set(partitions(self.store, DAYS))
+        if not steps | days:
+            raise nothing_there(self.place)
         for partition in sorted(steps | days):
             if partition not in steps:
                 yield f"{self.store.name(partition.path(DAYS))}: has no steps alongside it"

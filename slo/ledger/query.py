@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slo.errors import ConfigError
-from slo.ledger.tables import DAYS, STEPS, partitions
+from slo.ledger.tables import DAYS, STEPS, nothing_there, partitions
 from slo.redact import hide_userinfo
 from slo.source.sql import DISK, MEMORY, message
 
@@ -72,9 +72,7 @@ def _dataset(place: str | os.PathLike[str], table: str) -> Any:
 
     text = os.fspath(place)
     if not partitions(store(place), table):
-        raise ConfigError(
-            f"{hide_userinfo(text)}: there is no ledger here; `slo ledger update` or `slo weekly` writes one"
-        )
+        raise nothing_there(text)
     try:
         return _opened(text, table)
     except (pa.ArrowException, OSError, ValueError) as error:

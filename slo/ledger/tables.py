@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ import numpy as np
 
 from slo.errors import ConfigError
 from slo.ledger.store import Store
+from slo.redact import hide_userinfo
 from slo.source import parquet
 from slo.window import DAY, WEEK, moment
 
@@ -185,6 +187,13 @@ def read(store: Store, partition: Partition, table: str, columns: list[str] | No
         return rows.replace_schema_metadata(None)
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"{name}: is damaged ({type(error).__name__}); {FIX}") from None
+
+
+def nothing_there(place: str | os.PathLike[str]) -> ConfigError:
+    """The error of a place without a ledger, to be raised."""
+    return ConfigError(
+        f"{hide_userinfo(os.fspath(place))}: there is no ledger here; `slo ledger update` or `slo weekly` writes one"
+    )
 
 
 def partitions(store: Store, table: str = STEPS) -> list[Partition]:

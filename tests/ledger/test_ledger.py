@@ -199,6 +199,12 @@ def test_a_damaged_partition_is_named(tmp_path: Path, table: str) -> None:
     assert str(path) in problem and "another partition" in problem
 
 
+def test_a_place_without_a_ledger_is_not_whole(tmp_path: Path) -> None:
+    """A slip in its path would be a ledger that is whole for ever."""
+    done = slo("ledger", "check", "--ledger", tmp_path / "legder")
+    assert done.returncode == 2 and f"{tmp_path}/legder: there is no ledger here" in done.stderr
+
+
 def test_days_that_a_stopped_run_left_behind(tmp_path: Path) -> None:
     """Steps are written first: days that are missing are summed from them, days that are old are found by the check."""
     ledger = filled(tmp_path)
