@@ -479,8 +479,8 @@ def test_killed_at_any_point_the_last_good_reports_stay_and_the_next_run_finishe
     assert go(file, MONDAY + 1)[0] == 0
     good = {p: p.read_bytes() for p in (place / "out" / "2026-W38").iterdir()}
     kept = {p: p.read_bytes() for p in (*(place / "out").glob("*.*"), *(place / "ledger").rglob("*.parquet"))}
-    # `make slow` kills before each of them, otherwise at every third.
-    points, apart = 0, 1 if "SLO_SLOW" in os.environ else 3
+    # `make slow` kills before each of them, otherwise at every sixth.
+    points, apart = 0, 1 if "SLO_SLOW" in os.environ else 6
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     while True:
         command = [sys.executable, "-c", KILLED, str(file), str(MONDAY + WEEK + 1), str(points + 1)]
