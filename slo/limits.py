@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 
 from slo.errors import named
 
-# Of so many SLOs, the worst, a server is asked for what only raw samples have: who had the bad events, and percentiles.
+# What only raw samples have, who had the bad events and percentiles, takes a second and more for an SLO: a server is asked for
+# that of all where there are at most so many, and else of the worst.
+ASKED_OF_ALL = 50
 MOST_ASKED = 10
 
 

@@ -22,7 +22,7 @@ from slo.budget.track import RECORDED
 from slo.callable import callable_as
 from slo.errors import Problem, SourceError
 from slo.jobs import Processes, chunks, number_of
-from slo.limits import MOST_ASKED, asked_for
+from slo.limits import ASKED_OF_ALL, MOST_ASKED, asked_for
 from slo.sli.base import Note
 from slo.sli.counts import Counts, Grid
 from slo.source.base import Source, source_of
@@ -92,7 +92,7 @@ def review(
     at: datetime | int | str | None = None,
     since: str | int | None = SINCE,
     events: Sequence[Event] | str | os.PathLike[str] = (),
-    breakdown: bool | int = MOST_ASKED,
+    breakdown: bool | int | None = None,
     percentiles: bool = True,
     steps: bool = True,
     past_steps: bool = True,
@@ -115,7 +115,8 @@ def review(
         since: How long ago to compare with (a duration, or milliseconds): adds `earlier`, the same SLO at that time, `change`
             since then, and `previous`, the previous window. None leaves them out.
         events: Known incidents, deployments and maintenance, or their file.
-        breakdown: Whether a server is asked which series had the bad events: of all SLOs, or of so many, the worst first.
+        breakdown: Whether a server is asked which series had the bad events: of all SLOs, or of so many, the worst first;
+            without it of all up to 50 SLOs, of more of the 10 worst.
         percentiles: Whether a server is asked for the buckets of latencies that were counted from recorded series; of as many.
         steps: Whether the steps of each window are asked for; without them budgets may have the figures of a table alone.
         past_steps: Whether `earlier` and `previous` keep their steps; without them they are a fifth of the memory.
@@ -185,7 +186,7 @@ class _Many:
     known: CountHistory | None
     keep: Callable[[Budget], bool] | None
 
-    def here(self, most: bool | int, progress: Progress) -> list[Budget]:
+    def here(self, most: bool | int | None, progress: Progress) -> list[Budget]:
         """In this process."""
         shown = self.shown
         with progress("evaluating", len(self.slos)) as done:
@@ -201,7 +202,7 @@ class _Many:
                 done()
         return _placed(budgets, chosen, more, shown)
 
-    def in_processes(self, pool: Processes[Source], most: bool | int, progress: Progress) -> list[Budget]:
+    def in_processes(self, pool: Processes[Source], most: bool | int | None, progress: Progress) -> list[Budget]:
         """In others. What a table needs is asked for all at once, and so in this one."""
         shown = self.shown
         with progress("evaluating", len(self.slos)) as done:
@@ -226,10 +227,12 @@ class _Many:
     def _kept(self, budgets: list[Budget]) -> list[Budget]:
         return budgets if self.keep is None else [budget for budget in budgets if self.keep(budget)]
 
-    def _worst(self, budgets: Sequence[Budget], most: bool | int) -> list[int]:
+    def _worst(self, budgets: Sequence[Budget], most: bool | int | None) -> list[int]:
         """The places of those, the worst first, of which more is asked for."""
         places = {id(budget): place for place, budget in enumerate(budgets)}
         lacking = [places[id(budget)] for budget in worst_first(budgets) if self.shown.lacks(budget)]
+        if most is None:
+            most = len(self.slos) <= ASKED_OF_ALL or MOST_ASKED
         return lacking if isinstance(most, bool) else lacking[:most]
 
 

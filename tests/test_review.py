@@ -108,6 +108,16 @@ def test_only_the_worst_are_asked_for_contributors(monkeypatch: pytest.MonkeyPat
             )
 
 
+def test_of_few_slos_all_have_contributors_and_of_many_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepwise, "MOST_RAW_SAMPLES", -1)
+    own = "  - {{name: s{}, objective: {}, window: 1d, sli: {{ratio: {{errors: 'e_total', total: t_total}}}}}}\n"
+    for number, having in ((50, 50), (51, 10)):
+        text = "service: shop\nslos:\n" + "".join(own.format(place, 50 + place / 4) for place in range(number))
+        review = slo.review(slo.load(text), Server(SAMPLES, END), since=None)
+        known = [budget.slo.name for budget in review if budget.breakdowns]
+        assert known == [f"s{place}" for place in range(number - having, number)]
+
+
 def test_a_past_without_steps_has_the_same_figures() -> None:
     whole = slo.review(SPECS, Memory(SAMPLES, END), since="1d")
     bare = slo.review(SPECS, Memory(SAMPLES, END), since="1d", past_steps=False)

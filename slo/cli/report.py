@@ -40,7 +40,6 @@ from slo.cli.program import (
     command,
 )
 from slo.errors import ConfigError
-from slo.limits import MOST_ASKED
 
 
 @command("slo report definitions/ --source recording.parquet -o reports/out")
@@ -69,15 +68,15 @@ def report(
         ),
     ] = None,
     contributors: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--contributors",
             metavar="N",
             min=0,
             help="Of how many SLOs, the worst first, a server is asked for raw samples: for top contributors and, where figures are of "
-            "recorded series, percentiles. With --scheduler of all, or with 0 of none.",
+            "recorded series, percentiles. With --scheduler of all, or with 0 of none. [default: all up to 50 SLOs, of more the 10 worst]",
         ),
-    ] = MOST_ASKED,
+    ] = None,
     service: OnlyService = None,
     slo: OnlySlo = None,
     owner: OnlyOwner = None,
@@ -112,7 +111,7 @@ def report(
 
         at_ms = origin.latest_ms() if end is None else read_time(end, "--end")
         budgets = spread_review(
-            specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read), contributors > 0
+            specs, source, config, at_ms, only, states, reported, scheduler, checked_from(read), contributors != 0
         )
     with progress("reading values", 0):
         values = values_of(budgets, origin) if "html" in formats else {}
