@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from slo.source.config import SourceConfig
 
 Out = TypeVar("Out")
+_LOOK_S = 0.5
 _SHOWN = 300  # characters of what a package's source fails with
 
 
@@ -39,7 +40,7 @@ def _nothing() -> None:
 
 
 @dataclass(slots=True)
-class _Task:
+class _LimitedTask:
     """Something to be done, and its outcome: whether it went well, and what it gave or raised."""
 
     work: Callable[[], Any]
@@ -56,7 +57,7 @@ class Worker:
     def __init__(self, name: str, config: SourceConfig, narrow: str) -> None:
         """`name` is the source's, for messages; `narrow` what can be done to need less time."""
         self.name, self._config, self._narrow = name, config, narrow
-        self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_LimitedTask] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -70,10 +71,10 @@ class Worker:
         own = time.monotonic() + self._config.objective_s
         until = min(own, *deadlines(self._config.objective_s, self._config.run_s))
         context = copy_context()
-        task = _Task(lambda: context.run(work))
-        self._tasks.put(task)
+        task = _LimitedTask(lambda: context.run(work))
         try:
-            good, result = task.outcome.get(timeout=max(0.0, until - time.monotonic()))
+            self._tasks.put(task)
+            good, result = _awaited(task, until)
         except BaseException as error:  # also Ctrl-C, on which a query would go on while the program ends
             task.given_up = True
             with suppress(Exception):
@@ -105,6 +106,17 @@ class Worker:
             what = "at once" if objective == math.inf else "for this SLO"
             late = failure.out_of_time(config.objective_s, what, self._narrow, "SLO_TIMEOUT_OBJECTIVE")
         return late.error(self.name, 1)
+
+
+def _awaited(task: _LimitedTask, until: float) -> tuple[bool, Any]:
+    """The outcome of a task. Raises queue.Empty where it is not there at `until`, of the clock of `time.monotonic`.
+
+    A signal that comes just before a thread waits does not wake it: so Ctrl-C is looked for again and again.
+    """
+    while (left := until - time.monotonic()) > _LOOK_S:
+        with suppress(queue.Empty):
+            return task.outcome.get(timeout=_LOOK_S)
+    return task.outcome.get(timeout=max(0.0, left))
 
 
 class LimitedSource:

@@ -231,8 +231,8 @@ def test_a_query_takes_bounded_memory(text: str, said: str, tmp_path: Path, monk
     pytest.importorskip("duckdb")
     monkeypatch.setenv("SLO_TIMEOUT_OBJECTIVE", "1s" if "longer" in said else "2m")
     monkeypatch.setattr("slo.source.sql.MOST_ROWS", 100_000)
-    monkeypatch.setattr("slo.source.sql._MEMORY", "200MiB")
-    monkeypatch.setattr("slo.source.sql._DISK", "100MiB")
+    monkeypatch.setattr("slo.source.sql.MEMORY", "200MiB")
+    monkeypatch.setattr("slo.source.sql.DISK", "100MiB")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "q.sql").write_text(text)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
