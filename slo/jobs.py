@@ -115,13 +115,13 @@ def _call(work: Callable[[Any, Any], Any], item: Any) -> tuple[Any, SloError | N
     global _state
     try:
         if callable(_state):
-            _state = _Made(_state())
+            _state = _MadeInProcess(_state())
         return work(_state.value, item), None
     except SloError as error:
         return None, _sendable(error)
 
 
-class _Made:
+class _MadeInProcess:
     """What was made in a process."""
 
     __slots__ = ("value",)

@@ -22,14 +22,14 @@ MOST_ASKED = 10
 
 
 @dataclass
-class _Run:
+class _ServerRun:
     """When it began (`time.monotonic`), and the seconds that each SLO, by its id, has been asked for."""
 
     begun: float
     consumed_s: dict[str, float] = field(default_factory=dict)
 
 
-_run: ContextVar[_Run | None] = ContextVar("run", default=None)
+_run: ContextVar[_ServerRun | None] = ContextVar("run", default=None)
 # When the SLO at hand has begun to be asked for, less what it has had before.
 _begun: ContextVar[float | None] = ContextVar("begun", default=None)
 
@@ -37,7 +37,7 @@ _begun: ContextVar[float | None] = ContextVar("begun", default=None)
 @contextmanager
 def one_run() -> Iterator[None]:
     """Within it, all that servers are asked is one run."""
-    token = _run.set(_Run(time.monotonic()))
+    token = _run.set(_ServerRun(time.monotonic()))
     try:
         yield
     finally:
@@ -48,7 +48,7 @@ def one_run() -> Iterator[None]:
 def anew() -> Iterator[None]:
     """Within it, each SLO of the run may take its whole time again, as for another report."""
     now = _run.get()
-    token = _run.set(None if now is None else _Run(now.begun))
+    token = _run.set(None if now is None else _ServerRun(now.begun))
     try:
         yield
     finally:
@@ -59,7 +59,7 @@ def anew() -> Iterator[None]:
 def asked_for(slo: str) -> Iterator[None]:
     """Within it, a source is asked for one SLO: its failures name it, and what it takes is counted. "" stands for one that is
     yet to be, and is not named. Raises SourceError."""
-    run = _run.get() or _Run(time.monotonic())
+    run = _run.get() or _ServerRun(time.monotonic())
     begun = time.monotonic() - run.consumed_s.get(slo, 0.0)
     token = _begun.set(begun)
     try:

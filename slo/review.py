@@ -147,7 +147,7 @@ def review(
     ago_ms = parse_duration(since) if isinstance(since, str) else since
     warnings = slos.warnings if isinstance(slos, Specs) else ()
     processes = 1 if opened is None or known is not None else number_of(jobs, len(specs))
-    shown = _Shown(at_ms, ago_ms, breakdown is not False, percentiles and read != "recorded", past_steps)
+    shown = _Wanted(at_ms, ago_ms, breakdown is not False, percentiles and read != "recorded", past_steps)
     evaluated = _Many(specs, source, shown, steps, known, keep)
     if processes > 1 and opened is not None:
         make = partial(_opened, opened, read, at is not None, specs, at_ms)
@@ -159,7 +159,7 @@ def review(
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Wanted:
     """What of each budget is shown: as it stood so long ago, who had the bad events, percentiles."""
 
     at_ms: int
@@ -181,7 +181,7 @@ class _Many:
 
     slos: Sequence[Slo]
     source: Source
-    shown: _Shown
+    shown: _Wanted
     steps: bool
     known: CountHistory | None
     keep: Callable[[Budget], bool] | None
@@ -236,7 +236,7 @@ class _Many:
         return lacking if isinstance(most, bool) else lacking[:most]
 
 
-def _placed(budgets: Sequence[Budget], chosen: Sequence[int], more: Sequence[Budget], shown: _Shown) -> list[Budget]:
+def _placed(budgets: Sequence[Budget], chosen: Sequence[int], more: Sequence[Budget], shown: _Wanted) -> list[Budget]:
     """The budgets with those of which more was asked for in their places; the others say that it was not."""
     by_place = dict(zip(chosen, more, strict=True))
     return [
@@ -256,7 +256,7 @@ def _without_more(budget: Budget) -> Budget:
 def _with_past(
     budgets: Sequence[Budget],
     source: Source,
-    shown: _Shown,
+    shown: _Wanted,
     known: CountHistory | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> list[Budget]:
@@ -278,7 +278,7 @@ def _without_steps(budget: Budget | None) -> Budget | None:
     return replace(budget, counts=counts, bucket_counts=np.empty((0, 0)))
 
 
-def _with_more(shown: _Shown, source: Source, budget: Budget) -> Budget:
+def _with_more(shown: _Wanted, source: Source, budget: Budget) -> Budget:
     """The budget with what raw samples have; in another process too."""
     if shown.percentiles:
         budget = with_percentiles(budget, source)
@@ -293,7 +293,7 @@ def _opened(opened: Callable[[], Source], read: From, exact: bool, slos: Sequenc
     return source
 
 
-def _evaluated(shown: _Shown, source: Source, slos: Sequence[Slo]) -> list[list[Budget]]:
+def _evaluated(shown: _Wanted, source: Source, slos: Sequence[Slo]) -> list[list[Budget]]:
     """In another process: the budgets of each of some SLOs."""
     return [_with_past(budgets, source, shown) for budgets in evaluate_each(slos, source, shown.at_ms)]
 

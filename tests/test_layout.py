@@ -196,3 +196,13 @@ def test_counting_rules_and_sources_know_milliseconds_only(module: str) -> None:
         for alias in node.names
     }
     assert module == "slo.source.http" or not names & {"datetime", "timedelta"}  # dates of headers
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """Whoever reads a name, in a message or in a traceback, knows which class it is; `_Part` is `Part` to a reader."""
+    places: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "slo").rglob("*.py")):
+        for node in nodes(path.read_text(encoding="utf-8")):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert {name: lines for name, lines in places.items() if len(lines) > 1} == {}

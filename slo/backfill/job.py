@@ -72,7 +72,7 @@ def backfill(
             raise ConfigError(
                 f"{place}: holds .om files of an earlier backfill; load and remove them, or name another folder"
             )
-        job = _Job(place / _UNDONE, run_key(specs, names, source.name, start_ms, end_ms))
+        job = _BackfillJob(place / _UNDONE, run_key(specs, names, source.name, start_ms, end_ms))
         left = [slo for slo in specs.values() if slo.id not in job.written]
         for _ in range(len(specs) - len(left)):
             done()
@@ -112,7 +112,7 @@ def _computed(start_ms: int, end_ms: int, names: Names, source: Source, slo: Slo
     return _Texts(len(made.series), sum(len(item.times) for item in made.series), blocks)
 
 
-class _Job:
+class _BackfillJob:
     """Files that grow by an SLO at a time, and a journal of how long they were after each."""
 
     def __init__(self, folder: Path, key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slo.backtest.model import Backtest, Detection, Incident, Outcome, Played, Score
+from slo.backtest.model import Backtest, BacktestIncident, Detection, Outcome, Played, Score
 from slo.display import show_percent
 from slo.promql.alerts import AlertInterval
 from slo.window import moment
@@ -90,7 +90,7 @@ def _caught(detection: Detection) -> dict[str, Any]:
     }
 
 
-def _incident(incident: Incident) -> dict[str, Any]:
+def _incident(incident: BacktestIncident) -> dict[str, Any]:
     return {
         "name": incident.name,
         "start": _time(incident.start_ms),

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slo.backtest.model import Incident, Origin
+from slo.backtest.model import BacktestIncident, Origin
 from slo.budget.incidents import INCIDENT_BURN, find_incidents
 from slo.errors import DefinitionError, Problem
 from slo.sli.counts import Counts
@@ -50,14 +50,14 @@ def planted(truth: Mapping[str, Any]) -> tuple[Event, ...]:
 
 def of_slo(
     reported: Sequence[Event], slo: Slo, counts: Counts, span: tuple[int, int], origin: Origin
-) -> tuple[Incident, ...]:
+) -> tuple[BacktestIncident, ...]:
     """Those that are this SLO's and touch the span, with what they consumed.
 
     A planted one that consumed nothing is left out: what a simulation did to a value that keeps to its bound is not
     an incident. One that a person reported stays: that the SLI did not see it is worth knowing.
     """
     incidents = (
-        Incident(
+        BacktestIncident(
             event.name, event.start_ms, event.end_ms, origin, budget_share(slo, counts, event.start_ms, event.end_ms)
         )
         for event in sorted(reported, key=lambda event: event.start_ms)
@@ -66,14 +66,14 @@ def of_slo(
     return tuple(incident for incident in incidents if origin != "planted" or incident.budget_share)
 
 
-def found_in(slo: Slo, counts: Counts, burn: float = INCIDENT_BURN) -> tuple[Incident, ...]:
+def found_in(slo: Slo, counts: Counts, burn: float = INCIDENT_BURN) -> tuple[BacktestIncident, ...]:
     """The incidents in the SLI itself: a burn rate of `burn` or above that consumed 1 % of the budget or more."""
     grid = counts.grid
     stretches = find_incidents(
         counts.errors, counts.total, float(slo.objective.error_budget), allowed(slo, counts), grid.step_ms, burn
     )
     return tuple(
-        Incident("incident", grid.start_ms + stretch.low * grid.step_ms, grid.start_ms + stretch.high * grid.step_ms, "found", stretch.share)
+        BacktestIncident("incident", grid.start_ms + stretch.low * grid.step_ms, grid.start_ms + stretch.high * grid.step_ms, "found", stretch.share)
         for stretch in stretches
     )  # fmt: skip
 

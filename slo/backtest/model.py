@@ -23,7 +23,7 @@ WEEK_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class BacktestIncident:
     """A stretch that an alert should have caught.
 
     Attributes:
@@ -55,7 +55,7 @@ class Detection:
             where none did, all that it consumed.
     """
 
-    incident: Incident
+    incident: BacktestIncident
     at_ms: int | None = None
     alert: str = ""
     severity: str = ""
@@ -200,7 +200,7 @@ class Backtest:
     end_ms: int
     slos: Mapping[str, Slo]
     timelines: Mapping[str, Counts]
-    incidents: Mapping[str, tuple[Incident, ...]]
+    incidents: Mapping[str, tuple[BacktestIncident, ...]]
     policies: tuple[Played, ...]
     source: str = ""
     samples: int = 0

@@ -47,7 +47,7 @@ class Policy:
     pages: tuple[tuple[str, str], ...] = ()
 
 
-class _PolicyModel(Model):
+class _ChangesModel(Model):
     """Changes to definitions: what is not named stays as it is."""
 
     policy: Annotated[str, Field(description="its name", min_length=1, max_length=60)]
@@ -137,7 +137,7 @@ def of_mapping(content: Mapping[str, Any], specs: Specs) -> Policy:
 
 def _of_text(text: str, file: str, specs: Specs) -> Policy:
     what = "a policy is one mapping with `policy:` (its name)"
-    model, report, problems = parse_single(text, file, _PolicyModel, what, _accepted)
+    model, report, problems = parse_single(text, file, _ChangesModel, what, _accepted)
     changed = _changed(model, specs, report)
     if any(problem.severity == "error" for problem in problems):
         raise DefinitionError(problems)
@@ -152,10 +152,10 @@ def _of_text(text: str, file: str, specs: Specs) -> Policy:
 def _accepted(path: strict_yaml.Path) -> list[str]:
     from slo.spec.document import accepted_keys
 
-    return list(_PolicyModel.model_fields) if not path else accepted_keys(("defaults", *path))
+    return list(_ChangesModel.model_fields) if not path else accepted_keys(("defaults", *path))
 
 
-def _changed(model: _PolicyModel, specs: Specs, report: Any) -> Specs:
+def _changed(model: _ChangesModel, specs: Specs, report: Any) -> Specs:
     objective = None
     if model.objective is not None:
         try:

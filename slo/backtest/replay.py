@@ -13,7 +13,7 @@ import numpy as np
 
 from slo.backtest import scoring
 from slo.backtest.incidents import found_in, of_slo
-from slo.backtest.model import Backtest, Incident, Outcome, Played
+from slo.backtest.model import Backtest, BacktestIncident, Outcome, Played
 from slo.backtest.policy import Policy, distinct
 from slo.backtest.scoring import Fired
 from slo.budget.evaluate import why_invalid
@@ -65,7 +65,7 @@ def backtest(
     span = (start_ms, end_ms)
     timelines: dict[str, Counts] = {}
     notes: list[str] = []
-    incidents: dict[str, tuple[Incident, ...]] = {}
+    incidents: dict[str, tuple[BacktestIncident, ...]] = {}
     said: dict[str, None] = {}
     counting = partial(_timeline, span)
     counted = (
@@ -84,9 +84,9 @@ def backtest(
         )
         done()
     if not specs and reported is not None:
-        incidents[""] = tuple(Incident(event.name, event.start_ms, event.end_ms, "given") for event in reported)
+        incidents[""] = tuple(BacktestIncident(event.name, event.start_ms, event.end_ms, "given") for event in reported)
     played, samples = [], 0
-    known: dict[tuple[Group, ...], _Part] = {}  # policies often share most of their rules
+    known: dict[tuple[Group, ...], _ReplayPart] = {}  # policies often share most of their rules
     for policy in distinct(policies):
         parts = components(needed_by_alerts(policy.groups))
         if pool is None:
@@ -137,7 +137,7 @@ def _timeline(span: tuple[int, int], source: Source, slo: Slo) -> tuple[Counts, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _ReplayPart:
     """What rules that belong together did."""
 
     intervals: tuple[AlertInterval, ...]
@@ -150,13 +150,13 @@ def _run(
     parts: Sequence[tuple[Group, ...]],
     source: Source,
     span: tuple[int, int],
-    known: dict[tuple[Group, ...], _Part],
+    known: dict[tuple[Group, ...], _ReplayPart],
     done: Callable[[], None],
 ) -> None:
     """Adds to what is known what each part of a policy's rules does in the span."""
     # Samples are read here, one part after the other; what runs alongside each other is arithmetic on them.
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[tuple[tuple[Group, ...], Future[_Part]]] = deque()
+        waiting: deque[tuple[tuple[Group, ...], Future[_ReplayPart]]] = deque()
         for part in parts:
             if part not in known:
                 if len(waiting) >= _THREADS:  # no more samples in memory than are at work
@@ -173,7 +173,7 @@ def _run_elsewhere(
     parts: Sequence[tuple[Group, ...]],
     pool: Processes[Source],
     span: tuple[int, int],
-    known: dict[tuple[Group, ...], _Part],
+    known: dict[tuple[Group, ...], _ReplayPart],
     done: Callable[[], None],
 ) -> dict[str, None]:
     """The same in other processes, each of which reads what it needs; returns what their sources have said."""
@@ -190,7 +190,7 @@ def _run_elsewhere(
     return said
 
 
-def _read_and_run(policy: str, span: tuple[int, int], source: Source, part: tuple[Group, ...]) -> _Part:
+def _read_and_run(policy: str, span: tuple[int, int], source: Source, part: tuple[Group, ...]) -> _ReplayPart:
     return _run_part(part, _samples_of(part, policy, source, span), span)
 
 
@@ -200,12 +200,12 @@ def _samples_of(part: tuple[Group, ...], policy: str, source: Source, span: tupl
         return source.samples(raw_selectors(part), span[0] - 2 * reach_ms(part, INSTANT_MS), span[1])
 
 
-def _run_part(part: tuple[Group, ...], samples: Samples, span: tuple[int, int]) -> _Part:
+def _run_part(part: tuple[Group, ...], samples: Samples, span: tuple[int, int]) -> _ReplayPart:
     start_ms, end_ms = span
     # Where recorded series begin, rules see as little as a server that has just loaded them.
     result = run_rules(part, samples, (start_ms - reach_ms(part, INSTANT_MS)) / 1000, end_ms / 1000)
     cut = (replace(alert, start_ms=max(alert.start_ms, start_ms)) for alert in result.alerts if alert.end_ms > start_ms)
-    return _Part(tuple(cut), result.problems, sum(len(series.times) for series in samples.series))
+    return _ReplayPart(tuple(cut), result.problems, sum(len(series.times) for series in samples.series))
 
 
 def _played(
@@ -214,7 +214,7 @@ def _played(
     problems: Sequence[str],
     specs: Specs,
     timelines: Mapping[str, Counts],
-    incidents: Mapping[str, tuple[Incident, ...]],
+    incidents: Mapping[str, tuple[BacktestIncident, ...]],
     span: tuple[int, int],
 ) -> Played:
     about = _About(policy, specs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from slo.backtest.incidents import allowed, budget_share
-from slo.backtest.model import WEEK_MS, Detection, Firing, Incident, Outcome, Score
+from slo.backtest.model import WEEK_MS, BacktestIncident, Detection, Firing, Outcome, Score
 from slo.promql.alerts import AlertInterval
 from slo.sli.counts import Counts
 from slo.spec.model import Slo
@@ -38,7 +38,7 @@ class Fired:
         return f"{self.interval.name} {window}" if window else self.interval.name
 
 
-def catch(incident: Incident, fired: Sequence[Fired], slo: Slo | None, counts: Counts | None) -> Detection:
+def catch(incident: BacktestIncident, fired: Sequence[Fired], slo: Slo | None, counts: Counts | None) -> Detection:
     """The first alert that fired in an incident, or was firing already, and what the incident had consumed by then."""
     telling = [
         alert
@@ -55,7 +55,7 @@ def catch(incident: Incident, fired: Sequence[Fired], slo: Slo | None, counts: C
     return Detection(incident, at, first.alert, first.severity, min(pages, default=None), consumed)
 
 
-def messages(fired: Iterable[Fired], incidents: Sequence[Incident]) -> tuple[Firing, ...]:
+def messages(fired: Iterable[Fired], incidents: Sequence[BacktestIncident]) -> tuple[Firing, ...]:
     """Firing intervals as somebody gets them: those of one severity that overlap or nearly touch are one.
 
     One is right if an incident was on when it began, or ended no longer than the slack before, or began within it.
@@ -77,7 +77,7 @@ def messages(fired: Iterable[Fired], incidents: Sequence[Incident]) -> tuple[Fir
     return tuple(sorted(firings, key=lambda firing: (firing.start_ms, not firing.page)))
 
 
-def _message(severity: str, page: bool, together: Sequence[Fired], incidents: Sequence[Incident]) -> Firing:
+def _message(severity: str, page: bool, together: Sequence[Fired], incidents: Sequence[BacktestIncident]) -> Firing:
     start = min(alert.interval.start_ms for alert in together)
     end = max(alert.interval.end_ms for alert in together)
     right = any(start <= incident.end_ms + SLACK_MS and end > incident.start_ms for incident in incidents)

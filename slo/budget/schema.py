@@ -13,11 +13,11 @@ Time = Annotated[str, Field(description="RFC 3339, UTC", pattern=r"^\d{4}-\d\d-\
 Maybe = float | None
 
 
-class _Model(BaseModel):
+class _JsonModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class EventsShape(_Model):
+class EventsShape(_JsonModel):
     """Events of a window, whole numbers but where a server interpolates; all null where they cannot be believed."""
 
     total: Maybe
@@ -26,7 +26,7 @@ class EventsShape(_Model):
     allowed_errors: Annotated[Maybe, Field(description="error budget × total")]
 
 
-class ForecastShape(_Model):
+class ForecastShape(_JsonModel):
     """The pace that an end is forecast from, and its interval."""
 
     pace_window: Annotated[str, Field(description="how far back the pace is taken, a Prometheus duration")]
@@ -38,7 +38,7 @@ class ForecastShape(_Model):
     exhaustion_latest: Annotated[Time | None, Field(description="at burn_rate_low; null: it lasts")]
 
 
-class ErrorBudgetShape(_Model):
+class ErrorBudgetShape(_JsonModel):
     """The budget and what remains of it."""
 
     ratio: Annotated[float, Field(description="1 - objective")]
@@ -55,7 +55,7 @@ class ErrorBudgetShape(_Model):
     ]
 
 
-class AlertShape(_Model):
+class AlertShape(_JsonModel):
     """A burn-rate alert now."""
 
     severity: Literal["page", "ticket"]
@@ -67,7 +67,7 @@ class AlertShape(_Model):
     firing: bool
 
 
-class IncidentShape(_Model):
+class IncidentShape(_JsonModel):
     """A stretch with a burn rate of 2 or above, pauses included, that consumed 1% of the error budget or more."""
 
     start: Time
@@ -78,7 +78,7 @@ class IncidentShape(_Model):
     budget_share: Annotated[float, Field(description="of the window's whole budget")]
 
 
-class ValueShape(_Model):
+class ValueShape(_JsonModel):
     """What one value of a label had; a series without the label has an empty value."""
 
     value: str
@@ -86,7 +86,7 @@ class ValueShape(_Model):
     total: float
 
 
-class OthersShape(_Model):
+class OthersShape(_JsonModel):
     """What all further values had together."""
 
     values: int
@@ -94,7 +94,7 @@ class OthersShape(_Model):
     total: float
 
 
-class BreakdownShape(_Model):
+class BreakdownShape(_JsonModel):
     """Who had the bad events, by one label; the most telling label comes first."""
 
     label: str
@@ -105,7 +105,7 @@ class BreakdownShape(_Model):
     others: OthersShape
 
 
-class OutageShape(_Model):
+class OutageShape(_JsonModel):
     """An outage of an `outage` SLI, of any length."""
 
     start: Time
@@ -113,7 +113,7 @@ class OutageShape(_Model):
     seconds: float
 
 
-class KnownShape(_Model):
+class KnownShape(_JsonModel):
     """Something that people reported about the window."""
 
     kind: Literal["incident", "deployment", "maintenance"]
@@ -122,7 +122,7 @@ class KnownShape(_Model):
     end: Time
 
 
-class WithoutShape(_Model):
+class WithoutShape(_JsonModel):
     """The figures without planned maintenance; all others count it."""
 
     seconds: float
@@ -135,7 +135,7 @@ class WithoutShape(_Model):
 _State = Literal["exhausted", "burning", "invalid", "at risk", "no data", "healthy"]
 
 
-class PastShape(_Model):
+class PastShape(_JsonModel):
     """The same objective over an earlier window."""
 
     state: Annotated[_State, Field(description="without its alerts, so never burning")]
@@ -151,14 +151,14 @@ class PastShape(_Model):
     coverage: Annotated[float, Field(description="the share of that window in which scrapes came")]
 
 
-class NoteShape(_Model):
+class NoteShape(_JsonModel):
     """What a reader of the figures must know; `code` is stable, `text` is for people."""
 
     code: str
     text: str
 
 
-class SloShape(_Model):
+class SloShape(_JsonModel):
     """One SLO over its window. Figures are null, never 0 or 1, where nothing is known."""
 
     slo: Annotated[str, Field(description="service/name")]
@@ -201,7 +201,7 @@ class SloShape(_Model):
     source: str
 
 
-class ReportShape(_Model):
+class ReportShape(_JsonModel):
     """SLOs with their figures; reports have them worst first, and a title, time and warnings."""
 
     version: Literal[1]

@@ -100,7 +100,7 @@ def update(
         from slo.spread import spread
 
         there = Origin(tuple(source or ()), config)
-        tasks = [Task(tuple(own), there, place, start_ms, end_ms) for own in services.values()]
+        tasks = [LedgerTask(tuple(own), there, place, start_ms, end_ms) for own in services.values()]
         with progress("counting", len(tasks)) as advance:
             parts = spread(updated, tasks, scheduler, advance, close)
         done = Updated(sum(part.slos for part in parts), sum(part.steps for part in parts))
@@ -109,7 +109,7 @@ def update(
 
 
 @dataclass(frozen=True)
-class Task:
+class LedgerTask:
     """An update of one service, as a worker of a cluster gets it."""
 
     slos: tuple[Slo, ...]
@@ -119,7 +119,7 @@ class Task:
     end_ms: int
 
 
-def updated(task: Task) -> Updated:
+def updated(task: LedgerTask) -> Updated:
     """Does an update where it runs. Raises SourceError, ConfigError, OSError."""
     from slo.ledger.job import update as run
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from slo.convert.expression import Sli
+from slo.convert.expression import SliDraft
 from slo.convert.model import (
     ConversionNote,
     ConversionNotes,
@@ -117,7 +117,7 @@ def by_of(by: tuple[str, ...], labels: Mapping[str, str], notes: ConversionNotes
     return [label for label in by if label not in labels]
 
 
-def regrouped(sli: Sli, by: Iterable[str]) -> Sli:
+def regrouped(sli: SliDraft, by: Iterable[str]) -> SliDraft:
     """PromQL as it stands, added up by these of its labels: those that the definition sets have one value each."""
     kept = tuple(by)
     if sli.kind != "raw" or set(kept) == set(sli.by):
@@ -127,7 +127,7 @@ def regrouped(sli: Sli, by: Iterable[str]) -> Sli:
         key: f"{around}({text})" if key != "ratio" else f"avg{around.removeprefix('sum')}({text})"
         for key, text in sli.body.items()
     }
-    return Sli("raw", texts, kept)
+    return SliDraft("raw", texts, kept)
 
 
 def unknown_keys(

@@ -40,7 +40,7 @@ Role = Literal["errors", "total", "good", "ratio", "success"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sli:
+class SliDraft:
     """An SLI as it stands in a definition: `{kind: body}`, and the labels under `by`."""
 
     kind: str
@@ -70,25 +70,27 @@ def as_window(node: Node) -> str:
     return str(node).replace(format_duration(MARK_MS), WINDOW_VARIABLE)
 
 
-def of_events(errors: str, total: str, at: Path, notes: ConversionNotes, invert: bool = False) -> Sli:
+def of_events(errors: str, total: str, at: Path, notes: ConversionNotes, invert: bool = False) -> SliDraft:
     """The SLI of two queries over `$window`: bad events, and all of them. Raises Refused."""
     return _events(read(errors, "errors"), read(total, "total"), at, notes, invert)
 
 
-def of_good(good: str, total: str, at: Path, notes: ConversionNotes) -> Sli:
+def of_good(good: str, total: str, at: Path, notes: ConversionNotes) -> SliDraft:
     """The SLI of two queries over `$window`: good events, and all of them. Raises Refused."""
     return _good(read(good, "good"), read(total, "total"), at, notes)
 
 
 def of_ratio(
     text: str, at: Path, notes: ConversionNotes, role: Literal["ratio", "success"] = "ratio", invert: bool = False
-) -> Sli:
+) -> SliDraft:
     """The SLI of one query over `$window`: the error ratio, or with "success" the share of good events. Raises Refused."""
     node = read(text, role)
     return _success(node, at, notes) if role == "success" else _ratio(node, at, notes, invert)
 
 
-def of_selectors(part: str, total: str, part_is: PartIs, by: Sequence[str], at: Path, notes: ConversionNotes) -> Sli:
+def of_selectors(
+    part: str, total: str, part_is: PartIs, by: Sequence[str], at: Path, notes: ConversionNotes
+) -> SliDraft:
     """The SLI of two counters given by their selectors. Raises Refused."""
     some, every = (
         tuple(Term(selector, tuple(by), "rate") for selector in named(selector_of(text, what)))
@@ -108,9 +110,9 @@ def selector_of(text: str, what: str) -> VectorSelector:
     return node
 
 
-def probe(selector: VectorSelector, by: Sequence[str], at: Path, notes: ConversionNotes) -> Sli:
+def probe(selector: VectorSelector, by: Sequence[str], at: Path, notes: ConversionNotes) -> SliDraft:
     """A gauge of 0 and 1."""
-    return Sli("probe", {"metric": str(selector)}, _varying(tuple(by), [selector], at, notes))
+    return SliDraft("probe", {"metric": str(selector)}, _varying(tuple(by), [selector], at, notes))
 
 
 # What stands around counters and changes nothing of what is counted.
@@ -248,7 +250,7 @@ def _note_default(value: float, role: Role, at: Path, notes: ConversionNotes) ->
 # The order in which an expression becomes an SLI.
 
 
-def _events(errors: Node, total: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
+def _events(errors: Node, total: Node, at: Path, notes: ConversionNotes, invert: bool) -> SliDraft:
     errors, total = _bare(errors, "errors", at, notes), _bare(total, "total", at, notes)
     _refuse_quantiles(errors, total)
     if (sli := _counters(errors, total, "errors", at, notes, invert)) is not None:
@@ -263,7 +265,7 @@ def _events(errors: Node, total: Node, at: Path, notes: ConversionNotes, invert:
     return _raw(errors, total, at, notes)
 
 
-def _good(good: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
+def _good(good: Node, total: Node, at: Path, notes: ConversionNotes) -> SliDraft:
     good, total = _bare(good, "good", at, notes), _bare(total, "total", at, notes)
     _refuse_quantiles(good, total)
     if (sli := _counters(good, total, "good", at, notes)) is not None:
@@ -275,7 +277,7 @@ def _good(good: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
 
 def _counters(
     part: Node, total: Node, part_is: PartIs, at: Path, notes: ConversionNotes, invert: bool = False
-) -> Sli | None:
+) -> SliDraft | None:
     """The SLI of sums and differences of counters; None where the expressions are more than that."""
     own = ConversionNotes()
     ratio = sides(part, total, part_is, lambda node: _bare(node, "errors", at, own))
@@ -302,7 +304,7 @@ def _counters(
     return sli
 
 
-def _ratio(node: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
+def _ratio(node: Node, at: Path, notes: ConversionNotes, invert: bool) -> SliDraft:
     node = _bare(node, "ratio", at, notes)
     match linear(node):
         case (1, -1, good):
@@ -319,7 +321,7 @@ def _ratio(node: Node, at: Path, notes: ConversionNotes, invert: bool) -> Sli:
     return _unweighted(node, node, at, notes)
 
 
-def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
+def _success(node: Node, at: Path, notes: ConversionNotes) -> SliDraft:
     node = _bare(node, "success", at, notes)
     match linear(node):
         case (1, -1, errors):
@@ -336,14 +338,14 @@ def _success(node: Node, at: Path, notes: ConversionNotes) -> Sli:
     return _unweighted(Binary("-", Number(1.0), node), node, at, notes)
 
 
-def _unweighted(ratio: Node, given: Node, at: Path, notes: ConversionNotes) -> Sli:
+def _unweighted(ratio: Node, given: Node, at: Path, notes: ConversionNotes) -> SliDraft:
     """An error ratio without numbers of events. Raises Refused."""
     _refuse_quantiles(given)
     notes.changed(
         at,
         "gives a ratio only, without numbers of events: it is the mean of what it gives for each minute, not weighted by traffic",
     )
-    return Sli("raw", {"ratio": as_window(ratio)}, _in_order(series_labels(given), given))
+    return SliDraft("raw", {"ratio": as_window(ratio)}, _in_order(series_labels(given), given))
 
 
 def _no_counts(node: Node, what: str) -> str:
@@ -353,7 +355,7 @@ def _no_counts(node: Node, what: str) -> str:
     )
 
 
-def _of_sides(ratio: Sides, at: Path, notes: ConversionNotes) -> Sli:
+def _of_sides(ratio: Sides, at: Path, notes: ConversionNotes) -> SliDraft:
     parts, totals = ([term.selector for term in terms] for terms in (ratio.parts, ratio.totals))
     part_is, order = ratio.part_is, ratio.parts[0].by
     for term in ratio.terms:
@@ -370,14 +372,14 @@ def _of_sides(ratio: Sides, at: Path, notes: ConversionNotes) -> Sli:
             raise Refused(f"`by ({label})` splits the total by a label of which {part_is} hold one value only")
     by = _varying(order, [*parts, *totals], at, notes)
     if len(parts) > 1 or len(totals) > 1:
-        return Sli("ratio", _sums(parts, totals, part_is, at, notes), by)
+        return SliDraft("ratio", _sums(parts, totals, part_is, at, notes), by)
     [part], [total] = parts, totals
     if part_is == "good" and (latency := _latency(part, total, at, notes)):
-        return Sli("latency", latency, by)
+        return SliDraft("latency", latency, by)
     body = {part_is: str(part), "total": str(total)}
     if part.name == total.name and (missing := _missing(part, total)):
         notes.same(at, f"{part_is} select more widely than the total, which has {missing}: they may count other events")
-    return Sli("ratio", body, by)
+    return SliDraft("ratio", body, by)
 
 
 def _sums(
@@ -481,7 +483,7 @@ def _averaged(node: Node, at: Path, notes: ConversionNotes) -> tuple[VectorSelec
     return selector, by
 
 
-def _probe(gauge: tuple[VectorSelector, tuple[str, ...], bool], at: Path, notes: ConversionNotes) -> Sli:
+def _probe(gauge: tuple[VectorSelector, tuple[str, ...], bool], at: Path, notes: ConversionNotes) -> SliDraft:
     selector, by, aggregated = gauge
     if not aggregated:
         _note_each(at, notes)
@@ -507,7 +509,7 @@ _WELL = {("==", 1.0), ("!=", 0.0), (">", 0.0)}
 _BAD = {("==", 0.0), ("!=", 1.0), ("<", 1.0)}
 
 
-def _checked(node: Node, holds: Literal["good", "bad"], at: Path, notes: ConversionNotes) -> Sli | None:
+def _checked(node: Node, holds: Literal["good", "bad"], at: Path, notes: ConversionNotes) -> SliDraft | None:
     """`avg_over_time((value >= bool bound)[window:slice])`, also with `avg` around it: checks of a value, each good (or bad) where it
     holds; `1 - up` holds where `up` does not."""
     averaged = isinstance(node, Aggregate)
@@ -520,7 +522,7 @@ def _checked(node: Node, holds: Literal["good", "bad"], at: Path, notes: Convers
             pass
         case _:
             return None
-    sli: Sli | None = None
+    sli: SliDraft | None = None
     match inner:
         case Binary("-", Number(1.0), VectorSelector() as gauge):
             sli = probe(gauge, by, at, notes) if holds == "bad" else None
@@ -531,7 +533,7 @@ def _checked(node: Node, holds: Literal["good", "bad"], at: Path, notes: Convers
         case Binary(op, value, Number(limit), True) if op in _BOUNDS and step_ms is not None and not by:
             kept = op if holds == "good" else _OPPOSITE[op]
             body = {"value": str(value), _BOUNDS[kept]: str(Number(limit)), "slice": format_duration(step_ms)}
-            sli = Sli("threshold", body)
+            sli = SliDraft("threshold", body)
     if sli is not None:
         (_note_mean if averaged else _note_each)(at, notes)
     return sli
@@ -571,19 +573,19 @@ def _samples_of(errors: Node, total: Node) -> tuple[VectorSelector, tuple[str, .
     return None
 
 
-def _threshold(selector: VectorSelector, by: tuple[str, ...], at: Path, notes: ConversionNotes) -> Sli:
+def _threshold(selector: VectorSelector, by: tuple[str, ...], at: Path, notes: ConversionNotes) -> SliDraft:
     if by:
         raise Refused(f"a `threshold` has no `by`, and this is by ({', '.join(by)})")
     notes.changed(
         at, f"a sample of {selector} that is not 0 is bad as a whole; a value between 0 and 1 counts in part there"
     )
-    return Sli("threshold", {"value": str(selector), "at_most": "0"})
+    return SliDraft("threshold", {"value": str(selector), "at_most": "0"})
 
 
 # Everything else.
 
 
-def _raw(errors: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
+def _raw(errors: Node, total: Node, at: Path, notes: ConversionNotes) -> SliDraft:
     for node in (errors, total):
         if func := next((p.func for p in walk(node) if isinstance(p, Call) and p.func in _LAST_TWO), None):
             raise Refused(f"`{func}` counts no events over a window: {_short(as_window(node))}")
@@ -593,7 +595,7 @@ def _raw(errors: Node, total: Node, at: Path, notes: ConversionNotes) -> Sli:
             f"errors are by ({', '.join(sorted(bad))}) and the total by ({', '.join(sorted(every))}), which do not find each other"
         )
     notes.same(at, "kept as PromQL: it is not a plain ratio of counters, and as exact as its expressions are")
-    return Sli("raw", {"errors": as_window(errors), "total": as_window(total)}, _in_order(every, total))
+    return SliDraft("raw", {"errors": as_window(errors), "total": as_window(total)}, _in_order(every, total))
 
 
 def _in_order(labels: frozenset[str] | None, node: Node) -> tuple[str, ...]:

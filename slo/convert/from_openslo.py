@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slo.convert.common import check_draft, own_labels, own_name, percent_of, take_owner
-from slo.convert.expression import Sli, of_events, of_good, of_ratio
+from slo.convert.expression import SliDraft, of_events, of_good, of_ratio
 from slo.convert.model import (
     ConversionNotes,
     Draft,
@@ -241,7 +241,7 @@ def _begins(unit: str, start: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
+class _MetricQuery:
     """A query, and whether its values are counters."""
 
     text: str
@@ -273,7 +273,7 @@ def _sli(
     known: Index,
     notes: ConversionNotes,
     invert: bool,
-) -> tuple[Sli, dict[str, str]]:
+) -> tuple[SliDraft, dict[str, str]]:
     at: Path = ("sli",)
     slices = method in ("Timeslices", "RatioTimeslices")
     if indicator.get("thresholdMetric") is not None:
@@ -376,7 +376,7 @@ def _counter(node: Node, text: str, counter: bool, notes: ConversionNotes) -> tu
 
 def _threshold(
     metric: Mapping[str, Any], objective: Mapping[str, Any], slices: bool, known: Index, notes: ConversionNotes
-) -> tuple[Sli, dict[str, str]]:
+) -> tuple[SliDraft, dict[str, str]]:
     text = _query(metric, known)
     try:
         node = parse(text)
@@ -399,12 +399,12 @@ def _threshold(
                 ("sli",),
                 f"a slice is good there where {share} of its values are; here one value decides for each slice",
             )
-    return Sli("threshold", body), {"value": body["value"]}
+    return SliDraft("threshold", body), {"value": body["value"]}
 
 
 def _sliced(
-    sli: Sli, original: Mapping[str, str], part_is: str, objective: Mapping[str, Any], notes: ConversionNotes
-) -> Sli:
+    sli: SliDraft, original: Mapping[str, str], part_is: str, objective: Mapping[str, Any], notes: ConversionNotes
+) -> SliDraft:
     """Time slices of a ratio: a slice is good where its own share of good events is high enough."""
     if sli.by:
         raise Refused(f"time slices by ({', '.join(sli.by)}) are not known here")
@@ -422,7 +422,7 @@ def _sliced(
         ("sli",),
         "time slices of a ratio: `increase` counts within a slice, which extrapolates, and a slice without traffic is not judged",
     )
-    return Sli("threshold", {"value": value, bound: share, "slice": length})
+    return SliDraft("threshold", {"value": value, bound: share, "slice": length})
 
 
 # Alerts.

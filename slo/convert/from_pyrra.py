@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from slo.convert.common import annotations_of, by_of, only_slo, own_labels, take_owner, unknown_keys
-from slo.convert.expression import Sli, of_selectors, probe, selector_of
+from slo.convert.expression import SliDraft, of_selectors, probe, selector_of
 from slo.convert.model import (
     ConversionNotes,
     Draft,
@@ -94,7 +94,7 @@ def _window(text: str) -> int:
         raise Refused(f"window: {error}") from None
 
 
-def _sli(indicator: Mapping[str, Any], notes: ConversionNotes) -> tuple[Sli, dict[str, str]]:
+def _sli(indicator: Mapping[str, Any], notes: ConversionNotes) -> tuple[SliDraft, dict[str, str]]:
     given = [kind for kind in _INDICATORS if indicator.get(kind) is not None]
     if len(given) != 1:
         raise Refused(
@@ -114,7 +114,7 @@ def _sli(indicator: Mapping[str, Any], notes: ConversionNotes) -> tuple[Sli, dic
     if given[0] == "latencyNative":
         histogram = selector_of(total, "total")
         unit = {"histogram": str(histogram), "threshold": required(body, "latency", where), "native": True}
-        return Sli("latency", unit, by), {}
+        return SliDraft("latency", unit, by), {}
     part, part_is = ("errors", "errors") if given[0] == "ratio" else ("success", "good")
     metric = required(mapping(body, part, where), "metric", f"{where}{part}.")
     original = {part_is: f"sum(increase({metric}[$window]))", "total": f"sum(increase({total}[$window]))"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from slo.convert.common import only_slo, own_labels, percent_of, take_owner
-from slo.convert.expression import Sli, of_events, of_good, of_ratio, selector_of
+from slo.convert.expression import SliDraft, of_events, of_good, of_ratio, selector_of
 from slo.convert.model import (
     ConversionNotes,
     Draft,
@@ -78,7 +78,7 @@ def _slo(data: Mapping[str, Any], line: int, options: Options) -> tuple[Draft, d
     }
 
 
-def _sli(method: str, given: Mapping[str, Any], notes: ConversionNotes) -> tuple[Sli, dict[str, str]]:
+def _sli(method: str, given: Mapping[str, Any], notes: ConversionNotes) -> tuple[SliDraft, dict[str, str]]:
     at: Path = ("sli",)
     where = "spec.service_level_indicator."
     if method == "query_sli":

@@ -17,7 +17,7 @@ from slo.convert.common import (
     take_owner,
     unknown_keys,
 )
-from slo.convert.expression import Sli, of_events, of_ratio
+from slo.convert.expression import SliDraft, of_events, of_ratio
 from slo.convert.model import (
     ConversionNotes,
     Draft,
@@ -178,7 +178,7 @@ def _slo(
 
 def _sli(
     sli: Mapping[str, Any], keys: _Keys, other: _Keys, notes: ConversionNotes, options: Options
-) -> tuple[Sli, dict[str, str]]:
+) -> tuple[SliDraft, dict[str, str]]:
     given = [kind for kind in ("events", "raw", "plugin") if sli.get(kind) is not None]
     if len(given) != 1:
         raise Refused(f"`sli` must have {_SLIS}; it has {' and '.join(given) or 'none'}")
@@ -224,7 +224,7 @@ def _own_preset(sli: Mapping[str, Any], notes: ConversionNotes) -> dict[str, Any
     return made
 
 
-def _preset(sli: Mapping[str, Any], made: Sli) -> dict[str, Any] | None:
+def _preset(sli: Mapping[str, Any], made: SliDraft) -> dict[str, Any] | None:
     """The preset that a plugin's SLI is, if there is one of the same meaning."""
     plugin = sli.get("plugin")
     if not isinstance(plugin, dict):

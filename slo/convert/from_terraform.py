@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slo.convert.common import alert_labels, annotations_of, by_of, check_draft, own_labels, percent_of, take_owner
-from slo.convert.expression import Sli, of_ratio, of_selectors
+from slo.convert.expression import SliDraft, of_ratio, of_selectors
 from slo.convert.model import ConversionNotes, Draft, Refusal, Refused, ServiceDraft, name_of
 from slo.reading import WINDOW_VARIABLE
 from slo.spec.yaml import Path
@@ -108,7 +108,7 @@ def _slo(body: Mapping[str, Any], name: str, line: int) -> tuple[Draft, dict[str
     }
 
 
-def _sli(body: Mapping[str, Any], notes: ConversionNotes) -> tuple[Sli, dict[str, str]]:
+def _sli(body: Mapping[str, Any], notes: ConversionNotes) -> tuple[SliDraft, dict[str, str]]:
     at: Path = ("sli",)
     queries = _blocks(body, "query")
     if len(queries) != 1:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from slo.convert.model import Refused, text_of
-from slo.spec.gotemplate.lex import Token, tokenize
+from slo.spec.gotemplate.lex import TemplateToken, tokenize
 
 # What only Helm writes: its own objects, includes, and text in back-ticks.
 _SIGNS = (".Values.", ".Release.", ".Chart.", "{{ include ", "{{- include ", "{{`", "{{include ")
@@ -63,7 +63,7 @@ def render(
     return _Renderer(text, {**(others or {}), "Values": values}, templates).render()
 
 
-def _inside(tokens: Sequence[Token], opening: int) -> list[Token]:
+def _inside(tokens: Sequence[TemplateToken], opening: int) -> list[TemplateToken]:
     pieces = []
     for index in range(opening + 1, len(tokens)):
         if tokens[index].kind in ("}}", "eof", "error"):
@@ -72,7 +72,7 @@ def _inside(tokens: Sequence[Token], opening: int) -> list[Token]:
     return pieces
 
 
-def _end_of(tokens: Sequence[Token], opening: int) -> int:
+def _end_of(tokens: Sequence[TemplateToken], opening: int) -> int:
     """Where the text behind an action begins, without the line's end that is trimmed."""
     for index in range(opening + 1, len(tokens)):
         if tokens[index].kind == "}}":
@@ -80,7 +80,7 @@ def _end_of(tokens: Sequence[Token], opening: int) -> int:
     return tokens[-1].start
 
 
-def _unquoted(token: Token) -> str:
+def _unquoted(token: TemplateToken) -> str:
     if token.kind == "raw":
         return token.text[1:-1]
     try:
@@ -97,7 +97,7 @@ class _Missing:
 
 
 @dataclass
-class _Made:
+class _RenderedFile:
     """What one file has become so far, its templates included."""
 
     templates: int = 0
@@ -119,11 +119,11 @@ class _Renderer:
     root: Mapping[str, Any]
     templates: Mapping[str, str]
     depth: int = 0
-    made: _Made = field(default_factory=_Made)
+    made: _RenderedFile = field(default_factory=_RenderedFile)
     blocks: int = 0  # that are open
-    tokens: list[Token] = field(default_factory=list)
+    tokens: list[TemplateToken] = field(default_factory=list)
     at: int = 0
-    last: list[Token] = field(default_factory=list)  # of the `else` or `end` that a block ended with
+    last: list[TemplateToken] = field(default_factory=list)  # of the `else` or `end` that a block ended with
 
     def render(self) -> str:
         if self.depth > _DEEPEST:
@@ -171,7 +171,7 @@ class _Renderer:
             elif active and words:
                 parts.append(self.made.checked(self.shown(self.pipeline(inner))))
 
-    def condition(self, inner: list[Token], active: bool) -> str:
+    def condition(self, inner: list[TemplateToken], active: bool) -> str:
         """`if`, its `else if` and its `else`, up to their `end`."""
         self.blocks += 1
         if self.blocks > _DEEPEST_BLOCK:
@@ -189,16 +189,16 @@ class _Renderer:
         self.blocks -= 1
         return result
 
-    def after(self, inner: list[Token], word: str) -> list[Token]:
+    def after(self, inner: list[TemplateToken], word: str) -> list[TemplateToken]:
         index = next(index for index, token in enumerate(inner) if token.kind == word)
         return inner[index + 1 :]
 
-    def source(self, inner: list[Token]) -> str:
+    def source(self, inner: list[TemplateToken]) -> str:
         return "".join(token.text for token in inner).strip()
 
-    def pipeline(self, inner: list[Token]) -> Any:
+    def pipeline(self, inner: list[TemplateToken]) -> Any:
         """A value, handed on from one command to the next."""
-        commands: list[list[Token]] = [[]]
+        commands: list[list[TemplateToken]] = [[]]
         depth = 0
         for token in inner:
             depth += (token.kind == "(") - (token.kind == ")")
@@ -213,16 +213,16 @@ class _Renderer:
             value = [self.command(command, value)]
         return value[0]
 
-    def command(self, tokens: list[Token], piped: list[Any]) -> Any:
+    def command(self, tokens: list[TemplateToken], piped: list[Any]) -> Any:
         operands = self.operands(tokens)
         if not operands:
             raise Refused(f"{REASON} (an empty command)")
         head = operands[0]
-        if isinstance(head, Token):
+        if isinstance(head, TemplateToken):
             return self.call(head.text, [*operands[1:], *piped])
         return head
 
-    def operands(self, tokens: list[Token]) -> list[Any]:
+    def operands(self, tokens: list[TemplateToken]) -> list[Any]:
         unquoteds: list[Any] = []
         index = 0
         while index < len(tokens):
@@ -257,7 +257,7 @@ class _Renderer:
                     raise Refused(f"{REASON} (`{token.text}` is not known here)")
         return unquoteds
 
-    def closing(self, tokens: list[Token], index: int) -> int:
+    def closing(self, tokens: list[TemplateToken], index: int) -> int:
         depth = 1
         while True:
             depth += (tokens[index].kind == "(") - (tokens[index].kind == ")")

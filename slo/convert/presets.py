@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slo.convert.expression import Sli
+from slo.convert.expression import SliDraft
 from slo.convert.model import Refused
 from slo.promql.ast import VectorSelector
 from slo.promql.parse import parse
@@ -14,7 +14,7 @@ from slo.spec import presets
 _FILTER = "filter"
 
 
-def preset_of(plugin: str, options: Mapping[str, str], sli: Sli) -> dict[str, Any] | None:
+def preset_of(plugin: str, options: Mapping[str, str], sli: SliDraft) -> dict[str, Any] | None:
     """`preset` and `with` of an entry that means just what a plugin's SLI does; None where there is none."""
     preset = _by_plugin().get(plugin)
     if preset is None:

@@ -19,7 +19,7 @@ _UNKNOWN = "a file of no tool that is known"
 
 
 @dataclass(frozen=True, slots=True)
-class _Parsed:
+class _ParsedFile:
     """A file as far as it could be read."""
 
     file: str
@@ -48,7 +48,7 @@ def convert(files: Mapping[str, str], options: Options) -> list[Imported]:
     return results
 
 
-def _parse(file: str, text: str, options: Options, templates: Mapping[str, str]) -> _Parsed:
+def _parse(file: str, text: str, options: Options, templates: Mapping[str, str]) -> _ParsedFile:
     refused = ""
     if is_helm(text) and not file.endswith(".tf"):
         try:
@@ -56,10 +56,10 @@ def _parse(file: str, text: str, options: Options, templates: Mapping[str, str])
         except Refused as error:
             refused = str(error)
     if refused or file.endswith(".tf"):
-        return _Parsed(file, [], [], text, refused)
+        return _ParsedFile(file, [], [], text, refused)
     parsed = strict_yaml.parse(text, file)
     refused = REASON if parsed.problems and "{{" in text else ""
-    return _Parsed(file, list(_flattened(parsed.documents)), parsed.problems, text, refused)
+    return _ParsedFile(file, list(_flattened(parsed.documents)), parsed.problems, text, refused)
 
 
 def _flattened(documents: Sequence[Document]) -> Iterator[Document]:
@@ -76,7 +76,7 @@ def _flattened(documents: Sequence[Document]) -> Iterator[Document]:
 
 
 def _convert(
-    file: _Parsed, options: Options, windows: Sequence[Mapping[str, Any]], known: from_openslo.Index
+    file: _ParsedFile, options: Options, windows: Sequence[Mapping[str, Any]], known: from_openslo.Index
 ) -> Imported:
     if file.file.endswith(".tf"):
         read = list(from_terraform.read(file.text, file.file))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from slo.dashboards.grafana import GREEN, RED, YELLOW, Panel, Query, dashboard, firing, lines, link, stat, variable
+from slo.dashboards.grafana import GREEN, RED, YELLOW, Panel, PanelQuery, dashboard, firing, lines, link, stat, variable
 from slo.rules import names as n
 from slo.window import CATALOGUE, DAY, HOUR, MINUTE, burn_threshold, format_duration
 
@@ -49,22 +49,22 @@ def overview(links: Links) -> dict[str, Any]:
         stat("Without data", f"count({objective} unless {_ON} {n.PERIOD_ERROR}) or vector(0)", 6, steps=((None, GREEN), (1.0, YELLOW))),
         _table(
             [
-                Query(f"sort({remaining})", table=True),
-                Query(burn, table=True),
-                Query(f"1 - ({error})", table=True),
-                Query(objective, table=True),
-                Query(coverage, table=True),
-                Query(f'{_INFO}{{service=~"$service",owner=~"$owner"}}', table=True),
+                PanelQuery(f"sort({remaining})", table=True),
+                PanelQuery(burn, table=True),
+                PanelQuery(f"1 - ({error})", table=True),
+                PanelQuery(objective, table=True),
+                PanelQuery(coverage, table=True),
+                PanelQuery(f'{_INFO}{{service=~"$service",owner=~"$owner"}}', table=True),
             ],
             links.runbook,
         ),
         lines(
-            "Error budget remaining, the ten lowest", [Query(f"bottomk(10, {remaining})", "{{service}}/{{slo}}")], 12, steps=((None, RED), (0.0, GREEN)),
+            "Error budget remaining, the ten lowest", [PanelQuery(f"bottomk(10, {remaining})", "{{service}}/{{slo}}")], 12, steps=((None, RED), (0.0, GREEN)),
         ),
-        lines("Burn rate now, the ten highest", [Query(f"topk(10, {burn})", "{{service}}/{{slo}}")], 12, "none", _BURN_STEPS),
+        lines("Burn rate now, the ten highest", [PanelQuery(f"topk(10, {burn})", "{{service}}/{{slo}}")], 12, "none", _BURN_STEPS),
         Panel(
             "Lowest error budget by owner", "bargauge",
-            [Query(f"min by (owner) ({n.BUDGET_REMAINING}{_SEVERAL} * {_ON} group_left (owner) {_INFO}{{owner=~\"$owner\"}})", "{{owner}}", now=True)],
+            [PanelQuery(f"min by (owner) ({n.BUDGET_REMAINING}{_SEVERAL} * {_ON} group_left (owner) {_INFO}{{owner=~\"$owner\"}})", "{{owner}}", now=True)],
             24, 8, "percentunit", _BUDGET_STEPS, most=1.0,
             options={"orientation": "horizontal", "displayMode": "basic", "reduceOptions": {"calcs": ["lastNotNull"]}},
         ),
@@ -95,15 +95,15 @@ def detail(links: Links) -> dict[str, Any]:
         stat("Objective", objective, 5, "percentunit", decimals=3),
         stat("Burn rate now", n.CURRENT_BURN_RATE + _ONE, 5, "none", _BURN_STEPS, decimals=2),
         stat("Window with data", n.PERIOD_COVERAGE + _ONE, 4, "percentunit", ((None, YELLOW), (0.99, GREEN)), decimals=0),
-        lines("Error budget remaining", [Query(remaining, "remaining")], 12, steps=((None, RED), (0.0, GREEN))),
-        lines("Error ratio", [Query(expr, window) for window, expr in ratios] + [Query(budget, "budget")], 12, least=0.0),
-        lines("Burn rate", [Query(f"{expr} / {_ON} {budget}", window) for window, expr in ratios[1:]], 12, "none", burn_steps, least=0.0),
+        lines("Error budget remaining", [PanelQuery(remaining, "remaining")], 12, steps=((None, RED), (0.0, GREEN))),
+        lines("Error ratio", [PanelQuery(expr, window) for window, expr in ratios] + [PanelQuery(budget, "budget")], 12, least=0.0),
+        lines("Burn rate", [PanelQuery(f"{expr} / {_ON} {budget}", window) for window, expr in ratios[1:]], 12, "none", burn_steps, least=0.0),
         lines(
-            "Events per 5m", [Query(f"sum by (event) ({n.events_tile_name(5 * MINUTE)}{_ONE})", "{{event}}")], 12, "short",
+            "Events per 5m", [PanelQuery(f"sum by (event) ({n.events_tile_name(5 * MINUTE)}{_ONE})", "{{event}}")], 12, "short",
             custom={"drawStyle": "bars", "fillOpacity": 60}, least=0.0,
         ),
         Panel(
-            "Alerts", "state-timeline", [Query(f"max by (alertname, severity, alertstate) (ALERTS{_ONE})", "{{severity}} {{alertname}} {{alertstate}}")],
+            "Alerts", "state-timeline", [PanelQuery(f"max by (alertname, severity, alertstate) (ALERTS{_ONE})", "{{severity}} {{alertname}} {{alertstate}}")],
             24, 6, steps=((None, RED),), options={"showValue": "never", "mergeValues": True},
         ),
     ]  # fmt: skip
@@ -128,7 +128,7 @@ def _chosen(name: str) -> str:
     return f"{name}{_SEVERAL} * {_CHOSEN}"
 
 
-def _table(queries: list[Query], runbook: str) -> Panel:
+def _table(queries: list[PanelQuery], runbook: str) -> Panel:
     columns = ("Error budget remaining", "Burn rate", "SLI", "Objective", "Window with data", "info")
     renamed = {f"Value #{chr(ord('A') + index)}": column for index, column in enumerate(columns)}
     shares = ("Error budget remaining", "SLI", "Window with data", "Objective")

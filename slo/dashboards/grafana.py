@@ -13,7 +13,7 @@ Steps = Sequence[tuple[float | None, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class PanelQuery:
     """PromQL with Grafana's variables. `now`: asked at the end of the time range only; `table`: one row a series."""
 
     expr: str
@@ -28,7 +28,7 @@ class Panel:
 
     title: str
     kind: str
-    queries: Sequence[Query]
+    queries: Sequence[PanelQuery]
     width: int
     height: int
     unit: str = "none"
@@ -76,7 +76,7 @@ class Panel:
         return panel
 
 
-def _target(query: Query, index: int) -> dict[str, Any]:
+def _target(query: PanelQuery, index: int) -> dict[str, Any]:
     target: dict[str, Any] = {"refId": chr(ord("A") + index), "datasource": _DATASOURCE, "expr": query.expr}
     target["legendFormat"] = query.legend or "__auto"
     target |= {"instant": True, "range": False} if query.now or query.table else {"instant": False, "range": True}
@@ -86,12 +86,12 @@ def _target(query: Query, index: int) -> dict[str, Any]:
 def stat(title: str, expr: str, width: int, unit: str = "none", steps: Steps = ((None, BLUE),), **more: Any) -> Panel:
     """One number."""
     options = {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value", "graphMode": "none"}
-    return Panel(title, "stat", [Query(expr, now=True)], width, 4, unit, steps, options=options, **more)
+    return Panel(title, "stat", [PanelQuery(expr, now=True)], width, 4, unit, steps, options=options, **more)
 
 
 def lines(
     title: str,
-    queries: Sequence[Query],
+    queries: Sequence[PanelQuery],
     width: int,
     unit: str = "percentunit",
     steps: Steps = ((None, BLUE),),

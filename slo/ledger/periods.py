@@ -11,7 +11,7 @@ from slo.window import midnight
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class NamedSpan:
     """A named time, with its parts.
 
     Attributes:
@@ -25,7 +25,7 @@ class Span:
     edges: tuple[int, ...]
 
 
-def quarter(text: str, zone: str = "UTC") -> Span:
+def quarter(text: str, zone: str = "UTC") -> NamedSpan:
     """A calendar quarter by its months: `2026Q1` or `2026-Q1`. Raises ConfigError."""
     match = re.fullmatch(r"(\d{4})-?[Qq]([1-4])", text.strip(), re.ASCII)
     if match is None:
@@ -34,14 +34,14 @@ def quarter(text: str, zone: str = "UTC") -> Span:
     return _months(f"{year}Q{number}", year, 3 * number - 2, 3, zone, "--quarter")
 
 
-def year(text: str, zone: str = "UTC") -> Span:
+def year(text: str, zone: str = "UTC") -> NamedSpan:
     """A calendar year by its months. Raises ConfigError."""
     if re.fullmatch(r"\d{4}", text.strip(), re.ASCII) is None:
         raise ConfigError(f"--year {text[:40]!r} is not a year; write one such as 2026")
     return _months(text.strip(), int(text), 1, 12, zone, "--year")
 
 
-def month(text: str, zone: str = "UTC") -> Span:
+def month(text: str, zone: str = "UTC") -> NamedSpan:
     """A calendar month. Raises ConfigError."""
     match = re.fullmatch(r"(\d{4})-(\d\d)", text.strip(), re.ASCII)
     if match is None or not 1 <= int(match[2]) <= 12:
@@ -49,7 +49,7 @@ def month(text: str, zone: str = "UTC") -> Span:
     return _months(text.strip(), int(match[1]), int(match[2]), 1, zone, "--month")
 
 
-def _months(name: str, year: int, first: int, count: int, zone: str, flag: str) -> Span:
+def _months(name: str, year: int, first: int, count: int, zone: str, flag: str) -> NamedSpan:
     if not 1970 <= year <= 2199:
         raise ConfigError(f"{flag} {name}: the year must be from 1970 to 2199")
     starts = [date(year + (first - 1 + index) // 12, (first - 1 + index) % 12 + 1, 1) for index in range(count + 1)]
@@ -57,4 +57,4 @@ def _months(name: str, year: int, first: int, count: int, zone: str, flag: str) 
         edges = tuple(midnight(start, zone) for start in starts)
     except (OSError, ValueError, KeyError):  # a zone that is not found is a KeyError
         raise ConfigError(f"--zone {zone[:60]!r} is not a valid time zone; write one such as Europe/Berlin") from None
-    return Span(name, tuple(f"{start:%Y-%m}" for start in starts[:-1]), edges)
+    return NamedSpan(name, tuple(f"{start:%Y-%m}" for start in starts[:-1]), edges)

@@ -9,25 +9,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from slo.display import show_percent
-from slo.ledger.periods import Span
-from slo.ledger.sums import Row, Sum
+from slo.ledger.periods import NamedSpan
+from slo.ledger.sums import Sum, SumRow
 from slo.ledger.tables import STEP_MS
 from slo.window import moment, utc_text
 
 FORMATS = ("json", "csv", "md")
 
 
-def ordered(rows: Sequence[Row]) -> list[Row]:
+def ordered(rows: Sequence[SumRow]) -> list[SumRow]:
     """The worst first: by the budget that remains, then those of which nothing is known, by name."""
     return sorted(rows, key=lambda row: (row.whole.remaining is None, row.whole.remaining or 0.0, row.slo))
 
 
-def texts(rows: Sequence[Row], span: Span, form: str) -> str:
+def texts(rows: Sequence[SumRow], span: NamedSpan, form: str) -> str:
     """The report in one of FORMATS."""
     return {"json": as_json, "csv": as_csv, "md": as_markdown}[form](rows, span)
 
 
-def as_json(rows: Sequence[Row], span: Span) -> str:
+def as_json(rows: Sequence[SumRow], span: NamedSpan) -> str:
     """All figures, unrounded."""
     head = {"span": span.name, "start": utc_text(moment(span.edges[0])), "end": utc_text(moment(span.edges[-1]))}
     slos = [
@@ -49,7 +49,7 @@ def _figures(part: Sum) -> dict[str, Any]:
     }
 
 
-def as_csv(rows: Sequence[Row], span: Span) -> str:
+def as_csv(rows: Sequence[SumRow], span: NamedSpan) -> str:
     """A row for each SLO and part, and for the whole."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -63,7 +63,7 @@ def as_csv(rows: Sequence[Row], span: Span) -> str:
     return out.getvalue()
 
 
-def as_markdown(rows: Sequence[Row], span: Span) -> str:
+def as_markdown(rows: Sequence[SumRow], span: NamedSpan) -> str:
     """A table for people."""
     head, *body = table(rows, span)
     lines = [f"# Error budgets: {span.name}", "", summary(rows), ""]
@@ -73,7 +73,7 @@ def as_markdown(rows: Sequence[Row], span: Span) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def table(rows: Sequence[Row], span: Span) -> list[list[str]]:
+def table(rows: Sequence[SumRow], span: NamedSpan) -> list[list[str]]:
     """The cells of the table, its head first: the budget remaining of the whole, and of each part."""
     head = [
         "SLO",
@@ -93,13 +93,13 @@ def table(rows: Sequence[Row], span: Span) -> list[list[str]]:
     return cells
 
 
-def summary(rows: Sequence[Row]) -> str:
+def summary(rows: Sequence[SumRow]) -> str:
     """How many SLOs have exhausted their error budget."""
     exhausted = sum(row.whole.remaining is not None and row.whole.remaining <= 0 for row in rows)
     return f"{exhausted} of {len(rows)} SLOs {'has' if exhausted == 1 else 'have'} exhausted their error budget"
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
+def notes(rows: Sequence[SumRow]) -> list[str]:
     """What the figures leave out, a sentence each."""
     return [
         f"{row.slo}: {row.left_out} {'day was' if row.left_out == 1 else 'days were'} counted by another definition of its SLI, and left out"

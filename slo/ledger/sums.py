@@ -52,7 +52,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SumRow:
     """An SLO over all the time, and over each part of it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Row:
     left_out: int
 
 
-def sums(store: Store, edges: Sequence[int]) -> list[Row]:
+def sums(store: Store, edges: Sequence[int]) -> list[SumRow]:
     """Each SLO's events between the first and the last of some moments, and between each two of them that follow each other.
 
     Only what the latest definition of its SLI counted. `edges` are ascending, multiples of 5 minutes, milliseconds UTC.
@@ -142,14 +142,14 @@ def _grouped(store: Store, partition: Partition, edges: Sequence[int]) -> list[p
     return [table.rename_columns([names.get(name, name) for name in table.column_names]) for table in grouped]
 
 
-def _row(slo: str, rows: list[dict[str, object]], parts: int) -> Row:
+def _row(slo: str, rows: list[dict[str, object]], parts: int) -> SumRow:
     latest = max(rows, key=lambda row: (row["last_max"], str(row["objective"])))
     # One without a fingerprint is of an earlier version of the ledger, which is believed.
     own = [row for row in rows if row["sli"] in ("", latest["sli"])]
     left_out = sum(int(str(row["days_sum"])) for row in rows) - sum(int(str(row["days_sum"])) for row in own)
     each = tuple(_sum([row for row in own if row["part"] == index]) for index in range(parts))
     objective = latest["objective"]
-    return Row(slo, objective if isinstance(objective, Decimal) else None, _sum(own), each, left_out)
+    return SumRow(slo, objective if isinstance(objective, Decimal) else None, _sum(own), each, left_out)
 
 
 def _sum(rows: list[dict[str, object]]) -> Sum:

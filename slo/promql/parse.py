@@ -42,7 +42,7 @@ LONGEST_CHAIN = 1_000  # of operations one in the other, as `a or b or …` has 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Node:
     """The expression of a text. Raises PromqlError with line, column and reason where Prometheus would refuse it."""
-    parser = _Parser(text)
+    parser = _PromqlParser(text)
     if parser.peek("eof"):
         where = "1:1" if text else "unknown position"
         raise PromqlError(f"{where}: parse error: no expression found in input")
@@ -75,7 +75,7 @@ def parse_duration(text: str) -> int:
     return length
 
 
-class _Parser(Cursor):
+class _PromqlParser(Cursor):
     """Recursive descent, the operators by precedence."""
 
     def __init__(self, text: str) -> None:

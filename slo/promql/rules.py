@@ -78,7 +78,7 @@ def run_rules(
     At one moment groups are evaluated in their order. Raises PromqlError for groups or expressions that do not parse; a
     rule that fails at an evaluation records nothing there, and is reported in `problems`.
     """
-    parts: list[_Run] = []
+    parts: list[_RuleRun] = []
     read = read_groups(groups)
     for part in components(read):
         asked = dict.fromkeys(
@@ -89,7 +89,7 @@ def run_rules(
             if isinstance(node, VectorSelector)
         )
         by_id = {id(series): series for selector in asked for series in samples.select(selector)}
-        run = _Run(Samples(by_id.values()), lookback)
+        run = _RuleRun(Samples(by_id.values()), lookback)
         run.all(_placed(part, start, end, offset))
         parts.append(run)
     order: dict[str, int] = {}
@@ -139,7 +139,7 @@ def _stepwise(placed: list[_Placed]) -> list[set[int]]:
     return clusters
 
 
-class _Run:
+class _RuleRun:
     """What has been recorded so far."""
 
     def __init__(self, samples: Samples, lookback: str | float) -> None:

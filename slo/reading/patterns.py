@@ -18,10 +18,10 @@ _LONGEST = 1000  # characters, however often a pattern repeats its parts
 
 def examples(pattern: str, any_text: str = "0") -> list[str]:
     """Up to two dozen texts that the pattern should match, alternatives first; `any_text` stands where `.` does."""
-    return list(dict.fromkeys(_Reader(pattern, any_text).alternatives()))[:_MOST]
+    return list(dict.fromkeys(_PatternReader(pattern, any_text).alternatives()))[:_MOST]
 
 
-class _Reader:
+class _PatternReader:
     """Reads a pattern once, from left to right; each method gives the texts that its part may match."""
 
     def __init__(self, pattern: str, any_text: str) -> None:

@@ -39,7 +39,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class SloView:
+class BacktestView:
     """One SLO: its history as a picture, its incidents, what fired for nothing."""
 
     name: str
@@ -65,7 +65,7 @@ class View:
     scores: tuple[tuple[str, ...], ...]
     missed: tuple[tuple[str, ...], ...]
     table: tuple[tuple[str, ...], ...]
-    slos: tuple[SloView, ...]
+    slos: tuple[BacktestView, ...]
     quiet: tuple[str, ...]
     notes: tuple[str, ...]
     generated: str
@@ -175,7 +175,7 @@ def missed(result: Backtest) -> list[str]:
     ]
 
 
-def _slo(result: Backtest, name: str, outcomes: Sequence[Outcome], number: int) -> SloView:
+def _slo(result: Backtest, name: str, outcomes: Sequence[Outcome], number: int) -> BacktestView:
     slo = result.slos.get(name)
     span = (result.start_ms, result.end_ms)
     several = len(result.policies) > 1
@@ -195,7 +195,7 @@ def _slo(result: Backtest, name: str, outcomes: Sequence[Outcome], number: int) 
         for firing in outcome.firings
         if not firing.right
     )  # fmt: skip
-    return SloView(
+    return BacktestView(
         name=name or "Alerts",
         anchor=f"slo-{number}",
         description=" ".join(slo.description.split()) if slo else "",

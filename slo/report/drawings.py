@@ -36,7 +36,7 @@ class Chart:
     small: bool = False
     firing: bool = False
     span: tuple[int, int, int] = (0, 0, 0)  # milliseconds at the left and the right edge, and where the counts end
-    series: tuple[series.Series, ...] = ()
+    series: tuple[series.StepSeries, ...] = ()
 
 
 def draw(budget: Budget, values: Values | None = None) -> tuple[Chart, ...]:

@@ -63,10 +63,10 @@ def files(budgets: Sequence[Budget], formats: Sequence[str], head: Head) -> Mapp
     """The files of a report by their names, relative to its folder, in the order of the formats; pages are made as they are
     taken. Raises ConfigError."""
     made = [format_of(name)(budgets, head) for name in dict.fromkeys(formats)]
-    return made[0] if len(made) == 1 else _Several(made)
+    return made[0] if len(made) == 1 else _SeveralFormats(made)
 
 
-class _Several(Mapping[str, str]):
+class _SeveralFormats(Mapping[str, str]):
     """The files of several formats."""
 
     def __init__(self, parts: Sequence[Mapping[str, str]]) -> None:
@@ -99,7 +99,7 @@ def write_files(
     place = Path(folder)
     if "index.html" in texts:
         written: set[str] = set()
-        for part in texts.parts if isinstance(texts, _Several) else (texts,):
+        for part in texts.parts if isinstance(texts, _SeveralFormats) else (texts,):
             if isinstance(part, Pages):
                 written |= _drawn(place, part, number_of(jobs, len(part.of_slos())), done)
         write_pages(place, texts, written)

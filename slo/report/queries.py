@@ -19,14 +19,14 @@ LONGEST = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ReportQuery:
     """An expression, and what it gives when a server evaluates it at the report's end."""
 
     title: str
     text: str
 
 
-def queries(budget: Budget) -> tuple[Query, ...]:
+def queries(budget: Budget) -> tuple[ReportQuery, ...]:
     """From raw series, counted per step as the rules count them, and from the recorded rules. Empty where neither can be
     written."""
     from slo.rules import names
@@ -34,7 +34,7 @@ def queries(budget: Budget) -> tuple[Query, ...]:
 
     slo, step = budget.slo, budget.counts.grid.step_ms
     length = round((budget.end - budget.start).total_seconds() * 1000)
-    result: list[Query] = []
+    result: list[ReportQuery] = []
     try:
         # As the rules count, which takes half as many words.
         tile = Tile(step, target=slo.target_labels, scrape_ms=slo.scrape_interval_ms, lean=slo.sli.counts_lean)
@@ -43,15 +43,18 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         return ()
     errors, total = (_over(tile, length, step) for tile in tiles)
     allowed = Number(float(slo.objective.error_budget))
-    raw = [Query("Bad events, from raw series", str(errors)), Query("All events, from raw series", str(total))]
+    raw = [
+        ReportQuery("Bad events, from raw series", str(errors)),
+        ReportQuery("All events, from raw series", str(total)),
+    ]
     if all(len(query.text) <= LONGEST for query in raw):  # half an expression is none, and one of two says little
         result += raw
     # The weekly job has calendar windows of its own time zone where a definition names none: rules are of another stretch.
     if not isinstance(slo.window, Calendar) or slo.window.zone == "UTC":
         ratio = OWN.series(slo, names.PERIOD_ERROR)
         result += [
-            Query("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
-            Query(
+            ReportQuery("SLI, from the recorded rules", str(Binary("-", Number(1.0), ratio))),
+            ReportQuery(
                 "Budget remaining, from the recorded rules", str(Binary("-", Number(1.0), Binary("/", ratio, allowed)))
             ),
         ]
@@ -63,12 +66,14 @@ def queries(budget: Budget) -> tuple[Query, ...]:
         )
         names_of = ", ".join(PERCENTILES)
         result.append(
-            Query(f"Latency {names_of}, from raw series in the histogram's unit, one expression a line", quantiles)
+            ReportQuery(
+                f"Latency {names_of}, from raw series in the histogram's unit, one expression a line", quantiles
+            )
         )
     if budget.burns:
         rates = "\n".join(str(_recorded_burn(budget, window)) for window in _recorded(budget))
-        result.append(Query("Burn rates, from the recorded rules, one expression a line", rates))
-    return tuple(Query(query.title, clean(query.text, LONGEST)) for query in result)
+        result.append(ReportQuery("Burn rates, from the recorded rules, one expression a line", rates))
+    return tuple(ReportQuery(query.title, clean(query.text, LONGEST)) for query in result)
 
 
 def _over(tile: Node, length_ms: int, step_ms: int) -> Node:

@@ -21,7 +21,7 @@ FEW_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class StepSeries:
     """Values at `first_ms` and each `step_ms` after it (the last at the end): of the stretch that ends there.
 
     `values` are joined by `|`; nothing between two is the value before.
@@ -42,7 +42,7 @@ def joined(values: Iterable[str]) -> str:
     return "|".join(pieces)
 
 
-def of_budget_remaining(budget: Budget) -> tuple[Series, ...]:
+def of_budget_remaining(budget: Budget) -> tuple[StepSeries, ...]:
     """What is left at the end of each column."""
     width, step = _columns(budget, COLUMNS)
     left = cached.timeline(budget).budget_remaining
@@ -50,7 +50,7 @@ def of_budget_remaining(budget: Budget) -> tuple[Series, ...]:
     return (_series(budget, "budget remaining", width * step, [show_percent(float(v)) for v in left[at]]),)
 
 
-def of_error_ratio(budget: Budget) -> tuple[Series, ...]:
+def of_error_ratio(budget: Budget) -> tuple[StepSeries, ...]:
     """Bad out of all events of each column."""
     width, step = _columns(budget, COLUMNS)
     part = cached.timeline(budget)
@@ -59,7 +59,7 @@ def of_error_ratio(budget: Budget) -> tuple[Series, ...]:
     return (_series(budget, f"errors in {format_duration(width * step)}", width * step, texts),)
 
 
-def of_burn_rate(budget: Budget, burn: Burn) -> tuple[Series, ...]:
+def of_burn_rate(budget: Budget, burn: Burn) -> tuple[StepSeries, ...]:
     """The burn rate over the long window up to the end of each column."""
     width, step = _columns(budget, FEW_COLUMNS)
     count = len(budget.before_data)
@@ -75,16 +75,16 @@ def of_burn_rate(budget: Budget, burn: Burn) -> tuple[Series, ...]:
     )
 
 
-def of_values(values: Values, held: Held) -> tuple[Series, ...]:
+def of_values(values: Values, held: Held) -> tuple[StepSeries, ...]:
     """The highest and the lowest value of each column."""
     step = round(values.edges[1] - values.edges[0])
     return tuple(
-        Series(label, round(values.edges[0]) + step, step, joined(show_value(float(v), held.unit) for v in column))
+        StepSeries(label, round(values.edges[0]) + step, step, joined(show_value(float(v), held.unit) for v in column))
         for label, column in (("highest", values.highest), ("lowest", values.lowest))
     )
 
 
-def of_latency(budget: Budget) -> tuple[Series, ...]:
+def of_latency(budget: Budget) -> tuple[StepSeries, ...]:
     """Percentiles of each column's requests."""
     width, step = _columns(budget, FEW_COLUMNS)
     counts = column_sums(budget.bucket_counts[-len(budget.before_data) :], width)
@@ -101,5 +101,5 @@ def _columns(budget: Budget, most: int) -> tuple[int, int]:
     return column_steps(len(budget.before_data), step, most), step
 
 
-def _series(budget: Budget, label: str, step_ms: int, texts: list[str]) -> Series:
-    return Series(label, budget.start_ms + step_ms, step_ms, joined(texts))
+def _series(budget: Budget, label: str, step_ms: int, texts: list[str]) -> StepSeries:
+    return StepSeries(label, budget.start_ms + step_ms, step_ms, joined(texts))

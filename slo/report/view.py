@@ -28,7 +28,7 @@ from slo.window import Calendar, format_duration, moment
 if TYPE_CHECKING:
     from slo.errors import Problem
     from slo.report.heatmap import Day
-    from slo.report.queries import Query
+    from slo.report.queries import ReportQuery
     from slo.report.whatif import WhatIf
 
 BURN_WINDOWS = ("1h", "6h", "3d")
@@ -138,7 +138,7 @@ class SloView:
     alerts: tuple[BurnRow, ...]
     day_unit: str = ""
     days: tuple[Day, ...] = ()
-    queries: tuple[Query, ...] = ()
+    queries: tuple[ReportQuery, ...] = ()
 
     def but_budget(self) -> dict[str, Any]:
         """Its fields, to be sent to where the budget is."""

@@ -4,7 +4,7 @@ from slo.callable import callable_as
 from slo.rules.alerts import alert_windows
 from slo.rules.compile import compile_slo, compile_specs
 from slo.rules.format import to_prometheus_rule, to_yaml
-from slo.rules.groups import AlertRule, Recording, RuleGroup
+from slo.rules.groups import AlertRule, RecordingRule, RuleGroup
 from slo.rules.names import NAMES, OWN, SLOTH, Names
 from slo.rules.texts import rule_texts
 from slo.rules.unit_tests import rule_tests
@@ -16,7 +16,7 @@ __all__ = [
     "SLOTH",
     "AlertRule",
     "Names",
-    "Recording",
+    "RecordingRule",
     "RuleGroup",
     "alert_windows",
     "compile_slo",

@@ -16,7 +16,7 @@ from slo.rules import names as n
 from slo.rules.alerts import COARSE_MS, alert_rules, alert_windows, check_alerts, fast_and_slow, plain_alerts
 from slo.rules.annotate import comment
 from slo.rules.fingerprint import fingerprint
-from slo.rules.groups import Recording, Rule, RuleGroup
+from slo.rules.groups import RecordingRule, Rule, RuleGroup
 from slo.rules.lint import counters, not_meant
 from slo.rules.names import OWN, SLOTH, Names
 from slo.rules.pack import within_limit
@@ -134,7 +134,7 @@ class _Compiler:
             rule_groups.append(self._group(coarse, COARSE_MS, ()))
         return tuple(rule_groups)
 
-    def _tiles(self) -> list[Recording]:
+    def _tiles(self) -> list[RecordingRule]:
         slo, names = self.slo, {"events": n.events_tile_name, "down": n.down_name}
         tile = Tile(self.tile_ms, slo.lag_ms, slo.by, slo.target_labels, slo.scrape_interval_ms)
         kept = slo.sli.recorded(
@@ -148,7 +148,7 @@ class _Compiler:
             self._record(names[item.what](self.tile_ms), Binary("and", item.expr, values, matching=on)) for item in kept
         ]
 
-    def _coarse_tile(self) -> Recording:
+    def _coarse_tile(self) -> RecordingRule:
         """The sum of the fine tiles of 5 m, a tile late: whatever the order of groups, the last of them is there.
 
         A millisecond less than 5 m, as Prometheus 2 counts a range's start in.
@@ -156,7 +156,7 @@ class _Compiler:
         late = replace(self.fine.series(), offset_ms=self.tile_ms)
         return self._record(self.coarse.name, Call("sum_over_time", (MatrixSelector(late, COARSE_MS - 1),)))
 
-    def _ratios(self, lengths: Iterable[int], but: Collection[str]) -> Iterator[Recording]:
+    def _ratios(self, lengths: Iterable[int], but: Collection[str]) -> Iterator[RecordingRule]:
         """The error ratios of windows, from the longest tiles that they hold many of."""
         in_coarse = self.tile_ms != COARSE_MS and self.slo.window.nominal_ms > _FINE_PERIOD_MS
         for length in sorted(lengths):
@@ -174,10 +174,10 @@ class _Compiler:
         rules = [replace(rule, not_meant=not_meant(rule, counted)) for rule in rules]
         return RuleGroup(name, interval_ms, tuple(rules), self.slo.service, self.slo.name, lines, limit)
 
-    def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> Recording:
-        return Recording(name, expr, self.identity if labels is None else labels)
+    def _record(self, name: str, expr: Node, labels: Mapping[str, str] | None = None) -> RecordingRule:
+        return RecordingRule(name, expr, self.identity if labels is None else labels)
 
-    def _current(self, window_ms: int) -> Recording:
+    def _current(self, window_ms: int) -> RecordingRule:
         """How fast the budget burns over the shortest window."""
         ratio = self.names.series(self.slo, n.error_ratio_name(window_ms))
         burn = Binary("/", ratio, Number(float(self.slo.objective.error_budget)))

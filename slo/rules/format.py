@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from slo.promql.ast import pretty, squeezed
-from slo.rules.groups import DETAIL, AlertRule, Recording, Rule, RuleGroup
+from slo.rules.groups import DETAIL, AlertRule, RecordingRule, Rule, RuleGroup
 from slo.rules.lint import file_comments
 from slo.rules.resource import label_of, namespace_of, object_name
 from slo.window import format_duration
@@ -165,7 +165,7 @@ def _rule(rule: Rule, pad: str, flat: bool) -> tuple[str, ...]:
     inner = pad + "  "
     linted = "".join(f"{pad}# pint disable {check}\n" for check in rule.not_meant)
     match rule:
-        case Recording():
+        case RecordingRule():
             head = f"{linted}{pad}- record: {_key(rule.name)}\n{inner}expr: "
             return head, _expression(rule, inner, flat), "\n", _flow(tuple(rule.labels.items()), inner)
         case AlertRule():

@@ -11,7 +11,7 @@ from slo.window import BurnWindow
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordingRule:
     """A series that the server computes and keeps."""
 
     name: str
@@ -38,7 +38,7 @@ class AlertRule:
     not_meant: tuple[str, ...] = ()  # checks of linters, as in `slo.rules.lint`
 
 
-Rule = Recording | AlertRule
+Rule = RecordingRule | AlertRule
 
 
 # Lines of a comment that begin so are left out where nobody reads the file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, String, VectorMatching
 from slo.rules import names as n
-from slo.rules.groups import Recording
+from slo.rules.groups import RecordingRule
 from slo.rules.names import Names
 from slo.rules.windows import Tiles, without_event
 from slo.rules.zone import local_time
@@ -19,19 +19,19 @@ _FIRST_MONDAY_SECONDS = 4 * DAY // 1000
 _LONGEST_MS: dict[CalendarUnit, int] = {"week": WEEK, "month": 31 * DAY, "quarter": 92 * DAY, "year": 366 * DAY}
 
 
-def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
+def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[RecordingRule]:
     """The window's error ratio, its burn rate, the budget that remains, and how much of the window has data."""
     tiles, own = Tiles.of(names, slo, tile_ms), names.identity(slo)
-    recordings: list[Recording] = []
+    recordings: list[RecordingRule] = []
     if isinstance(slo.window, Calendar):
         # Each tile is recorded under the window that its middle lies in, so that a sum knows where to begin.
         middle = (tile_ms // 2 + slo.scrape_interval_ms + slo.delay_ms) / 1000
         label = Aggregate("count_values", calendar_id(slo.window, middle), String(n.PERIOD_LABEL))
         matching = VectorMatching("many-to-one", (), on=True, include=(n.PERIOD_LABEL,))
         recordings.append(
-            Recording(n.period_tile_name(tile_ms), Binary("*", tiles.series(), label, matching=matching), own)
+            RecordingRule(n.period_tile_name(tile_ms), Binary("*", tiles.series(), label, matching=matching), own)
         )
-        ratio = _Calendar(names, slo, tile_ms, n.period_tile_name(tile_ms)).ratio(_LONGEST_MS[slo.window.unit])
+        ratio = _CalendarTiles(names, slo, tile_ms, n.period_tile_name(tile_ms)).ratio(_LONGEST_MS[slo.window.unit])
     else:
         ratio = tiles.ratio(slo.window.nominal_ms)
     window = slo.window.nominal_ms
@@ -43,14 +43,14 @@ def period_rules(slo: Slo, names: Names, tile_ms: int) -> list[Recording]:
     share = Binary("/", without_event(seen), Number(window / every))
     return [
         *recordings,
-        Recording(name, ratio, names.ratio_labels(slo, window)),
-        Recording(n.PERIOD_BURN_RATE, Binary("/", names.series(slo, name), budget), shown),
-        Recording(n.BUDGET_REMAINING, Binary("-", Number(1.0), names.series(slo, n.PERIOD_BURN_RATE)), shown),
-        Recording(n.PERIOD_COVERAGE, Call("clamp_max", (share, Number(1.0))), shown),
+        RecordingRule(name, ratio, names.ratio_labels(slo, window)),
+        RecordingRule(n.PERIOD_BURN_RATE, Binary("/", names.series(slo, name), budget), shown),
+        RecordingRule(n.BUDGET_REMAINING, Binary("-", Number(1.0), names.series(slo, n.PERIOD_BURN_RATE)), shown),
+        RecordingRule(n.PERIOD_COVERAGE, Call("clamp_max", (share, Number(1.0))), shown),
     ]
 
 
-class _Calendar(Tiles):
+class _CalendarTiles(Tiles):
     """Tiles that know which calendar window they lie in: a sum over them is over the current one."""
 
     __slots__ = ()

@@ -55,7 +55,7 @@ def _texts(specs: Specs, names: Names, pad: str, flat: bool) -> Iterator[Text]:
     by_service: dict[str, list[Slo]] = {service: [] for service in plain}
     for slo in specs.values():
         by_service.setdefault(slo.service, []).append(slo)
-    forms: dict[Hashable, _Form | None] = {}
+    forms: dict[Hashable, _TextForm | None] = {}
     for service in sorted(by_service):
         if service in plain:
             yield group_texts(service, "", within_limit([plain_alerts(service, plain[service])]), pad, flat)
@@ -70,14 +70,14 @@ def group_texts(service: str, slo: str, rule_groups: Iterable[RuleGroup], pad: s
     return Text(service, slo, text, sum(len(group.rules) for group in groups), len(groups))
 
 
-def _slo_text(slo: Slo, names: Names, pad: str, flat: bool, forms: dict[Hashable, _Form | None]) -> Text:
+def _slo_text(slo: Slo, names: Names, pad: str, flat: bool, forms: dict[Hashable, _TextForm | None]) -> Text:
     stands_in = _stand_in(slo)
     if stands_in is None:
         return group_texts(slo.service, slo.name, compile_slo(slo, names), pad, flat)
     like, own = stands_in
     key = _key(like)
     if key not in forms:
-        forms[key] = _Form.of(group_texts(like.service, like.name, compile_slo(like, names), pad, flat), list(own))
+        forms[key] = _TextForm.of(group_texts(like.service, like.name, compile_slo(like, names), pad, flat), list(own))
     form = forms[key]
     if form is None:
         return group_texts(slo.service, slo.name, compile_slo(slo, names), pad, flat)
@@ -85,7 +85,7 @@ def _slo_text(slo: Slo, names: Names, pad: str, flat: bool, forms: dict[Hashable
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _TextForm:
     """A text in pieces; every other one is a stand-in, for which something else is put in."""
 
     pieces: tuple[str, ...]
@@ -93,7 +93,7 @@ class _Form:
     groups: int
 
     @classmethod
-    def of(cls, made: Text, stand_ins: Sequence[str]) -> _Form | None:
+    def of(cls, made: Text, stand_ins: Sequence[str]) -> _TextForm | None:
         """None where a stand-in is part of something else, as with a matcher added to it."""
         # The longest first, as one may begin like another.
         join = "|".join(re.escape(text) for text in sorted(stand_ins, key=len, reverse=True))

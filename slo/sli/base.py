@@ -53,7 +53,7 @@ class Measured:
     invalid: tuple[Note, ...] = ()
 
 
-class Answer(Protocol):
+class QueryAnswer(Protocol):
     """Values of an expression at `times` (int64 milliseconds): per series labels and float64 values, NaN for none."""
 
     @property
@@ -72,8 +72,8 @@ class Reader(Protocol):
     @property
     def notes(self) -> tuple[str, ...]: ...
     def samples(self, selectors: Sequence[VectorSelector], start_ms: int, end_ms: int) -> Samples: ...
-    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> Answer: ...
-    def query(self, expr: Node, at_ms: int) -> Answer: ...
+    def query_range(self, expr: Node, start_ms: int, end_ms: int, step_ms: int) -> QueryAnswer: ...
+    def query(self, expr: Node, at_ms: int) -> QueryAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ Measuring = Literal["counters", "checks", "timestamp", "native histogram", ""]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedTiles:
     """What the rules keep per tile: `what` is `events`, with one series for each of `Sli.kept_events`, or `down`."""
 
     what: str
@@ -264,10 +264,10 @@ class Sli(ABC):
             zip(kept, self.words if any(self.words) else [f"{event}_{self.key}" for event in kept], strict=True)
         )
 
-    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
+    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[RecordedTiles, ...]:
         """What the rules keep per tile, in order. `series` selects what was kept before: (what, range_ms)."""
         made = settled(self.kept_tile, tile) if self.counts_lean else self.kept_tile(tile)
-        return (Recorded("events", made),)
+        return (RecordedTiles("events", made),)
 
     def kept_tile(self, tile: Tile) -> Node:
         """The events of a tile as PromQL: a series for each of `kept_events`, by the label `event`."""

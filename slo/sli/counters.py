@@ -40,7 +40,7 @@ from slo.sli.counts import (
     TARGET_LABELS,
     TRAFFIC_FACTOR,
     TRAFFIC_MS,
-    Cursor,
+    EdgeCursor,
     Floats,
     Ints,
     Target,
@@ -273,7 +273,7 @@ def _line(labels: Mapping[str, str], times: Ints, values: Floats) -> _Line:
     return _Line(labels, times, values, falls, values[falls])
 
 
-class _Job:
+class _JobTargets:
     """The targets of one job, in arrays of one value for each; `busiest` is the most that `lately` can be."""
 
     def __init__(self, names: list[Target], held: list[_Scraped]) -> None:
@@ -347,7 +347,7 @@ class Counters:
         self._jobs: dict[Target, list[Target]] = {}
         for target in self.targets:
             self._jobs.setdefault(target[:-1], []).append(target)
-        self._together: dict[Target, _Job] = {}
+        self._together: dict[Target, _JobTargets] = {}
         self._by = tuple(by)
         self._doubt = self._check_falls()
 
@@ -455,11 +455,11 @@ class Counters:
         others = self._knowing(target)._others(target, since_ms, busy=enough)
         return any(events <= _possible(other, at_ms, since_ms) for other in others)
 
-    def _job_of(self, target: Target) -> _Job:
+    def _job_of(self, target: Target) -> _JobTargets:
         """The targets of a target's job."""
         job = target[:-1]
         if job not in self._together:
-            self._together[job] = _Job(self._jobs[job], [self.targets[name] for name in self._jobs[job]])
+            self._together[job] = _JobTargets(self._jobs[job], [self.targets[name] for name in self._jobs[job]])
         return self._together[job]
 
     def _others(self, target: Target, at_ms: int, busy: float) -> list[_Scraped]:
@@ -536,7 +536,7 @@ class Counters:
         if "busiest" in job.__dict__:
             job.busiest[job.place[target]] += 3 * abs(amount)
 
-    def tally(self, cursor: Cursor) -> Tally:
+    def tally(self, cursor: EdgeCursor) -> Tally:
         """The events per step."""
         grid = cursor.grid
         result = Tally(np.zeros(grid.steps), dropped=self.dropped, doubt=self._doubt)

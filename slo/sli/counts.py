@@ -148,7 +148,7 @@ def target_of(labels: Mapping[str, str], by: Sequence[str] = TARGET_LABELS) -> T
     return tuple(labels.get(label, "") for label in by)
 
 
-class Cursor:
+class EdgeCursor:
     """Where a grid's edges fall among the times of a series; remembered for other series of the same target."""
 
     def __init__(self, grid: Grid, first: int) -> None:

@@ -22,7 +22,7 @@ from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
 from slo.sli.counts import (
     Counts,
-    Cursor,
+    EdgeCursor,
     Floats,
     Grid,
     PartIs,
@@ -211,7 +211,7 @@ class Latency(CountedSli):
     def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
         layout = _Layout(samples.select(self.buckets), samples.select(self.every), target)
         every, good, without, partly = layout.split(self.bound)
-        cursor = Cursor(grid, first)
+        cursor = EdgeCursor(grid, first)
         counters = Counters(every, target)
         whole = counters.tally(cursor)
         seen = replace(
@@ -409,7 +409,7 @@ class _Layout:
                     every.append(there)
         return every, good, without, partly
 
-    def bucket_counts(self, cursor: Cursor, counters: Counters) -> tuple[Floats, Floats]:
+    def bucket_counts(self, cursor: EdgeCursor, counters: Counters) -> tuple[Floats, Floats]:
         """(bounds in the histogram's unit, ascending; cumulative counts of shape (steps, bounds)): those of all targets."""
         there = [set(own) for own in self.by_bound.values()]
         common = sorted(set.intersection(*there)) if there else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slo.display import show_count
-from slo.sli.base import Answer, Note
+from slo.sli.base import Note, QueryAnswer
 from slo.sli.counts import LOOKBACK_MS, CountingStats
 from slo.window import format_duration
 
@@ -70,6 +70,6 @@ def several_writers(seen: CountingStats) -> tuple[Note, ...]:
     )
 
 
-def source_notes(*answers: Answer) -> tuple[Note, ...]:
+def source_notes(*answers: QueryAnswer) -> tuple[Note, ...]:
     """What a source said alongside its answers."""
     return tuple(Note("source", text) for text in dict.fromkeys(text for answer in answers for text in answer.notes))

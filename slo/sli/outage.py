@@ -13,7 +13,7 @@ from pydantic import Field
 from slo.fields import Duration, Model
 from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number, Subquery, VectorSelector
 from slo.reading import Fault, Path, Report, parse_quantity, read_duration, read_slice
-from slo.sli.base import Measured, Reader, Recorded, Scraping, Simulated, Sli, Surroundings
+from slo.sli.base import Measured, Reader, RecordedTiles, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Counts, Grid
 from slo.sli.slices import continued, stretches, too_long
 from slo.sli.tile import ZERO, Tile, settled, side_by_side
@@ -144,12 +144,12 @@ class Outage(Sli):
         judged = Subquery(self._down(slice_tile), tile.length_ms, self.every_ms, tile.lag_ms)
         return Aggregate("sum", Call("count_over_time", (judged,)))
 
-    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[Recorded, ...]:
+    def recorded(self, tile: Tile, series: Callable[[str, int], MatrixSelector]) -> tuple[RecordedTiles, ...]:
         """Whether it was down is kept, so that a long outage is not judged anew from raw series each time."""
         errors = self._long_down(series("down", max(self.longest_ms, tile.length_ms)), tile.length_ms)
         return (
-            Recorded("down", settled(self._down, tile) if self.of.counts_lean else self._down(tile)),
-            Recorded(
+            RecordedTiles("down", settled(self._down, tile) if self.of.counts_lean else self._down(tile)),
+            RecordedTiles(
                 "events", side_by_side(self.event_words, all=Binary("+", Binary("*", ZERO, errors), _ONE), bad=errors)
             ),
         )

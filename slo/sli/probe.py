@@ -14,7 +14,7 @@ from slo.promql.samples import Samples
 from slo.reading import Path, Report, check_gauge, read_selector
 from slo.sli.base import Measured, Measuring, Note, Reader, Scraping, Simulated, Surroundings
 from slo.sli.counted import CountedSli, Labelled
-from slo.sli.counts import CountingStats, Counts, Cursor, Grid, Part, find_gaps, finite
+from slo.sli.counts import CountingStats, Counts, EdgeCursor, Grid, Part, find_gaps, finite
 from slo.sli.tile import ZERO, Tile, matrix
 
 _ONE = Number(1.0)
@@ -67,7 +67,7 @@ class Probe(CountedSli):
     def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
         series = samples.select(self.metric)
         total, good = np.zeros(grid.steps), np.zeros(grid.steps)
-        cursor = Cursor(grid, first)
+        cursor = EdgeCursor(grid, first)
         parts = []
         left_out, odd = 0, []
         for line in series:

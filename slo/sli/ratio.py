@@ -32,7 +32,7 @@ from slo.sli.base import Event, Measured, Simulated, Sli, Surroundings
 from slo.sli.bounds import any_spelling
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
-from slo.sli.counts import Counts, Cursor, Grid, PartIs, parts_of
+from slo.sli.counts import Counts, EdgeCursor, Grid, PartIs, parts_of
 from slo.sli.sums import Sums, check_apart
 from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present, worst_targets
@@ -176,7 +176,7 @@ class Ratio(CountedSli):
     def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
         total_series, part_series = samples.select(self.total), samples.select(self.part)
         every = Counters(total_series, target)
-        cursor = Cursor(grid, first)
+        cursor = EdgeCursor(grid, first)
         whole = every.tally(cursor)
         part = Counters(part_series, target, every).tally(cursor)
         errors = part.sums if self.part_is == "errors" else whole.sums - part.sums

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.promql.ast import Aggregate, Binary, Call, Matcher, MatrixSelector, Node, Number, VectorSelector
-from slo.sli.base import Answer, Measured, Note, Reader, Scraping, Sli
+from slo.sli.base import Measured, Note, QueryAnswer, Reader, Scraping, Sli
 from slo.sli.counters import FALLING_SHARE, name_of, several_writers
 from slo.sli.counts import LOOKBACK_MS, CountingStats, Counts, Floats, Gap, Grid
 from slo.sli.notes import several_writers as written_by_several
@@ -233,7 +233,7 @@ def added_up(values: Floats) -> float:
         return float(np.nansum(values))
 
 
-def _summed(answer: Answer, steps: int) -> Floats:
+def _summed(answer: QueryAnswer, steps: int) -> Floats:
     """All series added up by step; what is infinite is not a value, but a sum that becomes it is an ArithmeticError: left out,
     it would be a gap, or no errors."""
     if not answer.series:

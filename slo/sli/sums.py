@@ -14,7 +14,7 @@ from slo.reading.inside import outside
 from slo.sli.base import Event, Measured, Simulated, Sli, Surroundings
 from slo.sli.counted import CountedSli, Labelled, seen_of
 from slo.sli.counters import Counters
-from slo.sli.counts import Counts, Cursor, Grid, PartIs, parts_of
+from slo.sli.counts import Counts, EdgeCursor, Grid, PartIs, parts_of
 from slo.sli.tile import ZERO, Tile, alongside, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present
 
@@ -73,7 +73,7 @@ class Sums(CountedSli):
         # What appears on a target is held against all that it counts: the first errors against what went well before.
         series, part_series = ([line for s in of for line in samples.select(s)] for of in (self.totals, self.sums))
         every = Counters(series, target)
-        cursor = Cursor(grid, first)
+        cursor = EdgeCursor(grid, first)
         whole = every.tally(cursor)
         part = Counters(part_series, target, every).tally(cursor)
         errors = part.sums if self.part_is == "errors" else whole.sums - part.sums

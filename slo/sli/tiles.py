@@ -35,7 +35,7 @@ from slo.sli.tile import INFINITE, ZERO, Tile, alive, alongside, believable, lab
 _BIRTH, _BRIDGE, _OF = "birth", "bridge", "of"
 
 
-class _Counter:
+class _CounterTile:
     """The expressions of one counter in a tile. What is born is held against the traffic of the counters `others` too."""
 
     def __init__(
@@ -83,7 +83,7 @@ class _Counter:
 
     def _of_all(self, what: str) -> Node:
         """Of this counter and the others."""
-        return alongside([getattr(each, what) for each in (self, *(_Counter(c, self.tile) for c in self.others))])
+        return alongside([getattr(each, what) for each in (self, *(_CounterTile(c, self.tile) for c in self.others))])
 
     def _increase(self, range_ms: int, lag_ms: int) -> Node:
         return alongside([Call("increase", (matrix(each, range_ms, lag_ms),)) for each in (self.whole, *self.others)])
@@ -93,7 +93,7 @@ class _Counter:
         """What each series is above its least value in the tile, and fell from; not what one fell from that is new on a target
         whose new series have the counters of a long life."""
         difference = Binary("-", self.last, self.least)
-        every = self if self.whole == self.selector else _Counter(self.whole, self.tile)
+        every = self if self.whole == self.selector else _CounterTile(self.whole, self.tile)
         reached = self.summed(Binary("unless", every.greatest, every.known))
         long = Binary(">", reached, believable(self.summed(self.traffic)), matching=self.one)
         lived = Binary("and", Binary("unless", self.greatest, self.known), long, matching=self.on)
@@ -193,7 +193,7 @@ def counted(counter: VectorSelector, tile: Tile, others: tuple[VectorSelector, .
     whose traffic births are held against as well."""
     if tile.lean:
         return lean.counted(counter, tile, others=others)
-    item = _Counter(counter, tile, others=others)
+    item = _CounterTile(counter, tile, others=others)
     return item.total(item.believed)
 
 
@@ -205,17 +205,17 @@ def counted_part(part: VectorSelector, whole: VectorSelector, tile: Tile, togeth
     """
     if tile.lean:
         return lean.counted_part(part, whole, tile, together)
-    counter = _Counter(part, tile, whole)
+    counter = _CounterTile(part, tile, whole)
     if not together:
         return counter.total(_believed_part(counter, whole))
-    every = _Counter(whole, tile)
+    every = _CounterTile(whole, tile)
     return counter.total(
         _believed_part(counter, whole), Binary("unless", every.recent, every.appeared, matching=every.on)
     )
 
 
-def _believed_part(item: _Counter, whole: VectorSelector) -> Node:
-    every = _Counter(whole, item.tile)
+def _believed_part(item: _CounterTile, whole: VectorSelector) -> Node:
+    every = _CounterTile(whole, item.tile)
     # Of one metric or histogram its births are among those of all events.
     bound = every.believed
     if not _same_family(item.selector, whole):
@@ -226,43 +226,43 @@ def _believed_part(item: _Counter, whole: VectorSelector) -> Node:
 
 def in_doubt(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
     """The events of births that were not believed, all together; nothing where there are none."""
-    item = _Counter(counter, tile, whole)
+    item = _CounterTile(counter, tile, whole)
     if whole is None:
         refused = Binary("unless", item.births, item.believed, matching=item.on)
         # The first targets ever seen are baselines; of a job that was away all along nothing says what is possible.
         job = VectorMatching("many-to-many", tile.jobs, on=True)
         return Aggregate("sum", Binary("and", refused, item.known, matching=job))
     refused = Binary("unless", item.births, _believed_part(item, whole), matching=item.on)
-    return Aggregate("sum", Binary("and", refused, _Counter(whole, tile).known, matching=item.on))
+    return Aggregate("sum", Binary("and", refused, _CounterTile(whole, tile).known, matching=item.on))
 
 
 def refused_falls(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
     """What series stood at after falls that were not believed, all together; nothing where there are none."""
-    item = _Counter(counter, tile, whole)
+    item = _CounterTile(counter, tile, whole)
     return Aggregate("sum", Binary("and", item.least, item.unbelievable))
 
 
 def continued(counter: VectorSelector, tile: Tile) -> Node:
     """The number of targets whose series went on under other labels; nothing where there are none."""
-    return Aggregate("count", _Counter(counter, tile).went_on)
+    return Aggregate("count", _CounterTile(counter, tile).went_on)
 
 
 def appearing(counter: VectorSelector, tile: Tile) -> Node:
     """The number of series that appear in a tile; nothing where there are none."""
-    return Aggregate("count", _Counter(counter, tile).appeared)
+    return Aggregate("count", _CounterTile(counter, tile).appeared)
 
 
 def born(counter: VectorSelector, tile: Tile) -> Node:
     """The number of targets on which series appeared that count from their first values; nothing where there are none."""
-    item = _Counter(counter, tile)
+    item = _CounterTile(counter, tile)
     return Aggregate("count", Binary(">", Binary("unless", item.believed, item.went_on, matching=item.on), ZERO))
 
 
 def by_series(counter: VectorSelector, tile: Tile, whole: VectorSelector | None = None) -> Node:
     """What each series of a counter counted in a tile. What went on under other labels counts from its next scrape on."""
-    item = _Counter(counter, tile, whole)
-    bound = item.bound if whole is None else _Counter(whole, tile).bound
-    seen = item.seen if whole is None else _Counter(whole, tile).seen
+    item = _CounterTile(counter, tile, whole)
+    bound = item.bound if whole is None else _CounterTile(whole, tile).bound
+    seen = item.seen if whole is None else _CounterTile(whole, tile).seen
     births = Binary("unless", Binary("<=", item.born, bound, matching=item.each), seen, matching=item.on)
     # Alongside what it gained in the tile a series has what it appeared with.
     appeared = Binary("or", item.bridged, births)

@@ -26,7 +26,7 @@ _time, _value = itemgetter(0), itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """A successful answer, its shape checked as far as `data`."""
 
     document: dict[str, Any]
@@ -56,7 +56,7 @@ class ShapeError(ValueError):
     """An answer that has another shape than the API's."""
 
 
-def parse(body: bytes | bytearray) -> Answer | None:
+def parse(body: bytes | bytearray) -> ServerAnswer | None:
     """The answer in a body, or None if that is not a successful answer of a query."""
     with _gc_paused():  # a million small lists hold no cycles; walking them takes longer than parsing
         try:
@@ -65,11 +65,11 @@ def parse(body: bytes | bytearray) -> Answer | None:
             return None
     match document:
         case {"status": "success", "data": {"resultType": str(kind), "result": list()}} if kind in RESULT_TYPES:
-            return Answer(document)
+            return ServerAnswer(document)
     return None
 
 
-def series_of(answer: Answer) -> Iterator[tuple[Labels, NDArray[np.int64], NDArray[np.float64]]]:
+def series_of(answer: ServerAnswer) -> Iterator[tuple[Labels, NDArray[np.int64], NDArray[np.float64]]]:
     """Labels, times (ms UTC) and values of each series of a matrix, a vector or a scalar; one series, one array.
 
     Raises ShapeError for other shapes, for two series with the same labels, and for native histograms, which have no single
@@ -83,7 +83,7 @@ def series_of(answer: Answer) -> Iterator[tuple[Labels, NDArray[np.int64], NDArr
         yield labels, times, values
 
 
-def _each(answer: Answer) -> Iterator[tuple[Labels, NDArray[np.int64], NDArray[np.float64]]]:
+def _each(answer: ServerAnswer) -> Iterator[tuple[Labels, NDArray[np.int64], NDArray[np.float64]]]:
     try:
         match answer.result_type:
             case "matrix":

@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 
 from slo.errors import ConfigError
 from slo.source import failure
-from slo.source.bounded import BoundedAdapter, Call, reading
+from slo.source.bounded import BoundedAdapter, BoundedCall, reading
 from slo.source.config import AUTHS, SourceConfig, read_secret
 
 TOKEN_BYTES, TOKEN_S = 1 << 20, 30.0
@@ -171,7 +171,7 @@ class OAuth2(_Tokens):
         return status, body
 
     def _post(self, body: str, headers: dict[str, str]) -> tuple[int, bytes]:
-        call = Call(time.monotonic() + TOKEN_S, TOKEN_BYTES)
+        call = BoundedCall(time.monotonic() + TOKEN_S, TOKEN_BYTES)
         url = self._config.oauth2_token_url
         try:
             with (

@@ -29,7 +29,7 @@ class TooLargeError(Exception):
     """A call has brought more than its limit."""
 
 
-class Call:
+class BoundedCall:
     """One call, with all its attempts and redirects: until when it may take (`time.monotonic`), and how many bytes it may still
     bring."""
 
@@ -67,7 +67,7 @@ class BoundedStream(io.RawIOBase):
     chunks, bodies of redirects. Time-outs of single reads bound none of them.
     """
 
-    def __init__(self, stream: Any, sock: Any, call: Call) -> None:
+    def __init__(self, stream: Any, sock: Any, call: BoundedCall) -> None:
         self._stream, self._sock, self._call = stream, sock, call
         self._timeout = sock.gettimeout()
 
@@ -128,7 +128,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 @contextmanager
-def reading(call: Call) -> Iterator[None]:
+def reading(call: BoundedCall) -> Iterator[None]:
     """Within it, what this thread's connections read is counted for a call."""
     _calls.now = call
     try:

@@ -27,9 +27,9 @@ from slo.errors import ConfigError, SloError
 from slo.limits import deadlines
 from slo.redact import is_word, looks_secret, without_userinfo
 from slo.source import failure
-from slo.source.answer import Answer, parse
+from slo.source.answer import ServerAnswer, parse
 from slo.source.auth import AuthError, expiring
-from slo.source.bounded import BoundedAdapter, Call, LateError, TooLargeError, reading
+from slo.source.bounded import BoundedAdapter, BoundedCall, LateError, TooLargeError, reading
 from slo.source.config import HOST_AND_PORT, SourceConfig, read_secret
 from slo.source.limited import Worker
 
@@ -143,8 +143,8 @@ class Session(requests.Session):
                 (str(config.client_cert), str(config.client_key)) if config.client_key else str(config.client_cert)
             )
 
-    def take_answer(self) -> Answer:
-        answer: Answer = self._local.answer
+    def take_answer(self) -> ServerAnswer:
+        answer: ServerAnswer = self._local.answer
         del self._local.answer
         return answer
 
@@ -157,7 +157,7 @@ class Session(requests.Session):
             lambda call: self._attempt(method, str(url), call, params.get("query", ""), kwargs)
         )
         self._local.answer = outcome
-        return _Parsed(outcome)
+        return _ParsedAnswer(outcome)
 
     def exchange(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -170,7 +170,9 @@ class Session(requests.Session):
         kwargs = {"data": body, "headers": dict(headers or {}), "timeout": timeout, "allow_redirects": False}
         return self._until_it_works(lambda call: self._exchanged(method, url, call, kwargs))
 
-    def _exchanged(self, method: str, url: str, call: Call, kwargs: Mapping[str, Any]) -> Reply | failure.Failure:
+    def _exchanged(
+        self, method: str, url: str, call: BoundedCall, kwargs: Mapping[str, Any]
+    ) -> Reply | failure.Failure:
         def work() -> Reply | failure.Failure:
             with reading(call), super(Session, self).request(method, url, stream=True, **kwargs) as response:
                 good = 200 <= response.status_code < 300
@@ -185,17 +187,17 @@ class Session(requests.Session):
 
         return self._failing_well(call, work)
 
-    def _refused(self, status: int, call: Call) -> bool:
+    def _refused(self, status: int, call: BoundedCall) -> bool:
         """Whether an answer may mean that the credential has expired before its time, so that a new one is worth a try: one a call."""
         if status not in (401, 403) or call.renewed or not self._credentials.renew():
             return False
         call.renewed = True
         return True
 
-    def _until_it_works(self, attempted: Callable[[Call], Outcome | failure.Failure]) -> Outcome:
+    def _until_it_works(self, attempted: Callable[[BoundedCall], Outcome | failure.Failure]) -> Outcome:
         """The outcome of a call, attempts and all. Raises SourceError."""
         deadline = min(time.monotonic() + self._budget_s, *self._deadlines())
-        call = Call(deadline, self._config.max_response_bytes)
+        call = BoundedCall(deadline, self._config.max_response_bytes)
         for attempt in range(1, self._patience.attempts + 1):
             outcome = attempted(call)
             if not isinstance(outcome, failure.Failure):
@@ -217,7 +219,7 @@ class Session(requests.Session):
         """
         connect_s = self._patience.connect_s
         read_s = min(most_s, self._config.timeout_s)
-        call = Call(min(time.monotonic() + read_s, *self._deadlines()), most_bytes)
+        call = BoundedCall(min(time.monotonic() + read_s, *self._deadlines()), most_bytes)
         try:
             with (
                 reading(call),
@@ -271,9 +273,9 @@ class Session(requests.Session):
         return same or (home.scheme == "http" and there.scheme == "https" and _port(home) == 80 and _port(there) == 443)
 
     def _attempt(
-        self, method: str, url: str, call: Call, query: str, kwargs: Mapping[str, Any]
-    ) -> Answer | failure.Failure:
-        def work() -> Answer | failure.Failure:
+        self, method: str, url: str, call: BoundedCall, query: str, kwargs: Mapping[str, Any]
+    ) -> ServerAnswer | failure.Failure:
+        def work() -> ServerAnswer | failure.Failure:
             with reading(call), super(Session, self).request(method, url, stream=True, **kwargs) as response:
                 good = response.status_code == 200
                 body = _body(response, call, call.limit if good else ERROR_BYTES, cut=not good)
@@ -295,7 +297,9 @@ class Session(requests.Session):
 
         return self._failing_well(call, work)
 
-    def _failing_well(self, call: Call, work: Callable[[], Outcome | failure.Failure]) -> Outcome | failure.Failure:
+    def _failing_well(
+        self, call: BoundedCall, work: Callable[[], Outcome | failure.Failure]
+    ) -> Outcome | failure.Failure:
         """What is done, or why it failed, in words."""
         try:
             call.check()
@@ -340,7 +344,7 @@ class Session(requests.Session):
         return text
 
 
-def _body(response: requests.Response, call: Call, limit: int, cut: bool = False) -> bytearray:
+def _body(response: requests.Response, call: BoundedCall, limit: int, cut: bool = False) -> bytearray:
     """The body, unpacked as it comes, never more than `limit` bytes of it at once; beyond, it is cut or TooLargeError raised."""
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
@@ -381,10 +385,10 @@ class _Unpacker:
         return piece, self._part.unused_data if self.whole else self._part.unconsumed_tail
 
 
-class _Parsed(requests.Response):
+class _ParsedAnswer(requests.Response):
     """A good answer that is parsed already."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ServerAnswer) -> None:
         super().__init__()
         self.status_code = 200
         self._document = answer.document
@@ -408,13 +412,13 @@ class Api:
         self._limits = dict(config.params) | {"timeout": f"{max(1, round(config.timeout_s * 950))}ms", "nocache": "1"}
         self._connect = _client(self.name, self._session, (retry_policy.connect_s, config.timeout_s))
 
-    def query(self, query: str, at_ms: int | None) -> Answer:
+    def query(self, query: str, at_ms: int | None) -> ServerAnswer:
         """An instant query; None asks for the server's present. Raises SourceError."""
         time = {} if at_ms is None else {"time": seconds(at_ms)}
         self._connect.custom_query(query, params={**time, **self._limits})
         return self._session.take_answer()
 
-    def query_range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Answer:
+    def query_range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> ServerAnswer:
         """A range query of at most 11,000 steps. Raises SourceError."""
         exact = {"start": seconds(start_ms), "end": seconds(end_ms), **self._limits}
         self._connect.custom_query_range(query, EPOCH, EPOCH, seconds(step_ms), params=exact)

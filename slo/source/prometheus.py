@@ -24,7 +24,7 @@ from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples
 from slo.redact import hide_userinfo
 from slo.source import retention
-from slo.source.answer import Answer, Labels, ShapeError, series_of
+from slo.source.answer import Labels, ServerAnswer, ShapeError, series_of
 from slo.source.base import Matrix, MatrixSeries
 from slo.source.config import SourceConfig, load
 from slo.source.failure import TooManySamplesError
@@ -45,7 +45,7 @@ Part = tuple[Labels, NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SampleSpan:
     """Raw samples of one selector with after_ms < time <= end_ms."""
 
     selector: VectorSelector
@@ -55,7 +55,7 @@ class Span:
     def query(self) -> str:
         return str(MatrixSelector(self.selector, self.end_ms - self.after_ms))
 
-    def halves(self) -> tuple[Span, Span]:
+    def halves(self) -> tuple[SampleSpan, SampleSpan]:
         middle = (self.after_ms + self.end_ms) // 2
         return replace(self, end_ms=middle), replace(self, after_ms=middle)
 
@@ -154,9 +154,9 @@ class PrometheusSource:
     def few_samples(self, selector: VectorSelector, start_ms: int, end_ms: int) -> Samples:
         """The same of one selector, of which the asker knows that there are not many: they are not counted first. Raises SourceError."""
         _check_period(start_ms, end_ms)
-        return self._fetched([Span(replace(selector, offset_ms=0, at=None), start_ms - 1, end_ms)])
+        return self._fetched([SampleSpan(replace(selector, offset_ms=0, at=None), start_ms - 1, end_ms)])
 
-    def _fetched(self, spans: Sequence[Span]) -> Samples:
+    def _fetched(self, spans: Sequence[SampleSpan]) -> Samples:
         by_labels: dict[Labels, tuple[VectorSelector, list[Part]]] = {}
         for span, parts in zip(spans, self._each(self._fetch, spans), strict=True):
             for part in parts:
@@ -180,7 +180,7 @@ class PrometheusSource:
         bounds = np.linspace(0, len(times), -(-len(times) // MOST_STEPS) + 1).astype(int).tolist()
         pieces = [(times[low], times[high - 1]) for low, high in pairwise(bounds)]
 
-        def fetch(piece: tuple[np.int64, np.int64]) -> list[Answer]:
+        def fetch(piece: tuple[np.int64, np.int64]) -> list[ServerAnswer]:
             return self._range(query, int(piece[0]), int(piece[1]), step_ms)
 
         answers = [answer for piece in self._each(fetch, pieces) for answer in piece]
@@ -193,7 +193,7 @@ class PrometheusSource:
             raise SourceError(f"{self.name}: {expr} is a range vector, which has no value at one time")
         return self._matrix(np.array([at_ms], dtype=np.int64), 1, [answer])
 
-    def _matrix(self, times: NDArray[np.int64], step_ms: int, answers: Iterable[Answer]) -> Matrix:
+    def _matrix(self, times: NDArray[np.int64], step_ms: int, answers: Iterable[ServerAnswer]) -> Matrix:
         rows: dict[Labels, NDArray[np.float64]] = {}
         notes: dict[str, None] = {}
         for answer in answers:
@@ -209,7 +209,7 @@ class PrometheusSource:
         self._notes |= notes
         return Matrix(times, tuple(MatrixSeries(dict(labels), rows[labels]) for labels in sorted(rows)), tuple(notes))
 
-    def _range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> list[Answer]:
+    def _range(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> list[ServerAnswer]:
         """One piece of a range query, in smaller ones where the server finds it too large."""
         try:
             return [self._api.query_range(query, start_ms, end_ms, step_ms)]
@@ -220,7 +220,7 @@ class PrometheusSource:
             middle = start_ms + (steps // 2) * step_ms
             return self._range(query, start_ms, middle - step_ms, step_ms) + self._range(query, middle, end_ms, step_ms)
 
-    def _plan(self, selector: VectorSelector, after_ms: int, end_ms: int) -> list[Span]:
+    def _plan(self, selector: VectorSelector, after_ms: int, end_ms: int) -> list[SampleSpan]:
         """Spans of at most about SPAN_SAMPLES samples that cover after_ms < time <= end_ms, by a count per day."""
         days = -(-(end_ms - after_ms) // DAY_MS)
         first_ms = end_ms - (days - 1) * DAY_MS
@@ -250,7 +250,7 @@ class PrometheusSource:
                 )
         return list(_spans(selector, after_ms, first_ms, counts))
 
-    def _fetch(self, span: Span) -> list[Part]:
+    def _fetch(self, span: SampleSpan) -> list[Part]:
         try:
             answer = self._api.query(span.query(), span.end_ms)
         except TooManySamplesError:
@@ -262,7 +262,7 @@ class PrometheusSource:
             raise SourceError(f"{self.name}: it answered raw samples with a {answer.result_type}")
         return [part for part in self._cut(span, answer) if len(part[1])]
 
-    def _cut(self, span: Span, answer: Answer) -> Iterator[Part]:
+    def _cut(self, span: SampleSpan, answer: ServerAnswer) -> Iterator[Part]:
         """The series of an answer without what is the span before's: ranges were closed on the left before 3.0."""
         for labels, times, values in self._series(answer):
             if (np.diff(times) <= 0).any():  # replicas that the server has not merged
@@ -271,11 +271,11 @@ class PrometheusSource:
             low, high = np.searchsorted(times, (span.after_ms, span.end_ms), side="right")
             yield labels, times[low:high], values[low:high]
 
-    def _said(self, answer: Answer) -> dict[str, None]:
+    def _said(self, answer: ServerAnswer) -> dict[str, None]:
         """What the server says alongside an answer, which may quote what it was sent."""
         return dict.fromkeys(hide_userinfo(self._api.redact(note)) for note in answer.notes)
 
-    def _series(self, answer: Answer) -> Iterator[Part]:
+    def _series(self, answer: ServerAnswer) -> Iterator[Part]:
         try:
             yield from series_of(answer)
         except ShapeError as error:
@@ -310,7 +310,7 @@ def _check_period(start_ms: int, end_ms: int) -> None:
         raise SourceError(f"the time range ends ({end_ms} ms) before it starts ({start_ms} ms)")
 
 
-def _spans(selector: VectorSelector, after_ms: int, first_ms: int, counts: NDArray[np.float64]) -> Iterator[Span]:
+def _spans(selector: VectorSelector, after_ms: int, first_ms: int, counts: NDArray[np.float64]) -> Iterator[SampleSpan]:
     """Days with few samples together, days with many in equal parts. `counts[i]` are the samples of the day that ends
     at first_ms + i days; the first day starts after after_ms, or earlier."""
     start_ms, held = after_ms, 0.0
@@ -318,16 +318,16 @@ def _spans(selector: VectorSelector, after_ms: int, first_ms: int, counts: NDArr
     for number, count in enumerate(counts.tolist()):
         day_end_ms = first_ms + number * DAY_MS
         if held and held + count > SPAN_SAMPLES:
-            yield Span(selector, start_ms, day_start_ms)
+            yield SampleSpan(selector, start_ms, day_start_ms)
             start_ms, held = day_start_ms, 0.0
         if count > SPAN_SAMPLES:
             parts = -(-int(count) // SPAN_SAMPLES)
             bounds = np.linspace(day_start_ms, day_end_ms, parts + 1).astype(np.int64).tolist()
-            yield from (Span(selector, low, high) for low, high in pairwise(bounds) if low < high)
+            yield from (SampleSpan(selector, low, high) for low, high in pairwise(bounds) if low < high)
             start_ms = day_end_ms
         elif not count and not held:
             start_ms = day_end_ms
         held = 0.0 if count > SPAN_SAMPLES else held + count
         day_start_ms = day_end_ms
     if held:
-        yield Span(selector, start_ms, day_start_ms)
+        yield SampleSpan(selector, start_ms, day_start_ms)

@@ -20,7 +20,7 @@ _LOOKS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SourcePart:
     """A source, and the SLOs that it is for: a pattern of the service or of `service/name`; "" stands for those that it has."""
 
     source: Source
@@ -34,7 +34,7 @@ class Part:
 class Several:
     """Some sources as one. An SLO is asked of the source that is named for it, else of the one that has its series."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[SourcePart]) -> None:
         self.parts = tuple(parts)
         self._chosen: dict[str, Source] = {}
 
@@ -128,6 +128,6 @@ def combined(sources: Mapping[str, Source] | Sequence[tuple[str, Source]]) -> So
     pairs = list(sources.items() if isinstance(sources, Mapping) else sources)
     if len(pairs) == 1 and pairs[0][0] in ("", "*"):
         return pairs[0][1]
-    several: Any = Several([Part(source, of) for of, source in pairs])
+    several: Any = Several([SourcePart(source, of) for of, source in pairs])
     chosen: Source = several
     return chosen

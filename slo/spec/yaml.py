@@ -97,7 +97,7 @@ def parse(text: str, file: str, secret: bool = False) -> Parsed:
                 return parsed
             while loader.check_node():
                 node = loader.get_node()
-                reader = _Reader(file, secret)
+                reader = _YamlReader(file, secret)
                 data = reader.read(node, (), 0)
                 parsed.problems += reader.problems
                 if not reader.problems:
@@ -122,7 +122,7 @@ def _is_too_large(text: str) -> bool:
     return False
 
 
-class _Reader:
+class _YamlReader:
     def __init__(self, file: str, secret: bool) -> None:
         self.file, self.secret = file, secret
         self.problems: list[Problem] = []

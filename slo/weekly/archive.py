@@ -22,7 +22,7 @@ _WIDTH, _HEIGHT, _LEAST = 120, 30, -1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ArchiveRow:
     """One SLO: a (budget remaining, state, page) for each period, its trend over all that is kept, and its last change.
 
     `state` and `state_text` are those of the newest period, `link` its page there.
@@ -117,7 +117,7 @@ def _least(entry: dict[str, Any]) -> float:
     return 2.0 if remaining is None else float(remaining)
 
 
-def _row(slo: str, left: Sequence[float | None], states: Sequence[str], link: str) -> Row:
+def _row(slo: str, left: Sequence[float | None], states: Sequence[str], link: str) -> ArchiveRow:
     known = [(index, value) for index, value in enumerate(left) if value is not None]
     lowest = max(_LEAST, min([0.0, *(value for _, value in known)]))
     points = [
@@ -125,7 +125,7 @@ def _row(slo: str, left: Sequence[float | None], states: Sequence[str], link: st
         for index, value in known
     ]
     change = known[-1][1] - known[-2][1] if len(known) > 1 else None
-    return Row(
+    return ArchiveRow(
         slo=slo,
         state=states[-1],
         state_text=STATE_WORDS[State(states[-1])] if states[-1] in list(State) else "Gone",

@@ -14,7 +14,7 @@ from email.utils import formatdate, make_msgid
 from typing import Any
 
 from slo.errors import ConfigError, SloError
-from slo.source.bounded import BoundedAdapter, BoundedStream, Call, LateError, TooLargeError, reading
+from slo.source.bounded import BoundedAdapter, BoundedCall, BoundedStream, LateError, TooLargeError, reading
 from slo.weekly.config import EmailModel, WebhookModel, is_address, mailbox, secret, shown_host
 from slo.weekly.message import subject_text
 
@@ -35,7 +35,7 @@ class DeliveryError(SloError):
 class _Smtp(smtplib.SMTP):
     """A conversation with a mail server with one deadline and one size; smtplib has a time-out for each read alone."""
 
-    def __init__(self, host: str, port: int, call: Call, **more: Any) -> None:
+    def __init__(self, host: str, port: int, call: BoundedCall, **more: Any) -> None:
         self._call = call
         super().__init__(host, port, timeout=min(TIMEOUT_S, call.left()), **more)
 
@@ -88,7 +88,7 @@ def send_email(
     user = None if email.user_env is None else secret(email.user_env, environment)
     password = None if email.password_env is None else secret(email.password_env, environment)
     place = f"{shown_host(email.host)}:{port}"
-    call = Call(time.monotonic() + TOTAL_S, 0)
+    call = BoundedCall(time.monotonic() + TOTAL_S, 0)
     try:
         message = _message(email, subject, text, attached)
         if email.security == "tls":
@@ -164,7 +164,7 @@ def post_webhook(webhook: WebhookModel, text: str, formatted: bool, environment:
         raise ConfigError(f"the environment variable {webhook.url_env} holds no http(s) address")
     content = {"text": text} if formatted else {"text": text, "mrkdwn": False}
     place = f"the webhook of {webhook.url_env}"
-    call = Call(time.monotonic() + TOTAL_S, 0)
+    call = BoundedCall(time.monotonic() + TOTAL_S, 0)
     try:
         with reading(call), requests.Session() as session:
             # Not even looked at: requests reads a redirect's body whole, and unpacks it, to know where it would lead.
@@ -183,7 +183,7 @@ def post_webhook(webhook: WebhookModel, text: str, formatted: bool, environment:
         raise DeliveryError(f"{place} answers {status}")
 
 
-def _late(place: str, call: Call) -> DeliveryError:
+def _late(place: str, call: BoundedCall) -> DeliveryError:
     past = time.monotonic() >= call.deadline
     why = f"took longer than {TOTAL_S:g} s in all" if past else f"did not answer for {TIMEOUT_S:g} s"
     return DeliveryError(f"{place} {why}", late=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slo.budget.model import State as BudgetState
+from slo.budget.model import State
 from slo.errors import ConfigError, Problem, SloError, SourceError
 from slo.files import write_pages, write_text
 from slo.ledger import STEP_MS, Entry, Ledger, entries_of, fingerprint
@@ -36,7 +36,7 @@ from slo.weekly.deliver import DeliveryError, addressees, post_webhook, send_ema
 from slo.weekly.message import chat_text, mail_text
 from slo.weekly.null import NullSource
 from slo.weekly.period import Period, last_whole, unit_of
-from slo.weekly.state import Done, State, mark_of
+from slo.weekly.state import Done, JobState, mark_of
 from slo.window import Calendar, moment, moment_ms
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _CLOCKS_MS, _FUTURE_MS = 3_600_000, 60_000
 
 
 @dataclass
-class _Run:
+class _JobRun:
     """What happened, for the metrics."""
 
     reports: int = 0
@@ -82,10 +82,10 @@ def run(
     begun = time.monotonic()
     config.folder.mkdir(parents=True, exist_ok=True)
     with one_run(), _locked(config.folder / ".lock"):
-        progress = _Run()
+        progress = _JobRun()
         specs = in_zone(load(config.definitions), config.zone.key)
         place = config.folder / "state.json"
-        state = State.read(place)
+        state = JobState.read(place)
         for period in due(config, state, now_ms):
             done = state.periods.setdefault(period.name, Done())
             with anew():
@@ -129,7 +129,7 @@ def in_zone(specs: Specs, zone: str) -> Specs:
     return Specs(services, specs.warnings)
 
 
-def due(config: WeeklyConfig, state: State, now_ms: int) -> list[Period]:
+def due(config: WeeklyConfig, state: JobState, now_ms: int) -> list[Period]:
     """The periods that are not over with, oldest first: the last whole one, those missed since the last run, at most
     `catch_up` of them. Before the first run nothing was missed."""
     periods: list[Period] = []
@@ -171,7 +171,7 @@ def _period(
     specs: Specs,
     period: Period,
     done: Done,
-    result: _Run,
+    result: _JobRun,
     log: Log,
     environment: Mapping[str, str],
     wait: Callable[[float], None],
@@ -194,7 +194,7 @@ def _period(
         if problem is not None:
             result.failed["source"] = result.failed.get("source", 0) + 1
         save()
-        invalid = [budget.slo.id for budget in budgets if budget.state is BudgetState.INVALID]
+        invalid = [budget.slo.id for budget in budgets if budget.state is State.INVALID]
         log("report", {"period": period.name, "slos": len(budgets), "missing": problem, "invalid": invalid})
     text = (folder / NAMES["markdown"]).read_text(encoding="utf-8")
     for name in _deliveries(config):
@@ -471,7 +471,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def metrics(config: WeeklyConfig, state: State, result: _Run, now_ms: int, seconds: float, code: int) -> str:
+def metrics(config: WeeklyConfig, state: JobState, result: _JobRun, now_ms: int, seconds: float, code: int) -> str:
     """The run's own metrics in Prometheus's text format, for the textfile collector."""
     whole = [name for name, done in state.periods.items() if _is_over(config, done)]
     rows: list[tuple[str, str, str, list[tuple[str, float]]]] = [

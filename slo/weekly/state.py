@@ -29,13 +29,13 @@ class Done:
 
 
 @dataclass
-class State:
+class JobState:
     """All periods, by name."""
 
     periods: dict[str, Done] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path) -> State:
+    def read(cls, path: Path) -> JobState:
         """An empty state where there is no file. Raises ConfigError where it is damaged."""
         fix = "move it away, and the job makes the last period's report again (and delivers it again)"
         try:

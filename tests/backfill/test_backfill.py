@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from slo.backfill import backfill, compute, filled
-from slo.backfill.job import _Job
+from slo.backfill.job import _BackfillJob
 from slo.cli.main import run as slo
 from slo.errors import ConfigError, SourceError
 from slo.files import alone_in
 from slo.promql.ast import VectorSelector
 from slo.promql.rules import run_rules
 from slo.promql.samples import Samples, Series, is_stale
-from slo.rules import NAMES, Recording, compile_specs
+from slo.rules import NAMES, RecordingRule, compile_specs
 from slo.rules.groups import engine_group
 from slo.source.recording import Header, write
 from slo.source.simulation import simulate
@@ -135,7 +135,7 @@ def test_a_group_may_hold_nothing_but_alerts(tmp_path: Path) -> None:
     file.write_text(DEFINITION.replace("    window: 1d\n", "    window: 7d\n    scrape_interval: 5m\n"))
     slow = Specs([replace(service, slos=service.slos[:1]) for service in load(file).services])
     groups, _ = compile_specs(slow, at_once=True)
-    assert not all(any(isinstance(rule, Recording) for rule in group.rules) for group in groups)
+    assert not all(any(isinstance(rule, RecordingRule) for rule in group.rules) for group in groups)
     [one] = slow.values()
     same(points(filled(one, Memory(raw(), END), START, END).series), points(recorded(slow, START, END).series))
 
@@ -229,7 +229,7 @@ def test_a_damaged_journal_counts_up_to_where_it_is_damaged(tmp_path: Path, line
     good = '["s/a", 1, 2, {"x.om": 3}]'
     (tmp_path / "journal").write_text(f'"key"\n{good}\n{line}\n{good.replace("s/a", "s/c")}\n')
     (tmp_path / "x.om").write_text("12345")
-    job = _Job(tmp_path, "key")
+    job = _BackfillJob(tmp_path, "key")
     assert (job.written, job.sizes) == ({"s/a": (1, 2)}, {"x.om": 3})
     assert (tmp_path / "x.om").read_text() == "123"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slo.backtest import read_incidents
-from slo.backtest.model import Incident
+from slo.backtest.model import BacktestIncident
 from slo.backtest.scoring import SLACK_MS, Fired, catch, messages, union
 from slo.errors import DefinitionError
 from slo.promql.alerts import AlertInterval
@@ -61,7 +61,7 @@ def fired(start: int, end: int, page: bool = True, window: str = "1h") -> Fired:
 
 
 def test_an_alert_tells_of_an_incident_that_it_overlaps_or_follows_at_once() -> None:
-    incident = Incident("outage", 60 * MINUTE, 90 * MINUTE, "given")
+    incident = BacktestIncident("outage", 60 * MINUTE, 90 * MINUTE, "given")
     assert catch(incident, [fired(10, 60)], None, None).at_ms is None  # gone before it began
     assert catch(incident, [fired(10, 61)], None, None).delay_seconds == 0
     assert catch(incident, [fired(75, 80), fired(70, 72, page=False)], None, None).delay_seconds == 600
@@ -73,7 +73,7 @@ def test_an_alert_tells_of_an_incident_that_it_overlaps_or_follows_at_once() -> 
 
 
 def test_what_fires_together_is_one_message_and_each_severity_its_own() -> None:
-    incident = Incident("outage", 60 * MINUTE, 90 * MINUTE, "given")
+    incident = BacktestIncident("outage", 60 * MINUTE, 90 * MINUTE, "given")
     intervals = messages(
         [fired(61, 80), fired(70, 95, window="6h"), fired(99, 102), fired(120, 130), fired(62, 63, page=False)],
         [incident],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slo.weekly.state import State
+from slo.weekly.state import JobState
 from tests.crash import KILLS, child, command, copied, finished, is_temporary, tree
 from tests.weekly.test_job import DEFINITION, MONDAY, WEEK, configure, record
 
@@ -81,7 +81,7 @@ def test_weekly_killed_at_random_moments_ends_where_an_undisturbed_run_does(plac
         assert runs < 20 * KILLS, "commands end before they can be killed"
         kills += killed(arguments, place, rng.uniform(0, took))
         now = tree(*folders)
-        state = State.read(job / "out" / "state.json").periods
+        state = JobState.read(job / "out" / "state.json").periods
         for name, digest in now.items():
             if not is_temporary(name) and name not in ("out/state.json", "out/index.html"):
                 assert digest in (before.get(name), expected.get(name)), name

@@ -37,7 +37,7 @@ from slo.spec import presets
 from slo.spec.events import read_events
 from slo.spec.load import load, load_text, loads
 from slo.weekly import read_config
-from slo.weekly.state import State
+from slo.weekly.state import JobState
 from tests.fuzz import inputs
 from tests.servers import promtool
 
@@ -142,7 +142,7 @@ KINDS: dict[str, tuple[list[str], str, Callable[[Path], object]]] = {
     "charts": ([inputs.CHART], "x.yaml", foreign),
     "Terraform": ([inputs.TERRAFORM], "x.tf", foreign),
     "events per step": ([inputs.COUNTS], "e.csv", counted),
-    "the job's state": ([inputs.STATE], "state.json", State.read),
+    "the job's state": ([inputs.STATE], "state.json", JobState.read),
 }
 
 

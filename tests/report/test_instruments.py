@@ -12,7 +12,7 @@ import pytest
 from slo.display import show_percent, show_rate
 from slo.report import render, sentences
 from slo.report.drawings import draw
-from slo.report.series import Series, joined
+from slo.report.series import StepSeries, joined
 from slo.report.whatif import SHARES, what_if
 from tests.report.budgets import Case, Fault, budget, demo
 
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BURNING = Case("now", background=0.0003, faults=(Fault(300, 1, 0.05), Fault(1.2, 1.2, 0.03)))
 
 
-def decoded(series: Series) -> list[str]:
+def decoded(series: StepSeries) -> list[str]:
     texts: list[str] = []
     for value in series.values.split("|"):
         texts.append(value or texts[-1])

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slo.promql.ast import VectorSelector, walk
-from slo.rules import Recording, RuleGroup, to_yaml
+from slo.rules import RecordingRule, RuleGroup, to_yaml
 from slo.rules.groups import Rule
 from tests.servers import Prometheus, promtool
 
@@ -36,9 +36,9 @@ def backfill(place: Path, data: Path, groups: Sequence[RuleGroup], start: int, e
             shutil.move(str(block), data / block.name)
 
 
-def recordings(groups: Sequence[RuleGroup], keep: Callable[[Recording], bool]) -> tuple[RuleGroup, ...]:
+def recordings(groups: Sequence[RuleGroup], keep: Callable[[RecordingRule], bool]) -> tuple[RuleGroup, ...]:
     """Only some recordings of the groups, and no alerts."""
-    kept = [replace(g, rules=tuple(r for r in g.rules if isinstance(r, Recording) and keep(r))) for g in groups]
+    kept = [replace(g, rules=tuple(r for r in g.rules if isinstance(r, RecordingRule) and keep(r))) for g in groups]
     return tuple(group for group in kept if group.rules)
 
 
@@ -48,13 +48,13 @@ def alerts_recorded(groups: Sequence[RuleGroup]) -> tuple[RuleGroup, ...]:
     for group in groups:
         rules: list[Rule] = []
         for rule in group.rules:
-            if isinstance(rule, Recording):
+            if isinstance(rule, RecordingRule):
                 rules.append(rule)
             elif rule.burns:
                 assert not rule.for_ms
                 name = "alert:" + rule.labels["window"]
                 rules.append(
-                    Recording(
+                    RecordingRule(
                         name, rule.expr, {key: rule.labels[key] for key in ("service", "slo") if key in rule.labels}
                     )
                 )
@@ -70,17 +70,17 @@ def read_by(groups: Sequence[RuleGroup], keep: Callable[[str], bool]) -> set[str
     while todo:
         read |= todo
         named = (_names(rule) for group in groups for rule in group.rules if rule.name in read)
-        recorded = {rule.name for group in groups for rule in group.rules if isinstance(rule, Recording)}
+        recorded = {rule.name for group in groups for rule in group.rules if isinstance(rule, RecordingRule)}
         todo = (set().union(*named) & recorded) - read
     return read
 
 
 def passes(groups: Sequence[RuleGroup]) -> tuple[tuple[RuleGroup, ...], ...]:
     """The recordings of the groups, in the order in which they can be filled; alerts are left out."""
-    of_slo: dict[tuple[str, str], list[Recording]] = {}
+    of_slo: dict[tuple[str, str], list[RecordingRule]] = {}
     for group in groups:
         own = of_slo.setdefault((group.service, group.slo), [])
-        own += (rule for rule in group.rules if isinstance(rule, Recording))
+        own += (rule for rule in group.rules if isinstance(rule, RecordingRule))
     levels = {slo: _levels(rules) for slo, rules in of_slo.items()}
     deepest = max((level for value in levels.values() for level in value.values()), default=-1)
     levels_of_rules = []
@@ -92,11 +92,11 @@ def passes(groups: Sequence[RuleGroup]) -> tuple[tuple[RuleGroup, ...], ...]:
     return tuple(levels_of_rules)
 
 
-def _at_level(group: RuleGroup, levels: dict[str, int], number: int) -> list[Recording]:
-    return [rule for rule in group.rules if isinstance(rule, Recording) and levels[rule.name] == number]
+def _at_level(group: RuleGroup, levels: dict[str, int], number: int) -> list[RecordingRule]:
+    return [rule for rule in group.rules if isinstance(rule, RecordingRule) and levels[rule.name] == number]
 
 
-def _levels(rules: Sequence[Recording]) -> dict[str, int]:
+def _levels(rules: Sequence[RecordingRule]) -> dict[str, int]:
     """How many passes must come before each recorded name of one SLO."""
     recorded = {rule.name for rule in rules}
     reads = {rule.name: _names(rule) & recorded for rule in rules}

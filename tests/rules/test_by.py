@@ -18,8 +18,7 @@ from slo.promql.ast import Binary, walk
 from slo.promql.engine import Engine
 from slo.promql.samples import Samples
 from slo.report.plain import to_json
-from slo.rules import AlertRule, compile_specs, rule_tests, to_prometheus_rule, to_yaml
-from slo.rules import Recording as RecordingRule
+from slo.rules import AlertRule, RecordingRule, compile_specs, rule_tests, to_prometheus_rule, to_yaml
 from slo.source import open as open_source
 from slo.source.openmetrics import write_openmetrics
 from slo.source.recording import Header, Recording, write

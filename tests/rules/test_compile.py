@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from slo.errors import DefinitionError
 from slo.promql.parse import parse
-from slo.rules import AlertRule, Recording, alert_windows, compile_specs, to_prometheus_rule, to_yaml
+from slo.rules import AlertRule, RecordingRule, alert_windows, compile_specs, to_prometheus_rule, to_yaml
 from slo.rules.format import scalar
 from slo.rules.names import SLOTH
 from slo.spec.load import load, loads
@@ -62,9 +62,9 @@ def one(sli: str = "probe: {metric: up}", **keys: str) -> Specs:
     )
 
 
-def rule(defined: Specs, name: str) -> Recording:
+def rule(defined: Specs, name: str) -> RecordingRule:
     groups, _ = compile_specs(defined)
-    [match] = [r for group in groups for r in group.rules if isinstance(r, Recording) and r.name == name]
+    [match] = [r for group in groups for r in group.rules if isinstance(r, RecordingRule) and r.name == name]
     return match
 
 
@@ -99,7 +99,7 @@ def test_no_series_is_recorded_twice_and_every_expression_parses_back() -> None:
     for group in groups:
         for r in group.rules:
             assert parse(str(r.expr)) == r.expr
-            if isinstance(r, Recording):
+            if isinstance(r, RecordingRule):
                 key = (r.name, tuple(sorted(r.labels.items())))
                 assert key not in seen
                 seen.add(key)
@@ -109,7 +109,7 @@ def test_no_series_is_recorded_twice_and_every_expression_parses_back() -> None:
 def test_recorded_series_carry_identifying_labels_only() -> None:
     for group in compile_specs(specs(ALL_KINDS))[0]:
         for r in group.rules:
-            if isinstance(r, Recording) and r.name != "slo_info":
+            if isinstance(r, RecordingRule) and r.name != "slo_info":
                 assert set(r.labels) == {"service", "slo"}
 
 
@@ -243,7 +243,7 @@ def test_annotations_of_a_definition_are_templates() -> None:
 
 def test_sloths_names_and_labels() -> None:
     groups, _ = compile_specs(one(), SLOTH)
-    recorded = {r.name: r for g in groups for r in g.rules if isinstance(r, Recording)}
+    recorded = {r.name: r for g in groups for r in g.rules if isinstance(r, RecordingRule)}
     for name in (
         "slo:sli_error:ratio_rate5m", "slo:sli_error:ratio_rate30d", "slo:objective:ratio", "slo:error_budget:ratio",
         "slo:time_period:days", "slo:current_burn_rate:ratio", "slo:period_burn_rate:ratio",
@@ -285,7 +285,7 @@ def test_every_objective_and_window_gets_alerts_that_can_fire(objective: str, wi
     problems = [problem for problem in reported if "could never fire" not in problem.message]
     assert all(objective in ("90", "95") or window == "year" for _ in reported if not problems)
     alerts = [(g.interval_ms, r) for g in groups for r in g.rules if isinstance(r, AlertRule)]
-    recorded = {(r.name, g.interval_ms) for g in groups for r in g.rules if isinstance(r, Recording)}
+    recorded = {(r.name, g.interval_ms) for g in groups for r in g.rules if isinstance(r, RecordingRule)}
     # Scrapes of 5 m cannot resolve two windows within an hour: that is said.
     coarse = (window, scrape) == ("1h", "5m")
     assert {a.labels["severity"] for _, a in alerts if a.burns} == ({"page"} if problems else {"page", "ticket"})

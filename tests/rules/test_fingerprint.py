@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slo.rules import Recording, compile_specs
+from slo.rules import RecordingRule, compile_specs
 from slo.rules.fingerprint import fingerprint
 from slo.rules.names import FINGERPRINT_LABEL, NAMES
 from slo.spec.load import load_text
@@ -102,5 +102,5 @@ def test_it_is_recorded_with_each_tile(names: str) -> None:
         for group in compile_specs(specs, NAMES[names])[0]
         if any(rule.name == "slo:events:increase1m" for rule in group.rules)
     ]
-    [info] = [rule for rule in group.rules if isinstance(rule, Recording) and rule.name == NAMES[names].info]
+    [info] = [rule for rule in group.rules if isinstance(rule, RecordingRule) and rule.name == NAMES[names].info]
     assert info.labels[FINGERPRINT_LABEL] == fingerprint(slo)

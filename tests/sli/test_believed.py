@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slo.sli.counters import Counters
-from slo.sli.counts import Cursor, Grid, usual_interval
+from slo.sli.counts import EdgeCursor, Grid, usual_interval
 from slo.window import HOUR, MINUTE, SECOND
 from tests.sli.test_counters import END, NONE, series, sums, tally
 
@@ -76,7 +76,7 @@ def test_labels_of_a_target_but_the_last_name_its_job() -> None:
     known = [series([10.0 * n for n in range(31)], cluster="x", job=job) for job in "jk"]
     new = series([70.0], cluster="x", instance="b")
     elsewhere = [series([70.0], cluster="y", instance="b"), series([70.0], cluster="x", job="l", instance="b")]
-    tallied = Counters([*known, new, *elsewhere], by).tally(Cursor(Grid(END, MINUTE, 1), 0))
+    tallied = Counters([*known, new, *elsewhere], by).tally(EdgeCursor(Grid(END, MINUTE, 1), 0))
     assert (tallied.sums.tolist(), tallied.born) == ([10 + 10 + 70], 1)
 
 
@@ -172,9 +172,9 @@ def test_a_pause_of_two_hours_makes_eight_times_as_much_possible(first: float, c
 
 def test_what_appears_after_the_period_is_none_of_it() -> None:
     known, new = series([0, 10, 20, 30, 40], code="200"), series([7], code="500")
-    tallied = Counters([known, new]).tally(Cursor(Grid(END - MINUTE, MINUTE, 3), 0))
+    tallied = Counters([known, new]).tally(EdgeCursor(Grid(END - MINUTE, MINUTE, 3), 0))
     assert tallied.sums.tolist() == [10, 10, 10]
-    tallied = Counters([known, series([7] * 5, code="500")]).tally(Cursor(Grid(END, MINUTE, 1), 0))
+    tallied = Counters([known, series([7] * 5, code="500")]).tally(EdgeCursor(Grid(END, MINUTE, 1), 0))
     assert tallied.sums.tolist() == [10]
 
 

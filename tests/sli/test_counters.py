@@ -11,7 +11,7 @@ from slo.promql.samples import Samples, Series
 from slo.sli.counters import Counters, Tally
 from slo.sli.counts import (
     CountingStats,
-    Cursor,
+    EdgeCursor,
     Gap,
     Grid,
     Part,
@@ -40,7 +40,7 @@ def series(values: Sequence[float], end_ms: int = END, every_ms: int = MINUTE, *
 
 def tally(*rows: Series, minutes: int, first: int = 0, whole: Sequence[Series] | None = None) -> Tally:
     """What the minutes up to END counted; `whole` are the counters of all events, where the rows count a part."""
-    cursor = Cursor(Grid(END, MINUTE, minutes), first)
+    cursor = EdgeCursor(Grid(END, MINUTE, minutes), first)
     every = None
     if whole is not None:
         every = Counters(whole)
@@ -527,7 +527,7 @@ def test_a_step_ends_with_its_last_moment(at: int, step: int) -> None:
 
 
 def test_edges_belong_to_the_step_before() -> None:
-    cursor = Cursor(Grid(END, MINUTE, 2), 0)
+    cursor = EdgeCursor(Grid(END, MINUTE, 2), 0)
     times = np.array([END - 2 * MINUTE, END - MINUTE, END - MINUTE + 1, END], dtype=np.int64)
     assert cursor.counts(times).tolist() == [1, 2, 4]
     # Of other times, though as many.
@@ -537,7 +537,7 @@ def test_edges_belong_to_the_step_before() -> None:
 
 def test_edges_are_right_for_any_number_of_targets_in_turns() -> None:
     """More than are remembered; arrays of the same times, and ones that are made anew where others were."""
-    cursor = Cursor(Grid(END, MINUTE, 2), 0)
+    cursor = EdgeCursor(Grid(END, MINUTE, 2), 0)
     held = [END - MINUTE * np.arange(many, -1, -1, dtype=np.int64) for many in range(300)]
     for times in (*held, *held, *(times.copy() for times in held)):
         assert cursor.counts(times).tolist() == [np.count_nonzero(times <= END - ago * MINUTE) for ago in (2, 1, 0)]

@@ -9,7 +9,7 @@ import pytest
 
 from slo.promql.samples import Series
 from slo.sli.counters import Counters
-from slo.sli.counts import Cursor, Grid
+from slo.sli.counts import EdgeCursor, Grid
 from slo.sli.scrapers import Scrapers
 from slo.window import MINUTE, SECOND
 
@@ -26,7 +26,7 @@ def row(values: Sequence[float], start_ms: int = 0, **labels: str) -> Series:
 def sums(*rows: Series) -> float:
     """What is counted in 40 minutes."""
     counters = Counters(rows)
-    return float(counters.tally(Cursor(Grid(40 * MINUTE, 40 * MINUTE, 1), 0)).sums.sum())
+    return float(counters.tally(EdgeCursor(Grid(40 * MINUTE, 40 * MINUTE, 1), 0)).sums.sum())
 
 
 def grows(each: float, first: float = 0.0, minutes: int = 40) -> list[float]:
@@ -120,7 +120,7 @@ def test_what_all_events_say_of_a_change_holds_for_a_part_of_them() -> None:
         row(grows(1, 300, 10), hole, version="2", code="500"),
     ]
     every = Counters(whole)
-    cursor = Cursor(Grid(40 * MINUTE, 40 * MINUTE, 1), 0)
+    cursor = EdgeCursor(Grid(40 * MINUTE, 40 * MINUTE, 1), 0)
     assert every.tally(cursor).sums.sum() == 9 * 61 + 1200 + 9 * 61
     errors = Counters([whole[1], whole[3]], whole=every)
     assert errors.tally(cursor).sums.sum() == 9 + 300 + 9

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo.promql.samples import Samples, Series
-from slo.sli.counts import Cursor, Gap, Grid, find_gaps, same_times, slices_of, union
+from slo.sli.counts import EdgeCursor, Gap, Grid, find_gaps, same_times, slices_of, union
 
 moments = st.sets(st.integers(0, 60)).map(lambda numbers: np.array(sorted(numbers), dtype=np.int64))
 
@@ -61,7 +61,7 @@ def test_series_that_differ_in_one_moment_are_not_the_same() -> None:
 def test_samples_up_to_each_edge(times: list[np.ndarray], step: int, steps: int) -> None:
     """Whatever was asked before: of equal times, of the same ones, in turns."""
     grid = Grid(50, step, steps)
-    cursor = Cursor(grid, 0)
+    cursor = EdgeCursor(grid, 0)
     for entry in (*times, *times, *(moments_of.copy() for moments_of in times)):
         edges = [50 - step * (steps - place) for place in range(steps + 1)]
         assert cursor.counts(entry).tolist() == [sum(moment <= edge for moment in entry.tolist()) for edge in edges]

@@ -141,7 +141,7 @@ def test_a_selector_that_narrows_another_one_is_not_asked_for(loaded: Loaded, mo
     planned: list[VectorSelector] = []
     plan = PrometheusSource._plan
 
-    def noted(self: PrometheusSource, selector: VectorSelector, after_ms: int, end_ms: int) -> list[module.Span]:
+    def noted(self: PrometheusSource, selector: VectorSelector, after_ms: int, end_ms: int) -> list[module.SampleSpan]:
         planned.append(selector)
         return plan(self, selector, after_ms, end_ms)
 

@@ -19,7 +19,7 @@ from slo.promql.samples import Samples
 from slo.source.recording import Header, write
 from slo.spec.load import load
 from slo.weekly.period import unit_of
-from slo.weekly.state import State
+from slo.weekly.state import JobState
 from tests.weekly.test_job import DAY, DEFINITION, HOUR, MONDAY, STEP, WEEK, configure, go, record
 
 
@@ -63,7 +63,7 @@ def test_a_state_that_cannot_be_read_has_a_message_and_a_way_on(place: Path, tex
 def test_any_state_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state.json").write_bytes(content)
     try:
-        State.read(tmp_path / "state.json")
+        JobState.read(tmp_path / "state.json")
     except ConfigError as error:
         assert "state.json" in str(error)
 
@@ -245,7 +245,7 @@ def test_a_state_file_keeps_its_keys(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     content = {"version": 1, "periods": {"2026-W38": {"whole": False, "delivered": [], "told": ["webhook"]}}}
     file.write_text(json.dumps(content))
-    state = State.read(file)
+    state = JobState.read(file)
     assert state.periods["2026-W38"].notified == ["webhook"]
     state.write(file)
     assert json.loads(file.read_text()) == content

@@ -22,7 +22,7 @@ HELD = 1e6  # what a metric stands at alongside the one that moves
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinearValue:
     """A value as `per_metric` × the metric + `per_second` × Unix seconds + `rest`."""
 
     per_metric: float
@@ -30,7 +30,7 @@ class Line:
     rest: float
 
 
-def moved_by_time(slo: Slo, sli: Threshold, metric: str) -> Line | None:
+def moved_by_time(slo: Slo, sli: Threshold, metric: str) -> LinearValue | None:
     """How a threshold's value follows from its metric and `time()`; None without that. Raises SloError where unknown."""
     root = parse(sli.expr)
     nodes = list(walk(root))
@@ -47,7 +47,7 @@ def moved_by_time(slo: Slo, sli: Threshold, metric: str) -> Line | None:
     return line
 
 
-def made_of(sli: Threshold, metric: str) -> Line | None:
+def made_of(sli: Threshold, metric: str) -> LinearValue | None:
     """How a threshold's value follows from one of its metrics while the others stand at HELD; None where it does not."""
     return _line(parse(sli.expr), metric, (*_SAME_OF_MANY, "sum"))
 
@@ -67,14 +67,14 @@ def summed(sli: Threshold) -> set[str]:
     }
 
 
-def _line(node: Node, metric: str, same: tuple[str, ...]) -> Line | None:
+def _line(node: Node, metric: str, same: tuple[str, ...]) -> LinearValue | None:
     match node:
         case Number(value=value):
-            return Line(0.0, 0.0, value)
+            return LinearValue(0.0, 0.0, value)
         case VectorSelector(name=name):
-            return Line(1.0, 0.0, 0.0) if name == metric else Line(0.0, 0.0, HELD)
+            return LinearValue(1.0, 0.0, 0.0) if name == metric else LinearValue(0.0, 0.0, HELD)
         case Call(func="time") | Call(func="timestamp"):
-            return Line(0.0, 1.0, 0.0)
+            return LinearValue(0.0, 1.0, 0.0)
         case Call(func=func, args=(inner, *_)) if func in _SAME:
             return _line(inner, metric, same)
         case Aggregate(op=op, expr=inner) if op in same:
@@ -88,10 +88,10 @@ def _line(node: Node, metric: str, same: tuple[str, ...]) -> Line | None:
     return None
 
 
-def _joined(line: Line, op: str, other: Line) -> Line | None:
+def _joined(line: LinearValue, op: str, other: LinearValue) -> LinearValue | None:
     if op in ("+", "-"):
         sign = 1.0 if op == "+" else -1.0
-        return Line(
+        return LinearValue(
             line.per_metric + sign * other.per_metric,
             line.per_second + sign * other.per_second,
             line.rest + sign * other.rest,
@@ -103,11 +103,13 @@ def _joined(line: Line, op: str, other: Line) -> Line | None:
     return _scaled(line, other.rest if op == "*" else 1 / other.rest)
 
 
-def _scaled(line: Line, factor: float) -> Line:
-    return Line(line.per_metric * factor, line.per_second * factor, line.rest * factor)
+def _scaled(line: LinearValue, factor: float) -> LinearValue:
+    return LinearValue(line.per_metric * factor, line.per_second * factor, line.rest * factor)
 
 
-def aged(slo: Slo, sli: Threshold, line: Line, times: Ints, spans: Sequence[Span], around: tuple[int, int]) -> Floats:
+def aged(
+    slo: Slo, sli: Threshold, line: LinearValue, times: Ints, spans: Sequence[Span], around: tuple[int, int]
+) -> Floats:
     """The metric at `times` (ms), so that the value keeps to its bound but in `spans`: from their starts to their ends.
 
     It is renewed now and then and stands still between, as a timestamp does. `around` are the simulation's start and end, ms.

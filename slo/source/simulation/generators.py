@@ -13,7 +13,7 @@ from slo.sli.freshness import Freshness
 from slo.sli.probe import Probe
 from slo.sli.ratio import Ratio
 from slo.sli.threshold import Threshold
-from slo.source.simulation.ages import HELD, Line, aged, driver, made_of, moved_by_time, renewals, summed
+from slo.source.simulation.ages import HELD, LinearValue, aged, driver, made_of, moved_by_time, renewals, summed
 from slo.source.simulation.context import SimulationContext, cannot, job_of, spans_of
 from slo.source.simulation.counters import Counter, Row, counter, lose, split
 from slo.source.simulation.labels import Selected, label_sets, selects, with_labels
@@ -57,7 +57,7 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: Simula
                 f"select, and would be more than all; give `{sli.part_is}` the matchers of `total`",
             )
     for job_name in sorted({labels.get("job", "") for labels in sets}):
-        group = _Group.of([labels for labels in sets if labels.get("job", "") == job_name], slos, context)
+        group = _JobGroup.of([labels for labels in sets if labels.get("job", "") == job_name], slos, context)
         here = group.slos
         waiting = _Waiting(group, metric)
         names = context.instances(own, job_name)
@@ -106,7 +106,7 @@ def count_events(metric: str, slos: Sequence[tuple[Slo, Ratio]], context: Simula
 
 
 @dataclass(frozen=True)
-class _Group:
+class _JobGroup:
     """One job's label sets of a metric, and how its SLOs' events fall to them.
 
     `classes` are the ways of telling bad events apart, each with the SLO that plans for it, its incidents, and the share of all
@@ -124,7 +124,7 @@ class _Group:
     members: list[list[int]]
 
     @staticmethod
-    def of(sets: list[dict[str, str]], slos: Sequence[tuple[Slo, Ratio]], context: SimulationContext) -> _Group:
+    def of(sets: list[dict[str, str]], slos: Sequence[tuple[Slo, Ratio]], context: SimulationContext) -> _JobGroup:
         selected = Selected(sets)
         here = [(slo, sli) for slo, sli in slos if selected.by(sli.total)]
         users: dict[Ratio, list[Slo]] = {}
@@ -140,13 +140,13 @@ class _Group:
             if sli.part.name == sli.total.name:
                 context.labelled |= {span for span in planned if any(span.is_of(sets[place]) for place in places)}
         weights = _weights(members[-1] or list(range(len(sets))), classes, selected)
-        return _Group(sets, selected, here, classes, [alike[0] for alike in users.values()], spans, weights, members)
+        return _JobGroup(sets, selected, here, classes, [alike[0] for alike in users.values()], spans, weights, members)
 
 
 class _Waiting:
     """Parts all of whose series would come with their first event, while none came: each gets a series that stands at 0."""
 
-    def __init__(self, group: _Group, metric: str) -> None:
+    def __init__(self, group: _JobGroup, metric: str) -> None:
         self._places = {
             number: group.selected.by(sli.part) if sli.part.name == metric else [-1 - number]
             for number, sli in enumerate(group.classes)
@@ -232,7 +232,7 @@ def _shares(members: Sequence[int]) -> list[float]:
 def _dealt(
     random: np.random.Generator,
     metric: str,
-    group: _Group,
+    group: _JobGroup,
     pools: Sequence[tuple[Ints, Ints]],
     good: Mapping[int, Floats],
     clock: Clock,
@@ -271,7 +271,7 @@ def _dealt(
 
 
 def _bad_shares(
-    shares: Sequence[float], members: Sequence[int], group: _Group, kind: int, clock: Clock
+    shares: Sequence[float], members: Sequence[int], group: _JobGroup, kind: int, clock: Clock
 ) -> Sequence[float] | Sequence[Floats]:
     """How bad events fall to label sets: in an incident of some labels to those that have them."""
     spans = [span for span in group.spans[kind] if span.labels]
@@ -287,7 +287,7 @@ def _bad_shares(
 
 
 def _good_shares(
-    shares: Sequence[float], members: Sequence[int], group: _Group, good: Mapping[int, Floats]
+    shares: Sequence[float], members: Sequence[int], group: _JobGroup, good: Mapping[int, Floats]
 ) -> list[Floats]:
     values = [np.full(len(next(iter(good.values()))), share) for share in shares]
     places = {place: position for position, place in enumerate(members)}
@@ -298,7 +298,7 @@ def _good_shares(
     return values
 
 
-def _in_order(group: _Group) -> Iterable[int]:
+def _in_order(group: _JobGroup) -> Iterable[int]:
     """All positions, by the order in which a first look through the sets meets their classes."""
     first: dict[int, list[int]] = {}
     class_of = {}
@@ -336,7 +336,7 @@ def _parts(
 
 
 def _picked(
-    group: _Group, counters: dict[int, Counter], foreign: dict[int, Counter], selector: VectorSelector, metric: str
+    group: _JobGroup, counters: dict[int, Counter], foreign: dict[int, Counter], selector: VectorSelector, metric: str
 ) -> tuple[Ints, Ints]:
     """What happened and what was revealed, in all series that a selector selects."""
     if selector.name == metric:
@@ -425,7 +425,7 @@ def gauge(
             elif line is None:
                 level = _level(clock.times, spans, well, beyond)
                 noise = 1 + 0.05 * np.sin(clock.times / 7e6) + random.normal(0, 0.02, len(clock.times))
-                if made is None or made == Line(1.0, 0.0, 0.0):
+                if made is None or made == LinearValue(1.0, 0.0, 0.0):
                     values = (float(sli.bound) / spread * level * noise).astype(np.float64)
                     values = np.round(values, 0 if sli.bound > 100 else 4)
                 else:

@@ -23,7 +23,7 @@ _NUMBER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TemplateToken:
     """`kind` is a keyword, or one of: text, {{, }}, space, |, (, ), :=, =, char, dot, field, variable, identifier, bool,
     number, complex, character, string, raw, eof; or error, after which none follows and `text` is the message."""
 
@@ -32,26 +32,26 @@ class Token:
     start: int
 
 
-class _Fault(Exception):  # noqa: N818 - becomes the last token
+class _LexFault(Exception):  # noqa: N818 - becomes the last token
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
         self.at = at
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str) -> list[TemplateToken]:
     """All tokens; the last is eof, or error."""
-    tokens: list[Token] = []
+    tokens: list[TemplateToken] = []
     try:
         at = 0
         while (opening := text.find("{{", at)) >= 0:
             if text[at:opening].strip(_SPACES) or (at < opening and not _trims_before(text, opening)):
-                tokens.append(Token("text", text[at:opening], at))
+                tokens.append(TemplateToken("text", text[at:opening], at))
             at = _action(text, opening, tokens)
         if at < len(text):
-            tokens.append(Token("text", text[at:], at))
-        tokens.append(Token("eof", "", len(text)))
-    except _Fault as fault:
-        tokens.append(Token("error", str(fault), fault.at))
+            tokens.append(TemplateToken("text", text[at:], at))
+        tokens.append(TemplateToken("eof", "", len(text)))
+    except _LexFault as fault:
+        tokens.append(TemplateToken("error", str(fault), fault.at))
     return tokens
 
 
@@ -59,7 +59,7 @@ def _trims_before(text: str, opening: int) -> bool:
     return text[opening + 2 : opening + 3] == "-" and text[opening + 3 : opening + 4] in tuple(_SPACES)
 
 
-def _action(text: str, opening: int, tokens: list[Token]) -> int:
+def _action(text: str, opening: int, tokens: list[TemplateToken]) -> int:
     """Adds the tokens of one `{{ … }}`; gives the place behind it."""
     at = opening + 2
     if _trims_before(text, opening):
@@ -67,31 +67,31 @@ def _action(text: str, opening: int, tokens: list[Token]) -> int:
     if text.startswith("/*", at):
         close = text.find("*/", at + 2)
         if close < 0:
-            raise _Fault(opening, "a comment is not closed; it ends with `*/}}`")
+            raise _LexFault(opening, "a comment is not closed; it ends with `*/}}`")
         end = close + 2
         if _TRIMMED_END.match(text, end):
             return _after(text, end + 4, True)
         if text.startswith("}}", end):
             return end + 2
-        raise _Fault(end, "a comment must be followed by `}}` at once")
-    tokens.append(Token("{{", "{{", opening))
+        raise _LexFault(end, "a comment must be followed by `}}` at once")
+    tokens.append(TemplateToken("{{", "{{", opening))
     depth = 0
     while True:
         trimmed = _TRIMMED_END.match(text, at) is not None
         if trimmed or text.startswith("}}", at):
             if depth:
-                raise _Fault(at, "a `(` is not closed")
-            tokens.append(Token("}}", "}}", at))
+                raise _LexFault(at, "a `(` is not closed")
+            tokens.append(TemplateToken("}}", "}}", at))
             return _after(text, at + (4 if trimmed else 2), trimmed)
         if at >= len(text):
-            raise _Fault(opening, "`{{` is not closed; an action ends with `}}`")
+            raise _LexFault(opening, "`{{` is not closed; an action ends with `}}`")
         token, at = _token(text, at)
         if token.kind == "(":
             depth += 1
         elif token.kind == ")":
             depth -= 1
             if depth < 0:
-                raise _Fault(token.start, "a `)` has no `(`")
+                raise _LexFault(token.start, "a `)` has no `(`")
         tokens.append(token)
 
 
@@ -101,26 +101,26 @@ def _after(text: str, at: int, trimmed: bool) -> int:
     return at
 
 
-def _token(text: str, at: int) -> tuple[Token, int]:
+def _token(text: str, at: int) -> tuple[TemplateToken, int]:
     char = text[at]
     if char in _SPACES:
         end = at
         while end < len(text) and text[end] in _SPACES and not (end > at and _TRIMMED_END.match(text, end)):
             end += 1
-        return Token("space", text[at:end], at), end
+        return TemplateToken("space", text[at:end], at), end
     if char in "=|()":
-        return Token(char, char, at), at + 1
+        return TemplateToken(char, char, at), at + 1
     if char == ":":
         if not text.startswith(":=", at):
-            raise _Fault(at, "`:` must be followed by `=`, as in `$name := value`")
-        return Token(":=", ":=", at), at + 2
+            raise _LexFault(at, "`:` must be followed by `=`, as in `$name := value`")
+        return TemplateToken(":=", ":=", at), at + 2
     if char in "\"'":
         return _quoted(text, at, char)
     if char == "`":
         end = text.find("`", at + 1)
         if end < 0:
-            raise _Fault(at, "a raw string is not closed by a backquote")
-        return Token("raw", text[at : end + 1], at), end + 1
+            raise _LexFault(at, "a raw string is not closed by a backquote")
+        return TemplateToken("raw", text[at : end + 1], at), end + 1
     if char == "$" or (char == "." and not _digit(text[at + 1 : at + 2])):
         return _field_or_variable(text, at)
     if char in "+-." or _digit(char):
@@ -129,13 +129,13 @@ def _token(text: str, at: int) -> tuple[Token, int]:
         end = _word_end(text, at)
         word = text[at:end]
         kind = word if word in KEYWORDS else "bool" if word in ("true", "false") else "identifier"
-        return Token(kind, word, at), end
+        return TemplateToken(kind, word, at), end
     if " " <= char <= "~":
-        return Token("char", char, at), at + 1
-    raise _Fault(at, f"the character {char!r} cannot stand in an action")
+        return TemplateToken("char", char, at), at + 1
+    raise _LexFault(at, f"the character {char!r} cannot stand in an action")
 
 
-def _quoted(text: str, at: int, quote: str) -> tuple[Token, int]:
+def _quoted(text: str, at: int, quote: str) -> tuple[TemplateToken, int]:
     end = at + 1
     while True:
         char = text[end : end + 1]
@@ -144,18 +144,18 @@ def _quoted(text: str, at: int, quote: str) -> tuple[Token, int]:
             char = text[end : end + 1]
         elif char == quote:
             kind = "string" if quote == '"' else "character"
-            return Token(kind, text[at : end + 1], at), end + 1
+            return TemplateToken(kind, text[at : end + 1], at), end + 1
         if char in ("", "\n"):
             what = "string" if quote == '"' else "character constant"
-            raise _Fault(at, f"a {what} is not closed by {quote}")
+            raise _LexFault(at, f"a {what} is not closed by {quote}")
         end += 1
 
 
-def _field_or_variable(text: str, at: int) -> tuple[Token, int]:
+def _field_or_variable(text: str, at: int) -> tuple[TemplateToken, int]:
     end = _word_end(text, at + 1)
     if text[at] == "$":
-        return Token("variable", text[at:end], at), end
-    return Token("field" if end > at + 1 else "dot", text[at:end], at), end
+        return TemplateToken("variable", text[at:end], at), end
+    return TemplateToken("field" if end > at + 1 else "dot", text[at:end], at), end
 
 
 def _word_end(text: str, at: int) -> int:
@@ -164,11 +164,11 @@ def _word_end(text: str, at: int) -> int:
         end += 1
     following = text[end : end + 1]
     if following and following not in _SPACES + _TERMINATORS and not text.startswith("}}", end):
-        raise _Fault(end, f"{following!r} cannot follow `{text[at:end]}` without a space")
+        raise _LexFault(end, f"{following!r} cannot follow `{text[at:end]}` without a space")
     return end
 
 
-def _number(text: str, at: int) -> tuple[Token, int]:
+def _number(text: str, at: int) -> tuple[TemplateToken, int]:
     match = _NUMBER.match(text, at)
     end = match.end() if match else at + 1
     kind = "number"
@@ -176,8 +176,8 @@ def _number(text: str, at: int) -> tuple[Token, int]:
         match, kind = _NUMBER.match(text, end), "complex"
         end = match.end() if match else end + 1
     if end < len(text) and _alphanumeric(text[end]):
-        raise _Fault(at, f"{text[at : end + 1]!r} is not a valid number")
-    return Token(kind, text[at:end], at), end
+        raise _LexFault(at, f"{text[at : end + 1]!r} is not a valid number")
+    return TemplateToken(kind, text[at:end], at), end
 
 
 def _digit(char: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NoReturn
 
-from slo.spec.gotemplate.lex import Token, tokenize
+from slo.spec.gotemplate.lex import TemplateToken, tokenize
 
 # What Prometheus 2.42 and all later ones have. Later additions (toDuration, now, urlQueryEscape) are refused by those before.
 FUNCTIONS = frozenset(
@@ -52,7 +52,7 @@ class TemplateFault:
     message: str
 
 
-class _Refused(Exception):  # noqa: N818 - becomes a TemplateFault
+class _RefusedTemplate(Exception):  # noqa: N818 - becomes a TemplateFault
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
         self.at = at
@@ -63,13 +63,13 @@ def fault_in(text: str) -> TemplateFault | None:
     if "{{" not in text:
         return None  # nothing but text
     try:
-        _Parser(text).document()
-    except _Refused as refused:
+        _TemplateParser(text).document()
+    except _RefusedTemplate as refused:
         return TemplateFault(refused.at, str(refused))
     return None
 
 
-class _Parser:
+class _TemplateParser:
     """Recursive descent, in the shape of Go's own. `variables` are those known where it stands."""
 
     def __init__(self, text: str) -> None:
@@ -82,34 +82,34 @@ class _Parser:
 
     # tokens
 
-    def peek(self) -> Token:
+    def peek(self) -> TemplateToken:
         return self.tokens[min(self.at, len(self.tokens) - 1)]
 
-    def next(self) -> Token:
+    def next(self) -> TemplateToken:
         token = self.peek()
         self.at += 1
         return token
 
-    def skip_spaces(self) -> Token:
+    def skip_spaces(self) -> TemplateToken:
         while self.peek().kind == "space":
             self.at += 1
         return self.peek()
 
-    def next_word(self) -> Token:
+    def next_word(self) -> TemplateToken:
         self.skip_spaces()
         return self.next()
 
-    def expect(self, kinds: Iterable[str], where: str) -> Token:
+    def expect(self, kinds: Iterable[str], where: str) -> TemplateToken:
         token = self.next_word()
         if token.kind not in kinds:
             self.unexpected(token, where)
         return token
 
-    def unexpected(self, token: Token, where: str) -> NoReturn:
+    def unexpected(self, token: TemplateToken, where: str) -> NoReturn:
         if token.kind == "error":
-            raise _Refused(token.start, token.text)
+            raise _RefusedTemplate(token.start, token.text)
         text = {"eof": "the end of the text", "text": "text", "}}": "`}}`"}.get(token.kind, f"`{token.text}`")
-        raise _Refused(token.start, f"{text} cannot stand in {where}")
+        raise _RefusedTemplate(token.start, f"{text} cannot stand in {where}")
 
     # the document
 
@@ -124,7 +124,9 @@ class _Parser:
                 self.at = opening
             kind, token = self.text_or_action()
             if kind in ("end", "else"):
-                raise _Refused(token.start, f"`{{{{{kind}}}}}` without the `if`, `range` or `with` that it belongs to")
+                raise _RefusedTemplate(
+                    token.start, f"`{{{{{kind}}}}}` without the `if`, `range` or `with` that it belongs to"
+                )
 
     def definition(self) -> None:
         name = self.next_word()
@@ -132,22 +134,22 @@ class _Parser:
         self.expect(("}}",), "a define")
         self.named_body(name, meaning, "define")
 
-    def named_body(self, name: Token, meaning: str, what: str) -> None:
+    def named_body(self, name: TemplateToken, meaning: str, what: str) -> None:
         """The text of a define or block, up to its end; it knows no variables of what is around it."""
         outer, ranges = self.variables, self.ranges
         self.variables, self.ranges = ["$"], 0
         empty, closing, token = self.items()
         if closing != "end":
-            raise _Refused(token.start, f"`{{{{else}}}}` cannot stand in a {what}")
+            raise _RefusedTemplate(token.start, f"`{{{{else}}}}` cannot stand in a {what}")
         self.variables, self.ranges = outer, ranges
         if meaning.startswith("__alert_"):
-            raise _Refused(name.start, f"the name {meaning!r} is the server's own")
+            raise _RefusedTemplate(name.start, f"the name {meaning!r} is the server's own")
         if not empty and meaning in self.defined:
-            raise _Refused(name.start, f"the template {meaning!r} is defined twice")
+            raise _RefusedTemplate(name.start, f"the template {meaning!r} is defined twice")
         if not empty:
             self.defined.add(meaning)
 
-    def items(self) -> tuple[bool, str, Token]:
+    def items(self) -> tuple[bool, str, TemplateToken]:
         """Whether nothing but space stood before the `end` or `else` that comes, which of them, and where."""
         empty = True
         while self.skip_spaces().kind != "eof":
@@ -155,9 +157,9 @@ class _Parser:
             if kind in ("end", "else"):
                 return empty, kind, token
             empty = empty and kind == "blank"
-        raise _Refused(self.peek().start, "`{{end}}` is missing")
+        raise _RefusedTemplate(self.peek().start, "`{{end}}` is missing")
 
-    def text_or_action(self) -> tuple[str, Token]:
+    def text_or_action(self) -> tuple[str, TemplateToken]:
         token = self.next_word()
         if token.kind == "text":
             return ("text" if token.text.strip(" \t\r\n") else "blank"), token
@@ -165,7 +167,7 @@ class _Parser:
             self.unexpected(token, "the text")
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise _Refused(token.start, f"is nested deeper than {_DEEPEST} levels")
+            raise _RefusedTemplate(token.start, f"is nested deeper than {_DEEPEST} levels")
         kind = self.action()
         self.depth -= 1
         return kind, token
@@ -183,11 +185,11 @@ class _Parser:
             case "break" | "continue":
                 self.expect(("}}",), f"`{{{{{token.kind}}}}}`")
                 if not self.ranges:
-                    raise _Refused(token.start, f"`{{{{{token.kind}}}}}` stands outside a range")
+                    raise _RefusedTemplate(token.start, f"`{{{{{token.kind}}}}}` stands outside a range")
             case "else":
                 if self.skip_spaces().kind != "if":
                     if self.peek().kind == "with":
-                        raise _Refused(
+                        raise _RefusedTemplate(
                             self.peek().start, "`else with` is not known to all servers; write `{{else}}{{with …}}`"
                         )
                     self.expect(("}}",), "`{{else}}`")
@@ -217,20 +219,20 @@ class _Parser:
         if closing == "else":
             if self.skip_spaces().kind == "if":
                 if kind != "if":
-                    raise _Refused(self.peek().start, f"`else if` belongs to an `if`, not to a `{kind}`")
+                    raise _RefusedTemplate(self.peek().start, f"`else if` belongs to an `if`, not to a `{kind}`")
                 self.next()
                 self.control("if")
             else:
                 _, closing, token = self.items()
                 if closing != "end":
-                    raise _Refused(token.start, "a second `{{else}}`; `{{end}}` is missing")
+                    raise _RefusedTemplate(token.start, "a second `{{else}}`; `{{end}}` is missing")
         del self.variables[known:]
 
-    def template_name(self, token: Token, where: str) -> str:
+    def template_name(self, token: TemplateToken, where: str) -> str:
         if token.kind not in ("string", "raw"):
             self.unexpected(token, where)
         if re.search(r"[\\\r]", token.text):  # it would have to be decoded to be compared with others
-            raise _Refused(token.start, f"the name {token.text} has a character that no template's name needs")
+            raise _RefusedTemplate(token.start, f"the name {token.text} has a character that no template's name needs")
         return token.text[1:-1]
 
     # pipelines
@@ -249,9 +251,11 @@ class _Parser:
             first = self.command()
             stages += 1
             if stages > 1 and first in _NOT_EXECUTABLE:
-                raise _Refused(token.start, f"`{token.text}` takes no value from the `|` before it; name a function")
+                raise _RefusedTemplate(
+                    token.start, f"`{token.text}` takes no value from the `|` before it; name a function"
+                )
         if not stages:
-            raise _Refused(start.start, f"a value is missing in {where}")
+            raise _RefusedTemplate(start.start, f"a value is missing in {where}")
 
     def declarations(self, where: str, is_range: bool) -> None:
         declared = 0
@@ -270,9 +274,9 @@ class _Parser:
             self.variables.append(variable.text)
             declared += 1
             if not is_range or declared > 1:
-                raise _Refused(following.start, f"too many variables are set in {where}")
+                raise _RefusedTemplate(following.start, f"too many variables are set in {where}")
             if self.skip_spaces().kind not in ("variable", "}}", ")"):
-                raise _Refused(self.peek().start, "a range can only set variables")
+                raise _RefusedTemplate(self.peek().start, "a range can only set variables")
 
     def command(self) -> str:
         """One command, its `|` too where one follows. Gives the kind of its first operand."""
@@ -290,7 +294,7 @@ class _Parser:
                 self.unexpected(token, "a command")
             break
         if not first:
-            raise _Refused(token.start, "a command is empty")
+            raise _RefusedTemplate(token.start, "a command is empty")
         return first
 
     def operand(self) -> str:
@@ -300,7 +304,7 @@ class _Parser:
             while self.peek().kind == "field":
                 self.next()
             if kind in _NOT_EXECUTABLE:
-                raise _Refused(token.start, f"`{token.text}` cannot follow a value that has no fields")
+                raise _RefusedTemplate(token.start, f"`{token.text}` cannot follow a value that has no fields")
             if kind not in ("field", "variable"):
                 kind = "chain"
         return kind
@@ -311,7 +315,7 @@ class _Parser:
         match token.kind:
             case "identifier":
                 if token.text not in FUNCTIONS:
-                    raise _Refused(token.start, _no_function(token.text))
+                    raise _RefusedTemplate(token.start, _no_function(token.text))
             case "variable":
                 if token.text not in self.variables:
                     close = get_close_matches(token.text, self.variables, n=1)
@@ -319,7 +323,7 @@ class _Parser:
                     hint = (
                         f"did you mean `{close[0]}`?" if close else f"accepted are {', '.join(known) or '$ and fields'}"
                     )
-                    raise _Refused(token.start, f"there is no variable `{token.text}` here; {hint}")
+                    raise _RefusedTemplate(token.start, f"there is no variable `{token.text}` here; {hint}")
             case "character" | "complex" | "number":
                 _check_number(token)
                 return "number"
@@ -329,7 +333,7 @@ class _Parser:
             case "(":
                 self.depth += 1
                 if self.depth > _DEEPEST:
-                    raise _Refused(token.start, f"is nested deeper than {_DEEPEST} levels")
+                    raise _RefusedTemplate(token.start, f"is nested deeper than {_DEEPEST} levels")
                 self.pipeline("parentheses", ")")
                 self.depth -= 1
             case "dot" | "nil" | "field" | "bool":
@@ -347,30 +351,30 @@ def _no_function(name: str) -> str:
     return f"there is no function `{name}`" + (f"; did you mean `{close[0]}`?" if close else "")
 
 
-def _check_number(token: Token) -> None:
+def _check_number(token: TemplateToken) -> None:
     text = token.text
     if token.kind == "character":
         inner = text[1:-1]
         escape = _ESCAPE.fullmatch(inner)
         if (len(inner) == 1 and inner != "\\") or (escape and escape["quote"] != '"' and _is_character(escape)):
             return
-        raise _Refused(token.start, f"{text} is not one character")
+        raise _RefusedTemplate(token.start, f"{text} is not one character")
     if len(text) <= 80 and (match := _INTEGER.fullmatch(text)):
         value = int(match["digits"], 0)
         if value < 2**63 or (value < 2**64 and not match["sign"]):
             return
     elif _FLOAT.fullmatch(text) and abs(float(text)) != float("inf"):
         return
-    raise _Refused(token.start, f"{text!r} is not a valid number; write one such as 100, 0.5 or 1e6")
+    raise _RefusedTemplate(token.start, f"{text!r} is not a valid number; write one such as 100, 0.5 or 1e6")
 
 
-def _check_string(token: Token) -> None:
+def _check_string(token: TemplateToken) -> None:
     inner = token.text[1:-1]
     at = 0
     while token.kind == "string" and (at := inner.find("\\", at)) >= 0:
         escape = _ESCAPE.match(inner, at)
         if escape is None or escape["quote"] == "'" or not _is_character(escape):
-            raise _Refused(token.start + 1 + at, f"`{inner[at : at + 2]}` is not a valid escape in a string")
+            raise _RefusedTemplate(token.start + 1 + at, f"`{inner[at : at + 2]}` is not a valid escape in a string")
         at = escape.end()
 
 
