@@ -45,8 +45,10 @@ def test_the_first_failure_ends_it() -> None:
 
 @SLOW
 def test_ctrl_c_ends_the_processes_too(tmp_path: Path) -> None:
+    # What a shell starts in the background ignores the signal, and so would its processes.
     code = (
-        "from tests.work import made, slow\nfrom slo.jobs import in_processes\n"
+        "import signal\nfrom tests.work import made, slow\nfrom slo.jobs import in_processes\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "print('begun', flush=True)\nlist(in_processes(made, slow, [1, 2, 3, 4], 2))"
     )
     process = subprocess.Popen(

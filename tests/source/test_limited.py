@@ -337,9 +337,14 @@ def test_ctrl_c_stops_what_is_at_work() -> None:
         at_work.wait()
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        worker.run(work, over.set)
+    # What a shell starts in the background ignores the signal, and Python then leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            worker.run(work, over.set)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert over.is_set()
 
 
