@@ -6,7 +6,7 @@ from slo.budget.codes import CODES, needs_attention
 
 # What is as it should be, or what nobody can put right.
 QUIET = {
-    "resets", "relabelled", "born", "not-finite", "gaps", "ledger", "no-traffic", "judged-twice", "stepwise", "coarse", "recorded",
+    "resets", "relabelled", "born", "not-finite", "gaps", "ledger", "no-traffic", "not-asked", "judged-twice", "stepwise", "coarse", "recorded",
 }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def commands(url: str) -> dict[str, list[str]]:
         ],
         "weekly": ["weekly", "weekly.yaml", "--now", END],
         "check": ["check", "shop.yaml", "-s", url],
-        "backfill": ["backfill", "shop.yaml", "-s", url, "--end", END, "--start", "2h", "-o", "filled"],
+        "backfill": ["backfill", "shop.yaml", "-s", url, "--end", END, "--start", "2h", "-o", "filled", "--jobs", "1"],
         "import": ["import", "sloth.yaml", "--verify", url, "-o", "imported"],
         "init": ["init", "-s", url, "-o", "new.yaml"],
         "ledger": ["ledger", "update", "shop.yaml", "-s", url, "--ledger", "ledger", "--end", END, "--start", "2h"],

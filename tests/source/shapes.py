@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -49,7 +50,8 @@ def numbers(value: Any, labels: Any = None, **extra: Any) -> Any:
             return success("matrix", [{"metric": metric, "values": values_of(request, value)}], **extra)
         if request.path.endswith("/query"):
             at = float(params.get("time", NOW))
-            if "[" in params["query"] and "(" not in params["query"]:
+            unquoted = re.sub(r'"(?:[^"\\]|\\.)*"', "", params["query"])  # of a matcher's pattern nothing is PromQL
+            if "[" in unquoted and "(" not in unquoted:
                 pairs = [[at - 30 * n, value] for n in range(20, -1, -1)]
                 return success("matrix", [{"metric": metric, "values": pairs}], **extra)
             return success("vector", [{"metric": metric, "value": [at, value]}], **extra)
