@@ -73,7 +73,7 @@ slow: $(VENV)/.installed-test
 	  tests/source/test_counted.py tests/source/test_simulation_complete.py tests/rules/test_texts.py \
 	  -k "own_tests or live or jobs or systems or browser or on_a_server or the_rules or gigabytes or any_shape or same_moments or walk \
 	  or month or prove or made_for_them or left_out_of_the_tests or recorded_already or below_two_gigabytes \
-	  or as_markdown or damaged or megabytes or promtool_refuses or on_one_metric_all or texts_are_those or is_the_same_too"
+	  or never_ends or as_markdown or damaged or megabytes or promtool_refuses or on_one_metric_all or texts_are_those or is_the_same_too"
 	SLO_HISTORIES=3000 SLO_CHECKED=3800 SLO_SERVED=24 SLO_DIFFERENTIAL=6000 $(PYTEST) -n 3 tests/contract/test_contract.py \
 	  tests/rules/test_checked.py tests/promql/test_differential.py \
 	  -k "drawn or prometheus or promtool or checked or victoria or random_expressions"
