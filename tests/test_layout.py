@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 # From first to last: a package imports only from packages before it, and from itself.
 ORDER = [
     {"redact"},
-    {"errors", "files", "display", "callable"},
+    {"errors", "files", "display", "callable", "spans"},
     {"limits", "plugins", "spread"},
     {"jobs"},
     {"window"},

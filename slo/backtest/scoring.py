@@ -12,6 +12,7 @@ from slo.backtest.incidents import allowed, budget_share
 from slo.backtest.model import WEEK_MS, BacktestIncident, Detection, Firing, Outcome, Score
 from slo.promql.alerts import AlertInterval
 from slo.sli.counts import Counts
+from slo.spans import union
 from slo.spec.model import Slo
 from slo.window import MINUTE
 
@@ -146,17 +147,6 @@ def total(outcomes: Sequence[Outcome], span: tuple[int, int]) -> Score:
         unalerted=float(np.mean(unalerted)) if unalerted else None,
         consumed=float(np.mean(consumed)) if consumed else None,
     )
-
-
-def union(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans joined where they overlap."""
-    result: list[tuple[int, int]] = []
-    for low, high in sorted(spans):
-        if result and low <= result[-1][1]:
-            result[-1] = (result[-1][0], max(result[-1][1], high))
-        else:
-            result.append((low, high))
-    return result
 
 
 def severity_of(

@@ -18,9 +18,9 @@ from slo.promql.ast import Call, Matcher, MatrixSelector, Node, VectorSelector
 from slo.rules import names as n
 from slo.rules.fingerprint import fingerprint
 from slo.sli.counts import Floats, Ints
-from slo.sli.slices import stretches
 from slo.sli.tile import EVENT_LABEL
 from slo.source.base import Matrix, Source
+from slo.spans import stretches
 from slo.window import DAY, SECOND, tile_length
 
 Flags = NDArray[np.bool_]

@@ -21,8 +21,8 @@ from slo.budget.recorded import Recorded
 from slo.sli.base import Measured, Note
 from slo.sli.counts import Counts, Floats, Gap, Grid, coverage
 from slo.sli.notes import counting_notes
-from slo.sli.slices import stretches
 from slo.source.base import retention_ms, source_of
+from slo.spans import stretches
 from slo.spec.model import Slo
 from slo.window import (
     DAY,

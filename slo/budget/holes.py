@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from slo.budget.track import COPIES, RECORDED, Track
 from slo.sli.base import Measured, Note
 from slo.sli.counts import CountingStats, Counts, Floats, Gap, Grid
-from slo.sli.slices import joined, stretches
 from slo.source.base import Source
+from slo.spans import joined, stretches
 from slo.spec.model import Slo
 from slo.window import Calendar, format_duration, moment
 

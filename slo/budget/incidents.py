@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.budget.possible import ratio_of
+from slo.spans import edges
 from slo.window import MINUTE, utc_text
 
 Floats = NDArray[np.float64]
@@ -127,7 +128,7 @@ def find_incidents(
     bound = min(1.0, burn * error_budget)
     consumed = np.concatenate([[0.0], np.cumsum(errors)])
     burning = (errors > 0) & (errors >= (1 - 1e-9) * bound * total)
-    edges = np.flatnonzero(np.diff(burning, prepend=False, append=False))
+    starts, ends = edges(burning).T
     busy = np.flatnonzero(total)
     quiet = _Quiet(
         bound,
@@ -135,7 +136,7 @@ def find_incidents(
         min(_QUIET_ERRORS, _QUIET_SHARE * allowed_errors),
     )
     stretches = []
-    for low, high in _whole(edges[::2], edges[1::2], consumed, served, quiet):
+    for low, high in _whole(starts, ends, consumed, served, quiet):
         bad, events = float(consumed[high] - consumed[low]), float(served[high] - served[low])
         used = bad / allowed_errors
         # A share that is exactly the least is not lost to rounding.

@@ -19,7 +19,7 @@ from slo.budget.policy import policy_actions
 from slo.budget.possible import possible, ratio_of
 from slo.sli.base import Note
 from slo.sli.counts import Counts, Floats, Gap, Ints
-from slo.sli.slices import stretches
+from slo.spans import stretches
 from slo.spec.events import Event
 from slo.spec.model import Slo
 from slo.window import MINUTE, BurnWindow, Calendar, format_duration, moment, moment_ms, parse_duration, utc_text

@@ -25,10 +25,10 @@ from slo.rules import names as n
 from slo.rules.names import OWN, SLOTH, Names
 from slo.sli.base import Measured, Note
 from slo.sli.counts import LOOKBACK_MS, Grid, Ints
-from slo.sli.slices import stretches
 from slo.sli.tile import EVENT_LABEL
 from slo.source.base import Matrix, Source, retention_ms, source_of
 from slo.source.counted import CountSource
+from slo.spans import stretches
 from slo.spec.model import Slo
 from slo.suggest import suggest
 from slo.window import DAY, MINUTE, moment, tile_length

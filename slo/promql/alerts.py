@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from slo.promql.values import Bools, Floats, Ints
+from slo.spans import stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,7 @@ class AlertInterval:
 
 def lives(active: Bools, times: Ints, for_ms: int, keep_ms: int) -> list[Life]:
     """The stretches of one alert whose expression holds at the steps `active`, as Prometheus moves its states."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
-    runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    runs = stretches(active)
     result: list[Life] = []
     index = 0
     while index < len(runs):

@@ -15,6 +15,7 @@ from slo.display import NOTHING, show_count, show_latency, show_percent
 from slo.report.charts import axis_end_ms
 from slo.report.downsample import column_steps, column_sums
 from slo.report.svg import HEIGHT, WIDTH, Plot, Tick
+from slo.spans import stretches
 from slo.window import DAY, MINUTE, WEEK, Calendar, midnight, zone_of
 
 LEVELS = 6
@@ -85,8 +86,7 @@ def _cells(chosen: NDArray[np.bool_], across: NDArray[np.int_], up: NDArray[np.i
     """Rectangles of the chosen (column, row) cells, neighbours of a row joined."""
     parts = []
     for row in range(chosen.shape[1]):
-        changes = np.flatnonzero(np.diff(np.concatenate([[False], chosen[:, row], [False]]).astype(np.int8)))
-        for left, right in changes.reshape(-1, 2).tolist():
+        for left, right in stretches(chosen[:, row]):
             width, height = across[right] - across[left], up[row] - up[row + 1]
             parts.append(f"M{across[left]} {up[row + 1]}h{width}v{height}h{-width}z")
     return "".join(parts)

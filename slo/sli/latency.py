@@ -35,10 +35,10 @@ from slo.sli.counts import (
     usual_interval,
 )
 from slo.sli.native_latency import NativeLatency
-from slo.sli.slices import stretches
 from slo.sli.stepwise import tile_of
 from slo.sli.tile import ZERO, Tile, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, with_targets_of, worst_targets
+from slo.spans import stretches
 from slo.window import INSTANT_MS, format_duration
 
 _ENDINGS = ("_bucket", "_count", "_sum")

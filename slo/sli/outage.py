@@ -15,8 +15,9 @@ from slo.promql.ast import Aggregate, Binary, Call, MatrixSelector, Node, Number
 from slo.reading import Fault, Path, Report, parse_quantity, read_duration, read_slice
 from slo.sli.base import Measured, Reader, RecordedTiles, Scraping, Simulated, Sli, Surroundings
 from slo.sli.counts import Counts, Grid
-from slo.sli.slices import continued, stretches, too_long
+from slo.sli.slices import continued, too_long
 from slo.sli.tile import ZERO, Tile, settled, side_by_side
+from slo.spans import stretches
 from slo.suggest import suggest
 from slo.window import MINUTE, format_duration
 

@@ -13,6 +13,7 @@ from slo.sli.base import Measured, Note, Reader
 from slo.sli.counts import CountingStats, Counts, Gap, Grid, Part
 from slo.sli.notes import source_notes
 from slo.sli.tile import ZERO, Tile
+from slo.spans import stretches
 from slo.window import INSTANT_MS
 
 Comparison = Literal[">=", "<=", ">", "<"]
@@ -102,20 +103,3 @@ def continued(down: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.b
     """`down` with each unknown slice like the last known one before it; up before the first."""
     last = np.maximum.accumulate(np.where(known, np.arange(len(down)), -1))
     return np.asarray((last >= 0) & down[last])
-
-
-def joined(flags: NDArray[np.bool_], apart: int) -> list[tuple[int, int]]:
-    """The runs of True, those that at most `apart` others lie between as one."""
-    runs: list[tuple[int, int]] = []
-    for low, high in stretches(flags):
-        if runs and low - runs[-1][1] <= apart:
-            runs[-1] = runs[-1][0], high
-        else:
-            runs.append((low, high))
-    return runs
-
-
-def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """The runs of True as (first, one past the last)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(low), int(high)) for low, high in edges.reshape(-1, 2)]

@@ -14,9 +14,9 @@ from slo.sli.base import Measured, Note, QueryAnswer, Reader, Scraping, Sli
 from slo.sli.counters import FALLING_SHARE, name_of, several_writers
 from slo.sli.counts import LOOKBACK_MS, CountingStats, Counts, Floats, Gap, Grid
 from slo.sli.notes import several_writers as written_by_several
-from slo.sli.slices import joined, stretches
 from slo.sli.tile import Tile
 from slo.sli.tiles import appearing, born, broken, continued, in_doubt, refused_falls
+from slo.spans import joined, stretches
 from slo.window import DAY, HOUR, MINUTE, format_duration
 
 # Above this many raw samples a server adds up the steps itself: a month of 40 series at 30 s is 3.5 million.

@@ -8,9 +8,10 @@ import pytest
 
 from slo.backtest import read_incidents
 from slo.backtest.model import BacktestIncident
-from slo.backtest.scoring import SLACK_MS, Fired, catch, messages, union
+from slo.backtest.scoring import SLACK_MS, Fired, catch, messages
 from slo.errors import DefinitionError
 from slo.promql.alerts import AlertInterval
+from slo.spans import union
 from slo.spec.events import Event
 
 MINUTE = 60_000

@@ -16,9 +16,10 @@ from slo.sli.base import Scraping
 from slo.sli.counts import Gap, Grid
 from slo.sli.outage import Outage
 from slo.sli.probe import Probe
-from slo.sli.slices import _twice, continued, stretches, too_long
+from slo.sli.slices import _twice, continued, too_long
 from slo.sli.threshold import Threshold
 from slo.sli.tile import Tile
+from slo.spans import stretches
 from slo.window import MINUTE
 from tests.memory import Memory
 

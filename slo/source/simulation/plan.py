@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from slo.spans import stretches
 from slo.spec.model import Slo
 from slo.window import DAY, HOUR, MINUTE
 
@@ -90,8 +91,7 @@ class Clock:
 
     def dropouts(self) -> list[tuple[int, int]]:
         """When scrapes of it alone failed: from the first to the last that did, ms."""
-        edges = np.flatnonzero(np.diff(self.failed, prepend=False, append=False))
-        return [(int(self.times[low]), int(self.times[high - 1])) for low, high in edges.reshape(-1, 2).tolist()]
+        return [(int(self.times[low]), int(self.times[high - 1])) for low, high in stretches(self.failed)]
 
     @property
     def first_ms(self) -> int:
