@@ -154,7 +154,7 @@ def test_the_rules_of_a_definition_pass_their_own_tests(tmp_path: Path, name: st
     assert done.returncode == 0, done.stderr
     written = sorted((tmp_path / "t").iterdir())
     assert tmp_path / "t" / "test.yml" in written
-    proved = promtool("test", "rules", *written)
+    proved = promtool("test", "rules", *written, timeout=900)
     assert proved.returncode == 0, proved.stdout + proved.stderr
 
 
