@@ -3,7 +3,7 @@
 The paths are the samples themselves, the embedded engine on the kind's PromQL, and real servers that add up step by
 step. Each gives the counts of an oracle that knows every process, or says in a note what it does not know.
 
-`make test` draws 360 histories, `make slow` 3,000, and as many as there is time for:
+`make test` draws 240 histories, `make slow` 3,000, and as many as there is time for:
 
     make contract HISTORIES=100000 SEED=7      # tests/contract/many.py
 """
@@ -33,7 +33,7 @@ from tests.contract.paths import Counted, count, count_by_engine, count_by_rules
 from tests.contract.verdicts import RULE_LIMITS, SERVER_LIMITS, fault, fault_by_rules, fault_on_a_server
 from tests.servers import Prometheus, VictoriaMetrics, load_openmetrics
 
-HISTORIES = int(os.environ.get("SLO_HISTORIES", "360"))
+HISTORIES = int(os.environ.get("SLO_HISTORIES", "240"))
 SEED = int(os.environ.get("SLO_SEED", "0"))
 _PARTS = 12  # drawn histories are tested in so many parts, side by side
 _ENGINE = 6  # one in so many of them by the engine too
