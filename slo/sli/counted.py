@@ -10,8 +10,8 @@ from typing import ClassVar
 from slo.promql.ast import Aggregate, Call, MatrixSelector, Node, VectorSelector
 from slo.promql.samples import Samples, Series
 from slo.sli.base import Measured, Note, Reader, Scraping, Sli
-from slo.sli.counters import Tally
-from slo.sli.counts import LOOKBACK_MS, CountingStats, Grid, Part, PartIs, find_gaps, parts_of
+from slo.sli.counters import Counters, Tally
+from slo.sli.counts import LOOKBACK_MS, CountingStats, Counts, EdgeCursor, Grid, Part, PartIs, find_gaps, parts_of
 from slo.sli.notes import several_writers
 from slo.sli.stepwise import added_up, measure_steps, part_tile, stepwise_note, tile_of, too_many
 from slo.sli.tile import Tile
@@ -109,6 +109,25 @@ class CountedSli(Sli):
 
         by_series = self.labelled(replace(tile_of(grid, scraping), length_ms=tile_ms))
         return parts_of(amounts(by_series.whole), amounts(by_series.part), by_series.part_is)
+
+
+def count_part(
+    series: Sequence[Series],
+    part_series: Sequence[Series],
+    part_is: PartIs,
+    grid: Grid,
+    target: tuple[str, ...],
+    first: int,
+) -> Measured:
+    """The events of counters of all of them and of a part: per step, by series those of step `first` and later."""
+    every = Counters(series, target)
+    cursor = EdgeCursor(grid, first)
+    whole = every.tally(cursor)
+    part = Counters(part_series, target, every).tally(cursor)
+    errors = part.sums if part_is == "errors" else whole.sums - part.sums
+    parts = parts_of(whole.by_series, part.by_series, part_is)
+    seen = seen_of(series, grid, target, whole, part)
+    return Measured(Counts(grid, errors, whole.sums, seen, parts), has_data=bool(series))
 
 
 def seen_of(

@@ -30,9 +30,8 @@ from slo.reading.inside import outside
 from slo.sli import lean
 from slo.sli.base import Event, Measured, Simulated, Sli, Surroundings
 from slo.sli.bounds import any_spelling
-from slo.sli.counted import CountedSli, Labelled, seen_of
-from slo.sli.counters import Counters
-from slo.sli.counts import Counts, EdgeCursor, Grid, PartIs, parts_of
+from slo.sli.counted import CountedSli, Labelled, count_part
+from slo.sli.counts import Grid, PartIs
 from slo.sli.sums import Sums, check_apart
 from slo.sli.tile import EVENT_LABEL, ZERO, Tile, marked_as, matrix, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present, worst_targets
@@ -77,7 +76,7 @@ def _of_both(errors: VectorSelector, good: VectorSelector, at: Path, report: Rep
             return replace(errors, matchers=(*kept, Matcher(bad.label, "=~", values)))
     report(
         at,
-        "`errors` and `good` of one metric must be told apart by one label with = or =~; give `total` too, and leave one of them out",
+        "`errors` and `good` of one metric must differ in one label with = or =~; give `total` too, and leave one of them out",
         "error",
     )
     raise Fault
@@ -174,15 +173,7 @@ class Ratio(CountedSli):
         return replace(self, total=total, part=part)
 
     def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
-        total_series, part_series = samples.select(self.total), samples.select(self.part)
-        every = Counters(total_series, target)
-        cursor = EdgeCursor(grid, first)
-        whole = every.tally(cursor)
-        part = Counters(part_series, target, every).tally(cursor)
-        errors = part.sums if self.part_is == "errors" else whole.sums - part.sums
-        parts = parts_of(whole.by_series, part.by_series, self.part_is)
-        seen = seen_of(total_series, grid, target, whole, part)
-        return Measured(Counts(grid, errors, whole.sums, seen, parts), has_data=bool(total_series))
+        return count_part(samples.select(self.total), samples.select(self.part), self.part_is, grid, target, first)
 
     def total_tile(self, tile: Tile) -> Node:
         return added(counted(self.total, tile), tile.by)

@@ -12,9 +12,8 @@ from slo.promql.samples import Samples
 from slo.reading import WINDOW_VARIABLE, Path, Report
 from slo.reading.inside import outside
 from slo.sli.base import Event, Measured, Simulated, Sli, Surroundings
-from slo.sli.counted import CountedSli, Labelled, seen_of
-from slo.sli.counters import Counters
-from slo.sli.counts import Counts, EdgeCursor, Grid, PartIs, parts_of
+from slo.sli.counted import CountedSli, Labelled, count_part
+from slo.sli.counts import Grid, PartIs
 from slo.sli.tile import ZERO, Tile, alongside, side_by_side
 from slo.sli.tiles import added, by_series, counted, counted_part, either, present
 
@@ -72,14 +71,7 @@ class Sums(CountedSli):
     def count(self, samples: Samples, grid: Grid, target: tuple[str, ...], first: int = 0) -> Measured:
         # What appears on a target is held against all that it counts: the first errors against what went well before.
         series, part_series = ([line for s in of for line in samples.select(s)] for of in (self.totals, self.sums))
-        every = Counters(series, target)
-        cursor = EdgeCursor(grid, first)
-        whole = every.tally(cursor)
-        part = Counters(part_series, target, every).tally(cursor)
-        errors = part.sums if self.part_is == "errors" else whole.sums - part.sums
-        parts = parts_of(whole.by_series, part.by_series, self.part_is)
-        seen = seen_of(series, grid, target, whole, part)
-        return Measured(Counts(grid, errors, whole.sums, seen, parts), has_data=bool(series))
+        return count_part(series, part_series, self.part_is, grid, target, first)
 
     def total_tile(self, tile: Tile) -> Node:
         return _added([self._counted(total, tile) for total in self.totals], tile.by)

@@ -440,7 +440,7 @@ def test_good_and_bad_events_together_are_all(errors: str, good: str, total: str
 @pytest.mark.parametrize(
     ("sli", "message"),
     [
-        ('{errors: \'a_total{x="1",y="1"}\', good: \'a_total{x="2",y="2"}\'}', "told apart by one label"),
+        ('{errors: \'a_total{x="1",y="1"}\', good: \'a_total{x="2",y="2"}\'}', "must differ in one label"),
         ("{errors: [], total: a_total}", "must hold at least one entry"),
         ("{errors: {}, total: a_total}", "must be text"),
         ("{errors: [a_total, a_total], total: b_total}", "is there twice"),
@@ -451,7 +451,7 @@ def test_good_and_bad_events_together_are_all(errors: str, good: str, total: str
             "{errors: [a_total, 'b_total{x=\"1\"}'], total: [a_total, 'b_total{x=\"2\"}']}",
             "nothing of it is in the total",
         ),
-        ("{errors: 'a_total{x!=\"1\"}', good: 'a_total{x=\"1\"}'}", "told apart by one label with = or =~"),
+        ("{errors: 'a_total{x!=\"1\"}', good: 'a_total{x=\"1\"}'}", "must differ in one label with = or =~"),
         ("{errors: a_total}", "`total` is missing"),
         ("{total: a_total}", "exactly one of `errors` and `good`, or both"),
         (
