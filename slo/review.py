@@ -195,12 +195,7 @@ class _Many:
         if shown.ago_ms is not None:
             with progress("comparing", len(budgets)) as done:
                 budgets = _with_past(budgets, self.source, shown, self.known, done)
-        chosen, more = self._worst(budgets, most), []
-        with progress("asking for contributors", len(chosen)) if chosen else nullcontext(lambda: None) as done:
-            for place in chosen:
-                more.append(_with_more(shown, self.source, budgets[place]))
-                done()
-        return _placed(budgets, chosen, more, shown)
+        return self._with_more(budgets, most, partial(map, partial(_with_more, shown, self.source)), progress)
 
     def in_processes(self, pool: Processes[Source], most: bool | int | None, progress: Progress) -> list[Budget]:
         """In others. What a table needs is asked for all at once, and so in this one."""
@@ -217,12 +212,25 @@ class _Many:
                     made[slo.id] = self._kept(budgets)
                     done()
         budgets = [budget for slo in self.slos for budget in made[slo.id]]
-        chosen, more = self._worst(budgets, most), []
+        return self._with_more(budgets, most, partial(pool.each, partial(_with_more, shown)), progress)
+
+    def _with_more(
+        self,
+        budgets: Sequence[Budget],
+        most: bool | int | None,
+        ask: Callable[[list[Budget]], Iterable[Budget]],
+        progress: Progress,
+    ) -> list[Budget]:
+        """The budgets with what `ask` gives of the worst in their places; the others say that they were not asked for."""
+        chosen, more = self._worst(budgets, most), {}
         with progress("asking for contributors", len(chosen)) if chosen else nullcontext(lambda: None) as done:
-            for budget in pool.each(partial(_with_more, shown), [budgets[place] for place in chosen]):
-                more.append(budget)
+            for place, budget in zip(chosen, ask([budgets[place] for place in chosen]), strict=True):
+                more[place] = budget
                 done()
-        return _placed(budgets, chosen, more, shown)
+        return [
+            more[place] if place in more else _without_more(budget) if self.shown.lacks(budget) else budget
+            for place, budget in enumerate(budgets)
+        ]
 
     def _kept(self, budgets: list[Budget]) -> list[Budget]:
         return budgets if self.keep is None else [budget for budget in budgets if self.keep(budget)]
@@ -234,15 +242,6 @@ class _Many:
         if most is None:
             most = len(self.slos) <= ASKED_OF_ALL or MOST_ASKED
         return lacking if isinstance(most, bool) else lacking[:most]
-
-
-def _placed(budgets: Sequence[Budget], chosen: Sequence[int], more: Sequence[Budget], shown: _Wanted) -> list[Budget]:
-    """The budgets with those of which more was asked for in their places; the others say that it was not."""
-    by_place = dict(zip(chosen, more, strict=True))
-    return [
-        by_place[place] if place in by_place else _without_more(budget) if shown.lacks(budget) else budget
-        for place, budget in enumerate(budgets)
-    ]
 
 
 def _without_more(budget: Budget) -> Budget:
