@@ -80,6 +80,7 @@ def update(
 ) -> int:
     """Add what a source counts now to the ledger; the same again changes nothing."""
     from slo.ledger.job import Updated
+    from slo.ledger.store import shown
 
     specs = load(paths, selection(service, slo, owner, label), shard)
     origin = open_sources(source, config)
@@ -104,7 +105,7 @@ def update(
         with progress("counting", len(tasks)) as advance:
             parts = spread(updated, tasks, scheduler, advance, close)
         done = Updated(sum(part.slos for part in parts), sum(part.steps for part in parts))
-    say(f"{count(done.steps, 'step')} of {count(done.slos, 'SLO')} in {place}")
+    say(f"{count(done.steps, 'step')} of {count(done.slos, 'SLO')} in {shown(place)}")
     return FINE
 
 
@@ -147,6 +148,7 @@ def report(
     from slo.ledger import periods
     from slo.ledger import report as form
     from slo.ledger.ledger import Ledger
+    from slo.ledger.store import shown
     from slo.ledger.sums import sums
 
     given = [
@@ -162,7 +164,7 @@ def report(
     span = given[0][0](given[0][1], zone)
     rows = sums(Ledger(place).store, span.edges)
     if not rows:
-        raise ConfigError(f"{place}: the ledger has nothing of {span.name}")
+        raise ConfigError(f"{shown(place)}: the ledger has nothing of {span.name}")
     if output is not None:
         write_text(output, form.texts(rows, span, suffix))
         say(f"{count(len(rows), 'SLO')} in {output}")
@@ -201,13 +203,14 @@ def sql(
 def check(place: Place) -> int:
     """Verify every partition: its checksums, and that days are the sums of their steps."""
     from slo.ledger.ledger import Ledger
+    from slo.ledger.store import shown
 
     wrong = list(Ledger(place).check())
     for problem in wrong:
         say(problem)
     say(
-        f"{count(len(wrong), 'partition')} of {place} {'is' if len(wrong) == 1 else 'are'} wrong"
+        f"{count(len(wrong), 'partition')} of {shown(place)} {'is' if len(wrong) == 1 else 'are'} wrong"
         if wrong
-        else f"{place}: all partitions are whole"
+        else f"{shown(place)}: all partitions are whole"
     )
     return BAD_INPUT if wrong else FINE

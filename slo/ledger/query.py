@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slo.errors import ConfigError
 from slo.ledger.tables import DAYS, STEPS, nothing_there, partitions
-from slo.redact import hide_userinfo
+from slo.source import objects
 from slo.source.sql import DISK, MEMORY, message
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _dataset(place: str | os.PathLike[str], table: str) -> Any:
     """The files of a table, of which a query reads the columns and partitions that it needs."""
     import pyarrow as pa
 
-    from slo.ledger.store import store
+    from slo.ledger.store import shown, store
 
     text = os.fspath(place)
     if not partitions(store(place), table):
@@ -76,7 +76,7 @@ def _dataset(place: str | os.PathLike[str], table: str) -> Any:
     try:
         return _opened(text, table)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ConfigError(f"{hide_userinfo(text)}: cannot be read as a ledger: {type(error).__name__}") from None
+        raise ConfigError(f"{shown(text)}: cannot be read as a ledger: {type(error).__name__}") from None
 
 
 def _opened(text: str, table: str) -> Any:
@@ -84,7 +84,7 @@ def _opened(text: str, table: str) -> Any:
     from pyarrow import dataset, fs
 
     filesystem, root = (
-        fs.FileSystem.from_uri(text) if "://" in text else (fs.LocalFileSystem(), str(Path(text).resolve()))
+        objects.opened(text, "a ledger") if "://" in text else (fs.LocalFileSystem(), str(Path(text).resolve()))
     )
     keys = dataset.partitioning(pa.schema([("week", pa.string()), ("service", pa.string())]), flavor="hive")
     return dataset.dataset(f"{root.rstrip('/')}/{table}", filesystem=filesystem, format="parquet", partitioning=keys)

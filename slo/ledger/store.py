@@ -46,9 +46,15 @@ def store(place: str | os.PathLike[str]) -> Store:
             )
         return Folder(Path(text))
     if objects.scheme_of(text) not in objects.SCHEMES:
-        raise ConfigError(f"{hide_userinfo(text)}: a ledger is a folder, or an address of {', '.join(objects.SCHEMES)}")
+        raise ConfigError(f"{shown(text)}: a ledger is a folder, or an address of {', '.join(objects.SCHEMES)}")
     filesystem, root = objects.opened(text, "a ledger")
     return Objects(filesystem, root, objects.shown(text))
+
+
+def shown(place: str | os.PathLike[str]) -> str:
+    """A ledger's place as messages name it: a path, or an address without what is said after `?`, which may be a key."""
+    text = os.fspath(place)
+    return objects.shown(text) if "://" in text else hide_userinfo(text)
 
 
 class Folder:

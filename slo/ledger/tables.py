@@ -18,8 +18,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from slo.errors import ConfigError
-from slo.ledger.store import Store
-from slo.redact import hide_userinfo
+from slo.ledger.store import Store, shown
 from slo.source import parquet
 from slo.window import DAY, WEEK, moment
 
@@ -191,9 +190,7 @@ def read(store: Store, partition: Partition, table: str, columns: list[str] | No
 
 def nothing_there(place: str | os.PathLike[str]) -> ConfigError:
     """The error of a place without a ledger, to be raised."""
-    return ConfigError(
-        f"{hide_userinfo(os.fspath(place))}: there is no ledger here; `slo ledger update` or `slo weekly` writes one"
-    )
+    return ConfigError(f"{shown(place)}: there is no ledger here; `slo ledger update` or `slo weekly` writes one")
 
 
 def partitions(store: Store, table: str = STEPS) -> list[Partition]:

@@ -205,6 +205,16 @@ def test_a_place_without_a_ledger_is_not_whole(tmp_path: Path) -> None:
     assert done.returncode == 2 and f"{tmp_path}/legder: there is no ledger here" in done.stderr
 
 
+def test_what_an_address_says_after_its_path_is_shown_by_no_command(tmp_path: Path) -> None:
+    """It is how to reach a store, and may be a key."""
+    filled(tmp_path / "ledger")
+    for folder in ("ledger", "none"):
+        place = f"file://{tmp_path}/{folder}?endpoint_override=hunter2"
+        for words in (["check"], ["report", "--year", "2019"], ["sql", "SELECT 1"]):
+            done = slo("ledger", *words[:1], "--ledger", place, *words[1:])
+            assert "hunter2" not in done.stdout + done.stderr, words
+
+
 def test_days_that_a_stopped_run_left_behind(tmp_path: Path) -> None:
     """Steps are written first: days that are missing are summed from them, days that are old are found by the check."""
     ledger = filled(tmp_path)
