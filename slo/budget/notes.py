@@ -26,7 +26,7 @@ _SAME_BEGINNING = timedelta(minutes=5)
 _MANY = 3
 _NAMED_SLOS = 3
 # What a server keeps must hold the window and what burn rates and a late report look back on.
-_SPARE_DAYS = 5
+SPARE_DAYS = 5
 
 
 def data_begins(gaps: Sequence[Gap], grid: Grid) -> int | None:
@@ -87,7 +87,7 @@ def retention_note(slo: Slo, start_ms: int, window_end_ms: int, kept_ms: int | N
     window = f"{slo.window} of {days}d" if isinstance(slo.window, Calendar) else str(slo.window)
     text = (
         f"the server keeps {format_duration(kept_ms)} of samples, and the window is {window}: what is older is not in the "
-        f"figures; start the server with --storage.tsdb.retention.time={days + _SPARE_DAYS}d"
+        f"figures; start the server with --storage.tsdb.retention.time={days + SPARE_DAYS}d"
     )
     return [Note(RETENTION, text)]
 

@@ -169,7 +169,7 @@ WRONG: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "window": (
         "{objective: 99, window: 30d, sli: {probe: well}}",
-        "retention", "warning", ("the window is 30d and the server keeps 15d", "--storage.tsdb.retention.time=33d"),
+        "retention", "warning", ("the window is 30d and the server keeps 15d", "--storage.tsdb.retention.time=35d"),
     ),
     "by": (
         "{objective: 50, by: [route], sli: {ratio: {good: many_total, total: many_total}}}",
